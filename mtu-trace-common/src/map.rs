@@ -1,0 +1,143 @@
+//! Keys and values of the kernel maps.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// A flow as one side sees it, in one network namespace.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct FlowKey {
+    /// Cookie of the namespace; its inode number where the kernel has no cookies.
+    pub netns: u64,
+    /// Source address in network order; an IPv4 address fills the first four bytes. For a socket
+    /// this is the local address.
+    pub source: [u8; 16],
+    /// Destination address, in the same form. For a socket this is the remote address.
+    pub destination: [u8; 16],
+    /// Source port in host byte order, 0 where the protocol has none.
+    pub source_port: u16,
+    /// Destination port in host byte order.
+    pub destination_port: u16,
+    /// 4 or 6.
+    pub family: u8,
+    /// Transport protocol number (IANA).
+    pub protocol: u8,
+    /// Always zero: map keys are compared as bytes.
+    pub reserved: [u8; 2],
+}
+
+/// One flow at one place.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct DropKey {
+    /// The flow, as the packet's headers had it there.
+    pub flow: FlowKey,
+    /// Address of the instruction that freed the packet; for a sighting at tc,
+    /// `interface index << 1 | direction`.
+    pub site: u64,
+}
+
+/// What repeated events of one key add up to.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Aggregate {
+    /// Events so far, exact.
+    pub count: u64,
+    /// Time of the first one, ns of `CLOCK_MONOTONIC`.
+    pub first_ns: u64,
+    /// Time of the latest one.
+    pub last_ns: u64,
+    /// Time of the last one that went to the ring.
+    pub emitted_ns: u64,
+    /// Lowest sequence number that has not been seen to move on.
+    pub seq: u32,
+    /// How often that very sequence number came again.
+    pub repeats: u32,
+}
+
+/// A TCP connection of this host, from its handshake to its end.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Connection {
+    /// When it was established, ns of `CLOCK_MONOTONIC`.
+    pub opened_ns: u64,
+    /// When the socket was closed, 0 while it is open.
+    pub closed_ns: u64,
+    /// At the close: bytes the peer acknowledged.
+    pub bytes_acked: u64,
+    /// At the close: bytes received in order.
+    pub bytes_received: u64,
+    /// Our initial sequence number.
+    pub iss: u32,
+    /// The peer's initial sequence number.
+    pub irs: u32,
+    /// Inode of the namespace.
+    pub netns_inode: u32,
+    /// [`flag`] bits.
+    pub flags: u32,
+    /// TCP state before the close.
+    pub last_state: u32,
+    /// The error at the close (errno), 0 for none.
+    pub error: u32,
+}
+
+/// Bits of [`Connection::flags`].
+pub mod flag {
+    /// This side opened the connection.
+    pub const ACTIVE: u32 = 1;
+    /// This socket has retransmitted.
+    pub const RETRANSMITTED: u32 = 2;
+}
+
+/// A device, unique on this host.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct DeviceKey {
+    /// Inode of the namespace.
+    pub netns_inode: u32,
+    /// Interface index.
+    pub ifindex: u32,
+}
+
+/// The layer-3 length above which a packet cannot go on from a device, by direction; 0 is no limit.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct DeviceLimits {
+    /// For packets that come in by the device.
+    pub ingress_bytes: u32,
+    /// For packets that leave by the device.
+    pub egress_bytes: u32,
+}
+
+/// Indices of the per-CPU counters.
+pub mod counter {
+    /// Records the ring buffer had no room for.
+    pub const RING_FULL: u32 = 0;
+    /// Events a map had no room for.
+    pub const MAP_FULL: u32 = 1;
+    /// Number of counters.
+    pub const COUNT: u32 = 2;
+}
+
+/// Sizes of the maps.
+pub mod size {
+    /// Bytes of the ring buffer.
+    pub const RING_BYTES: u32 = 4 << 20;
+    /// Connections kept for joining.
+    pub const CONNECTIONS: u32 = 65_536;
+    /// (flow, place) pairs counted.
+    pub const DROPS: u32 = 16_384;
+    /// Sockets whose retransmits are counted.
+    pub const RETRANSMITS: u32 = 16_384;
+    /// Sockets user space wants the end of.
+    pub const WATCHED: u32 = 16_384;
+    /// Devices the tc programs know.
+    pub const DEVICES: u32 = 16_384;
+}

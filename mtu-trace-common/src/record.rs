@@ -1,0 +1,195 @@
+//! The records that cross the ring buffer.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::map::{DropKey, FlowKey};
+
+/// Values of [`Header::kind`].
+pub mod kind {
+    /// [`super::Packet`]: freed without having arrived (`skb:kfree_skb`).
+    pub const DROP: u32 = 1;
+    /// [`super::Packet`]: an ICMP error is about to be sent because of it (`icmp:icmp_send`).
+    pub const ICMP_SENT: u32 = 2;
+    /// [`super::Packet`]: seen at a device by the tc programs.
+    pub const SIGHTING: u32 = 3;
+    /// [`super::Retransmit`] (`tcp:tcp_retransmit_skb`).
+    pub const RETRANSMIT: u32 = 4;
+    /// [`super::Closed`]: a watched socket was closed (`sock:inet_sock_set_state`).
+    pub const CLOSED: u32 = 5;
+}
+
+/// Begins every record.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Header {
+    /// What the record is: see [`kind`].
+    pub kind: u32,
+    /// Its length in bytes, this header included.
+    pub len: u32,
+    /// When, ns of `CLOCK_MONOTONIC`.
+    pub time_ns: u64,
+}
+
+/// A device as the kernel showed it at that moment; all zero for none.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Device {
+    /// Cookie of its namespace, 0 where the kernel has none.
+    pub netns_cookie: u64,
+    /// Inode of its namespace.
+    pub netns_inode: u32,
+    /// Interface index.
+    pub ifindex: u32,
+    /// MTU in bytes.
+    pub mtu: u32,
+    /// 1 for a veth, else 0.
+    pub is_veth: u32,
+}
+
+/// Most bytes of a packet's headers that a record carries, from the IP header on.
+pub const HEAD_BYTES: usize = 192;
+
+/// Marks a [`Packet::icmp_type`] that does not apply.
+pub const NO_ICMP: u32 = u32::MAX;
+
+/// Values of [`Packet::direction`].
+pub mod direction {
+    /// Not at a tc hook.
+    pub const NONE: u32 = 0;
+    /// Received by the device.
+    pub const INGRESS: u32 = 1;
+    /// Sent by the device.
+    pub const EGRESS: u32 = 2;
+}
+
+/// A packet at one place in the kernel.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Packet {
+    /// Kind, length and time.
+    pub header: Header,
+    /// What this record is counted under.
+    pub key: DropKey,
+    /// Events of this key so far, this one included.
+    pub count: u64,
+    /// Time of the first event of this key.
+    pub first_ns: u64,
+    /// `skb->dev`, or where that is unset the route's device.
+    pub device: Device,
+    /// The device of the packet's route, if it has one.
+    pub route: Device,
+    /// The other end of [`Packet::device`], if that is a veth.
+    pub peer: Device,
+    /// Address of the route's input function, 0 without a route.
+    pub route_input: u64,
+    /// MTU metric of the route, 0 for none.
+    pub route_mtu: u32,
+    /// 1 where `skb->dev` was set, 0 where [`Packet::device`] was taken from the route.
+    pub has_device: u32,
+    /// Interface index by which the packet came into this namespace, 0 for a local one.
+    pub iif: u32,
+    /// `skb->len`.
+    pub skb_len: u32,
+    /// Bytes from the IP header to the end of the packet.
+    pub l3_len: u32,
+    /// Payload bytes of each segment of a GSO packet, 0 for a plain one.
+    pub gso_size: u32,
+    /// Bytes of IP and transport header.
+    pub headers_len: u32,
+    /// Drop reason as the kernel numbers it, subsystem bits included; 0 where there is none.
+    pub reason: u32,
+    /// Type of the ICMP error being sent, [`NO_ICMP`] otherwise.
+    pub icmp_type: u32,
+    /// Its code.
+    pub icmp_code: u32,
+    /// At a tc hook: [`direction`].
+    pub direction: u32,
+    /// At a tc hook: the onward limit that was exceeded, 0 for an ICMP sighting.
+    pub limit: u32,
+    /// How often this sequence number was here before.
+    pub repeats: u32,
+    /// EtherType in host byte order.
+    pub ethertype: u32,
+    /// Valid bytes of [`Packet::head`].
+    pub head_len: u32,
+    /// Always zero.
+    pub reserved: u32,
+    /// The packet from its IP header on.
+    pub head: [u8; HEAD_BYTES],
+}
+
+/// A segment sent again by a socket of this host.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Retransmit {
+    /// Kind, length and time.
+    pub header: Header,
+    /// The socket: source is local.
+    pub key: FlowKey,
+    /// Retransmits of this socket so far, exact.
+    pub count: u64,
+    /// Bytes acknowledged so far.
+    pub bytes_acked: u64,
+    /// Bytes received in order so far.
+    pub bytes_received: u64,
+    /// Inode of the namespace.
+    pub netns_inode: u32,
+    /// First sequence number of the segment.
+    pub seq: u32,
+    /// Sequence number after the segment.
+    pub end_seq: u32,
+    /// First byte not acknowledged.
+    pub snd_una: u32,
+    /// Next byte to send.
+    pub snd_nxt: u32,
+    /// Next byte expected.
+    pub rcv_nxt: u32,
+    /// TCP state.
+    pub state: u32,
+    /// Congestion control state: 4 is Loss.
+    pub ca_state: u32,
+    /// Timeouts in a row without progress.
+    pub retransmits: u32,
+    /// Doublings of the retransmission timeout.
+    pub backoff: u32,
+    /// Segment size in use, bytes of payload.
+    pub mss_cache: u32,
+    /// Path MTU the sender works with.
+    pub pmtu: u32,
+    /// Segments in flight.
+    pub packets_out: u32,
+    /// Segments held by the peer out of order.
+    pub sacked_out: u32,
+    /// Our initial sequence number, valid with [`Retransmit::known`].
+    pub iss: u32,
+    /// The peer's initial sequence number.
+    pub irs: u32,
+    /// [`crate::map::flag`] bits of the connection.
+    pub flags: u32,
+    /// 1 if the handshake was seen.
+    pub known: u32,
+}
+
+/// The end of a watched socket.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Closed {
+    /// Kind, length and time.
+    pub header: Header,
+    /// The socket: source is local.
+    pub key: FlowKey,
+    /// Bytes acknowledged over its life.
+    pub bytes_acked: u64,
+    /// Bytes received in order over its life.
+    pub bytes_received: u64,
+    /// Inode of the namespace.
+    pub netns_inode: u32,
+    /// TCP state before the close.
+    pub last_state: u32,
+    /// The error the application sees (errno), 0 for none.
+    pub error: u32,
+    /// Bytes sent and never acknowledged (`snd_nxt - snd_una`).
+    pub unacknowledged: u32,
+}

@@ -1,0 +1,81 @@
+//! Segments sent again (`tcp:tcp_retransmit_skb`).
+
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use mtu_trace_common::{
+    layout::Member,
+    map::flag,
+    record::{Retransmit, kind},
+};
+
+use crate::{
+    aggregate,
+    kernel::{copy, field, offset, read},
+    maps::{CONNECTIONS, RETRANSMITS},
+    ring, socket,
+};
+
+/// Width of the bit field `icsk_ca_state`.
+const CA_STATE_MASK: u32 = 0x1f;
+
+/// `tcp_retransmit_skb(const struct sock *sk, const struct sk_buff *skb)`, from 6.18 with
+/// `int err`. It fires for every socket of the host, those in containers included.
+#[raw_tracepoint(tracepoint = "tcp_retransmit_skb")]
+pub fn tcp_retransmit_skb(ctx: RawTracePointContext) -> i32 {
+    let _ignored = record(ctx.arg(0), ctx.arg(1));
+    0
+}
+
+#[inline(always)]
+fn record(sk: u64, skb: u64) -> Option<()> {
+    let (key, netns_inode) = socket::key(sk)?;
+    let cb = skb + offset(Member::SkbCb)?;
+    // `struct tcp_skb_cb` begins with `seq` and `end_seq` in every kernel.
+    let [seq, end_seq]: [u32; 2] = read(cb)?;
+    let now = ring::now();
+    let counted = aggregate::add(&RETRANSMITS, &key, Some(seq), now);
+    let (mut iss, mut irs, mut flags, mut known) = (0, 0, 0, 0);
+    if let Some(connection) = CONNECTIONS.get_ptr_mut(&key) {
+        // SAFETY: the map's value stays valid while the program runs.
+        let connection = unsafe { &mut *connection };
+        connection.flags |= flag::RETRANSMITTED;
+        (iss, irs, flags, known) = (connection.iss, connection.irs, connection.flags, 1);
+    }
+    if !counted.emit {
+        return None;
+    }
+    let mut entry = ring::reserve::<Retransmit>()?;
+    // SAFETY: the pointer is to reserved ring memory of the record's size; every field is written
+    // before the record is submitted.
+    let record = unsafe { &mut *entry.as_mut_ptr() };
+    record.header = ring::header::<Retransmit>(kind::RETRANSMIT, now);
+    record.key = key;
+    record.count = counted.count;
+    record.netns_inode = netns_inode;
+    record.seq = seq;
+    record.end_seq = end_seq;
+    record.iss = iss;
+    record.irs = irs;
+    record.flags = flags;
+    record.known = known;
+    record.state = byte(sk, Member::SockState);
+    record.ca_state = byte(sk, Member::IcskCaState) & CA_STATE_MASK;
+    record.retransmits = byte(sk, Member::IcskRetransmits);
+    record.backoff = byte(sk, Member::IcskBackoff);
+    copy(&mut record.bytes_acked, sk, Member::TcpBytesAcked);
+    copy(&mut record.bytes_received, sk, Member::TcpBytesReceived);
+    copy(&mut record.snd_una, sk, Member::TcpSndUna);
+    copy(&mut record.snd_nxt, sk, Member::TcpSndNxt);
+    copy(&mut record.rcv_nxt, sk, Member::TcpRcvNxt);
+    copy(&mut record.mss_cache, sk, Member::TcpMssCache);
+    copy(&mut record.pmtu, sk, Member::IcskPmtuCookie);
+    copy(&mut record.packets_out, sk, Member::TcpPacketsOut);
+    copy(&mut record.sacked_out, sk, Member::TcpSackedOut);
+    entry.submit(0);
+    Some(())
+}
+
+/// A one-byte member, 0 where it cannot be read.
+#[inline(always)]
+fn byte(sk: u64, member: Member) -> u32 {
+    field::<u8>(sk, member).unwrap_or(0).into()
+}

@@ -1,0 +1,151 @@
+//! Where a packet's record is put together: the stack of 512 bytes is too small for it.
+//!
+//! Each program has an area of its own on each CPU. A program interrupted by another of ours on
+//! the same CPU keeps its area; one interrupted by itself gives way, and the loss is counted.
+
+use aya_ebpf::{macros::map, maps::PerCpuArray};
+use mtu_trace_common::{
+    map::{Aggregate, counter},
+    record::{Header, NO_ICMP, Packet},
+};
+use zerocopy::FromZeros;
+
+use crate::{
+    aggregate,
+    maps::RECORDS,
+    ring,
+    skb::{self, IPPROTO_ICMP, IPPROTO_ICMPV6},
+};
+
+/// Whose area it is.
+#[derive(Clone, Copy)]
+pub enum Owner {
+    Drop = 0,
+    Icmp = 1,
+    Ingress = 2,
+    Egress = 3,
+}
+
+const OWNERS: u32 = 4;
+
+#[map]
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(OWNERS, 0);
+
+/// The record in the making and what does not go into it.
+#[repr(C)]
+pub struct Scratch {
+    /// The record.
+    pub record: Packet,
+    /// Address of the IP header.
+    pub ip_header: u64,
+    /// Linear data from the IP header on, bytes.
+    pub linear: u32,
+    /// TCP sequence number, valid with `has_seq`.
+    pub seq: u32,
+    busy: u32,
+    /// Whether there is a TCP header.
+    pub has_seq: bool,
+    /// Its flags.
+    pub tcp_flags: u8,
+    /// ICMP type and code, valid with the protocol.
+    pub icmp_type: u8,
+    /// See `icmp_type`.
+    pub icmp_code: u8,
+}
+
+impl Scratch {
+    /// Layer-3 length of one packet as it goes on the wire.
+    #[inline(always)]
+    pub fn wire_len(&self) -> u32 {
+        if self.record.gso_size > 0 {
+            self.record.gso_size + self.record.headers_len
+        } else {
+            self.record.l3_len
+        }
+    }
+
+    /// Bytes behind the transport header.
+    #[inline(always)]
+    pub fn payload_len(&self) -> u32 {
+        self.record.l3_len.saturating_sub(self.record.headers_len)
+    }
+
+    /// Whether it is the message that path MTU discovery lives on: ICMP destination unreachable,
+    /// fragmentation needed (RFC 1191), or ICMPv6 packet too big (RFC 8201).
+    #[inline(always)]
+    pub fn is_too_big_message(&self) -> bool {
+        match self.record.key.flow.protocol {
+            IPPROTO_ICMP => self.icmp_type == 3 && self.icmp_code == 4,
+            IPPROTO_ICMPV6 => self.icmp_type == 2,
+            _ => false,
+        }
+    }
+
+    /// Counts the record under its key; tells whether it should go to the ring.
+    #[inline(always)]
+    pub fn count(&mut self, map: &aya_ebpf::maps::LruHashMap<mtu_trace_common::map::DropKey, Aggregate>) -> bool {
+        let now = ring::now();
+        let seq = if self.has_seq { Some(self.seq) } else { None };
+        let counted = aggregate::add(map, &self.record.key, seq, now);
+        self.record.header.time_ns = now;
+        self.record.count = counted.count;
+        self.record.first_ns = counted.first_ns;
+        self.record.repeats = counted.repeats;
+        counted.emit
+    }
+
+    /// Sends the record.
+    #[inline(always)]
+    pub fn send(&mut self, kind: u32) {
+        skb::copy_head(self);
+        self.record.header = ring::header::<Packet>(kind, self.record.header.time_ns);
+        if RECORDS.output::<Packet>(&self.record, 0).is_err() {
+            ring::count(counter::RING_FULL);
+        }
+    }
+}
+
+/// Runs `program` with its owner's area, cleared.
+#[inline(always)]
+pub fn with(owner: Owner, program: impl FnOnce(&mut Scratch) -> Option<()>) {
+    let Some(scratch) = SCRATCH.get_ptr_mut(owner as u32) else {
+        return;
+    };
+    // SAFETY: the pointer is to this CPU's own slot, valid while the program runs; `busy` keeps a
+    // nested run of the same program away from it.
+    let scratch = unsafe { &mut *scratch };
+    if scratch.busy != 0 {
+        ring::count(counter::RING_FULL);
+        return;
+    }
+    scratch.busy = 1;
+    clear(scratch);
+    let _ignored = program(scratch);
+    scratch.busy = 0;
+}
+
+#[inline(always)]
+fn clear(scratch: &mut Scratch) {
+    let record = &mut scratch.record;
+    record.header = Header::default();
+    record.key.zero();
+    record.device.zero();
+    record.route.zero();
+    record.peer.zero();
+    record.route_input = 0;
+    record.route_mtu = 0;
+    record.has_device = 0;
+    record.iif = 0;
+    record.reason = 0;
+    record.icmp_type = NO_ICMP;
+    record.icmp_code = 0;
+    record.direction = 0;
+    record.limit = 0;
+    record.headers_len = 0;
+    record.head_len = 0;
+    scratch.has_seq = false;
+    scratch.seq = 0;
+    scratch.tcp_flags = 0;
+    scratch.icmp_type = 0;
+    scratch.icmp_code = 0;
+}

@@ -1,0 +1,151 @@
+//! The life of TCP sockets (`sock:inet_sock_set_state`), and how a `struct sock` is read.
+
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use mtu_trace_common::{
+    layout::Member,
+    map::{Connection, FlowKey, counter, flag},
+    record::{Closed, kind},
+};
+
+use crate::{
+    kernel::{copy, field, netns, netns_key, offset, pointer, read},
+    maps::{CONNECTIONS, RETRANSMITS, WATCHED},
+    ring,
+    skb::IPPROTO_TCP,
+};
+
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+const TCP_ESTABLISHED: u32 = 1;
+const TCP_SYN_SENT: u32 = 2;
+const TCP_CLOSE: u32 = 7;
+/// `::ffff:0:0/96`, an IPv4 address on an IPv6 socket (RFC 4291, section 2.5.5.2).
+const V4_MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+/// `inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`.
+#[raw_tracepoint(tracepoint = "inet_sock_set_state")]
+pub fn inet_sock_set_state(ctx: RawTracePointContext) -> i32 {
+    let sk: u64 = ctx.arg(0);
+    let old_state: u32 = ctx.arg(1);
+    let new_state: u32 = ctx.arg(2);
+    let _ignored = match new_state {
+        TCP_ESTABLISHED => established(sk, old_state),
+        TCP_CLOSE if old_state != TCP_SYN_SENT => closed(sk, old_state),
+        _ => None,
+    };
+    0
+}
+
+/// Keeps the initial sequence numbers, which survive every NAT on the path.
+///
+/// `snd_una` and `rcv_nxt` have both just moved past the SYN: in `tcp_rcv_synsent_state_process`
+/// for the side that opened, in `tcp_create_openreq_child` for the other.
+#[inline(always)]
+fn established(sk: u64, old_state: u32) -> Option<()> {
+    let (key, netns_inode) = key(sk)?;
+    let connection = Connection {
+        opened_ns: ring::now(),
+        iss: field::<u32>(sk, Member::TcpSndUna)?.wrapping_sub(1),
+        irs: field::<u32>(sk, Member::TcpRcvNxt)?.wrapping_sub(1),
+        netns_inode,
+        flags: if old_state == TCP_SYN_SENT {
+            flag::ACTIVE
+        } else {
+            0
+        },
+        ..Connection::default()
+    };
+    if CONNECTIONS.insert(&key, &connection, 0).is_err() {
+        ring::count(counter::MAP_FULL);
+    }
+    Some(())
+}
+
+#[inline(always)]
+fn closed(sk: u64, old_state: u32) -> Option<()> {
+    let (key, netns_inode) = key(sk)?;
+    let now = ring::now();
+    let error = field::<u32>(sk, Member::SockErr).unwrap_or(0);
+    // Values, not pointers: the compiler would fold tests of pointers into arithmetic on them, which
+    // the verifier refuses.
+    // SAFETY: the values are read once.
+    let mut watched = unsafe { WATCHED.get(&key) }.map_or(0, |&value| u64::from(value));
+    if let Some(connection) = CONNECTIONS.get_ptr_mut(&key) {
+        // SAFETY: the map's value stays valid while the program runs; only this socket's CPU
+        // writes here.
+        let connection = unsafe { &mut *connection };
+        connection.closed_ns = now;
+        copy(&mut connection.bytes_acked, sk, Member::TcpBytesAcked);
+        copy(&mut connection.bytes_received, sk, Member::TcpBytesReceived);
+        connection.last_state = old_state;
+        connection.error = error;
+        watched |= u64::from(connection.flags & flag::RETRANSMITTED);
+    }
+    // SAFETY: as above.
+    watched |= unsafe { RETRANSMITS.get(&key) }.map_or(0, |value| value.count);
+    if watched == 0 {
+        return None;
+    }
+    let snd_nxt: u32 = field(sk, Member::TcpSndNxt).unwrap_or(0);
+    let snd_una: u32 = field(sk, Member::TcpSndUna).unwrap_or(0);
+    if let Some(mut entry) = ring::reserve::<Closed>() {
+        // SAFETY: the pointer is to reserved ring memory of the record's size; every field is
+        // written before the record is submitted.
+        let record = unsafe { &mut *entry.as_mut_ptr() };
+        record.header = ring::header::<Closed>(kind::CLOSED, now);
+        record.key = key;
+        copy(&mut record.bytes_acked, sk, Member::TcpBytesAcked);
+        copy(&mut record.bytes_received, sk, Member::TcpBytesReceived);
+        record.netns_inode = netns_inode;
+        record.last_state = old_state;
+        record.error = error;
+        record.unacknowledged = snd_nxt.wrapping_sub(snd_una);
+        entry.submit(0);
+    }
+    // The next connection of the same tuple is counted afresh.
+    let _absent = RETRANSMITS.remove(&key);
+    let _absent = WATCHED.remove(&key);
+    Some(())
+}
+
+/// A TCP socket's addresses as seen from itself, and the inode of its namespace.
+#[inline(always)]
+pub fn key(sk: u64) -> Option<(FlowKey, u32)> {
+    if field::<u16>(sk, Member::SockProtocol)? != u16::from(IPPROTO_TCP) {
+        return None;
+    }
+    let net = pointer(sk, Member::SockNet)?;
+    let netns = netns(net)?;
+    let mut key = FlowKey {
+        netns: netns_key(netns),
+        source_port: field(sk, Member::SockNum)?,
+        destination_port: u16::from_be(field(sk, Member::SockDport)?),
+        protocol: IPPROTO_TCP,
+        ..FlowKey::default()
+    };
+    match field::<u16>(sk, Member::SockFamily)? {
+        AF_INET => ipv4(sk, &mut key)?,
+        AF_INET6 => {
+            let local = sk + offset(Member::SockV6RcvSaddr)?;
+            if read::<[u8; 12]>(local)? == V4_MAPPED {
+                ipv4(sk, &mut key)?;
+            } else {
+                key.family = 6;
+                key.source = read(local)?;
+                key.destination = field(sk, Member::SockV6Daddr)?;
+            }
+        }
+        _ => return None,
+    }
+    Some((key, netns.1))
+}
+
+#[inline(always)]
+fn ipv4(sk: u64, key: &mut FlowKey) -> Option<()> {
+    key.family = 4;
+    let local: [u8; 4] = field(sk, Member::SockRcvSaddr)?;
+    let remote: [u8; 4] = field(sk, Member::SockDaddr)?;
+    key.source[..4].copy_from_slice(&local);
+    key.destination[..4].copy_from_slice(&remote);
+    Some(())
+}

@@ -1,0 +1,173 @@
+//! The command line.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    kernel::{HOOKS, Mechanism},
+    report::Format,
+};
+
+const AFTER_HELP: &str = "\
+Exit status: 0 done; 1 failed; 2 bad usage; `record -- COMMAND` gives COMMAND's own status, 128 plus \
+the signal's number if one ended it; with --exit-code, 3 when a finding of severity error stands.";
+
+/// Finds the TCP connections that stall because a packet is too big for a link.
+#[derive(Debug, Parser)]
+#[command(name = "mtu-trace", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// When to colour text; NO_COLOR is honoured
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub color: ColorChoice,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Trace until the time is up, COMMAND ends or Ctrl-C, then print the report (needs root)
+    Record(Record),
+    /// Show which hooks this kernel offers, and what is lost without the missing ones
+    Doctor(Doctor),
+}
+
+/// `record`.
+#[derive(Debug, Args)]
+pub struct Record {
+    /// Stop after this time, such as 30s, 500ms or 2m
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// Form of the report on standard output; but for text, COMMAND's output goes to standard error
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// End with status 3 if a finding of severity error stands
+    #[arg(long)]
+    pub exit_code: bool,
+    /// Create this file when every hook is attached
+    #[arg(long, value_name = "PATH")]
+    pub ready_file: Option<PathBuf>,
+    /// Keep the events in FILE (not in this version yet)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// How to trace.
+    #[command(flatten)]
+    pub tracing: Tracing,
+    /// Run COMMAND, trace while it runs, and end with its status
+    #[arg(last = true, value_name = "COMMAND")]
+    pub run: Vec<OsString>,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t = DoctorFormat::Text)]
+    pub format: DoctorFormat,
+    /// How to trace.
+    #[command(flatten)]
+    pub tracing: Tracing,
+}
+
+/// Options of everything that loads kernel programs.
+#[derive(Clone, Debug, Args)]
+pub struct Tracing {
+    /// Read the kernel's type information from this file
+    #[arg(long, value_name = "FILE", default_value = crate::kernel::VMLINUX, help_heading = "Kernel")]
+    pub btf: PathBuf,
+    /// Do without this hook; may be repeated
+    #[arg(long, value_name = "HOOK", value_parser = hook, help_heading = "Kernel")]
+    pub without: Vec<String>,
+    /// Attach by this mechanism alone where a hook has several
+    #[arg(long, value_enum, value_name = "HOW", help_heading = "Kernel")]
+    pub mechanism: Option<MechanismChoice>,
+    /// Print the kernel programs' own diagnostics to standard error
+    #[arg(long, help_heading = "Kernel")]
+    pub kernel_log: bool,
+}
+
+/// A mechanism one can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MechanismChoice {
+    /// tc links (Linux 6.6 and later).
+    Tcx,
+    /// tc filters on a clsact qdisc.
+    Clsact,
+}
+
+impl From<MechanismChoice> for Mechanism {
+    fn from(choice: MechanismChoice) -> Self {
+        match choice {
+            MechanismChoice::Tcx => Self::Tcx,
+            MechanismChoice::Clsact => Self::Clsact,
+        }
+    }
+}
+
+/// Form of `doctor`'s answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DoctorFormat {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// If standard output is a terminal and NO_COLOR is unset.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Longest time one can ask for, so that no sum of times overflows: a year.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let help = "a time such as 30s, 500ms, 2m or 1h30m";
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| format!("expected {help}"))?;
+    let parsed = Duration::try_from(parsed).map_err(|_| "the time must not be negative")?;
+    if parsed.is_zero() {
+        return Err("the time must be above zero".to_owned());
+    }
+    if parsed > LONGEST {
+        return Err("the time must be within a year".to_owned());
+    }
+    Ok(parsed)
+}
+
+fn hook(text: &str) -> Result<String, String> {
+    if HOOKS.iter().any(|hook| hook.name == text) {
+        return Ok(text.to_owned());
+    }
+    let names: Vec<&str> = HOOKS.iter().map(|hook| hook.name).collect();
+    Err(format!("the hooks are {}", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        for bad in ["", "5", "-1s", "0s", "soon", "99999999999h", "400d"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! `doctor`: what this kernel and this user allow, and what is lost.
+
+use std::io::{self, Write};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use super::{host, load_options, output::style};
+use crate::{
+    cli::{ColorChoice, Doctor, DoctorFormat},
+    kernel::{HOOKS, HookStatus, KernelTypes, Live, Symbols},
+    report::Style,
+};
+
+/// Capabilities that tracing needs, with what each is for (`capabilities(7)`).
+const CAPABILITIES: &[(u8, &str, &str)] = &[
+    (39, "CAP_BPF", "loading kernel programs"),
+    (38, "CAP_PERFMON", "reading kernel memory from them"),
+    (12, "CAP_NET_ADMIN", "attaching them to devices"),
+    (21, "CAP_SYS_ADMIN", "entering network namespaces"),
+    (19, "CAP_SYS_PTRACE", "finding the namespaces of other users' processes"),
+    (34, "CAP_SYSLOG", "naming kernel functions"),
+];
+
+#[derive(Serialize)]
+struct Diagnosis {
+    schema: &'static str,
+    kernel: String,
+    tool_version: &'static str,
+    root: bool,
+    checks: Vec<Check>,
+    hooks: Vec<HookStatus>,
+}
+
+#[derive(Serialize)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    detail: String,
+}
+
+/// Runs the command; gives the exit status.
+pub fn run(options: &Doctor, color: ColorChoice) -> Result<u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the async runtime")?;
+    let diagnosis = runtime.block_on(async { diagnose(options) })?;
+    let mut stdout = io::stdout().lock();
+    match options.format {
+        DoctorFormat::Json => {
+            serde_json::to_writer_pretty(&mut stdout, &diagnosis)?;
+            writeln!(stdout)?;
+        }
+        DoctorFormat::Text => write(&diagnosis, &mut stdout, &style(color))?,
+    }
+    Ok(0)
+}
+
+fn diagnose(options: &Doctor) -> Result<Diagnosis> {
+    let mut checks = capabilities()?;
+    let btf = &options.tracing.btf;
+    checks.push(match KernelTypes::load(btf) {
+        Ok(types) => Check {
+            name: "kernel types (BTF)",
+            ok: true,
+            detail: format!(
+                "{}, {} drop reasons",
+                btf.display(),
+                types.drop_reasons.len()
+            ),
+        },
+        Err(error) => Check {
+            name: "kernel types (BTF)",
+            ok: false,
+            detail: error.to_string(),
+        },
+    });
+    checks.push(match Symbols::load() {
+        Ok(_) => Check {
+            name: "kernel symbols",
+            ok: true,
+            detail: "functions have names".to_owned(),
+        },
+        Err(error) => Check {
+            name: "kernel symbols",
+            ok: false,
+            detail: format!("{error}; places of drops are told by packet lengths alone"),
+        },
+    });
+    // The same way that `record` goes, so that what is said here is what happens there.
+    let hooks = match Live::start(&load_options(&options.tracing)) {
+        Ok(live) => {
+            checks.push(Check {
+                name: "ring buffer and maps",
+                ok: true,
+                detail: "created".to_owned(),
+            });
+            live.hooks()
+        }
+        Err(error) => {
+            checks.push(Check {
+                name: "ring buffer and maps",
+                ok: false,
+                detail: format!("{:#}", super::explain_refusal(error)),
+            });
+            HOOKS
+                .iter()
+                .map(|hook| HookStatus::missing(hook, None, "nothing could be loaded".to_owned()))
+                .collect()
+        }
+    };
+    Ok(Diagnosis {
+        schema: "mtu-trace/doctor/1",
+        kernel: host::kernel_release(),
+        tool_version: env!("CARGO_PKG_VERSION"),
+        root: rustix::process::geteuid().is_root(),
+        checks,
+        hooks,
+    })
+}
+
+fn capabilities() -> Result<Vec<Check>> {
+    let status = procfs::process::Process::myself()
+        .and_then(|process| process.status())
+        .context("cannot read /proc/self/status")?;
+    Ok(CAPABILITIES
+        .iter()
+        .map(|&(bit, name, purpose)| {
+            let ok = status.capeff & (1 << bit) != 0;
+            Check {
+                name,
+                ok,
+                detail: if ok {
+                    purpose.to_owned()
+                } else {
+                    format!("missing: {purpose}")
+                },
+            }
+        })
+        .collect())
+}
+
+fn write(diagnosis: &Diagnosis, to: &mut impl Write, style: &Style) -> io::Result<()> {
+    writeln!(
+        to,
+        "{} on kernel {}{}",
+        style.strong(&format!("mtu-trace {}", diagnosis.tool_version)),
+        diagnosis.kernel,
+        if diagnosis.root {
+            ""
+        } else {
+            ", not as root: most hooks need it"
+        },
+    )?;
+    writeln!(to)?;
+    for check in &diagnosis.checks {
+        let mark = if check.ok { "ok  " } else { "MISS" };
+        let line = format!("{mark} {:<24} {}", check.name, check.detail);
+        writeln!(to, "{}", if check.ok { line } else { style.fault(&line) })?;
+    }
+    writeln!(to)?;
+    for hook in &diagnosis.hooks {
+        let mark = if hook.attached { "ok  " } else { "MISS" };
+        let how = match (&hook.mechanism, &hook.detail) {
+            (Some(mechanism), Some(detail)) => format!("{mechanism}: {detail}"),
+            (Some(mechanism), None) => mechanism.clone(),
+            (None, Some(detail)) => detail.clone(),
+            (None, None) => String::new(),
+        };
+        let line = format!("{mark} {:<24} {how}", hook.hook);
+        writeln!(
+            to,
+            "{}",
+            if hook.attached {
+                line
+            } else {
+                style.fault(&line)
+            }
+        )?;
+        let (label, text) = if hook.attached {
+            ("shows", &hook.shows)
+        } else {
+            ("lost", &hook.lost)
+        };
+        if let Some(text) = text {
+            writeln!(to, "     {}", style.faint(&format!("{label}: {text}")))?;
+        }
+    }
+    let missing = diagnosis.hooks.iter().filter(|hook| !hook.attached).count();
+    writeln!(to)?;
+    writeln!(
+        to,
+        "{} of {} hooks work{}",
+        diagnosis.hooks.len() - missing,
+        diagnosis.hooks.len(),
+        if diagnosis.checks.iter().all(|check| check.ok) {
+            "."
+        } else {
+            "; see what is missing above."
+        },
+    )
+}

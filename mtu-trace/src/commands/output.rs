@@ -1,0 +1,44 @@
+//! Where words go: reports to standard output, everything else to standard error.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use crate::{cli::ColorChoice, report::Style};
+
+/// Columns of a report that goes to no terminal.
+const FILE_COLUMNS: usize = 100;
+/// Lines longer than this are hard to read, whatever the terminal's width.
+const MOST_COLUMNS: usize = 120;
+
+/// Says something on standard error. That it cannot be said is no reason to stop.
+pub fn say(message: &str) {
+    let _unheard = writeln!(io::stderr(), "mtu-trace: {message}");
+}
+
+/// Says that something failed: one line, whatever the error's own form.
+pub fn complain(message: &str) {
+    let line: Vec<&str> = message.lines().map(str::trim).collect();
+    say(&line.join("; "));
+}
+
+/// How text on standard output is to look.
+pub fn style(choice: ColorChoice) -> Style {
+    let terminal = io::stdout().is_terminal();
+    let color = match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        // https://no-color.org: any value but the empty one.
+        ColorChoice::Auto => {
+            terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        }
+    };
+    crossterm::style::force_color_output(color);
+    let width = if terminal {
+        crossterm::terminal::size().map_or(FILE_COLUMNS, |(columns, _)| usize::from(columns))
+    } else {
+        FILE_COLUMNS
+    };
+    Style {
+        color,
+        width: width.min(MOST_COLUMNS),
+    }
+}

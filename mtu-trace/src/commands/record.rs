@@ -1,0 +1,244 @@
+//! `record`: traces for a while and reports.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+use rustix::process::Signal;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{
+    USAGE, explain_refusal, host, load_options,
+    output::{complain, say, style},
+    workload::Workload,
+};
+use crate::{
+    cli::{ColorChoice, Record},
+    diagnose::{Analysis, Severity},
+    event::Event,
+    kernel::{HookStatus, Live, monotonic_ns},
+    report::{Capture, Clock, Format, Report},
+};
+
+/// Status with `--exit-code` when a finding of severity `error` stands.
+const FOUND: u8 = 3;
+/// How long a command has to notice a Ctrl-C of its own before it is passed on.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Runs the command; gives the exit status.
+pub fn run(options: &Record, color: ColorChoice) -> Result<u8> {
+    if options.output.is_some() {
+        complain(
+            "--output is not in this version: it cannot keep events in a file yet. Without it, \
+             record prints its report to standard output.",
+        );
+        return Ok(USAGE);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the async runtime")?;
+    runtime.block_on(record(options, color))
+}
+
+async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
+    let mut interrupts = Interrupts::new()?;
+    let clock = Clock {
+        wall: Timestamp::now(),
+        monotonic_ns: monotonic_ns(),
+    };
+    let mut live = Live::start(&load_options(&options.tracing)).map_err(explain_refusal)?;
+    announce(&live.hooks(), options.ready_file.as_deref())?;
+
+    let stdout_free = options.format != Format::Text;
+    let mut workload = if options.run.is_empty() {
+        None
+    } else {
+        match Workload::start(&options.run, stdout_free) {
+            Ok(workload) => Some(workload),
+            Err((status, error)) => {
+                complain(&format!("{error:#}"));
+                return Ok(status);
+            }
+        }
+    };
+    let mut analysis = Analysis::default();
+    let mut progress = Progress::default();
+    let mut status = None;
+    let mut sink = |event: Event| {
+        analysis.apply(&event);
+        progress.tell(&analysis, &event);
+    };
+    {
+        let stop = until(options.duration, workload.as_mut(), &mut interrupts, &mut status);
+        live.run(stop, &mut sink).await?;
+    }
+    let hooks = live.hooks();
+    live.finish(&mut sink);
+
+    let report = Report {
+        capture: Capture {
+            started: clock.wall,
+            duration_s: seconds(monotonic_ns().saturating_sub(clock.monotonic_ns)),
+            kernel: host::kernel_release(),
+            hostname: host::hostname(),
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            hooks,
+            events: analysis.state().events,
+            lost_events: analysis.state().lost,
+        },
+        findings: analysis.findings(),
+        clock,
+    };
+    let mut stdout = io::stdout().lock();
+    report
+        .write(&mut stdout, options.format, &style(color))
+        .and_then(|()| stdout.flush())
+        .context("cannot write the report to standard output")?;
+    drop(stdout);
+
+    // The time was up first: the command goes on, and its status is still the answer.
+    if let (Some(workload), None) = (&mut workload, status) {
+        say("the report is done; waiting for the command to end");
+        status = Some(wait(workload, &mut interrupts).await?);
+    }
+    let found = report
+        .findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Error);
+    Ok(if options.exit_code && found {
+        FOUND
+    } else {
+        status.unwrap_or(0)
+    })
+}
+
+/// Says on standard error that tracing has begun, and what is missing; creates the ready file.
+fn announce(hooks: &[HookStatus], ready_file: Option<&Path>) -> Result<()> {
+    for hook in hooks.iter().filter(|hook| !hook.attached) {
+        say(&format!(
+            "no {}: {}; {}",
+            hook.hook,
+            hook.detail.as_deref().unwrap_or("not attached"),
+            hook.lost.as_deref().unwrap_or("less is seen"),
+        ));
+    }
+    let attached = hooks.iter().filter(|hook| hook.attached).count();
+    if attached == 0 {
+        anyhow::bail!("the kernel refused every hook: nothing can be traced");
+    }
+    if let Some(path) = ready_file {
+        fs::File::create(path)
+            .with_context(|| format!("cannot create the ready file {}", path.display()))?;
+    }
+    say(&format!(
+        "ready: {attached} of {} hooks attached; Ctrl-C ends the trace and prints the report",
+        hooks.len()
+    ));
+    Ok(())
+}
+
+/// Waits for the first reason to stop. The command's status, if that was it, goes to `status`.
+async fn until(
+    duration: Option<Duration>,
+    workload: Option<&mut Workload>,
+    interrupts: &mut Interrupts,
+    status: &mut Option<u8>,
+) {
+    let time_up = async {
+        match duration {
+            Some(duration) => tokio::time::sleep(duration).await,
+            None => std::future::pending().await,
+        }
+    };
+    match workload {
+        None => tokio::select! {
+            () = time_up => {}
+            _ = interrupts.next() => {}
+        },
+        Some(workload) => tokio::select! {
+            () = time_up => {}
+            ended = wait(workload, interrupts) => match ended {
+                Ok(code) => *status = Some(code),
+                Err(error) => complain(&format!("{error:#}")),
+            },
+        },
+    }
+}
+
+/// Waits for the command. A Ctrl-C in the terminal reaches it by itself; a signal to us alone is
+/// passed on.
+async fn wait(workload: &mut Workload, interrupts: &mut Interrupts) -> Result<u8> {
+    loop {
+        let signal = tokio::select! {
+            code = workload.wait() => return code,
+            signal = interrupts.next() => signal,
+        };
+        if signal == Signal::INT
+            && let Ok(code) = tokio::time::timeout(GRACE, workload.wait()).await
+        {
+            return code;
+        }
+        workload.signal(signal);
+    }
+}
+
+/// The signals that end a trace.
+struct Interrupts {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Interrupts {
+    fn new() -> Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.interrupt.recv() => Signal::INT,
+            _ = self.terminate.recv() => Signal::TERM,
+            _ = self.hangup.recv() => Signal::HUP,
+        }
+    }
+}
+
+/// Says on standard error what is found, as soon as it is.
+#[derive(Default)]
+struct Progress {
+    told: usize,
+}
+
+impl Progress {
+    fn tell(&mut self, analysis: &Analysis, event: &Event) {
+        if !matches!(event.kind, crate::event::EventKind::Tick) {
+            return;
+        }
+        let made = analysis.detected();
+        if made == self.told {
+            return;
+        }
+        self.told = made;
+        for finding in analysis.findings() {
+            if finding.detected_at_ns == event.time_ns && finding.severity > Severity::Info {
+                say(&finding.summary);
+            }
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a duration for people and programs to read")]
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}

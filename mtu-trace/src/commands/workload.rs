@@ -1,0 +1,81 @@
+//! The command that is traced while it runs.
+
+use std::{
+    ffi::OsString,
+    io,
+    os::unix::process::ExitStatusExt as _,
+    process::{ExitStatus, Stdio},
+};
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+
+/// Status of a command that cannot be found, as shells have it.
+pub const NOT_FOUND: u8 = 127;
+/// Status of a command that cannot be run.
+pub const NOT_EXECUTABLE: u8 = 126;
+
+/// A running command.
+pub struct Workload {
+    child: Child,
+}
+
+impl Workload {
+    /// Starts a command. With `stdout_free` its standard output goes to our standard error.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started: the status to end with, and why.
+    pub fn start(words: &[OsString], stdout_free: bool) -> Result<Self, (u8, anyhow::Error)> {
+        let [program, arguments @ ..] = words else {
+            return Err((NOT_FOUND, anyhow::anyhow!("no command to run")));
+        };
+        let mut command = Command::new(program);
+        command.args(arguments);
+        if stdout_free {
+            command.stdout(Stdio::from(io::stderr()));
+        }
+        let child = command.spawn().map_err(|error| {
+            let status = match error.kind() {
+                io::ErrorKind::NotFound => NOT_FOUND,
+                _ => NOT_EXECUTABLE,
+            };
+            let error = anyhow::Error::new(error)
+                .context(format!("cannot run {}", program.to_string_lossy()));
+            (status, error)
+        })?;
+        Ok(Self { child })
+    }
+
+    /// Waits for its end; may be called again.
+    ///
+    /// # Errors
+    ///
+    /// If the system cannot say.
+    pub async fn wait(&mut self) -> Result<u8> {
+        let status = self.child.wait().await.context("cannot wait for the command")?;
+        Ok(code(status))
+    }
+
+    /// Passes a signal on.
+    pub fn signal(&self, signal: Signal) {
+        let pid = self
+            .child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            let _gone = kill_process(pid, signal);
+        }
+    }
+}
+
+/// A status as shells give it: 128 plus the signal's number for a command ended by one.
+fn code(status: ExitStatus) -> u8 {
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(1);
+    u8::try_from(code & 0xff).unwrap_or(1)
+}

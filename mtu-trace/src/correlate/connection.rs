@@ -1,0 +1,144 @@
+//! A connection as far as this host sees it: its sockets here, and each direction of its data.
+
+use std::collections::BTreeSet;
+
+use super::track::Track;
+use crate::event::{Closed, Flow, Retransmit, Sample, Socket};
+
+/// Which way data goes, seen from the first end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Sent by the first end.
+    Out,
+    /// Sent to the first end.
+    In,
+}
+
+impl Side {
+    /// The other way.
+    #[must_use]
+    pub fn flip(self) -> Self {
+        match self {
+            Self::Out => Self::In,
+            Self::In => Self::Out,
+        }
+    }
+}
+
+/// A connection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Connection {
+    /// Its sockets on this host: none where only its packets are known, two where both ends are
+    /// here.
+    pub ends: Vec<End>,
+    /// Its packets' flows wherever they were seen, each in the direction [`Side::Out`].
+    pub seen_as: BTreeSet<Flow>,
+    /// Data sent by the first end.
+    pub out: Track,
+    /// Data sent to the first end.
+    pub incoming: Track,
+    /// Latest event that belongs to it, ns.
+    pub last_ns: u64,
+    /// Sequence and acknowledgement number of the packet it was first known by.
+    pub(super) first_numbers: Option<(u32, Option<u32>)>,
+}
+
+/// A socket of this host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct End {
+    /// Addresses and initial sequence numbers.
+    pub socket: Socket,
+    /// How it stood at the last look.
+    pub sample: Option<Sample>,
+    /// Its latest retransmit.
+    pub retransmit: Option<Retransmit>,
+    /// Its end.
+    pub closed: Option<Closed>,
+    /// Whether its handshake is known to be done.
+    pub established: bool,
+}
+
+impl End {
+    pub(super) fn new(socket: Socket) -> Self {
+        Self {
+            established: socket.isn.is_some(),
+            socket,
+            sample: None,
+            retransmit: None,
+            closed: None,
+        }
+    }
+
+    /// First byte not acknowledged, after so many acknowledged bytes.
+    ///
+    /// The count includes the SYN on the side that opened, because `snd_una` began at the SYN
+    /// there (`tcp_snd_una_update`).
+    pub(super) fn snd_una(&self, bytes_acked: u64) -> Option<u32> {
+        let isn = self.socket.isn?;
+        let syn = u32::from(self.socket.active != Some(true));
+        #[expect(clippy::cast_possible_truncation, reason = "sequence numbers wrap")]
+        Some(isn.iss.wrapping_add(syn).wrapping_add(bytes_acked as u32))
+    }
+
+    /// Next byte expected, after so many received bytes.
+    pub(super) fn rcv_nxt(&self, bytes_received: u64) -> Option<u32> {
+        let isn = self.socket.isn?;
+        #[expect(clippy::cast_possible_truncation, reason = "sequence numbers wrap")]
+        Some(isn.irs.wrapping_add(1).wrapping_add(bytes_received as u32))
+    }
+}
+
+impl Connection {
+    pub(super) fn new(ends: Vec<End>) -> Self {
+        Self {
+            ends,
+            seen_as: BTreeSet::new(),
+            out: Track::default(),
+            incoming: Track::default(),
+            last_ns: 0,
+            first_numbers: None,
+        }
+    }
+
+    /// The data of one direction.
+    #[must_use]
+    pub fn track(&self, side: Side) -> &Track {
+        match side {
+            Side::Out => &self.out,
+            Side::In => &self.incoming,
+        }
+    }
+
+    pub(super) fn track_mut(&mut self, side: Side) -> &mut Track {
+        match side {
+            Side::Out => &mut self.out,
+            Side::In => &mut self.incoming,
+        }
+    }
+
+    /// The direction in which the `index`th end sends.
+    pub(super) fn sends(index: usize) -> Side {
+        if index == 0 { Side::Out } else { Side::In }
+    }
+
+    /// The end that sends in a direction, if it is on this host.
+    #[must_use]
+    pub fn sender(&self, side: Side) -> Option<&End> {
+        match side {
+            Side::Out => self.ends.first(),
+            Side::In => self.ends.get(1),
+        }
+    }
+
+    /// The end that receives in a direction, if it is on this host.
+    #[must_use]
+    pub fn receiver(&self, side: Side) -> Option<&End> {
+        self.sender(side.flip())
+    }
+
+    /// Whether every end on this host is closed; false where none is known.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        !self.ends.is_empty() && self.ends.iter().all(|end| end.closed.is_some())
+    }
+}

@@ -1,0 +1,125 @@
+//! Which connection a packet belongs to, across namespaces and NAT.
+//!
+//! NAT changes addresses and ports but not sequence numbers: a packet towards a socket has a
+//! sequence number not far above the socket's IRS and an acknowledgement number not far above its
+//! ISS, wherever it is seen.
+
+use crate::event::{Flow, Socket};
+
+use super::connection::Side;
+
+/// How far above the initial sequence numbers a packet may be to belong to a socket whose
+/// addresses have nothing in common with the packet's: 1 MiB, so that an unrelated packet fits by
+/// chance once in 2^24 times.
+const WINDOW_STRANGER: u32 = 1 << 20;
+/// The same where one end's address and port agree: most of a long transfer.
+const WINDOW_RELATED: u32 = 1 << 30;
+
+/// Whether a packet with this flow and these numbers belongs to the socket, in which direction,
+/// and how badly it fits: the smallest misfit of several candidates wins.
+#[must_use]
+pub fn belongs(socket: &Socket, flow: &Flow, seq: u32, ack: Option<u32>) -> Option<(Side, u64)> {
+    if socket.flow.protocol != flow.protocol {
+        return None;
+    }
+    if socket.flow == *flow {
+        return Some((Side::Out, 0));
+    }
+    if socket.flow == flow.reversed() {
+        return Some((Side::In, 0));
+    }
+    let isn = socket.isn?;
+    let ack = ack?;
+    let outwards = misfit(socket.flow, *flow, seq.wrapping_sub(isn.iss), ack.wrapping_sub(isn.irs));
+    let inwards = misfit(
+        socket.flow.reversed(),
+        *flow,
+        seq.wrapping_sub(isn.irs),
+        ack.wrapping_sub(isn.iss),
+    );
+    match (outwards, inwards) {
+        (Some(out), Some(inward)) if inward < out => Some((Side::In, inward)),
+        (Some(out), _) => Some((Side::Out, out)),
+        (None, Some(inward)) => Some((Side::In, inward)),
+        (None, None) => None,
+    }
+}
+
+fn misfit(socket: Flow, packet: Flow, sent: u32, acknowledged: u32) -> Option<u64> {
+    let related = socket.source == packet.source || socket.destination == packet.destination;
+    let window = if related {
+        WINDOW_RELATED
+    } else {
+        WINDOW_STRANGER
+    };
+    // One of each is the SYN itself: an established connection is past it.
+    if sent == 0 || acknowledged == 0 || sent > window || acknowledged > window {
+        return None;
+    }
+    Some(1 + u64::from(sent) + u64::from(acknowledged))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        event::{Isn, TCP},
+        topology::NetnsId,
+    };
+
+    fn flow(netns: u64, source: &str, destination: &str) -> Flow {
+        Flow {
+            netns: NetnsId(netns),
+            protocol: TCP,
+            source: source.parse().unwrap(),
+            destination: destination.parse().unwrap(),
+        }
+    }
+
+    fn socket() -> Socket {
+        Socket {
+            flow: flow(1, "192.0.2.2:40000", "198.51.100.9:80"),
+            opened_ns: 0,
+            isn: Some(Isn {
+                iss: u32::MAX - 5,
+                irs: 7000,
+            }),
+            active: Some(true),
+        }
+    }
+
+    #[test]
+    fn same_tuple_in_its_namespace_fits_exactly() {
+        let own = flow(1, "198.51.100.9:80", "192.0.2.2:40000");
+        assert_eq!(belongs(&socket(), &own, 1, Some(1)), Some((Side::In, 0)));
+    }
+
+    #[test]
+    fn sequence_numbers_survive_double_nat() {
+        // Both addresses translated, both ports changed, and the ISS wraps on the way.
+        let elsewhere = flow(3, "203.0.113.1:30080", "203.0.113.77:61000");
+        let found = belongs(&socket(), &elsewhere, 7001, Some(100));
+        assert_eq!(found.map(|(side, _)| side), Some(Side::In));
+        let back = belongs(&socket(), &elsewhere.reversed(), 100, Some(7001));
+        assert_eq!(back.map(|(side, _)| side), Some(Side::Out));
+    }
+
+    #[test]
+    fn another_connection_does_not_fit() {
+        let elsewhere = flow(3, "203.0.113.1:30080", "203.0.113.77:61000");
+        assert_eq!(
+            belongs(&socket(), &elsewhere, 7001, Some(3_000_000_000)),
+            None
+        );
+        assert_eq!(belongs(&socket(), &elsewhere, 7001, None), None);
+    }
+
+    #[test]
+    fn far_into_a_transfer_one_address_must_agree() {
+        let far = 7000 + (500 << 20);
+        let stranger = flow(3, "203.0.113.1:30080", "203.0.113.77:61000");
+        assert_eq!(belongs(&socket(), &stranger, far, Some(100)), None);
+        let related = flow(3, "198.51.100.9:80", "203.0.113.77:61000");
+        assert!(belongs(&socket(), &related, far, Some(100)).is_some());
+    }
+}

@@ -1,0 +1,18 @@
+//! Events to connections: what was lost where, told again how often, and whether it got through in
+//! the end.
+//!
+//! Pure: no clock and no I/O. Time is the events' time, and the same events give the same state.
+
+mod connection;
+mod join;
+mod repeats;
+mod site;
+mod state;
+mod track;
+
+pub use connection::{Connection, End, Side};
+pub use join::belongs;
+pub use repeats::{Recovery, Repeats, after};
+pub use site::{Hook, Site, SiteKey, SiteKind, netfilter_hook, oversized};
+pub use state::{ConnectionId, State};
+pub use track::{Blocked, Icmp, OtherDrops, OtherKey, Retransmits, SiteDrops, Track};

@@ -1,0 +1,230 @@
+//! Where a packet died: classifies a drop by the function it happened in and by the length test
+//! that function makes, computed again from the packet and the devices.
+//!
+//! The kernel gives no reason for most drops of this kind (veth, bridge, fragmentation), so the
+//! reason is never the test.
+
+use serde::Serialize;
+
+use crate::{
+    event::{Device, Packet, PacketKind},
+    topology::{NetnsId, Topology},
+};
+
+/// A place where packets die for their size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// What tells it from other places.
+    pub key: SiteKey,
+    /// What kind of place it is.
+    pub kind: SiteKind,
+    /// Device by which the packet came in.
+    pub ingress: Option<Device>,
+    /// Device by which it should have left.
+    pub egress: Device,
+    /// The other end of that device, where its MTU is the limit.
+    pub peer: Option<Device>,
+    /// The MTU the packet exceeds, bytes.
+    pub limit_bytes: u32,
+    /// The packet's layer-3 length, bytes.
+    pub packet_bytes: u32,
+    /// The kernel's drop reason.
+    pub reason: Option<String>,
+    /// Whether the function is known to make this test; otherwise only the lengths speak.
+    pub known_function: bool,
+}
+
+/// What tells one place from another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SiteKey {
+    /// Namespace.
+    pub netns: NetnsId,
+    /// Index of the egress device.
+    pub egress: u32,
+    /// Kernel function.
+    pub function: String,
+}
+
+/// What kind of place it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SiteKind {
+    /// A router forwards: it tells the sender (RFC 1812, section 4.2.2.9; RFC 4443, section 3.2).
+    Forward,
+    /// The host sends or fragments: it tells the sender.
+    Output,
+    /// A bridge port: it tells nobody.
+    Bridge,
+    /// A veth or another device that hands the packet over: it tells nobody.
+    Veth,
+}
+
+impl SiteKind {
+    /// Whether the place never tells the sender.
+    #[must_use]
+    pub fn is_silent(self) -> bool {
+        matches!(self, Self::Bridge | Self::Veth)
+    }
+}
+
+/// Functions that drop a packet for its size, by what they are. Names differ between kernels:
+/// inlining moves the drop into the caller.
+const FUNCTIONS: &[(&str, SiteKind)] = &[
+    ("ip_forward", SiteKind::Forward),
+    ("ip6_forward", SiteKind::Forward),
+    ("ip_fragment", SiteKind::Output),
+    ("ip_do_fragment", SiteKind::Output),
+    ("__ip_finish_output", SiteKind::Output),
+    ("ip_finish_output", SiteKind::Output),
+    ("ip_finish_output_gso", SiteKind::Output),
+    ("ip6_fragment", SiteKind::Output),
+    ("__ip6_finish_output", SiteKind::Output),
+    ("ip6_finish_output", SiteKind::Output),
+    ("ip6_xmit", SiteKind::Output),
+    ("br_dev_queue_push_xmit", SiteKind::Bridge),
+    ("br_nf_dev_queue_xmit", SiteKind::Bridge),
+    ("__dev_forward_skb2", SiteKind::Veth),
+    ("__dev_forward_skb", SiteKind::Veth),
+    ("____dev_forward_skb", SiteKind::Veth),
+    ("dev_forward_skb", SiteKind::Veth),
+    ("veth_xmit", SiteKind::Veth),
+    ("veth_forward_skb", SiteKind::Veth),
+];
+
+/// The smallest MTU an IPv6 link may have (RFC 8200, section 5).
+const IPV6_MIN_MTU: u32 = 1280;
+
+/// The place of an oversized drop; `None` for a drop that has nothing to do with a length.
+#[must_use]
+pub fn oversized(packet: &Packet, topology: &Topology) -> Option<Site> {
+    let PacketKind::Dropped { function, reason } = &packet.what else {
+        return None;
+    };
+    let known = FUNCTIONS.iter().find(|(name, _)| name == function);
+    let kind = match known {
+        Some((_, SiteKind::Output)) if is_bridged(packet, topology) => SiteKind::Bridge,
+        Some((_, kind)) => *kind,
+        // Without symbols the function is an address.
+        None if function.starts_with("0x") => guess(packet)?,
+        None => return None,
+    };
+    let (egress, limit_bytes) = match kind {
+        SiteKind::Forward | SiteKind::Output => {
+            let egress = packet.route.as_ref().unwrap_or(&packet.device);
+            (egress, route_limit(packet, egress))
+        }
+        SiteKind::Bridge => (&packet.device, packet.device.mtu_bytes),
+        SiteKind::Veth => (
+            &packet.device,
+            packet
+                .peer
+                .as_ref()
+                .map_or(packet.device.mtu_bytes, |peer| peer.mtu_bytes),
+        ),
+    };
+    if limit_bytes == 0 || packet.length_bytes <= limit_bytes {
+        return None;
+    }
+    let ingress = if packet.has_device && packet.device.ifindex != egress.ifindex {
+        Some(&packet.device)
+    } else {
+        packet.came_in.as_ref()
+    };
+    Some(Site {
+        key: SiteKey {
+            netns: egress.netns,
+            egress: egress.ifindex,
+            function: function.clone(),
+        },
+        kind,
+        ingress: ingress
+            .filter(|ingress| ingress.ifindex != egress.ifindex)
+            .cloned(),
+        egress: egress.clone(),
+        peer: packet
+            .peer
+            .clone()
+            .filter(|_| kind == SiteKind::Veth),
+        limit_bytes,
+        packet_bytes: packet.length_bytes,
+        reason: reason.clone(),
+        known_function: known.is_some(),
+    })
+}
+
+/// The MTU that `ip_forward` and `ip6_forward` test against: the route's, if it has one, else the
+/// device's (`ip_dst_mtu_maybe_forward`, `ip6_dst_mtu_maybe_forward`).
+fn route_limit(packet: &Packet, egress: &Device) -> u32 {
+    let limit = match packet.route_mtu_bytes {
+        Some(route) => route,
+        None => egress.mtu_bytes,
+    };
+    if packet.flow.source.is_ipv6() {
+        limit.max(IPV6_MIN_MTU)
+    } else {
+        limit
+    }
+}
+
+/// Whether the packet is being bridged: bridge netfilter sends bridged packets through the IP
+/// layer's functions, with the egress port as their device.
+fn is_bridged(packet: &Packet, topology: &Topology) -> bool {
+    packet.has_device
+        && packet
+            .route
+            .as_ref()
+            .is_none_or(|route| route.ifindex != packet.device.ifindex)
+        && topology
+            .link(packet.device.netns, packet.device.ifindex)
+            .is_some_and(|link| link.master.is_some())
+}
+
+/// What kind of place it must be, from the lengths alone.
+fn guess(packet: &Packet) -> Option<SiteKind> {
+    let above = |device: Option<&Device>| {
+        device.is_some_and(|device| device.mtu_bytes > 0 && packet.length_bytes > device.mtu_bytes)
+    };
+    if above(packet.route.as_ref()) {
+        Some(SiteKind::Forward)
+    } else if above(packet.peer.as_ref()) {
+        Some(SiteKind::Veth)
+    } else if above(Some(&packet.device)) {
+        Some(SiteKind::Bridge)
+    } else {
+        None
+    }
+}
+
+/// A netfilter hook, by its name in rules.
+pub type Hook = &'static str;
+
+/// The netfilter hook a packet was dropped at, from what its buffer shows there. `None` if it was
+/// not netfilter.
+///
+/// A locally made packet has no device before `ip_output` sets it; a received one is routed to
+/// `ip_local_deliver` or `ip_forward` before INPUT and FORWARD, and not routed in PREROUTING.
+#[must_use]
+pub fn netfilter_hook(packet: &Packet) -> Option<Hook> {
+    let PacketKind::Dropped { function, reason } = &packet.what else {
+        return None;
+    };
+    let by_netfilter = reason.as_deref() == Some("NETFILTER_DROP")
+        || matches!(
+            function.as_str(),
+            "nft_do_chain" | "ipt_do_table" | "ip6t_do_table" | "nf_hook_slow"
+        );
+    if !by_netfilter {
+        return None;
+    }
+    let Some(route) = &packet.route else {
+        return Some("PREROUTING");
+    };
+    if !packet.has_device {
+        return Some("OUTPUT");
+    }
+    Some(match packet.route_input.as_deref() {
+        Some("ip_local_deliver" | "ip6_input") => "INPUT",
+        Some("ip_forward" | "ip6_forward") if packet.device.ifindex != route.ifindex => "FORWARD",
+        _ => "POSTROUTING",
+    })
+}

@@ -1,0 +1,63 @@
+//! Correlated drops and ICMP messages as the report shows them.
+
+use super::finding::{BlockedAt, Boundary, BoundaryPeer, NetnsRef, Pmtud};
+use crate::{
+    correlate::{Site, Track},
+    event::Device,
+    topology::Topology,
+};
+
+/// A place where packets die.
+pub fn boundary(site: &Site, topology: &Topology) -> Boundary {
+    Boundary {
+        netns: NetnsRef::new(site.key.netns, topology),
+        ingress: site.ingress.as_ref().map(name),
+        egress: Some(name(&site.egress)),
+        limit_bytes: site.limit_bytes,
+        packet_bytes: site.packet_bytes,
+        function: site.key.function.clone(),
+        reason: site.reason.clone(),
+        silent: site.kind.is_silent(),
+        peer: site.peer.as_ref().map(|peer| BoundaryPeer {
+            netns: NetnsRef::new(peer.netns, topology),
+            interface: peer.name.clone(),
+            mtu_bytes: peer.mtu_bytes,
+        }),
+    }
+}
+
+/// A device by its name, or by its number where it has gone unnamed.
+pub fn name(device: &Device) -> String {
+    device
+        .name
+        .clone()
+        .unwrap_or_else(|| format!("if{}", device.ifindex))
+}
+
+/// What became of the message to the sender.
+pub fn pmtud(track: &Track, site: &Site, topology: &Topology) -> Pmtud {
+    let icmp = &track.icmp;
+    let blocked = icmp.blocked.iter().max_by_key(|blocked| blocked.count);
+    // The path MTU of a socket changes by such a message alone: probing lowers its segment size
+    // only (`tcp_mtu_probing`).
+    let came_down = track
+        .sender_pmtu_bytes
+        .is_some_and(|pmtu| pmtu > 0 && pmtu <= site.limit_bytes);
+    Pmtud {
+        // A message that is dropped or seen must have been generated, also where that could not be
+        // observed.
+        signalled: icmp.generated > 0 || blocked.is_some() || !icmp.seen.is_empty(),
+        delivered: if came_down {
+            Some(true)
+        } else {
+            blocked.map(|_| false)
+        },
+        blocked_at: blocked.filter(|_| !came_down).map(|blocked| BlockedAt {
+            netns: NetnsRef::new(blocked.netns, topology),
+            hook: blocked.hook,
+            interface: blocked.device.as_ref().map(name),
+            function: blocked.function.clone(),
+            reason: blocked.reason.clone(),
+        }),
+    }
+}

@@ -1,0 +1,20 @@
+//! State to findings: which rule fits a connection, what caused it, what to do about it.
+//!
+//! Pure: no clock and no I/O. Rules are functions in a table; the first that fits a direction of a
+//! connection decides, and directions with one cause become one finding.
+
+mod assemble;
+mod boundary;
+mod finding;
+mod fixes;
+mod ledger;
+mod local;
+mod rules;
+mod summary;
+
+pub use finding::{
+    BlockedAt, Boundary, BoundaryPeer, Confidence, Connection, ContainerRef, Direction, Endpoint,
+    Evidence, Finding, Fix, Hop, NetnsRef, Pmtud, ProcessRef, Severity, Verdict,
+};
+pub use ledger::Analysis;
+pub use rules::{RULES, Rule};

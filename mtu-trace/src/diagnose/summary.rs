@@ -1,0 +1,138 @@
+//! The one sentence of a finding.
+
+use super::finding::{Boundary, Connection, Direction, Finding, NetnsRef, Verdict};
+use crate::correlate::{OtherDrops, OtherKey};
+
+/// Says in one sentence what is wrong, where, and why the sender does not know.
+pub fn summary(finding: &Finding, other: Option<(&OtherKey, &OtherDrops)>) -> String {
+    let Some(connection) = &finding.connection else {
+        return String::new();
+    };
+    let who = transfer(connection);
+    let others = match finding.connections {
+        0 | 1 => String::new(),
+        2 => " (and one more connection)".to_owned(),
+        more => format!(" (and {} more connections)", more - 1),
+    };
+    match (finding.verdict, &finding.boundary) {
+        (Verdict::MtuBlackHole, Some(boundary)) => format!(
+            "{who}{others} is stalled: its {}-byte packets die in {} {} (limit {}), and {}.",
+            boundary.packet_bytes,
+            boundary.netns.label(),
+            between(boundary),
+            boundary.limit_bytes,
+            silence(finding, boundary),
+        ),
+        (Verdict::PmtudSlow, Some(boundary)) => format!(
+            "{who}{others} lost {:.1} s: its {}-byte packets died in {} {} (limit {}) until the \
+             sender tried smaller ones.",
+            seconds(finding),
+            boundary.packet_bytes,
+            boundary.netns.label(),
+            between(boundary),
+            boundary.limit_bytes,
+        ),
+        (Verdict::PmtudWorking, Some(boundary)) => format!(
+            "{who}{others} sent packets of {} bytes into {} {} (limit {}) and came down: path MTU \
+             discovery works.",
+            boundary.packet_bytes,
+            boundary.netns.label(),
+            between(boundary),
+            boundary.limit_bytes,
+        ),
+        (Verdict::HandshakeTimeout, _) => format!(
+            "{who}{others} never came up: its SYN was sent again {} times without an answer{}. \
+             This is not an MTU problem.",
+            finding.evidence.retransmits,
+            other.map_or_else(String::new, |(key, _)| format!(
+                ", and was dropped here {}",
+                place(key)
+            )),
+        ),
+        (Verdict::LocalDrop, _) => format!(
+            "{who}{others} loses segments on this host: {} packets were dropped {}.",
+            finding.evidence.other_drops,
+            other.map_or_else(|| "here".to_owned(), |(key, _)| place(key)),
+        ),
+        (Verdict::PacketLoss, _) => format!(
+            "{who}{others} lost segments beyond this host and recovered: {} were sent again.",
+            finding.evidence.retransmits,
+        ),
+        _ => who,
+    }
+}
+
+fn transfer(connection: &Connection) -> String {
+    let local = connection
+        .local
+        .netns
+        .as_ref()
+        .map_or_else(|| connection.local.socket_address(), NetnsRef::label);
+    let remote = connection.remote.socket_address();
+    match connection.direction {
+        Direction::Download => format!("{local}'s download from {remote}"),
+        Direction::Upload => format!("{local}'s upload to {remote}"),
+        Direction::Both => format!("{local}'s connection with {remote}"),
+    }
+}
+
+/// `between ens18 and cni0`, `at vethab12`.
+fn between(boundary: &Boundary) -> String {
+    let egress = boundary.egress.as_deref().unwrap_or("?");
+    let far = boundary.peer.as_ref().map(|peer| {
+        format!(
+            "{} of {}",
+            peer.interface.as_deref().unwrap_or("the other end"),
+            peer.netns.label()
+        )
+    });
+    match (&boundary.ingress, far) {
+        (_, Some(far)) => format!("between {egress} and {far}"),
+        (Some(ingress), None) => format!("between {ingress} and {egress}"),
+        (None, None) => format!("at {egress}"),
+    }
+}
+
+fn silence(finding: &Finding, boundary: &Boundary) -> String {
+    if boundary.silent {
+        return "nothing there can tell the sender".to_owned();
+    }
+    match finding.pmtud.as_ref() {
+        Some(pmtud) => match &pmtud.blocked_at {
+            Some(blocked) => format!(
+                "the ICMP that should say so is dropped in {}{}",
+                blocked.netns.label(),
+                blocked
+                    .hook
+                    .map_or_else(|| format!(" by {}", blocked.function), |hook| format!(", {hook}")),
+            ),
+            None if pmtud.delivered == Some(true) => {
+                "the sender was told and does not come down".to_owned()
+            }
+            None if pmtud.signalled => {
+                "the ICMP that should say so was sent but had no effect; it is not lost where this \
+                 host can see it"
+                    .to_owned()
+            }
+            None => "no ICMP was seen that would tell the sender".to_owned(),
+        },
+        None => "the sender does not come down".to_owned(),
+    }
+}
+
+fn place(key: &OtherKey) -> String {
+    let reason = key
+        .reason
+        .as_deref()
+        .map(|reason| format!(" ({reason})"))
+        .unwrap_or_default();
+    match key.hook {
+        Some(hook) => format!("by netfilter in {hook}{reason}"),
+        None => format!("by {}{reason}", key.function),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a time to be read by people")]
+fn seconds(finding: &Finding) -> f64 {
+    finding.evidence.stalled_ms as f64 / 1000.0
+}

@@ -1,0 +1,373 @@
+//! What happened, decoded and attributed: the one event model that live tracing, captures, the
+//! correlator and the reports share.
+//!
+//! Events are plain values. Names of interfaces, functions and reasons are already in them,
+//! because they cannot be found later.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::topology::{NetnsId, Topology};
+
+/// Something that happened at a time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// ns of `CLOCK_MONOTONIC`.
+    pub time_ns: u64,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum EventKind {
+    /// The network as it is from now on.
+    Topology(Arc<Topology>),
+    /// A socket of this host that a later event may belong to.
+    Connection(Socket),
+    /// A packet somewhere in the kernel.
+    Packet(Box<Packet>),
+    /// A segment sent again.
+    Retransmit(Box<Retransmit>),
+    /// How a socket that is being looked at stands now.
+    Sample(Sample),
+    /// A socket that is being looked at came to its end.
+    Closed(Closed),
+    /// Exact counts of a site or socket, where they went on past the last event of it.
+    Count(Count),
+    /// Records lost so far, all told.
+    Lost(u64),
+    /// Time goes on.
+    Tick,
+}
+
+/// A flow as the headers have it, in one namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Flow {
+    /// Where it was seen.
+    pub netns: NetnsId,
+    /// Transport protocol number (IANA).
+    pub protocol: u8,
+    /// Sender; for a socket its local end.
+    pub source: SocketAddr,
+    /// Receiver; for a socket its remote end.
+    pub destination: SocketAddr,
+}
+
+/// TCP's protocol number.
+pub const TCP: u8 = 6;
+/// UDP's protocol number.
+pub const UDP: u8 = 17;
+
+impl Flow {
+    /// The same flow in the other direction.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        Self {
+            source: self.destination,
+            destination: self.source,
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}", self.source, self.destination)
+    }
+}
+
+/// A TCP socket, from its handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Socket {
+    /// Its addresses: source is local.
+    pub flow: Flow,
+    /// When it was established, ns of `CLOCK_MONOTONIC`; 0 when it is older than the trace.
+    pub opened_ns: u64,
+    /// Its initial sequence numbers, if the handshake was seen.
+    pub isn: Option<Isn>,
+    /// Whether it opened the connection, if that is known.
+    pub active: Option<bool>,
+}
+
+/// Initial sequence numbers of a connection, from one side (RFC 9293, section 3.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Isn {
+    /// Initial send sequence number.
+    pub iss: u32,
+    /// Initial receive sequence number.
+    pub irs: u32,
+}
+
+/// A device at an event.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Device {
+    /// Its namespace.
+    pub netns: NetnsId,
+    /// Interface index.
+    pub ifindex: u32,
+    /// Its name then, if it is known.
+    pub name: Option<String>,
+    /// MTU in bytes.
+    pub mtu_bytes: u32,
+}
+
+/// A packet somewhere in the kernel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Packet {
+    /// What became of it.
+    pub what: PacketKind,
+    /// Its flow there.
+    pub flow: Flow,
+    /// `skb->dev`, or the route's device where that is unset.
+    pub device: Device,
+    /// Whether `skb->dev` was set.
+    pub has_device: bool,
+    /// The route's device.
+    pub route: Option<Device>,
+    /// The other end of [`Packet::device`], if that is a veth.
+    pub peer: Option<Device>,
+    /// Device by which the packet came into the namespace.
+    pub came_in: Option<Device>,
+    /// The kernel function that handles packets received on this route.
+    pub route_input: Option<String>,
+    /// MTU metric of the route, bytes.
+    pub route_mtu_bytes: Option<u32>,
+    /// Length on the wire of one packet, from the IP header to its end, bytes.
+    pub length_bytes: u32,
+    /// Length of the whole buffer from the IP header on; above the former for a GSO packet.
+    pub buffer_bytes: u32,
+    /// Whether it is a GSO packet.
+    pub gso: bool,
+    /// TCP header.
+    pub tcp: Option<Tcp>,
+    /// The ICMP error it is.
+    pub icmp_error: Option<IcmpError>,
+    /// How many like it there were, this one included, exact.
+    pub count: u64,
+    /// When the first like it was, ns of `CLOCK_MONOTONIC`.
+    pub first_ns: u64,
+    /// How often this very sequence number was here before.
+    pub repeats: u32,
+    /// Headers from the IP header on, never payload.
+    pub head: Vec<u8>,
+}
+
+/// What became of a packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PacketKind {
+    /// Freed before it arrived.
+    Dropped {
+        /// Kernel function that freed it, compiler suffixes stripped.
+        function: String,
+        /// Drop reason by name, such as `PKT_TOO_BIG`; `None` where the kernel has no reasons.
+        reason: Option<String>,
+    },
+    /// An ICMP error about it is about to be sent.
+    IcmpSent,
+    /// Seen by a tc program.
+    Seen {
+        /// Whether the device was sending it.
+        egress: bool,
+        /// The onward limit it exceeds; `None` for an ICMP error on its way.
+        limit_bytes: Option<u32>,
+    },
+}
+
+/// The TCP header, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tcp {
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgement number.
+    pub ack: u32,
+    /// SYN flag.
+    pub syn: bool,
+    /// ACK flag.
+    pub has_ack: bool,
+    /// Payload bytes in the whole buffer.
+    pub payload_bytes: u32,
+}
+
+/// An ICMP "fragmentation needed" or ICMPv6 "packet too big" message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IcmpError {
+    /// The MTU it tells, bytes; 0 where the router did not say.
+    pub mtu_bytes: u32,
+    /// The packet it is about.
+    pub quoted: Option<Quoted>,
+}
+
+/// The packet quoted in an ICMP error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quoted {
+    /// Its flow, in the namespace where the error was seen.
+    pub flow: Flow,
+    /// Its TCP sequence number.
+    pub seq: Option<u32>,
+    /// Its acknowledgement number, if the quotation reaches that far.
+    pub ack: Option<u32>,
+}
+
+/// A segment sent again by a socket of this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retransmit {
+    /// The socket.
+    pub socket: Socket,
+    /// First sequence number.
+    pub seq: u32,
+    /// Sequence number behind the segment.
+    pub end_seq: u32,
+    /// First byte not acknowledged.
+    pub snd_una: u32,
+    /// TCP state.
+    pub state: TcpState,
+    /// Congestion control state; 4 is Loss.
+    pub ca_state: u32,
+    /// Timeouts in a row without progress.
+    pub timeouts: u32,
+    /// Doublings of the retransmission timeout.
+    pub backoff: u32,
+    /// Segment size in use, payload bytes.
+    pub mss_cache: u32,
+    /// Path MTU the sender works with, bytes.
+    pub pmtu_bytes: u32,
+    /// Segments in flight.
+    pub packets_out: u32,
+    /// Segments the peer holds out of order.
+    pub sacked_out: u32,
+    /// Bytes acknowledged over the connection's life.
+    pub bytes_acked: u64,
+    /// Retransmits of the socket so far, exact.
+    pub count: u64,
+}
+
+/// How a socket stands (`INET_DIAG_INFO`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// The socket.
+    pub flow: Flow,
+    /// TCP state.
+    pub state: TcpState,
+    /// Timeouts in a row without progress.
+    pub timeouts: u32,
+    /// Doublings of the retransmission timeout.
+    pub backoff: u32,
+    /// Segment size in use, payload bytes.
+    pub mss: u32,
+    /// Path MTU it works with, bytes.
+    pub pmtu_bytes: u32,
+    /// Segments in flight.
+    pub unacked: u32,
+    /// Bytes acknowledged over the connection's life.
+    pub bytes_acked: u64,
+    /// Bytes received in order over the connection's life.
+    pub bytes_received: u64,
+}
+
+/// The end of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// The socket.
+    pub flow: Flow,
+    /// State before the close.
+    pub last_state: TcpState,
+    /// The error the application sees (errno), 0 for none.
+    pub error: u32,
+    /// Bytes acknowledged over its life.
+    pub bytes_acked: u64,
+    /// Bytes received in order over its life.
+    pub bytes_received: u64,
+    /// Bytes sent and never acknowledged.
+    pub unacknowledged: u32,
+}
+
+/// An exact count from a kernel map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Count {
+    /// Packets of a flow freed in a function.
+    Dropped {
+        /// The flow there.
+        flow: Flow,
+        /// The function.
+        function: String,
+        /// All so far.
+        count: u64,
+        /// Time of the latest.
+        last_ns: u64,
+    },
+    /// Retransmits of a socket.
+    Retransmitted {
+        /// The socket.
+        flow: Flow,
+        /// All so far.
+        count: u64,
+        /// Time of the latest.
+        last_ns: u64,
+    },
+}
+
+/// TCP state, numbered as the kernel does (`include/net/tcp_states.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TcpState(pub u32);
+
+impl TcpState {
+    /// Both directions open.
+    pub const ESTABLISHED: Self = Self(1);
+    /// Waiting for the answer to its SYN.
+    pub const SYN_SENT: Self = Self(2);
+    /// Waiting for the last step of the handshake.
+    pub const SYN_RECV: Self = Self(3);
+    /// Gone.
+    pub const CLOSE: Self = Self(7);
+
+    /// Whether the handshake is still going on.
+    #[must_use]
+    pub fn is_handshake(self) -> bool {
+        matches!(self, Self::SYN_SENT | Self::SYN_RECV)
+    }
+
+    /// Whether a close from this state means that both FINs went through: FIN_WAIT2, TIME_WAIT,
+    /// LAST_ACK and CLOSING (RFC 9293, section 3.3.2).
+    #[must_use]
+    pub fn is_orderly_close(self) -> bool {
+        matches!(self.0, 5 | 6 | 9 | 11)
+    }
+
+    /// The kernel's name for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        const NAMES: [&str; 13] = [
+            "UNKNOWN",
+            "ESTABLISHED",
+            "SYN_SENT",
+            "SYN_RECV",
+            "FIN_WAIT1",
+            "FIN_WAIT2",
+            "TIME_WAIT",
+            "CLOSE",
+            "CLOSE_WAIT",
+            "LAST_ACK",
+            "LISTEN",
+            "CLOSING",
+            "NEW_SYN_RECV",
+        ];
+        NAMES.get(self.0 as usize).copied().unwrap_or(NAMES[0])
+    }
+}
+
+/// An IP address from sixteen bytes, of which IPv4 uses the first four.
+#[must_use]
+pub fn address(family: u8, bytes: [u8; 16]) -> IpAddr {
+    if family == 4 {
+        IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]])
+    } else {
+        IpAddr::from(bytes)
+    }
+}

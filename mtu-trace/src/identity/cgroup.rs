@@ -1,0 +1,294 @@
+//! Reads containers out of cgroup paths (`/proc/PID/cgroup`, versions 1 and 2).
+//!
+//! Container engines name a container's cgroup after the container's identifier, each in its way:
+//!
+//! ```text
+//! /docker/<id>                                                   Docker, cgroupfs driver
+//! /system.slice/docker-<id>.scope                                Docker, systemd driver
+//! /docker/buildkit/<build id>                                    a step of docker build
+//! /kubepods/burstable/pod<uid>/<id>                              Kubernetes, cgroupfs driver
+//! /kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod<uid>.slice/cri-containerd-<id>.scope
+//! /machine.slice/libpod-<id>.scope/container                     Podman
+//! ```
+//!
+//! An engine inside a container appends its own paths to its container's: the last identifier in a
+//! path is the container's, the one before it that of the container around it.
+
+/// Where a process is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Identifier of the innermost container.
+    pub id: String,
+    /// Engine that made it.
+    pub runtime: &'static str,
+    /// UID of its Kubernetes pod, or identifier of its Podman pod.
+    pub pod: Option<String>,
+    /// Identifier of the container around it.
+    pub outer: Option<String>,
+}
+
+/// Identifiers of most engines: a SHA-256 in hexadecimal.
+const ID_LEN: usize = 64;
+/// Identifiers of BuildKit: 25 digits to the base of 36.
+const BUILD_ID_LEN: usize = 25;
+
+/// What comes before the identifier in the name of a systemd scope.
+const SCOPES: [(&str, &str); 6] = [
+    ("docker-", "docker"),
+    ("cri-containerd-", "containerd"),
+    ("crio-", "cri-o"),
+    ("libpod-payload-", "podman"),
+    ("libpod-", "podman"),
+    ("nerdctl-", "containerd"),
+];
+
+/// The container of a process, from the contents of its `/proc/PID/cgroup`; `None` if it is in none
+/// that is known.
+#[must_use]
+pub fn place(cgroup: &[u8]) -> Option<Place> {
+    // On a host with both versions only some of the hierarchies have the container's path.
+    cgroup
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| {
+            // `hierarchy:controllers:path`; the path may have colons.
+            let path = line.splitn(3, |&byte| byte == b':').nth(2)?;
+            nesting(path)
+        })
+        .max_by_key(|&(_, depth)| depth)
+        .map(|(place, _)| place)
+}
+
+/// The innermost container of a path, and how many there are.
+fn nesting(path: &[u8]) -> Option<(Place, usize)> {
+    let mut innermost: Option<Place> = None;
+    let mut depth = 0;
+    let mut pod = None;
+    let mut above = "";
+    for component in path.split(|&byte| byte == b'/') {
+        // Components that are not UTF-8 are nobody's identifier, nor a known parent of one.
+        let component = str::from_utf8(component).unwrap_or("?");
+        if let Some((id, runtime)) = container(component, above, pod.is_some()) {
+            // systemd inside a Podman container repeats nothing, but Podman's own
+            // `libpod-payload-` scope may sit in one of the same container.
+            let repeated = innermost.as_ref().is_some_and(|known| known.id == id);
+            if !repeated {
+                depth += 1;
+                innermost = Some(Place {
+                    id: id.to_owned(),
+                    runtime,
+                    pod: pod.take(),
+                    outer: innermost.map(|known| known.id),
+                });
+            }
+        } else if let Some(uid) = pod_of(component) {
+            pod = Some(uid);
+        }
+        above = component;
+    }
+    innermost.map(|place| (place, depth))
+}
+
+/// The container named by one component of a path, given the component above and whether a pod has
+/// been passed that has no container yet.
+fn container<'a>(
+    component: &'a str,
+    above: &str,
+    in_pod: bool,
+) -> Option<(&'a str, &'static str)> {
+    let name = component.strip_suffix(".scope").unwrap_or(component);
+    for (prefix, runtime) in SCOPES {
+        if let Some(id) = name.strip_prefix(prefix) {
+            if is_id(id) {
+                return Some((id, runtime));
+            }
+            // The daemon's own builder names its steps as if they were containers.
+            if runtime == "docker" && is_build_id(id) {
+                return Some((id, "buildkit"));
+            }
+        }
+    }
+    if above == "buildkit" && is_build_id(component) {
+        return Some((component, "buildkit"));
+    }
+    if !is_id(component) {
+        return None;
+    }
+    let runtime = match above {
+        "docker" => "docker",
+        "libpod_parent" => "podman",
+        // Namespaces of containerd.
+        "k8s.io" | "moby" | "default" => "containerd",
+        _ if in_pod => "containerd",
+        // `--cgroup-parent` can be anything, and it is Docker that has it in common use.
+        _ => "docker",
+    };
+    Some((component, runtime))
+}
+
+/// The pod named by one component of a path.
+fn pod_of(component: &str) -> Option<String> {
+    let name = component.strip_suffix(".slice").unwrap_or(component);
+    if let Some((_, id)) = name.rsplit_once("libpod_pod_") {
+        return is_id(id).then(|| id.to_owned());
+    }
+    let uid = name
+        .rsplit_once("-pod")
+        .map(|(_, uid)| uid)
+        .or_else(|| name.strip_prefix("pod"))?;
+    // 32 hexadecimal digits with or without hyphens, which systemd has as underscores.
+    let uid = uid.replace('_', "-");
+    let digits = uid.bytes().filter(u8::is_ascii_hexdigit).count();
+    let hyphens = uid.bytes().filter(|&byte| byte == b'-').count();
+    (digits == 32 && digits + hyphens == uid.len() && hyphens <= 4).then_some(uid)
+}
+
+fn is_id(text: &str) -> bool {
+    text.len() == ID_LEN
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_build_id(text: &str) -> bool {
+    text.len() == BUILD_ID_LEN
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'z'))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const A: &str = "3f4b1c0d9e8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a3b2c";
+    const B: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    const UID: &str = "8f1c2a4e-5b6d-4c7e-9a0b-1c2d3e4f5a6b";
+    const STEP: &str = "q2z0jx8v5m3k1t7r9w4y6b0c2";
+
+    fn found(path: &str) -> Option<(String, &'static str, Option<String>, Option<String>)> {
+        place(format!("0::{path}\n").as_bytes())
+            .map(|place| (place.id, place.runtime, place.pod, place.outer))
+    }
+
+    fn only(id: &str, runtime: &'static str) -> Option<(String, &'static str, Option<String>, Option<String>)> {
+        Some((id.to_owned(), runtime, None, None))
+    }
+
+    #[test]
+    fn each_engine_has_its_way() {
+        let uid = UID.replace('-', "_");
+        let in_pod = |runtime| Some((A.to_owned(), runtime, Some(UID.to_owned()), None));
+        for (path, expected) in [
+            (format!("/docker/{A}"), only(A, "docker")),
+            (format!("/system.slice/docker-{A}.scope"), only(A, "docker")),
+            (format!("/system.slice/docker-{A}.scope/init.scope"), only(A, "docker")),
+            (format!("/user.slice/user-1000.slice/user@1000.service/user.slice/docker-{A}.scope"), only(A, "docker")),
+            (format!("/actions_job/{A}"), only(A, "docker")),
+            (format!("/kubepods/burstable/pod{UID}/{A}"), in_pod("containerd")),
+            (format!("/kubepods/pod{UID}/{A}"), in_pod("containerd")),
+            (
+                format!("/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{uid}.slice/cri-containerd-{A}.scope"),
+                in_pod("containerd"),
+            ),
+            (
+                format!("/kubepods.slice/kubepods-pod{uid}.slice/crio-{A}.scope"),
+                in_pod("cri-o"),
+            ),
+            (format!("/kubepods.slice/kubepods-pod{uid}.slice/crio-conmon-{A}.scope"), None),
+            (format!("/machine.slice/libpod-{A}.scope/container"), only(A, "podman")),
+            (format!("/machine.slice/libpod-conmon-{A}.scope"), None),
+            (format!("/libpod_parent/{A}"), only(A, "podman")),
+            (
+                format!("/machine.slice/machine-libpod_pod_{B}.slice/libpod-{A}.scope"),
+                Some((A.to_owned(), "podman", Some(B.to_owned()), None)),
+            ),
+            (format!("/k8s.io/{A}"), only(A, "containerd")),
+            (format!("/docker/buildkit/{STEP}"), only(STEP, "buildkit")),
+            (format!("/system.slice/docker-{STEP}.scope"), only(STEP, "buildkit")),
+        ] {
+            assert_eq!(found(&path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn nested_containers_are_told_apart() {
+        let uid = UID.replace('-', "_");
+        let nested = |id: &str, runtime, pod: Option<&str>, outer: &str| {
+            Some((id.to_owned(), runtime, pod.map(str::to_owned), Some(outer.to_owned())))
+        };
+        for (path, expected) in [
+            (format!("/docker/{A}/docker/{B}"), nested(B, "docker", None, A)),
+            (format!("/system.slice/docker-{A}.scope/docker/{B}"), nested(B, "docker", None, A)),
+            (format!("/docker/{A}/docker/buildkit/{STEP}"), nested(STEP, "buildkit", None, A)),
+            (
+                format!("/kubepods/burstable/pod{UID}/{A}/docker/{B}"),
+                nested(B, "docker", None, A),
+            ),
+            (
+                format!("/docker/{A}/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod{uid}.slice/cri-containerd-{B}.scope"),
+                nested(B, "containerd", Some(UID), A),
+            ),
+            (format!("/libpod-{A}.scope/libpod-payload-{A}"), only(A, "podman")),
+        ] {
+            assert_eq!(found(&path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_container_is_none() {
+        for path in [
+            "/",
+            "",
+            "/init.scope",
+            "/system.slice/docker.service",
+            "/system.slice/containerd.service",
+            "/docker/",
+            "/docker/not-an-id",
+            "/docker/buildkit/short",
+            "/kubepods/burstable/podsomething/x",
+            "/system.slice/docker-\u{1b}[2J.scope",
+            &format!("/docker/{}", A.to_uppercase()),
+            &format!("/docker/{A}0"),
+        ] {
+            assert_eq!(found(path), None, "{path}");
+        }
+        assert_eq!(place(b""), None);
+        assert_eq!(place(b"\n:\n::\n0:/docker"), None);
+    }
+
+    #[test]
+    fn version_1_has_many_lines() {
+        let cgroup = format!(
+            "12:pids:/docker/{A}\n3:cpu,cpuacct:/docker/{A}\n1:name=systemd:/docker/{A}/docker/{B}\n\
+             0::/system.slice/containerd.service\n"
+        );
+        let place = place(cgroup.as_bytes()).expect("a container");
+        assert_eq!((place.id.as_str(), place.outer.as_deref()), (B, Some(A)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_input_gets_through_raw(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            check(&bytes);
+        }
+
+        #[test]
+        fn nor_does_any_that_looks_right(parts in prop::collection::vec(prop_oneof![
+            Just(A.to_owned()), Just(B.to_owned()), Just("docker".to_owned()),
+            Just(format!("docker-{A}.scope")), Just(format!("pod{UID}")), Just("buildkit".to_owned()),
+            Just(STEP.to_owned()), ".*",
+        ], 0..12)) {
+            check(format!("0::/{}", parts.join("/")).as_bytes());
+        }
+    }
+
+    fn check(cgroup: &[u8]) {
+        if let Some(place) = place(cgroup) {
+            for text in [Some(place.id), place.pod, place.outer].into_iter().flatten() {
+                assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
+            }
+        }
+    }
+}

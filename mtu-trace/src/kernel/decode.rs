@@ -1,0 +1,410 @@
+//! Kernel records to events: bytes are checked, headers are parsed, numbers become names.
+//!
+//! Nothing here trusts a record's lengths, and nothing reaches beyond the record.
+
+use std::net::SocketAddr;
+
+use etherparse::{
+    Icmpv4Type, Icmpv6Type, LaxPacketHeaders, LaxPayloadSlice, NetHeaders, TransportHeader,
+    icmpv4::DestUnreachableHeader,
+};
+use mtu_trace_common::{
+    map::{DropKey, FlowKey, flag},
+    record::{self, kind},
+};
+use zerocopy::FromBytes;
+
+use super::{btf::KernelTypes, symbols::Symbols};
+use crate::{
+    event::{
+        Closed, Device, Event, EventKind, Flow, IcmpError, Isn, Packet, PacketKind, Quoted,
+        Retransmit, Socket, TCP, Tcp, TcpState, address,
+    },
+    topology::{NetnsId, Topology},
+};
+
+/// A record that is not what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// It ends before it should.
+    #[error("a record of kind {kind} has {have} bytes, it should have {want}")]
+    Short {
+        /// Its kind.
+        kind: u32,
+        /// Bytes there are.
+        have: usize,
+        /// Bytes there should be.
+        want: usize,
+    },
+    /// It is of no known kind.
+    #[error("a record of unknown kind {0}")]
+    Kind(u32),
+    /// It has no whole header.
+    #[error("a record of {0} bytes has no header")]
+    Header(usize),
+}
+
+/// Turns records into events.
+pub struct Decoder {
+    types: KernelTypes,
+    symbols: Option<Symbols>,
+}
+
+impl Decoder {
+    /// A decoder for the running kernel. Without symbols, functions are addresses.
+    #[must_use]
+    pub fn new(types: KernelTypes, symbols: Option<Symbols>) -> Self {
+        Self { types, symbols }
+    }
+
+    /// Decodes one record, with the names the topology has now.
+    ///
+    /// # Errors
+    ///
+    /// If the record is shorter than its kind, or of no known kind.
+    pub fn decode(&mut self, bytes: &[u8], topology: &Topology) -> Result<Event, DecodeError> {
+        let (header, _) = record::Header::ref_from_prefix(bytes)
+            .map_err(|_| DecodeError::Header(bytes.len()))?;
+        let kind = match header.kind {
+            kind::DROP | kind::ICMP_SENT | kind::SIGHTING => {
+                let packet = whole::<record::Packet>(header.kind, bytes)?;
+                EventKind::Packet(Box::new(self.packet(packet, topology)))
+            }
+            kind::RETRANSMIT => {
+                let record = whole::<record::Retransmit>(header.kind, bytes)?;
+                EventKind::Retransmit(Box::new(retransmit(record)))
+            }
+            kind::CLOSED => EventKind::Closed(closed(whole(header.kind, bytes)?)),
+            other => return Err(DecodeError::Kind(other)),
+        };
+        Ok(Event {
+            time_ns: header.time_ns,
+            kind,
+        })
+    }
+
+    /// Name of a kernel function, its address where there are no symbols.
+    pub fn function(&mut self, address: u64) -> String {
+        self.symbols
+            .as_mut()
+            .and_then(|symbols| symbols.function(address))
+            .map_or_else(|| format!("{address:#x}"), str::to_owned)
+    }
+
+    fn packet(&mut self, record: &record::Packet, topology: &Topology) -> Packet {
+        let netns = NetnsId(record.key.flow.netns);
+        let head = record
+            .head
+            .get(..record.head_len as usize)
+            .unwrap_or(&record.head);
+        let headers = parse(netns, head);
+        let what = match record.header.kind {
+            kind::DROP => PacketKind::Dropped {
+                function: self.function(record.key.site),
+                reason: self.types.drop_reason(record.reason),
+            },
+            kind::ICMP_SENT => PacketKind::IcmpSent,
+            _ => PacketKind::Seen {
+                egress: record.direction == record::direction::EGRESS,
+                limit_bytes: (record.limit != 0).then_some(record.limit),
+            },
+        };
+        let gso = record.gso_size > 0;
+        Packet {
+            what,
+            flow: flow(&record.key.flow),
+            device: device(&record.device, topology).unwrap_or(Device {
+                netns,
+                ifindex: 0,
+                name: None,
+                mtu_bytes: 0,
+            }),
+            has_device: record.has_device != 0,
+            route: device(&record.route, topology),
+            peer: device(&record.peer, topology),
+            came_in: (record.iif != 0).then(|| {
+                let link = topology.link(netns, record.iif);
+                Device {
+                    netns,
+                    ifindex: record.iif,
+                    name: link.map(|link| link.name.clone()),
+                    mtu_bytes: link.map_or(0, |link| link.mtu_bytes),
+                }
+            }),
+            route_input: (record.route_input != 0).then(|| self.function(record.route_input)),
+            route_mtu_bytes: (record.route_mtu != 0).then_some(record.route_mtu),
+            length_bytes: if gso {
+                record.gso_size.saturating_add(record.headers_len)
+            } else {
+                record.l3_len
+            },
+            buffer_bytes: record.l3_len,
+            gso,
+            tcp: headers.tcp.map(|tcp| Tcp {
+                payload_bytes: record.l3_len.saturating_sub(record.headers_len),
+                ..tcp
+            }),
+            icmp_error: headers.icmp_error,
+            count: record.count,
+            first_ns: record.first_ns,
+            repeats: record.repeats,
+            head: head
+                .get(..headers.length)
+                .unwrap_or(head)
+                .to_vec(),
+        }
+    }
+}
+
+fn whole<T>(kind: u32, bytes: &[u8]) -> Result<&T, DecodeError>
+where
+    T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable,
+{
+    T::ref_from_prefix(bytes)
+        .map(|(record, _)| record)
+        .map_err(|_| DecodeError::Short {
+            kind,
+            have: bytes.len(),
+            want: size_of::<T>(),
+        })
+}
+
+/// A count that a record tells, with its key in the kernel's map.
+#[derive(Clone, Copy, Debug)]
+pub enum Told {
+    /// Packets dropped.
+    Drop(DropKey, u64),
+    /// Segments sent again.
+    Retransmit(FlowKey, u64),
+}
+
+/// The count a record tells, if its kind has one.
+#[must_use]
+pub fn told(bytes: &[u8]) -> Option<Told> {
+    let (header, _) = record::Header::ref_from_prefix(bytes).ok()?;
+    match header.kind {
+        kind::DROP => {
+            let packet = whole::<record::Packet>(header.kind, bytes).ok()?;
+            Some(Told::Drop(packet.key, packet.count))
+        }
+        kind::RETRANSMIT => {
+            let record = whole::<record::Retransmit>(header.kind, bytes).ok()?;
+            Some(Told::Retransmit(record.key, record.count))
+        }
+        _ => None,
+    }
+}
+
+/// A flow as the maps key it.
+#[must_use]
+pub fn flow(key: &FlowKey) -> Flow {
+    Flow {
+        netns: NetnsId(key.netns),
+        protocol: key.protocol,
+        source: SocketAddr::new(address(key.family, key.source), key.source_port),
+        destination: SocketAddr::new(address(key.family, key.destination), key.destination_port),
+    }
+}
+
+/// The key the maps use for a flow.
+#[must_use]
+pub fn key(flow: &Flow) -> FlowKey {
+    let bytes = |address| match address {
+        std::net::IpAddr::V4(address) => {
+            let mut bytes = [0; 16];
+            bytes[..4].copy_from_slice(&address.octets());
+            bytes
+        }
+        std::net::IpAddr::V6(address) => address.octets(),
+    };
+    FlowKey {
+        netns: flow.netns.0,
+        source: bytes(flow.source.ip()),
+        destination: bytes(flow.destination.ip()),
+        source_port: flow.source.port(),
+        destination_port: flow.destination.port(),
+        family: if flow.source.is_ipv4() { 4 } else { 6 },
+        protocol: flow.protocol,
+        reserved: [0; 2],
+    }
+}
+
+fn device(record: &record::Device, topology: &Topology) -> Option<Device> {
+    if record.ifindex == 0 {
+        return None;
+    }
+    let netns = NetnsId(match record.netns_cookie {
+        0 => u64::from(record.netns_inode),
+        cookie => cookie,
+    });
+    Some(Device {
+        netns,
+        ifindex: record.ifindex,
+        name: topology
+            .link(netns, record.ifindex)
+            .map(|link| link.name.clone()),
+        mtu_bytes: record.mtu,
+    })
+}
+
+fn retransmit(record: &record::Retransmit) -> Retransmit {
+    let known = record.known != 0;
+    Retransmit {
+        socket: Socket {
+            flow: flow(&record.key),
+            opened_ns: 0,
+            isn: known.then_some(Isn {
+                iss: record.iss,
+                irs: record.irs,
+            }),
+            active: known.then_some(record.flags & flag::ACTIVE != 0),
+        },
+        seq: record.seq,
+        end_seq: record.end_seq,
+        snd_una: record.snd_una,
+        state: TcpState(record.state),
+        ca_state: record.ca_state,
+        timeouts: record.retransmits,
+        backoff: record.backoff,
+        mss_cache: record.mss_cache,
+        pmtu_bytes: record.pmtu,
+        packets_out: record.packets_out,
+        sacked_out: record.sacked_out,
+        bytes_acked: record.bytes_acked,
+        count: record.count,
+    }
+}
+
+fn closed(record: &record::Closed) -> Closed {
+    Closed {
+        flow: flow(&record.key),
+        last_state: TcpState(record.last_state),
+        error: record.error,
+        bytes_acked: record.bytes_acked,
+        bytes_received: record.bytes_received,
+        unacknowledged: record.unacknowledged,
+    }
+}
+
+#[derive(Default)]
+struct Headers {
+    tcp: Option<Tcp>,
+    icmp_error: Option<IcmpError>,
+    /// Bytes of headers, quoted ones included: what lies behind is payload.
+    length: usize,
+}
+
+fn parse(netns: NetnsId, head: &[u8]) -> Headers {
+    let Ok(packet) = LaxPacketHeaders::from_ip(head) else {
+        return Headers::default();
+    };
+    let mut headers = Headers::default();
+    let rest = payload(&packet.payload);
+    headers.length = head.len() - rest.len();
+    match &packet.transport {
+        Some(TransportHeader::Tcp(tcp)) => {
+            headers.tcp = Some(Tcp {
+                seq: tcp.sequence_number,
+                ack: tcp.acknowledgment_number,
+                syn: tcp.syn,
+                has_ack: tcp.ack,
+                payload_bytes: 0,
+            });
+        }
+        Some(TransportHeader::Icmpv4(icmp)) => {
+            if let Icmpv4Type::DestinationUnreachable(
+                DestUnreachableHeader::FragmentationNeeded { next_hop_mtu },
+            ) = icmp.icmp_type
+            {
+                let (quoted, length) = quoted(netns, rest);
+                headers.length += length;
+                headers.icmp_error = Some(IcmpError {
+                    mtu_bytes: next_hop_mtu.into(),
+                    quoted,
+                });
+            }
+        }
+        Some(TransportHeader::Icmpv6(icmp)) => {
+            if let Icmpv6Type::PacketTooBig { mtu } = icmp.icmp_type {
+                let (quoted, length) = quoted(netns, rest);
+                headers.length += length;
+                headers.icmp_error = Some(IcmpError {
+                    mtu_bytes: mtu,
+                    quoted,
+                });
+            }
+        }
+        _ => {}
+    }
+    headers
+}
+
+/// The packet an ICMP error quotes and the length of its headers. Routers may quote no more than
+/// eight bytes behind the IP header (RFC 792): the ports and, of TCP, the sequence number.
+fn quoted(netns: NetnsId, bytes: &[u8]) -> (Option<Quoted>, usize) {
+    let Ok(packet) = LaxPacketHeaders::from_ip(bytes) else {
+        return (None, 0);
+    };
+    let rest = payload(&packet.payload);
+    let length = bytes.len() - rest.len();
+    let (source, destination, protocol) = match &packet.net {
+        Some(NetHeaders::Ipv4(ip, _)) => (
+            ip.source.into(),
+            ip.destination.into(),
+            ip.protocol.0,
+        ),
+        Some(NetHeaders::Ipv6(ip, _)) => (
+            std::net::IpAddr::from(ip.source),
+            std::net::IpAddr::from(ip.destination),
+            match &packet.payload {
+                LaxPayloadSlice::Ip(ip) => ip.ip_number.0,
+                LaxPayloadSlice::Tcp { .. } => TCP,
+                _ => ip.next_header.0,
+            },
+        ),
+        _ => return (None, length),
+    };
+    let (ports, seq, ack, more) = match (&packet.transport, rest) {
+        (Some(TransportHeader::Tcp(tcp)), _) => (
+            (tcp.source_port, tcp.destination_port),
+            Some(tcp.sequence_number),
+            Some(tcp.acknowledgment_number),
+            0,
+        ),
+        (Some(TransportHeader::Udp(udp)), _) => {
+            ((udp.source_port, udp.destination_port), None, None, 0)
+        }
+        (None, [a, b, c, d, e, f, g, h, ..]) if protocol == TCP => (
+            (
+                u16::from_be_bytes([*a, *b]),
+                u16::from_be_bytes([*c, *d]),
+            ),
+            Some(u32::from_be_bytes([*e, *f, *g, *h])),
+            None,
+            8,
+        ),
+        _ => ((0, 0), None, None, 0),
+    };
+    let quoted = Quoted {
+        flow: Flow {
+            netns,
+            protocol,
+            source: SocketAddr::new(source, ports.0),
+            destination: SocketAddr::new(destination, ports.1),
+        },
+        seq,
+        ack,
+    };
+    (Some(quoted), length + more)
+}
+
+fn payload<'a>(payload: &LaxPayloadSlice<'a>) -> &'a [u8] {
+    match payload {
+        LaxPayloadSlice::Ip(ip) => ip.payload,
+        LaxPayloadSlice::Udp { payload, .. }
+        | LaxPayloadSlice::Tcp { payload, .. }
+        | LaxPayloadSlice::Icmpv4 { payload, .. }
+        | LaxPayloadSlice::Icmpv6 { payload, .. } => payload,
+        _ => &[],
+    }
+}

@@ -1,0 +1,467 @@
+//! The live source: turns what the kernel programs record into a stream of events, and keeps the
+//! programs on the boundary devices as the network changes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    future::Future,
+    os::fd::OwnedFd,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use aya::Ebpf;
+use aya_log::EbpfLogger;
+use mtu_trace_common::map::{DropKey, FlowKey};
+use tokio::{io::unix::AsyncFd, time::MissedTickBehavior};
+
+use super::{
+    clock::monotonic_ns,
+    decode::{self, Decoder, Told, flow},
+    hooks::HookStatus,
+    instance::Instance,
+    joining::Joining,
+    load::{LoadOptions, Loaded, load},
+    maps::{Maps, take},
+    ring::Records,
+    sockets,
+    symbols::Symbols,
+    tc::{self, Boundaries, Wanted},
+};
+use crate::{
+    event::{Count, Event, EventKind, Flow, Sample},
+    topology::{Changes, Depth, NetnsId, Topology, Watcher, limits},
+};
+
+/// How often conclusions are drawn and sockets asked: ten times within the second that a stall's
+/// first three losses take.
+const TICK: Duration = Duration::from_millis(100);
+/// Every so many ticks exact counts are read, and namespaces that nothing told of are looked for.
+const SLOW: u32 = 10;
+/// Records decoded in one go, so that a flood does not keep ticks waiting.
+const BATCH: usize = 4096;
+/// Sockets asked at each tick.
+const MOST_SAMPLES: usize = 64;
+/// A socket that stands still is told again after this time, ns.
+const SAMPLE_AGAIN_NS: u64 = 1_000_000_000;
+
+/// The kernel programs at work.
+pub struct Live {
+    ebpf: Ebpf,
+    records: Records,
+    decoder: Decoder,
+    maps: Maps,
+    boundaries: Boundaries,
+    watcher: Watcher,
+    changes: AsyncFd<OwnedFd>,
+    hooks: Vec<HookStatus>,
+    log: Option<EbpfLogger<&'static dyn log::Log>>,
+    joining: Joining,
+    counted: Counted,
+    sampled: HashMap<Flow, (Sample, u64)>,
+    told: Option<Arc<Topology>>,
+    lost: u64,
+    undecoded: u64,
+    instance: Option<Instance>,
+}
+
+/// The counts that records have told.
+#[derive(Default)]
+struct Counted {
+    drops: HashMap<DropKey, u64>,
+    retransmits: HashMap<FlowKey, u64>,
+}
+
+impl Counted {
+    fn note(&mut self, told: Told) {
+        match told {
+            Told::Drop(key, count) => {
+                self.drops.insert(key, count);
+            }
+            Told::Retransmit(key, count) => {
+                self.retransmits.insert(key, count);
+            }
+        }
+    }
+}
+
+impl Live {
+    /// Loads and attaches everything. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// If nothing can be loaded, or the namespaces cannot be looked at. Single hooks that the
+    /// kernel refuses are told by [`Live::hooks`].
+    pub fn start(options: &LoadOptions) -> Result<Self> {
+        let Loaded {
+            mut ebpf,
+            types,
+            hooks,
+            per_device,
+        } = load(options)?;
+        let symbols = Symbols::load()
+            .inspect_err(|error| log::warn!("{error}"))
+            .ok();
+        let records = Records::new(take(&mut ebpf, "RECORDS")?)?;
+        let maps = Maps::new(&mut ebpf)?;
+        let boundaries = Boundaries::new(&mut ebpf, &per_device, options)?;
+        let log = (options.log_level > 0)
+            .then(|| EbpfLogger::init(&mut ebpf))
+            .transpose()
+            .context("cannot read the kernel programs' diagnostics")?;
+        let watcher = Watcher::new()?;
+        let changes = watcher
+            .events()
+            .context("cannot listen for network changes")?;
+        let mut live = Self {
+            records,
+            decoder: Decoder::new(types, symbols),
+            maps,
+            boundaries,
+            watcher,
+            changes,
+            hooks,
+            log,
+            joining: Joining::default(),
+            counted: Counted::default(),
+            sampled: HashMap::new(),
+            told: None,
+            lost: 0,
+            undecoded: 0,
+            instance: None,
+            ebpf,
+        };
+        let changes = live.watcher.refresh(Depth::Everything, monotonic_ns())?;
+        let instance = Instance::enter();
+        if instance.is_alone() {
+            live.sweep();
+        }
+        instance.share();
+        live.instance = Some(instance);
+        live.follow(&changes);
+        Ok(live)
+    }
+
+    /// What became of each hook.
+    #[must_use]
+    pub fn hooks(&self) -> Vec<HookStatus> {
+        let mut hooks = self.hooks.clone();
+        hooks.extend(self.boundaries.status());
+        hooks
+    }
+
+    /// Hands events to `sink` until `stop` is ready.
+    ///
+    /// # Errors
+    ///
+    /// If the ring buffer or the network's changes cannot be waited for.
+    pub async fn run(
+        &mut self,
+        stop: impl Future<Output = ()>,
+        sink: &mut impl FnMut(Event),
+    ) -> Result<()> {
+        let mut stop = pin!(stop);
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut count = 0u32;
+        self.tell_topology(sink);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stop => return Ok(()),
+                _ = ticks.tick() => {
+                    self.drain(sink);
+                    self.tick(count, sink);
+                    count = count.wrapping_add(1);
+                }
+                changed = self.changes.readable() => {
+                    let mut ready = changed.context("cannot wait for network changes")?;
+                    let changes = self.watcher.follow(monotonic_ns());
+                    ready.clear_ready();
+                    drop(ready);
+                    match changes {
+                        Ok(changes) => self.follow(&changes),
+                        Err(error) => log::warn!("{error:#}"),
+                    }
+                    self.tell_topology(sink);
+                }
+                ready = self.records.readable() => {
+                    ready.context("cannot wait for the ring buffer")?;
+                    self.drain(sink);
+                }
+            }
+        }
+    }
+
+    /// Takes the programs off and hands over what is left.
+    pub fn finish(mut self, sink: &mut impl FnMut(Event)) {
+        self.drain(sink);
+        self.sample(sink);
+        self.counts(sink);
+        sink(Event {
+            time_ns: monotonic_ns(),
+            kind: EventKind::Tick,
+        });
+        let watcher = &self.watcher;
+        self.boundaries.detach(|netns| watcher.open(netns).ok());
+        // Only now may another take what it finds for a leftover.
+        drop(self.instance);
+    }
+
+    /// Removes what a killed run has left in any namespace.
+    fn sweep(&self) {
+        for (&netns, known) in &self.watcher.topology().namespaces {
+            let devices: Vec<(u32, String)> = known
+                .links
+                .iter()
+                .map(|(&ifindex, link)| (ifindex, link.name.clone()))
+                .collect();
+            let swept = self
+                .watcher
+                .open(netns)
+                .and_then(|file| file.run(|| tc::sweep(&devices)));
+            match swept {
+                Ok(0) | Err(_) => {}
+                Ok(removed) => log::warn!(
+                    "removed {removed} filters that a killed run had left in netns {}",
+                    known.inode
+                ),
+            }
+        }
+    }
+
+    /// Brings the tc programs to where they are wanted.
+    fn follow(&mut self, changes: &Changes) {
+        if changes.is_empty() {
+            return;
+        }
+        let topology = Arc::clone(self.watcher.topology());
+        for netns in &changes.gone {
+            if let Some(known) = topology.namespaces.get(netns) {
+                self.boundaries.forget(*netns, known.inode);
+            }
+        }
+        let limits = limits::limits(&topology);
+        let mut wanted: BTreeMap<NetnsId, Vec<Wanted>> = BTreeMap::new();
+        for (netns, ifindex) in limits::boundary_devices(&topology) {
+            let Some(link) = topology.link(netns, ifindex) else {
+                continue;
+            };
+            wanted.entry(netns).or_default().push(Wanted {
+                ifindex,
+                name: link.name.clone(),
+                limits: limits
+                    .devices
+                    .get(&(netns, ifindex))
+                    .copied()
+                    .unwrap_or_default(),
+            });
+        }
+        // One end's change moves the limits of the other end, in another namespace.
+        let known: BTreeSet<NetnsId> = self.boundaries.namespaces().collect();
+        for netns in wanted.keys().copied().chain(known).collect::<BTreeSet<_>>() {
+            let devices = wanted.get(&netns).map_or(&[][..], Vec::as_slice);
+            if self.boundaries.is_settled(netns, devices) {
+                continue;
+            }
+            let applied = self
+                .watcher
+                .open(netns)
+                .and_then(|file| self.boundaries.apply(&mut self.ebpf, &file, devices));
+            if let Err(error) = applied {
+                log::debug!("cannot reach netns {netns:?}: {error}");
+            }
+        }
+        self.boundaries
+            .set_smallest(limits.smallest_bytes.unwrap_or(0));
+    }
+
+    fn tell_topology(&mut self, sink: &mut impl FnMut(Event)) {
+        let topology = self.watcher.topology();
+        if self
+            .told
+            .as_ref()
+            .is_some_and(|told| Arc::ptr_eq(told, topology))
+        {
+            return;
+        }
+        self.told = Some(Arc::clone(topology));
+        sink(Event {
+            time_ns: monotonic_ns(),
+            kind: EventKind::Topology(Arc::clone(topology)),
+        });
+    }
+
+    /// Empties the ring.
+    fn drain(&mut self, sink: &mut impl FnMut(Event)) {
+        loop {
+            let events = self.batch();
+            let full = events.len() >= BATCH;
+            if self.names_missing(&events) {
+                self.look_around(sink);
+            }
+            if !events.is_empty() {
+                self.join(events, sink);
+            }
+            if !full {
+                break;
+            }
+        }
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+    }
+
+    fn batch(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        let topology = Arc::clone(self.watcher.topology());
+        while events.len() < BATCH
+            && let Some(record) = self.records.next()
+        {
+            match self.decoder.decode(&record, &topology) {
+                Ok(event) => {
+                    if let Some(told) = decode::told(&record) {
+                        self.counted.note(told);
+                    }
+                    events.push(event);
+                }
+                Err(error) => {
+                    self.undecoded += 1;
+                    log::warn!("{error}");
+                }
+            }
+        }
+        // Each CPU's records are in order, but CPUs may pass each other.
+        events.sort_by_key(|event| event.time_ns);
+        events
+    }
+
+    /// Whether an event speaks of a namespace that is not known.
+    fn names_missing(&self, events: &[Event]) -> bool {
+        let known = &self.watcher.topology().namespaces;
+        events.iter().any(|event| match &event.kind {
+            EventKind::Packet(packet) => !known.contains_key(&packet.flow.netns),
+            EventKind::Retransmit(retransmit) => {
+                !known.contains_key(&retransmit.socket.flow.netns)
+            }
+            _ => false,
+        })
+    }
+
+    fn look_around(&mut self, sink: &mut impl FnMut(Event)) {
+        match self.watcher.refresh(Depth::Processes, monotonic_ns()) {
+            Ok(changes) => self.follow(&changes),
+            Err(error) => log::warn!("{error:#}"),
+        }
+        self.tell_topology(sink);
+    }
+
+    /// Puts the connections that events may belong to before them.
+    fn join(&mut self, events: Vec<Event>, sink: &mut impl FnMut(Event)) {
+        for event in &events {
+            self.joining.note(event);
+        }
+        if let Some(first) = events.first() {
+            self.offer(first.time_ns, sink);
+        }
+        events.into_iter().for_each(sink);
+    }
+
+    fn offer(&mut self, time_ns: u64, sink: &mut impl FnMut(Event)) {
+        if !self.joining.is_idle() {
+            self.joining
+                .look(&mut self.maps, time_ns)
+                .into_iter()
+                .for_each(sink);
+        }
+    }
+
+    fn tick(&mut self, count: u32, sink: &mut impl FnMut(Event)) {
+        self.offer(monotonic_ns(), sink);
+        self.sample(sink);
+        if count % SLOW == SLOW - 1 {
+            self.counts(sink);
+            self.look_around(sink);
+        }
+        let lost = self.maps.lost() + self.undecoded;
+        if lost != self.lost {
+            self.lost = lost;
+            sink(Event {
+                time_ns: monotonic_ns(),
+                kind: EventKind::Lost(lost),
+            });
+        }
+        sink(Event {
+            time_ns: monotonic_ns(),
+            kind: EventKind::Tick,
+        });
+    }
+
+    /// Asks how the sockets stand that were offered.
+    fn sample(&mut self, sink: &mut impl FnMut(Event)) {
+        let asked: Vec<Flow> = self.joining.sockets().take(MOST_SAMPLES).collect();
+        if asked.is_empty() {
+            return;
+        }
+        let watcher = &self.watcher;
+        let samples = sockets::sample(asked.iter().copied(), |netns| watcher.open(netns).ok());
+        let now_ns = monotonic_ns();
+        let found: BTreeSet<Flow> = samples.iter().map(|sample| sample.flow).collect();
+        for flow in asked.iter().filter(|flow| !found.contains(flow)) {
+            self.joining.forget(flow);
+            self.sampled.remove(flow);
+        }
+        for sample in samples {
+            let news = self
+                .sampled
+                .get(&sample.flow)
+                .is_none_or(|(before, told_ns)| {
+                    *before != sample || now_ns.saturating_sub(*told_ns) >= SAMPLE_AGAIN_NS
+                });
+            if news {
+                self.sampled.insert(sample.flow, (sample, now_ns));
+                sink(Event {
+                    time_ns: now_ns,
+                    kind: EventKind::Sample(sample),
+                });
+            }
+        }
+    }
+
+    /// Tells the exact counts that went on past the last record of their key.
+    fn counts(&mut self, sink: &mut impl FnMut(Event)) {
+        let time_ns = monotonic_ns();
+        for (key, aggregate) in self.maps.drops() {
+            if let Some(told) = self.counted.drops.get_mut(&key)
+                && *told < aggregate.count
+            {
+                *told = aggregate.count;
+                sink(Event {
+                    time_ns,
+                    kind: EventKind::Count(Count::Dropped {
+                        flow: flow(&key.flow),
+                        function: self.decoder.function(key.site),
+                        count: aggregate.count,
+                        last_ns: aggregate.last_ns,
+                    }),
+                });
+            }
+        }
+        for (key, aggregate) in self.maps.retransmits() {
+            if let Some(told) = self.counted.retransmits.get_mut(&key)
+                && *told < aggregate.count
+            {
+                *told = aggregate.count;
+                sink(Event {
+                    time_ns,
+                    kind: EventKind::Count(Count::Retransmitted {
+                        flow: flow(&key),
+                        count: aggregate.count,
+                        last_ns: aggregate.last_ns,
+                    }),
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Loads the kernel programs, each on its own, and attaches those that are not bound to a device.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use aya::{
+    Ebpf, EbpfLoader, VerifierLogLevel,
+    programs::{Program, ProgramError, RawTracePoint, SchedClassifier},
+};
+
+use super::{
+    btf::{KernelTypes, VMLINUX},
+    hooks::{HOOKS, Hook, HookStatus, Mechanism},
+};
+
+/// How to load.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// The kernel's type information.
+    pub btf: PathBuf,
+    /// Hooks to leave out, by name.
+    pub without: Vec<String>,
+    /// The one mechanism to use where a hook has several.
+    pub mechanism: Option<Mechanism>,
+    /// Level of the programs' own diagnostics, as `aya-log` numbers it; 0 is silent.
+    pub log_level: u8,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            btf: PathBuf::from(VMLINUX),
+            without: Vec::new(),
+            mechanism: None,
+            log_level: 0,
+        }
+    }
+}
+
+impl LoadOptions {
+    /// The mechanisms to try for a hook, in order.
+    #[must_use]
+    pub fn mechanisms(&self, hook: &Hook) -> Vec<Mechanism> {
+        let forced = self
+            .mechanism
+            .filter(|forced| hook.mechanisms.contains(forced));
+        match forced {
+            Some(forced) => vec![forced],
+            None => hook.mechanisms.to_vec(),
+        }
+    }
+
+    fn is_left_out(&self, hook: &Hook) -> bool {
+        self.without.iter().any(|name| name == hook.name)
+    }
+}
+
+/// The loaded programs.
+pub struct Loaded {
+    /// Maps and attached programs; dropping it detaches them.
+    pub ebpf: Ebpf,
+    /// What the decoder needs of the kernel's types.
+    pub types: KernelTypes,
+    /// What became of the hooks that are not bound to a device.
+    pub hooks: Vec<HookStatus>,
+    /// The hooks whose programs the kernel accepted and that are attached device by device.
+    pub per_device: Vec<&'static Hook>,
+}
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mtu-trace-ebpf"));
+
+/// Loads every program and attaches what can be attached at once. A hook that the kernel refuses
+/// is reported in [`Loaded::hooks`], and the others go on.
+///
+/// # Errors
+///
+/// If the kernel's types cannot be read, or it accepts no maps at all (most often for want of
+/// privileges).
+pub fn load(options: &LoadOptions) -> Result<Loaded> {
+    let types = KernelTypes::load(&options.btf)?;
+    allow_locked_memory();
+    let mut ebpf = EbpfLoader::new()
+        .verifier_log_level(VerifierLogLevel::STATS)
+        .override_global("LAYOUT", types.table.as_slice(), true)
+        .override_global("AYA_LOG_LEVEL", &options.log_level, true)
+        .load(OBJECT)
+        .context("cannot create the kernel maps")?;
+    let mut hooks = Vec::new();
+    let mut per_device = Vec::new();
+    for hook in HOOKS {
+        if options.is_left_out(hook) {
+            hooks.push(HookStatus::missing(hook, None, "left out".to_owned()));
+            continue;
+        }
+        match start(&mut ebpf, hook, options) {
+            Ok(Started::Attached(mechanism)) => {
+                hooks.push(HookStatus::attached(hook, mechanism, None));
+            }
+            Ok(Started::PerDevice) => per_device.push(hook),
+            Err((mechanism, error)) => {
+                hooks.push(HookStatus::missing(hook, Some(mechanism), reason(&error)));
+            }
+        }
+    }
+    Ok(Loaded {
+        ebpf,
+        types,
+        hooks,
+        per_device,
+    })
+}
+
+enum Started {
+    Attached(Mechanism),
+    PerDevice,
+}
+
+fn start(
+    ebpf: &mut Ebpf,
+    hook: &'static Hook,
+    options: &LoadOptions,
+) -> Result<Started, (Mechanism, ProgramError)> {
+    let mut last = None;
+    for mechanism in options.mechanisms(hook) {
+        let started = match mechanism {
+            Mechanism::RawTracepoint => raw_tracepoint(ebpf, hook),
+            Mechanism::Tcx | Mechanism::Clsact => classifier(ebpf, hook),
+        };
+        match started {
+            Ok(started) => return Ok(started),
+            Err(error) => last = Some((mechanism, error)),
+        }
+    }
+    Err(last.unwrap_or((
+        Mechanism::RawTracepoint,
+        ProgramError::NotAttached,
+    )))
+}
+
+fn raw_tracepoint(ebpf: &mut Ebpf, hook: &Hook) -> Result<Started, ProgramError> {
+    let program: &mut RawTracePoint = program(ebpf, hook)?.try_into()?;
+    program.load()?;
+    let tracepoint = hook.name.split_once(':').map_or(hook.name, |(_, name)| name);
+    program.attach(tracepoint)?;
+    Ok(Started::Attached(Mechanism::RawTracepoint))
+}
+
+fn classifier(ebpf: &mut Ebpf, hook: &Hook) -> Result<Started, ProgramError> {
+    let program: &mut SchedClassifier = program(ebpf, hook)?.try_into()?;
+    program.load()?;
+    Ok(Started::PerDevice)
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, hook: &Hook) -> Result<&'a mut Program, ProgramError> {
+    ebpf.program_mut(hook.program)
+        .ok_or(ProgramError::NotLoaded)
+}
+
+/// Before Linux 5.11 maps are charged to the locked-memory limit. Without the right to raise it
+/// the kernel says so when a map is created, which is the better message.
+fn allow_locked_memory() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let unlimited = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    let _refused = setrlimit(Resource::Memlock, unlimited);
+}
+
+/// The part of an error that a reader can use: the kernel's own words, and the last line of the
+/// verifier's log if there is one.
+fn reason(error: &ProgramError) -> String {
+    match error {
+        ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        } => {
+            let log = verifier_log.to_string();
+            // The verifier ends with statistics; the line before them says what is wrong.
+            let statistics = ["processed ", "verification time ", "stack depth "];
+            let last = log.lines().rev().find(|line| {
+                !line.trim().is_empty()
+                    && !statistics.iter().any(|start| line.starts_with(start))
+            });
+            match last {
+                Some(line) => format!("the kernel refused the program: {io_error} ({line})"),
+                None => format!("the kernel refused the program: {io_error}"),
+            }
+        }
+        ProgramError::SyscallError(error) => {
+            format!("the kernel refused the hook: {}", error.io_error)
+        }
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,111 @@
+//! The kernel maps that user space reads and writes.
+
+use anyhow::{Context as _, Result};
+use aya::{
+    Ebpf,
+    maps::{HashMap, Map, MapData, PerCpuArray},
+};
+use mtu_trace_common::map::{Aggregate, Connection, DropKey, FlowKey, counter, flag};
+
+use super::decode::{flow, key};
+use crate::event::{Closed, Flow, Isn, Socket, TcpState};
+
+/// The maps.
+pub struct Maps {
+    counters: PerCpuArray<MapData, u64>,
+    connections: HashMap<MapData, FlowKey, Connection>,
+    watched: HashMap<MapData, FlowKey, u32>,
+    drops: HashMap<MapData, DropKey, Aggregate>,
+    retransmits: HashMap<MapData, FlowKey, Aggregate>,
+}
+
+/// A connection the kernel programs keep.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    /// The socket.
+    pub socket: Socket,
+    /// Its end, if it is over.
+    pub closed: Option<Closed>,
+}
+
+impl Maps {
+    /// Takes the maps out of the loaded object.
+    ///
+    /// # Errors
+    ///
+    /// If the object lacks one.
+    pub fn new(ebpf: &mut Ebpf) -> Result<Self> {
+        Ok(Self {
+            counters: PerCpuArray::try_from(take(ebpf, "COUNTERS")?)?,
+            connections: HashMap::try_from(take(ebpf, "CONNECTIONS")?)?,
+            watched: HashMap::try_from(take(ebpf, "WATCHED")?)?,
+            drops: HashMap::try_from(take(ebpf, "DROPS")?)?,
+            retransmits: HashMap::try_from(take(ebpf, "RETRANSMITS")?)?,
+        })
+    }
+
+    /// Records and counts lost so far, over all CPUs.
+    pub fn lost(&self) -> u64 {
+        [counter::RING_FULL, counter::MAP_FULL]
+            .into_iter()
+            .filter_map(|index| self.counters.get(&index, 0).ok())
+            .flat_map(|values| values.iter().copied().collect::<Vec<_>>())
+            .sum()
+    }
+
+    /// Every connection kept, in no order.
+    pub fn connections(&self) -> impl Iterator<Item = Kept> {
+        self.connections
+            .iter()
+            .filter_map(Result::ok)
+            .map(|(key, connection)| {
+                let flow = flow(&key);
+                Kept {
+                    socket: Socket {
+                        flow,
+                        opened_ns: connection.opened_ns,
+                        isn: Some(Isn {
+                            iss: connection.iss,
+                            irs: connection.irs,
+                        }),
+                        active: Some(connection.flags & flag::ACTIVE != 0),
+                    },
+                    closed: (connection.closed_ns != 0).then_some(Closed {
+                        flow,
+                        last_state: TcpState(connection.last_state),
+                        error: connection.error,
+                        bytes_acked: connection.bytes_acked,
+                        bytes_received: connection.bytes_received,
+                        unacknowledged: 0,
+                    }),
+                }
+            })
+    }
+
+    /// Asks for word of a socket's end.
+    pub fn watch(&mut self, socket: &Flow) {
+        if let Err(error) = self.watched.insert(key(socket), 1, 0) {
+            log::debug!("cannot watch {socket}: {error}");
+        }
+    }
+
+    /// Exact counts of drops by flow and address.
+    pub fn drops(&self) -> impl Iterator<Item = (DropKey, Aggregate)> {
+        self.drops.iter().filter_map(Result::ok)
+    }
+
+    /// Exact counts of retransmits by socket.
+    pub fn retransmits(&self) -> impl Iterator<Item = (FlowKey, Aggregate)> {
+        self.retransmits.iter().filter_map(Result::ok)
+    }
+}
+
+/// Takes a map out of the loaded object.
+///
+/// # Errors
+///
+/// If the object lacks it.
+pub fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map> {
+    ebpf.take_map(name)
+        .with_context(|| format!("the kernel object has no map {name}"))
+}

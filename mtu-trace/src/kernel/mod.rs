@@ -1,0 +1,24 @@
+//! The running kernel as a source of events: loading and attaching the programs, draining and
+//! decoding their records, and asking for what the records leave open.
+
+mod btf;
+mod clock;
+pub mod decode;
+mod hooks;
+mod instance;
+mod joining;
+mod live;
+mod load;
+mod maps;
+mod qdisc;
+mod ring;
+mod sockets;
+mod symbols;
+mod tc;
+
+pub use btf::{BtfError, KernelTypes, VMLINUX};
+pub use clock::monotonic_ns;
+pub use hooks::{HOOKS, Hook, HookStatus, Mechanism};
+pub use live::Live;
+pub use load::LoadOptions;
+pub use symbols::{SymbolError, Symbols};

@@ -1,0 +1,97 @@
+//! Questions about the `clsact` qdisc of a device and its filters, in the namespace of the calling
+//! thread.
+
+use std::io;
+
+use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP};
+use netlink_packet_route::{
+    AddressFamily, RouteNetlinkMessage,
+    tc::{TcAttribute, TcHandle, TcMessage},
+};
+use netlink_sys::protocols::NETLINK_ROUTE;
+
+use crate::netlink::Netlink;
+
+/// `TC_H_CLSACT`, also the handle's parent.
+const CLSACT: TcHandle = TcHandle {
+    major: 0xffff,
+    minor: 0xfff1,
+};
+/// `TC_H_MIN_INGRESS` and `TC_H_MIN_EGRESS`.
+const INGRESS: u16 = 0xfff2;
+const EGRESS: u16 = 0xfff3;
+
+/// Whether a device has a `clsact` qdisc, anyone's.
+pub fn has_clsact(ifindex: u32) -> bool {
+    let message = RouteNetlinkMessage::GetQueueDiscipline(message(ifindex, TcHandle::default()));
+    ask(message, NLM_F_DUMP).is_ok_and(|answer| {
+        answer.iter().any(|entry| match entry {
+            RouteNetlinkMessage::NewQueueDiscipline(qdisc) => {
+                qdisc.header.index == index(ifindex)
+                    && qdisc
+                        .attributes
+                        .contains(&TcAttribute::Kind("clsact".to_owned()))
+            }
+            _ => false,
+        })
+    })
+}
+
+/// Whether any of its filters has the given priority.
+pub fn has_priority(ifindex: u32, priority: u16) -> bool {
+    // The priority is the upper half of `tcm_info`.
+    filters(ifindex)
+        .iter()
+        .any(|filter| filter.header.info >> 16 == u32::from(priority))
+}
+
+/// Removes the device's `clsact` qdisc if no filter is left on it.
+pub fn remove_if_empty(ifindex: u32) {
+    if !has_clsact(ifindex) || !filters(ifindex).is_empty() {
+        return;
+    }
+    let mut message = message(ifindex, CLSACT);
+    message.header.handle = TcHandle {
+        major: 0xffff,
+        minor: 0,
+    };
+    message
+        .attributes
+        .push(TcAttribute::Kind("clsact".to_owned()));
+    let message = RouteNetlinkMessage::DelQueueDiscipline(message);
+    if let Err(error) = ask(message, NLM_F_ACK) {
+        log::warn!("cannot remove our clsact qdisc from device {ifindex}: {error}");
+    }
+}
+
+fn filters(ifindex: u32) -> Vec<TcMessage> {
+    let mut found = Vec::new();
+    for minor in [INGRESS, EGRESS] {
+        let parent = TcHandle {
+            major: 0xffff,
+            minor,
+        };
+        let message = RouteNetlinkMessage::GetTrafficFilter(message(ifindex, parent));
+        for entry in ask(message, NLM_F_DUMP).unwrap_or_default() {
+            if let RouteNetlinkMessage::NewTrafficFilter(filter) = entry {
+                found.push(filter);
+            }
+        }
+    }
+    found
+}
+
+fn message(ifindex: u32, parent: TcHandle) -> TcMessage {
+    let mut message = TcMessage::with_index(index(ifindex));
+    message.header.family = AddressFamily::Unspec;
+    message.header.parent = parent;
+    message
+}
+
+fn index(ifindex: u32) -> i32 {
+    i32::try_from(ifindex).unwrap_or(i32::MAX)
+}
+
+fn ask(message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
+    Netlink::open(NETLINK_ROUTE)?.ask(message, flags)
+}

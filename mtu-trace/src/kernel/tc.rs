@@ -1,0 +1,379 @@
+//! Attaches the tc programs to boundary devices, in whatever namespace they are, and takes them
+//! off again.
+//!
+//! Where the kernel has tcx, attachments are links: they close with the process, however it ends.
+//! Elsewhere they are filters of a `clsact` qdisc, which outlive a killed process: the next start
+//! finds them by their names and removes them. Foreign qdiscs and filters are left alone: a qdisc
+//! is removed only if one of ours is marked as having brought it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+};
+
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap as BpfHashMap, MapData},
+    programs::{
+        LinkOrder, ProgramError, SchedClassifier, TcAttachType,
+        tc::{
+            NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle,
+            qdisc_add_clsact, qdisc_detach_program,
+        },
+    },
+};
+use mtu_trace_common::map::{DeviceKey, DeviceLimits};
+
+use super::{
+    hooks::{Hook, HookStatus, Mechanism},
+    load::LoadOptions,
+    qdisc,
+};
+use crate::topology::{NetnsFile, NetnsId};
+
+/// Priority of our filters: late, so that filters of others decide first. The second value marks
+/// a filter whose qdisc we brought.
+const PRIORITY: u16 = 49_001;
+const PRIORITY_OWN_QDISC: u16 = 49_002;
+
+/// The devices the tc programs sit on.
+pub struct Boundaries {
+    hooks: Vec<State>,
+    limits: BpfHashMap<MapData, DeviceKey, DeviceLimits>,
+    smallest: Array<MapData, u32>,
+    devices: HashMap<(NetnsId, u32), Attached>,
+}
+
+struct State {
+    hook: &'static Hook,
+    mechanisms: Vec<Mechanism>,
+    works: Option<Mechanism>,
+    refused: Option<String>,
+}
+
+struct Attached {
+    limits: DeviceLimits,
+    links: Vec<SchedClassifierLink>,
+    own_qdisc: bool,
+    clsact: bool,
+}
+
+/// A device that should carry the programs.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Interface index.
+    pub ifindex: u32,
+    /// Its name, as the kernel has it.
+    pub name: String,
+    /// Its onward limits.
+    pub limits: DeviceLimits,
+}
+
+impl Boundaries {
+    /// Takes the tc programs' maps out of the loaded object.
+    ///
+    /// # Errors
+    ///
+    /// If the object lacks them.
+    pub fn new(
+        ebpf: &mut Ebpf,
+        per_device: &[&'static Hook],
+        options: &LoadOptions,
+    ) -> anyhow::Result<Self> {
+        let mut map = |name: &str| {
+            ebpf.take_map(name)
+                .ok_or_else(|| anyhow::anyhow!("the kernel object has no map {name}"))
+        };
+        Ok(Self {
+            limits: BpfHashMap::try_from(map("DEVICES")?)?,
+            smallest: Array::try_from(map("SMALLEST_LIMIT")?)?,
+            hooks: per_device
+                .iter()
+                .map(|&hook| State {
+                    hook,
+                    mechanisms: options.mechanisms(hook),
+                    works: None,
+                    refused: None,
+                })
+                .collect(),
+            devices: HashMap::new(),
+        })
+    }
+
+    /// Sets the limit below which the programs need no look-up; 0 switches them off.
+    pub fn set_smallest(&mut self, limit_bytes: u32) {
+        if let Err(error) = self.smallest.set(0, limit_bytes, 0) {
+            log::warn!("cannot set the smallest limit: {error}");
+        }
+    }
+
+    /// Brings one namespace's devices to what is wanted: attaches to new ones, updates limits,
+    /// lets go of others. `file` must be that namespace.
+    ///
+    /// # Errors
+    ///
+    /// If the namespace cannot be entered any more.
+    pub fn apply(
+        &mut self,
+        ebpf: &mut Ebpf,
+        file: &NetnsFile,
+        wanted: &[Wanted],
+    ) -> io::Result<()> {
+        let id = file.id;
+        let names: BTreeMap<u32, &Wanted> =
+            wanted.iter().map(|device| (device.ifindex, device)).collect();
+        let gone: Vec<u32> = self
+            .devices
+            .keys()
+            .filter(|(netns, ifindex)| *netns == id && !names.contains_key(ifindex))
+            .map(|&(_, ifindex)| ifindex)
+            .collect();
+        let inode = u32::try_from(file.inode).unwrap_or(0);
+        for (&ifindex, device) in &names {
+            let key = DeviceKey {
+                netns_inode: inode,
+                ifindex,
+            };
+            let known = self.devices.get_mut(&(id, ifindex));
+            let changed = known
+                .as_ref()
+                .is_none_or(|known| known.limits != device.limits);
+            if changed && let Err(error) = self.limits.insert(key, device.limits, 0) {
+                log::warn!("no room for the limits of {}: {error}", device.name);
+            }
+            if let Some(known) = known {
+                known.limits = device.limits;
+            }
+        }
+        let new: Vec<&Wanted> = names
+            .into_values()
+            .filter(|device| !self.devices.contains_key(&(id, device.ifindex)))
+            .collect();
+        let leaving: Vec<Attached> = gone
+            .iter()
+            .filter_map(|&ifindex| self.devices.remove(&(id, ifindex)))
+            .collect();
+        for ifindex in gone {
+            let _absent = self.limits.remove(&DeviceKey {
+                netns_inode: inode,
+                ifindex,
+            });
+        }
+        if new.is_empty() && leaving.is_empty() {
+            return Ok(());
+        }
+        let hooks = &mut self.hooks;
+        let attached = file.run(|| {
+            // Leaving devices are mostly gone already, and their links with them.
+            drop(leaving);
+            new.iter()
+                .map(|device| (device.ifindex, attach(ebpf, hooks, device)))
+                .collect::<Vec<_>>()
+        })?;
+        for (ifindex, device) in attached {
+            self.devices.insert((id, ifindex), device);
+        }
+        Ok(())
+    }
+
+    /// The namespaces with attached devices.
+    pub fn namespaces(&self) -> impl Iterator<Item = NetnsId> {
+        self.devices.keys().map(|&(netns, _)| netns)
+    }
+
+    /// Whether one namespace is as wanted, so that it need not be entered.
+    #[must_use]
+    pub fn is_settled(&self, netns: NetnsId, wanted: &[Wanted]) -> bool {
+        let attached = self
+            .devices
+            .keys()
+            .filter(|&&(known, _)| known == netns)
+            .count();
+        attached == wanted.len()
+            && wanted.iter().all(|device| {
+                self.devices
+                    .get(&(netns, device.ifindex))
+                    .is_some_and(|known| known.limits == device.limits)
+            })
+    }
+
+    /// Forgets a namespace that is gone, with the limits of its devices.
+    pub fn forget(&mut self, netns: NetnsId, inode: u64) {
+        let netns_inode = u32::try_from(inode).unwrap_or(0);
+        let limits = &mut self.limits;
+        self.devices.retain(|&(known, ifindex), device| {
+            if known != netns {
+                return true;
+            }
+            let _absent = limits.remove(&DeviceKey {
+                netns_inode,
+                ifindex,
+            });
+            // A filter went with its device; detaching it here would hit a namesake.
+            for link in device.links.drain(..) {
+                if device.clsact {
+                    std::mem::forget(link);
+                }
+            }
+            false
+        });
+    }
+
+    /// Takes everything off. `open` finds a namespace again.
+    pub fn detach(&mut self, mut open: impl FnMut(NetnsId) -> Option<NetnsFile>) {
+        let mut by_netns: BTreeMap<NetnsId, Vec<(u32, Attached)>> = BTreeMap::new();
+        for ((netns, ifindex), device) in self.devices.drain() {
+            by_netns.entry(netns).or_default().push((ifindex, device));
+        }
+        for (netns, devices) in by_netns {
+            if devices.iter().all(|(_, device)| !device.clsact) {
+                continue; // links close from anywhere
+            }
+            let Some(file) = open(netns) else {
+                for (_, mut device) in devices {
+                    device.links.drain(..).for_each(std::mem::forget);
+                }
+                continue;
+            };
+            let done = file.run(|| {
+                for (ifindex, device) in devices {
+                    let own = device.own_qdisc;
+                    drop(device);
+                    if own {
+                        qdisc::remove_if_empty(ifindex);
+                    }
+                }
+            });
+            if let Err(error) = done {
+                log::warn!("cannot enter netns {} to detach: {error}", file.inode);
+            }
+        }
+    }
+
+    /// What became of the tc hooks.
+    #[must_use]
+    pub fn status(&self) -> Vec<HookStatus> {
+        let devices = self
+            .devices
+            .values()
+            .filter(|device| !device.links.is_empty())
+            .count();
+        self.hooks
+            .iter()
+            .map(|state| match (state.works, &state.refused) {
+                (Some(mechanism), _) => HookStatus::attached(
+                    state.hook,
+                    mechanism,
+                    Some(format!("on {devices} devices")),
+                ),
+                (None, Some(refused)) => HookStatus::missing(
+                    state.hook,
+                    state.mechanisms.last().copied(),
+                    refused.clone(),
+                ),
+                (None, None) => HookStatus::missing(
+                    state.hook,
+                    None,
+                    "no boundary device to attach to yet".to_owned(),
+                ),
+            })
+            .collect()
+    }
+}
+
+/// Removes what a killed run left behind on the devices of the namespace of the calling thread.
+/// Returns how many filters there were.
+pub fn sweep(devices: &[(u32, String)]) -> usize {
+    let mut removed = 0;
+    for (ifindex, name) in devices {
+        if !qdisc::has_clsact(*ifindex) {
+            continue;
+        }
+        let brought = qdisc::has_priority(*ifindex, PRIORITY_OWN_QDISC);
+        for (attach, program) in [
+            (TcAttachType::Ingress, "mtu_trace_in"),
+            (TcAttachType::Egress, "mtu_trace_out"),
+        ] {
+            if qdisc_detach_program(name, attach, program).is_ok() {
+                removed += 1;
+            }
+        }
+        if brought {
+            qdisc::remove_if_empty(*ifindex);
+        }
+    }
+    removed
+}
+
+/// Attaches every hook to one device, in the namespace of the calling thread.
+fn attach(ebpf: &mut Ebpf, hooks: &mut [State], device: &Wanted) -> Attached {
+    let mut attached = Attached {
+        limits: device.limits,
+        links: Vec::new(),
+        own_qdisc: false,
+        clsact: false,
+    };
+    for state in hooks {
+        let mechanisms = match state.works {
+            Some(works) => vec![works],
+            None => state.mechanisms.clone(),
+        };
+        for mechanism in mechanisms {
+            match attach_one(ebpf, state.hook, mechanism, device, &mut attached) {
+                Ok(link) => {
+                    attached.links.push(link);
+                    state.works = Some(mechanism);
+                    break;
+                }
+                Err(error) => {
+                    log::debug!("{} on {}: {error}", state.hook.name, device.name);
+                    state.refused = Some(format!("{} refused: {error}", mechanism.name()));
+                }
+            }
+        }
+    }
+    attached
+}
+
+fn attach_one(
+    ebpf: &mut Ebpf,
+    hook: &Hook,
+    mechanism: Mechanism,
+    device: &Wanted,
+    attached: &mut Attached,
+) -> Result<SchedClassifierLink, ProgramError> {
+    let program: &mut SchedClassifier = ebpf
+        .program_mut(hook.program)
+        .ok_or(ProgramError::NotLoaded)?
+        .try_into()?;
+    let direction = if hook.name == "tc:ingress" {
+        TcAttachType::Ingress
+    } else {
+        TcAttachType::Egress
+    };
+    let options = match mechanism {
+        Mechanism::Clsact => {
+            match qdisc_add_clsact(&device.name) {
+                Ok(()) => attached.own_qdisc = true,
+                Err(TcError::NetlinkError(error))
+                    if error.raw_os_error() == Some(libc::EEXIST) => {}
+                Err(TcError::AlreadyAttached) => {}
+                Err(error) => return Err(error.into()),
+            }
+            attached.clsact = true;
+            TcAttachOptions::Netlink(NlOptions {
+                priority: if attached.own_qdisc {
+                    PRIORITY_OWN_QDISC
+                } else {
+                    PRIORITY
+                },
+                handle: TcHandle::AUTO_ASSIGN,
+                classid: None,
+            })
+        }
+        // Last in the row: programs that drop or redirect have had their turn.
+        _ => TcAttachOptions::TcxOrder(LinkOrder::last()),
+    };
+    let link = program.attach_with_options(&device.name, direction, options)?;
+    program.take_link(link)
+}

@@ -1,0 +1,16 @@
+//! mtu-trace finds the TCP connections that stall because a packet is too big for a link, and says
+//! where, why nobody told the sender, and what to set.
+//!
+//! Data flows one way: kernel record, decoded and attributed ([`kernel`]), to events ([`event`]),
+//! to connections ([`correlate`]), to findings ([`diagnose`]), to a report ([`report`]).
+
+pub mod cli;
+pub mod commands;
+pub mod correlate;
+pub mod diagnose;
+pub mod event;
+pub mod identity;
+pub mod kernel;
+mod netlink;
+pub mod report;
+pub mod topology;

@@ -1,0 +1,93 @@
+//! Findings for people and for programs.
+
+mod json;
+mod style;
+mod text;
+mod wrap;
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{diagnose::Finding, kernel::HookStatus};
+
+pub use style::Style;
+
+/// The name and version of the JSON form. Keys may be added to it, never changed in meaning.
+pub const SCHEMA: &str = "mtu-trace/report/1";
+
+/// A form of the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+    /// One JSON object a line: the capture, then each finding.
+    Ndjson,
+}
+
+/// What was recorded.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Capture {
+    /// When it began.
+    pub started: Timestamp,
+    /// How long it took, s.
+    pub duration_s: f64,
+    /// Kernel release.
+    pub kernel: String,
+    /// Host name.
+    pub hostname: String,
+    /// Version of this tool.
+    pub tool_version: String,
+    /// What became of each hook.
+    pub hooks: Vec<HookStatus>,
+    /// Events seen.
+    pub events: u64,
+    /// Records of our own that were lost.
+    pub lost_events: u64,
+}
+
+/// The clock of the events: kernel time to wall time.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// A wall time.
+    pub wall: Timestamp,
+    /// The same moment of `CLOCK_MONOTONIC`, ns.
+    pub monotonic_ns: u64,
+}
+
+impl Clock {
+    /// The wall time of an event.
+    #[must_use]
+    pub fn wall(&self, monotonic_ns: u64) -> Timestamp {
+        let since = i128::from(monotonic_ns) - i128::from(self.monotonic_ns);
+        Timestamp::from_nanosecond(self.wall.as_nanosecond() + since).unwrap_or(self.wall)
+    }
+}
+
+/// The whole report.
+pub struct Report {
+    /// What was recorded.
+    pub capture: Capture,
+    /// What was found, worst first.
+    pub findings: Vec<Finding>,
+    /// The clock of the findings' times.
+    pub clock: Clock,
+}
+
+impl Report {
+    /// Writes the report.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the writer says.
+    pub fn write(&self, to: &mut impl Write, format: Format, style: &Style) -> io::Result<()> {
+        match format {
+            Format::Text => text::write(self, to, style),
+            Format::Json => json::write(self, to),
+            Format::Ndjson => json::write_lines(self, to),
+        }
+    }
+}

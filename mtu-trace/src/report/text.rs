@@ -1,0 +1,315 @@
+//! The report for people:
+//!
+//! ```text
+//! mtu-trace 0.1.0 on node-1, kernel 6.18.44: 4.0 s, 6 of 6 hooks, 73 events, 0 lost
+//!
+//! F1 ERROR mtu-black-hole (confirmed, ongoing)
+//!   builder's download from 198.51.100.9:80 is stalled: …
+//!
+//!   connection  …
+//!   boundary    …
+//!   icmp        …
+//!   path        …
+//!   evidence    …
+//!   fix 1       …
+//! ```
+
+use std::io::{self, Write};
+
+use super::{Report, style::Style, wrap::wrap};
+use crate::diagnose::{Boundary, Confidence, Connection, Direction, Finding, Fix, Pmtud};
+
+/// Column at which the parts' contents begin.
+const INDENT: usize = 14;
+
+/// Writes the whole report.
+pub fn write(report: &Report, to: &mut impl Write, style: &Style) -> io::Result<()> {
+    header(report, to, style)?;
+    if report.findings.is_empty() {
+        writeln!(to)?;
+        writeln!(
+            to,
+            "No stalled connection, no oversized packet dropped, nothing lost that matters."
+        )?;
+    }
+    for finding in &report.findings {
+        writeln!(to)?;
+        write_finding(report, finding, to, style)?;
+    }
+    Ok(())
+}
+
+fn header(report: &Report, to: &mut impl Write, style: &Style) -> io::Result<()> {
+    let capture = &report.capture;
+    let attached = capture.hooks.iter().filter(|hook| hook.attached).count();
+    let lost = format!("{} lost", capture.lost_events);
+    writeln!(
+        to,
+        "{} on {}, kernel {}: {:.1} s, {attached} of {} hooks, {} events, {}",
+        style.strong(&format!("mtu-trace {}", capture.tool_version)),
+        capture.hostname,
+        capture.kernel,
+        capture.duration_s,
+        capture.hooks.len(),
+        capture.events,
+        if capture.lost_events > 0 {
+            style.fault(&lost)
+        } else {
+            lost
+        },
+    )?;
+    for hook in capture.hooks.iter().filter(|hook| !hook.attached) {
+        let line = format!(
+            "without {}: {} ({})",
+            hook.hook,
+            hook.lost.as_deref().unwrap_or("less is seen"),
+            hook.detail.as_deref().unwrap_or("not attached"),
+        );
+        writeln!(to, "{}", style.faint(&line))?;
+    }
+    Ok(())
+}
+
+fn write_finding(
+    report: &Report,
+    finding: &Finding,
+    to: &mut impl Write,
+    style: &Style,
+) -> io::Result<()> {
+    let confidence = match finding.confidence {
+        Confidence::Confirmed => "confirmed",
+        Confidence::Likely => "likely",
+        Confidence::Suspected => "suspected",
+    };
+    writeln!(
+        to,
+        "{} {} {} ({confidence}{})",
+        style.strong(&finding.id),
+        style.severity(finding.severity),
+        style.strong(finding.verdict.name()),
+        if finding.ongoing { ", ongoing" } else { "" },
+    )?;
+    for line in wrap(&finding.summary, style.width.saturating_sub(2)) {
+        writeln!(to, "  {line}")?;
+    }
+    writeln!(to)?;
+    if let Some(connection) = &finding.connection {
+        part(to, style, "connection", &connection_lines(finding, connection))?;
+    }
+    if let Some(boundary) = &finding.boundary {
+        part(to, style, "boundary", &[boundary_line(boundary)])?;
+        if let Some(pmtud) = &finding.pmtud {
+            part(to, style, "icmp", &[pmtud_line(finding, boundary, pmtud)])?;
+        }
+    }
+    path(finding, to, style)?;
+    part(to, style, "evidence", &evidence_lines(report, finding))?;
+    for (number, fix) in finding.fixes.iter().enumerate() {
+        write_fix(number + 1, fix, to, style)?;
+    }
+    Ok(())
+}
+
+fn connection_lines(finding: &Finding, connection: &Connection) -> Vec<String> {
+    let place = |endpoint: &crate::diagnose::Endpoint| {
+        endpoint.netns.as_ref().map_or_else(
+            || endpoint.socket_address(),
+            |netns| format!("{} in {}", endpoint.socket_address(), netns.label()),
+        )
+    };
+    let arrow = match connection.direction {
+        Direction::Download => "<-",
+        Direction::Upload => "->",
+        Direction::Both => "<->",
+    };
+    let mut lines = vec![format!(
+        "{} {} {arrow} {}",
+        connection.protocol,
+        place(&connection.local),
+        place(&connection.remote),
+    )];
+    if finding.connections > 1 {
+        lines.push(format!(
+            "the worst of {} with the same cause",
+            finding.connections
+        ));
+    }
+    lines.extend(
+        connection
+            .translated
+            .iter()
+            .map(|flow| format!("seen as {flow}")),
+    );
+    lines
+}
+
+fn boundary_line(boundary: &Boundary) -> String {
+    let interfaces = match (&boundary.ingress, &boundary.egress) {
+        (Some(ingress), Some(egress)) => format!("{ingress} -> {egress}"),
+        (None, Some(egress)) => format!("-> {egress}"),
+        (Some(ingress), None) => format!("{ingress} ->"),
+        (None, None) => String::new(),
+    };
+    let peer = boundary.peer.as_ref().map_or_else(String::new, |peer| {
+        format!(
+            ", the MTU of its other end {} in {}",
+            peer.interface.as_deref().unwrap_or("?"),
+            peer.netns.label()
+        )
+    });
+    format!(
+        "{}: {interfaces}, {} bytes > {}{peer}; {} {}",
+        boundary.netns.label(),
+        boundary.packet_bytes,
+        boundary.limit_bytes,
+        boundary.function,
+        boundary.reason.as_deref().unwrap_or("(no reason code)"),
+    )
+}
+
+fn pmtud_line(finding: &Finding, boundary: &Boundary, pmtud: &Pmtud) -> String {
+    let generated = finding.evidence.icmp_generated;
+    if let Some(blocked) = &pmtud.blocked_at {
+        let hook = blocked
+            .hook
+            .map_or_else(String::new, |hook| format!(", {hook}"));
+        let interface = blocked
+            .interface
+            .as_ref()
+            .map_or_else(String::new, |interface| format!(" at {interface}"));
+        return format!(
+            "generated {generated} times, dropped {} times in {}{hook}{interface} ({}{})",
+            finding.evidence.icmp_dropped,
+            blocked.netns.label(),
+            blocked.function,
+            blocked
+                .reason
+                .as_ref()
+                .map_or_else(String::new, |reason| format!(", {reason}")),
+        );
+    }
+    match (boundary.silent, pmtud.signalled, pmtud.delivered) {
+        (_, _, Some(true)) => format!("generated {generated} times, and the sender heard it"),
+        (true, false, _) => "none: a drop at this layer tells nobody".to_owned(),
+        (_, true, _) => format!("generated {generated} times; where it ended was not seen"),
+        (false, false, _) => "none was seen".to_owned(),
+    }
+}
+
+/// ```text
+///   path        eth0 1500  in           veth
+///               veth3 1450  host        veth     <- 1500 bytes die here
+/// ```
+fn path(finding: &Finding, to: &mut impl Write, style: &Style) -> io::Result<()> {
+    let names: Vec<String> = finding
+        .path
+        .iter()
+        .map(|hop| format!("{}@{}", hop.interface, hop.netns.label()))
+        .collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let mut lines = Vec::new();
+    for (hop, name) in finding.path.iter().zip(&names) {
+        let at_limit = finding.boundary.as_ref().is_some_and(|boundary| {
+            hop.mtu_bytes == boundary.limit_bytes
+                && match &boundary.peer {
+                    Some(peer) => {
+                        peer.netns == hop.netns
+                            && peer.interface.as_deref() == Some(hop.interface.as_str())
+                    }
+                    None => {
+                        boundary.netns == hop.netns
+                            && boundary.egress.as_deref() == Some(hop.interface.as_str())
+                    }
+                }
+        });
+        let line = format!("{name:width$}  mtu {:<5}  {}", hop.mtu_bytes, hop.kind);
+        lines.push(if at_limit {
+            style.fault(&format!("{line}  <- too small"))
+        } else {
+            line
+        });
+    }
+    part(to, style, "path", &lines)
+}
+
+fn evidence_lines(report: &Report, finding: &Finding) -> Vec<String> {
+    let evidence = &finding.evidence;
+    let mut numbers = Vec::new();
+    let mut number = |count: u64, what: &str| {
+        if count > 0 {
+            numbers.push(format!("{count} {what}"));
+        }
+    };
+    number(evidence.oversized_drops, "oversized drops");
+    number(evidence.other_drops, "other drops");
+    number(evidence.retransmits, "retransmits");
+    number(evidence.attempts.into(), "losses of the same segment");
+    number(evidence.max_backoff.into(), "doublings of the timeout");
+    if evidence.stalled_ms > 0 {
+        numbers.push(format!("{:.1} s stalled", ms(evidence.stalled_ms)));
+    }
+    let since = ms(
+        finding
+            .detected_at_ns
+            .saturating_sub(finding.first_seen_ns)
+            / 1_000_000,
+    );
+    let mut lines = vec![
+        numbers.join(", "),
+        format!(
+            "first seen {}, found {since:.2} s later",
+            report
+                .clock
+                .wall(finding.first_seen_ns)
+                .strftime("%H:%M:%S%.3fZ"),
+        ),
+    ];
+    lines.extend(evidence.notes.iter().cloned());
+    lines
+}
+
+fn write_fix(number: usize, fix: &Fix, to: &mut impl Write, style: &Style) -> io::Result<()> {
+    let width = style.width.saturating_sub(INDENT);
+    let mut lines: Vec<String> = wrap(&fix.title, width)
+        .iter()
+        .map(|line| style.strong(line))
+        .collect();
+    lines.extend(wrap(&fix.detail, width));
+    lines.extend(
+        fix.commands
+            .iter()
+            .map(|command| style.command(&format!("# {command}"))),
+    );
+    write_part(to, style, &format!("fix {number}"), &lines)
+}
+
+/// A part with its lines wrapped.
+fn part(to: &mut impl Write, style: &Style, label: &str, lines: &[String]) -> io::Result<()> {
+    let width = style.width.saturating_sub(INDENT);
+    // Painted lines and those of tables keep their form.
+    let wrapped: Vec<String> = lines
+        .iter()
+        .flat_map(|line| {
+            if line.chars().count() <= width || line.contains('\u{1b}') {
+                vec![line.clone()]
+            } else {
+                wrap(line, width)
+            }
+        })
+        .collect();
+    write_part(to, style, label, &wrapped)
+}
+
+fn write_part(to: &mut impl Write, style: &Style, label: &str, lines: &[String]) -> io::Result<()> {
+    for (index, line) in lines.iter().enumerate() {
+        let label = if index == 0 { label } else { "" };
+        let gap = " ".repeat(INDENT - 2 - label.len().min(INDENT - 2));
+        writeln!(to, "  {}{gap}{line}", style.label(label))?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a time to be read by people")]
+fn ms(ms: u64) -> f64 {
+    ms as f64 / 1000.0
+}

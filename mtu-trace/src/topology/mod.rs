@@ -1,0 +1,45 @@
+//! The host's network: namespaces, their links, and how a packet gets from one to another.
+//!
+//! [`Watcher`] keeps the picture ([`Topology`]) up to date; [`path`](path::path) and
+//! [`limits`](limits::limits) are pure functions over it.
+//!
+//! # How namespaces are watched
+//!
+//! Watching must not change what is watched. Any descriptor of a namespace and any socket made in
+//! one keeps it alive, with its devices and so with the other ends of its veths on the host
+//! (measured, Linux 6.18: with either held, a veth stays after `ip netns del`, until it is closed).
+//! One listening socket in each namespace would therefore leak every container's network for as
+//! long as the tracer runs. So nothing is ever kept open in a namespace. Instead one private, empty
+//! namespace (`hub`) knows all the others by number, which holds no reference; from there they are
+//! listened to, asked for their links and addresses without being entered, and reported when they
+//! die.
+//!
+//! What that cannot tell is that a namespace has been *made*. One that matters has a link to a known
+//! one, and making that link is heard: it then points to a namespace not known yet, and
+//! [`Watcher::follow`] looks for it (`discover`). What has no such link is found by the next
+//! [`Watcher::refresh`].
+//!
+//! Identity is the namespace's cookie. Inode numbers are reused at once, so a number known before is
+//! believed only while the hub has not been told of its namespace's death.
+
+mod discover;
+mod hub;
+pub mod limits;
+mod model;
+mod mounts;
+pub mod name;
+mod netns;
+mod notice;
+pub mod path;
+mod role;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+mod watcher;
+
+pub use self::{
+    discover::Depth,
+    model::{Address, Container, Link, Netns, NetnsId, Peer, Process, Topology},
+    netns::NetnsFile,
+    watcher::{Changes, Watcher},
+};

@@ -1,0 +1,568 @@
+//! Keeps the topology up to date: by a full look now and then, and by what is heard in between.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use tokio::io::{Interest, unix::AsyncFd};
+
+use super::{
+    discover::{self, Depth, Found, Place, Scan},
+    hub::{Hub, Nsid},
+    model::{Netns, NetnsId, Peer, Topology},
+    netns::{self, NetnsFile},
+    notice::{Notice, What},
+    snapshot::{self, Devices, Due},
+};
+use crate::identity::{self, Identity};
+
+/// How long a namespace that is gone stays in the topology, for events that still speak of it.
+const GONE_KEPT_NS: u64 = 60_000_000_000;
+/// A look at one namespace may lead to another, and from there to a third: how often to go on
+/// within one call.
+const MAX_ROUNDS: u32 = 4;
+
+/// Watches the host's namespaces and links.
+///
+/// It holds no namespace but its own: what it watches comes and goes as if it were not there.
+pub struct Watcher {
+    hub: Hub,
+    /// The namespaces that live, by identity.
+    records: BTreeMap<NetnsId, Record>,
+    /// Who has which number. Whoever dies loses it here when the hub says so.
+    nsids: HashMap<Nsid, NetnsId>,
+    /// Numbers of namespaces that links lead to and that could not be found.
+    unknown: BTreeSet<Nsid>,
+    /// What was heard of namespaces and has not been looked at since.
+    due: BTreeMap<NetnsId, Due>,
+    /// Namespaces of which the topology may say something old, and whether all may be: what is said
+    /// of one namespace can depend on another.
+    stale: BTreeSet<NetnsId>,
+    all_stale: bool,
+    /// What was known of those that died, until it is published.
+    buried: Vec<(NetnsId, Record)>,
+    /// When the ones that are gone went, ns of `CLOCK_MONOTONIC`.
+    gone: BTreeMap<NetnsId, u64>,
+    topology: Arc<Topology>,
+}
+
+/// What is kept about a namespace besides what the topology says.
+#[derive(Debug)]
+struct Record {
+    nsid: Nsid,
+    inode: u64,
+    cookie: Option<u64>,
+    found: Found,
+    identity: Identity,
+    init: bool,
+    devices: Devices,
+}
+
+/// What a look has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Namespaces that are new.
+    pub added: BTreeSet<NetnsId>,
+    /// Namespaces of which something is different: a link, an address, a name.
+    pub changed: BTreeSet<NetnsId>,
+    /// Namespaces that are gone.
+    pub gone: BTreeSet<NetnsId>,
+    /// Namespaces, processes and mounts that could not be looked at.
+    pub skipped: u32,
+    /// Namespaces that links lead to and that could not be found.
+    pub unknown: usize,
+}
+
+impl Changes {
+    /// Whether the topology is as it was.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.changed.is_empty() && self.gone.is_empty()
+    }
+}
+
+/// What was heard and needs more than a look at the namespaces concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Heard {
+    /// Nothing else.
+    Known,
+    /// Something from a namespace that has not been found.
+    Unknown,
+    /// So much that some of it was lost: anything may have changed.
+    Lost,
+}
+
+impl Watcher {
+    /// Starts listening. The topology is empty until the first [`Watcher::refresh`].
+    ///
+    /// # Errors
+    ///
+    /// Without the permission to make a network namespace and to configure it (`CAP_SYS_ADMIN`).
+    pub fn new() -> anyhow::Result<Self> {
+        let hub = Hub::new().context(
+            "cannot make a network namespace to watch the others from: this needs root \
+             (CAP_SYS_ADMIN) and room below the sysctl user.max_net_namespaces",
+        )?;
+        Ok(Self {
+            hub,
+            records: BTreeMap::new(),
+            nsids: HashMap::new(),
+            unknown: BTreeSet::new(),
+            due: BTreeMap::new(),
+            stale: BTreeSet::new(),
+            all_stale: false,
+            buried: Vec::new(),
+            gone: BTreeMap::new(),
+            topology: Arc::default(),
+        })
+    }
+
+    /// The network as it was last seen.
+    #[must_use]
+    pub fn topology(&self) -> &Arc<Topology> {
+        &self.topology
+    }
+
+    /// A descriptor that is readable when something has changed and [`Watcher::follow`] has work.
+    #[must_use]
+    pub fn events_fd(&self) -> BorrowedFd<'_> {
+        self.hub.events_fd()
+    }
+
+    /// The same for tokio: wait until it is readable, call [`Watcher::follow`], then clear its
+    /// readiness.
+    ///
+    /// # Errors
+    ///
+    /// Without descriptors to spare.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with I/O.
+    pub fn events(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        let fd = self.events_fd().try_clone_to_owned()?;
+        // SAFETY: the descriptor is owned by the `AsyncFd`, open, and always the same.
+        Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE)? })
+    }
+
+    /// Opens a namespace that lives, to do something inside. Drop the file soon: it keeps the
+    /// namespace alive.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if it is not known, gone, or no process or mount leads to it any more.
+    pub fn open(&self, netns: NetnsId) -> io::Result<NetnsFile> {
+        let record = self.records.get(&netns).ok_or(io::ErrorKind::NotFound)?;
+        for place in &record.found.places {
+            if let Ok(fd) = open_place(place, record.inode)
+                && let Ok(file) = NetnsFile::from_fd(fd)
+                && file.id == netns
+                && self.hub.nsid(file.as_fd())? == Some(record.nsid)
+            {
+                return Ok(file);
+            }
+        }
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    /// Looks at everything anew: finds namespaces, asks each for its links. `now_ns` is the time by
+    /// `CLOCK_MONOTONIC`.
+    ///
+    /// # Errors
+    ///
+    /// If `/proc` cannot be read or the kernel cannot be asked at all. What is missing of single
+    /// namespaces is no error.
+    pub fn refresh(&mut self, depth: Depth, now_ns: u64) -> anyhow::Result<Changes> {
+        let mut changes = Changes::default();
+        self.hear(now_ns, &mut changes)?;
+        self.discover(depth, now_ns, &mut changes)?;
+        self.look_at_all();
+        self.look(now_ns, &mut changes)?;
+        self.publish(now_ns, &mut changes);
+        Ok(changes)
+    }
+
+    /// Looks at what has changed by what was heard; cheap if nothing has. `now_ns` is the time by
+    /// `CLOCK_MONOTONIC`.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Watcher::refresh`].
+    pub fn follow(&mut self, now_ns: u64) -> anyhow::Result<Changes> {
+        let mut changes = Changes::default();
+        match self.hear(now_ns, &mut changes)? {
+            Heard::Known => {}
+            Heard::Unknown => self.discover(Depth::Processes, now_ns, &mut changes)?,
+            Heard::Lost => {
+                log::warn!("more network changes than could be read: looking at everything again");
+                self.discover(Depth::Processes, now_ns, &mut changes)?;
+            }
+        }
+        self.look(now_ns, &mut changes)?;
+        self.publish(now_ns, &mut changes);
+        Ok(changes)
+    }
+
+    /// Takes in what has been heard: who is to be looked at, and who has died.
+    fn hear(&mut self, now_ns: u64, changes: &mut Changes) -> anyhow::Result<Heard> {
+        let mut stirred: BTreeMap<Nsid, Due> = BTreeMap::new();
+        let mut died = Vec::new();
+        let mut lost = false;
+        self.hub
+            .notices(|notice| match notice {
+                Notice::Changed { nsid, what } => stirred.entry(nsid).or_default().add(what),
+                Notice::Died { nsid } => {
+                    // What was heard before came from the one that died.
+                    stirred.remove(&nsid);
+                    died.push(nsid);
+                }
+                Notice::Lost => lost = true,
+            })
+            .context("cannot read notifications of network changes")?;
+        for nsid in died {
+            self.unknown.remove(&nsid);
+            if let Some(netns) = self.nsids.remove(&nsid) {
+                self.bury(netns, now_ns, changes);
+            }
+        }
+        if lost {
+            // A death may have been missed and the number given to another: believe none.
+            self.nsids.clear();
+            self.unknown.clear();
+            self.look_at_all();
+            return Ok(Heard::Lost);
+        }
+        let mut heard = Heard::Known;
+        for (nsid, due) in stirred {
+            if let Some(&netns) = self.nsids.get(&nsid) {
+                self.due.entry(netns).or_default().merge(due);
+            } else {
+                // It could not be found before, but perhaps now that something stirs in it.
+                self.unknown.remove(&nsid);
+                heard = Heard::Unknown;
+            }
+        }
+        Ok(heard)
+    }
+
+    fn look_at_all(&mut self) {
+        let all = self.records.keys().map(|&netns| (netns, Due::all()));
+        self.due.extend(all);
+    }
+
+    fn bury(&mut self, netns: NetnsId, now_ns: u64, changes: &mut Changes) {
+        if let Some(record) = self.records.remove(&netns) {
+            self.all_stale = true;
+            self.buried.push((netns, record));
+            self.due.remove(&netns);
+            self.gone.insert(netns, now_ns);
+            changes.added.remove(&netns);
+            changes.gone.insert(netns);
+        }
+    }
+
+    /// Finds namespaces and gives numbers to those that have none.
+    fn discover(
+        &mut self,
+        depth: Depth,
+        now_ns: u64,
+        changes: &mut Changes,
+    ) -> anyhow::Result<()> {
+        let Scan { found, skipped } = discover::scan(depth).context("cannot read /proc")?;
+        changes.skipped += skipped;
+        self.all_stale = true;
+        let init = discover::init_inode();
+        // Numbers are asked for before the deaths up to now are heard. An inode number is free for
+        // reuse only after the death was told, so one that fits afterwards was not reused.
+        let numbered: Vec<(u64, Found, Option<Nsid>)> = found
+            .into_iter()
+            .map(|(inode, found)| {
+                let nsid = self.number(inode, &found);
+                (inode, found, nsid)
+            })
+            .collect();
+        self.hear(now_ns, changes)?;
+        for (inode, found, nsid) in numbered {
+            let known = nsid
+                .and_then(|nsid| self.nsids.get(&nsid))
+                .and_then(|id| self.records.get_mut(id))
+                .filter(|record| record.inode == inode);
+            if let Some(record) = known {
+                record.meet(found);
+            } else if let Err(error) = self.adopt(inode, found, init, changes) {
+                // Mostly it has vanished; what may not be entered is counted.
+                log::debug!("cannot open netns {inode}: {error}");
+                if error.kind() == io::ErrorKind::PermissionDenied {
+                    changes.skipped += 1;
+                }
+            }
+        }
+        if self.nsids.len() < self.records.len() {
+            // After a loss: those that were not met again.
+            let nsids = &self.nsids;
+            let missing: Vec<NetnsId> = self
+                .records
+                .iter()
+                .filter(|(id, record)| nsids.get(&record.nsid) != Some(id))
+                .map(|(&id, _)| id)
+                .collect();
+            for netns in missing {
+                self.bury(netns, now_ns, changes);
+            }
+        }
+        Ok(())
+    }
+
+    /// The number that the namespace found under an inode number has now.
+    fn number(&self, inode: u64, found: &Found) -> Option<Nsid> {
+        let fd = found
+            .places
+            .iter()
+            .find_map(|place| open_place(place, inode).ok())?;
+        self.hub.nsid(fd.as_fd()).ok()?
+    }
+
+    /// Takes up a namespace that is not known, or no longer under its number.
+    fn adopt(
+        &mut self,
+        inode: u64,
+        found: Found,
+        init: Option<u64>,
+        changes: &mut Changes,
+    ) -> io::Result<()> {
+        let mut result = Err(io::ErrorKind::NotFound.into());
+        for place in &found.places {
+            result = open_place(place, inode).and_then(NetnsFile::from_fd);
+            if result.is_ok() {
+                break;
+            }
+        }
+        let file = result?;
+        let nsid = self.hub.assign(file.as_fd())?;
+        let id = file.id;
+        self.nsids.insert(nsid, id);
+        self.unknown.remove(&nsid);
+        // Without cookies it may be another one with the inode number of one that is gone.
+        self.gone.remove(&id);
+        changes.gone.remove(&id);
+        self.due.insert(id, Due::all());
+        let new = !self.records.contains_key(&id);
+        let record = self.records.entry(id).or_insert_with(|| Record {
+            nsid,
+            inode,
+            cookie: file.cookie,
+            found: Found::default(),
+            identity: Identity::default(),
+            init: init == Some(inode),
+            devices: Devices::new(),
+        });
+        record.nsid = nsid;
+        record.meet(found);
+        if new {
+            changes.added.insert(id);
+        }
+        Ok(())
+    }
+
+    /// Asks the namespaces that are due for their devices, and those that are found on the way.
+    fn look(&mut self, now_ns: u64, changes: &mut Changes) -> anyhow::Result<()> {
+        for _ in 0..MAX_ROUNDS {
+            let mut leads = BTreeSet::new();
+            for (netns, due) in std::mem::take(&mut self.due) {
+                self.look_at(netns, &due, now_ns, changes, &mut leads);
+            }
+            leads.retain(|nsid| !self.unknown.contains(nsid));
+            // First where it is likely, then everywhere.
+            for depth in [Depth::Processes, Depth::Everything] {
+                leads.retain(|nsid| !self.nsids.contains_key(nsid));
+                if !leads.is_empty() {
+                    self.discover(depth, now_ns, changes)?;
+                }
+            }
+            leads.retain(|nsid| !self.nsids.contains_key(nsid));
+            self.unknown.append(&mut leads);
+            if self.due.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at(
+        &mut self,
+        netns: NetnsId,
+        due: &Due,
+        now_ns: u64,
+        changes: &mut Changes,
+        leads: &mut BTreeSet<Nsid>,
+    ) {
+        let Some(record) = self.records.get_mut(&netns) else {
+            return;
+        };
+        let nsid = record.nsid;
+        let different = match snapshot::update(&self.hub, nsid, due, &mut record.devices) {
+            Ok(different) => different,
+            // `rtnl_get_net_ns_capable` does not know the number: it is gone.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                self.nsids.remove(&nsid);
+                self.bury(netns, now_ns, changes);
+                return;
+            }
+            Err(error) => {
+                log::debug!("cannot look at netns {}: {error}", record.inode);
+                changes.skipped += 1;
+                return;
+            }
+        };
+        if different.is_empty() {
+            return;
+        }
+        self.stale.insert(netns);
+        // The other ends of what has changed may need a look too: a veth is not told when its other
+        // end moves to another namespace.
+        let mut others = Vec::new();
+        for (ifindex, old) in &different {
+            let new = record.devices.get(ifindex);
+            let (was, is) = (
+                old.as_ref().and_then(|device| device.peer),
+                new.and_then(|device| device.peer),
+            );
+            leads.extend(is.and_then(|(nsid, _)| nsid).filter(|&nsid| nsid >= 0));
+            if was != is {
+                others.extend(was);
+                others.extend(is);
+            }
+        }
+        for (other, ifindex) in others {
+            let other = match other {
+                None => Some(netns),
+                Some(nsid) => self.nsids.get(&nsid).copied(),
+            };
+            if let Some(other) = other
+                && self.records.contains_key(&other)
+            {
+                self.due.entry(other).or_default().add(What::Link(ifindex));
+            }
+        }
+    }
+
+    /// Brings the topology to what is known, and says what that changed.
+    fn publish(&mut self, now_ns: u64, changes: &mut Changes) {
+        let containers: BTreeMap<&str, NetnsId> = self
+            .records
+            .iter()
+            .filter_map(|(&id, record)| Some((record.identity.container.as_ref()?.id.as_str(), id)))
+            .collect();
+        let mut updates = BTreeMap::new();
+        for (id, record) in &self.buried {
+            let mut netns = record.model(*id, &self.nsids, &containers);
+            netns.gone = true;
+            updates.insert(*id, netns);
+        }
+        for (&id, record) in &self.records {
+            if !self.all_stale && !self.stale.contains(&id) {
+                continue;
+            }
+            let netns = record.model(id, &self.nsids, &containers);
+            if self.topology.namespaces.get(&id) != Some(&netns) {
+                updates.insert(id, netns);
+            }
+        }
+        self.buried.clear();
+        self.stale.clear();
+        self.all_stale = false;
+        let expired: Vec<NetnsId> = self
+            .gone
+            .iter()
+            .filter(|&(_, &gone_ns)| now_ns.saturating_sub(gone_ns) >= GONE_KEPT_NS)
+            .map(|(&id, _)| id)
+            .collect();
+        changes.unknown = self.unknown.len();
+        changes.changed = updates
+            .keys()
+            .copied()
+            .filter(|id| !changes.added.contains(id) && !changes.gone.contains(id))
+            .collect();
+        if changes.is_empty() && expired.is_empty() {
+            return;
+        }
+        let topology = Arc::make_mut(&mut self.topology);
+        topology.namespaces.extend(updates);
+        for id in expired {
+            self.gone.remove(&id);
+            topology.namespaces.remove(&id);
+        }
+    }
+}
+
+impl AsFd for Watcher {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.events_fd()
+    }
+}
+
+impl Record {
+    /// Takes in where it was found this time and who is in it. What was known of its inhabitants
+    /// stays when they are gone: it is the best name there is.
+    fn meet(&mut self, mut found: Found) {
+        found.name = found.name.or(self.found.name.take());
+        if let Some(pid) = found.pid {
+            let identity = identity::identify(pid);
+            if identity.process.is_some() {
+                self.identity = identity;
+            }
+        }
+        self.found = found;
+    }
+
+    fn model(
+        &self,
+        id: NetnsId,
+        nsids: &HashMap<Nsid, NetnsId>,
+        containers: &BTreeMap<&str, NetnsId>,
+    ) -> Netns {
+        let (forwards_ipv4, forwards_ipv6) = snapshot::forwards(&self.devices);
+        let outer = self.identity.outer.as_deref();
+        let mut container = self.identity.container.clone();
+        if let Some(container) = &mut container {
+            container.parent = outer.and_then(|outer| containers.get(outer).copied());
+        }
+        let links = self.devices.iter().map(|(&ifindex, device)| {
+            let mut link = device.link.clone();
+            link.peer = device.peer.map(|(nsid, ifindex)| Peer {
+                netns: match nsid {
+                    None => Some(id),
+                    Some(nsid) => nsids.get(&nsid).copied(),
+                },
+                ifindex,
+            });
+            (ifindex, link)
+        });
+        Netns {
+            inode: self.inode,
+            cookie: self.cookie,
+            name: self.found.name.clone(),
+            container,
+            process: self.identity.process.clone(),
+            init: self.init,
+            gone: false,
+            forwards_ipv4,
+            forwards_ipv6,
+            links: links.collect(),
+        }
+    }
+}
+
+/// Opens a namespace where it was found, if it is still the one with that inode number.
+fn open_place(place: &Place, inode: u64) -> io::Result<OwnedFd> {
+    let fd = place.open()?;
+    if netns::inode(&fd)? == inode {
+        Ok(fd)
+    } else {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}

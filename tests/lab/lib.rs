@@ -1,0 +1,46 @@
+//! The lab: network namespaces with a known fault, traffic through them, and the tracer beside it.
+//!
+//! ```no_run
+//! use lab::{firewall, topology::Nested, traffic::Transfer};
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! let fault = Nested { uplink: 1450, port: 1450, ..Nested::default() }.build()?;
+//! firewall::drop_frag_needed(fault.host()?, firewall::Hook::Output)?;
+//! let outcome = fault.run(&Transfer::download(20_000))?;
+//! assert!(outcome.hung());
+//! # Ok(()) }
+//! ```
+//!
+//! What every module here keeps to:
+//!
+//! - Nothing happens in the machine's own network namespace except that named namespaces are made
+//!   and removed. Veth pairs are born inside the lab's namespaces.
+//! - Addresses come from the documentation ranges (RFC 5737, RFC 3849) and no packet leaves the lab.
+//! - Traffic is bounded in bytes and in time, and waits for events, never for a clock to pass.
+//! - Everything is removed when the [`Lab`] is dropped, on SIGINT and SIGTERM, and by the next lab's
+//!   [`sweep`] when neither could happen.
+
+pub mod address;
+pub mod binary;
+pub mod bridge;
+pub mod command;
+pub mod counters;
+pub mod demo;
+pub mod expect;
+pub mod firewall;
+mod interrupt;
+pub mod lifetime;
+pub mod link;
+pub mod nat;
+pub mod netns;
+mod ownership;
+pub mod process;
+pub mod report;
+pub mod scratch;
+pub mod topology;
+pub mod tracer;
+pub mod traffic;
+
+pub use lifetime::Lab;
+pub use netns::Netns;
+pub use ownership::sweep;

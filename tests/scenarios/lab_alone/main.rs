@@ -1,0 +1,7 @@
+//! The lab by itself: every fault shows in the traffic and in the kernel's counters as it should.
+//!
+//! When one of these fails, the scenarios of the tracer mean nothing: the fault is not there.
+#![allow(missing_docs, reason = "a test's name says what it is")]
+
+mod faults;
+mod lifetime;

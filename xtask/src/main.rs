@@ -1,0 +1,57 @@
+//! The project's chores, run as `cargo xtask <TASK>` from anywhere in the repository.
+
+mod bpf_toolchain;
+mod demo;
+mod namespaces;
+mod run;
+mod setup;
+mod test;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// mtu-trace's chores.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Finds or installs what building and testing need; the other tasks do this first.
+    Setup,
+    /// Checks format and lints, builds everything, and runs all tests. Needs root.
+    Test {
+        /// Leave out the scenarios in network namespaces; this needs no root.
+        #[arg(long)]
+        fast: bool,
+        /// What `cargo test` gets besides.
+        #[arg(last = true, value_name = "CARGO TEST ARGUMENTS")]
+        arguments: Vec<OsString>,
+    },
+    /// Builds the Docker-in-Docker fault in network namespaces, traces it, and prints the report.
+    /// Needs root.
+    Demo,
+    /// Removes the network namespaces that crashed tests and demos left behind. Needs root.
+    CleanNamespaces,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().task {
+        Task::Setup => setup::run(),
+        Task::Test { fast, arguments } => test::run(fast, &arguments),
+        Task::Demo => demo::run(),
+        Task::CleanNamespaces => namespaces::clean(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

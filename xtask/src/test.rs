@@ -1,0 +1,66 @@
+//! `cargo xtask test`: everything a change must pass, in the order in which it fails soonest.
+
+use std::ffi::OsString;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::{run, setup};
+
+/// Every crate but the kernel programs, which mtu-trace's build script builds for their own target.
+const USERSPACE: [&str; 4] = ["--locked", "--workspace", "--exclude", "mtu-trace-ebpf"];
+
+/// Runs all checks, or without the scenarios when `fast`; `arguments` go to `cargo test`.
+pub fn run(fast: bool, arguments: &[OsString]) -> Result<()> {
+    if !fast {
+        run::require_root("the tests build network namespaces (--fast leaves those tests out)")?;
+    }
+    let start = Instant::now();
+    setup::run()?;
+    let outcome = if fast {
+        checks(fast, arguments)
+    } else {
+        sweep()?;
+        let outcome = checks(fast, arguments);
+        // Also after a failure, whose error is the one to show.
+        outcome.and(sweep())
+    };
+    let seconds = start.elapsed().as_secs();
+    match &outcome {
+        Ok(()) => println!("== all passed in {seconds} s"),
+        Err(_) => println!("== failed after {seconds} s"),
+    }
+    outcome
+}
+
+fn checks(fast: bool, arguments: &[OsString]) -> Result<()> {
+    let cargo = |parts: &[&[&str]]| run::cargo(&parts.concat());
+    run::step(&mut cargo(&[&["fmt", "--all", "--check"]]))?;
+    let deny: &[&str] = &["--", "-D", "warnings"];
+    run::step(&mut cargo(&[
+        &["clippy", "--all-targets"],
+        &USERSPACE,
+        deny,
+    ]))?;
+    // On its own: its manifest must stand without the features that user space adds to its crates.
+    run::step(&mut cargo(&[
+        &["clippy", "--locked", "--package", "mtu-trace-ebpf"],
+        deny,
+    ]))?;
+    run::step(&mut cargo(&[&["build"], &USERSPACE]))?;
+
+    let scenarios: &[&str] = if fast {
+        &["--exclude", "mtu-trace-tests"]
+    } else {
+        &[]
+    };
+    run::step(
+        cargo(&[&["test"], &USERSPACE, scenarios])
+            .args(arguments)
+            .env("MTU_TRACE_BIN", run::mtu_trace_binary()?),
+    )
+}
+
+fn sweep() -> Result<()> {
+    lab::sweep().context("cannot remove what crashed tests left behind")
+}
