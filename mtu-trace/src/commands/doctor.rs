@@ -106,7 +106,13 @@ fn diagnose(options: &Doctor) -> Result<Diagnosis> {
             });
             HOOKS
                 .iter()
-                .map(|hook| HookStatus::missing(hook, None, "nothing could be loaded".to_owned()))
+                .map(|hook| {
+                    HookStatus::missing(
+                        hook,
+                        hook.mechanisms[0],
+                        "nothing could be loaded".to_owned(),
+                    )
+                })
                 .collect()
         }
     };
@@ -162,11 +168,9 @@ fn write(diagnosis: &Diagnosis, to: &mut impl Write, style: &Style) -> io::Resul
     writeln!(to)?;
     for hook in &diagnosis.hooks {
         let mark = if hook.attached { "ok  " } else { "MISS" };
-        let how = match (&hook.mechanism, &hook.detail) {
-            (Some(mechanism), Some(detail)) => format!("{mechanism}: {detail}"),
-            (Some(mechanism), None) => mechanism.clone(),
-            (None, Some(detail)) => detail.clone(),
-            (None, None) => String::new(),
+        let how = match &hook.detail {
+            Some(detail) => format!("{}: {detail}", hook.mechanism),
+            None => hook.mechanism.clone(),
         };
         let line = format!("{mark} {:<24} {how}", hook.hook);
         writeln!(

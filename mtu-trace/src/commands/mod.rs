@@ -45,6 +45,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn load_options(tracing: &Tracing) -> LoadOptions {
+    output::log_to_stderr(tracing.kernel_log);
     LoadOptions {
         btf: tracing.btf.clone(),
         without: tracing.without.clone(),

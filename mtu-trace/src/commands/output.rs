@@ -20,6 +20,17 @@ pub fn complain(message: &str) {
     say(&line.join("; "));
 }
 
+/// Sends diagnostics to standard error: warnings, or what `RUST_LOG` asks for. With `kernel_log` the
+/// kernel programs' own are among them.
+pub fn log_to_stderr(kernel_log: bool) {
+    let level = if kernel_log { "trace" } else { "warn" };
+    let environment = env_logger::Env::default().default_filter_or(level);
+    // A second call, from a test, changes nothing.
+    let _already_set = env_logger::Builder::from_env(environment)
+        .format(|to, record| writeln!(to, "mtu-trace: {}", record.args()))
+        .try_init();
+}
+
 /// How text on standard output is to look.
 pub fn style(choice: ColorChoice) -> Style {
     let terminal = io::stdout().is_terminal();

@@ -131,7 +131,6 @@ fn finding(state: &State, group: &Group<'_>, detected_at_ns: u64) -> Option<Find
         verdict: group.verdict,
         local: &local,
         other_end: connection.sender(side),
-        direction,
         site: site.map(|drops| &drops.site),
         pmtud: pmtud.as_ref(),
         topology,

@@ -2,7 +2,7 @@
 
 use super::{
     boundary::name,
-    finding::{Direction, Fix, NetnsRef, Pmtud, Verdict},
+    finding::{Fix, NetnsRef, Pmtud, Verdict},
     local::Local,
 };
 use crate::{
@@ -18,8 +18,6 @@ pub struct Ailment<'a> {
     pub local: &'a Local<'a>,
     /// The end that sends too-big packets, if it is on this host.
     pub other_end: Option<&'a End>,
-    /// Which way the data goes.
-    pub direction: Direction,
     /// Where packets die.
     pub site: Option<&'a Site>,
     /// What became of the message to the sender.

@@ -90,11 +90,7 @@ fn nesting(path: &[u8]) -> Option<(Place, usize)> {
 
 /// The container named by one component of a path, given the component above and whether a pod has
 /// been passed that has no container yet.
-fn container<'a>(
-    component: &'a str,
-    above: &str,
-    in_pod: bool,
-) -> Option<(&'a str, &'static str)> {
+fn container<'a>(component: &'a str, above: &str, in_pod: bool) -> Option<(&'a str, &'static str)> {
     let name = component.strip_suffix(".scope").unwrap_or(component);
     for (prefix, runtime) in SCOPES {
         if let Some(id) = name.strip_prefix(prefix) {
@@ -172,7 +168,10 @@ mod tests {
             .map(|place| (place.id, place.runtime, place.pod, place.outer))
     }
 
-    fn only(id: &str, runtime: &'static str) -> Option<(String, &'static str, Option<String>, Option<String>)> {
+    fn only(
+        id: &str,
+        runtime: &'static str,
+    ) -> Option<(String, &'static str, Option<String>, Option<String>)> {
         Some((id.to_owned(), runtime, None, None))
     }
 
@@ -183,21 +182,40 @@ mod tests {
         for (path, expected) in [
             (format!("/docker/{A}"), only(A, "docker")),
             (format!("/system.slice/docker-{A}.scope"), only(A, "docker")),
-            (format!("/system.slice/docker-{A}.scope/init.scope"), only(A, "docker")),
-            (format!("/user.slice/user-1000.slice/user@1000.service/user.slice/docker-{A}.scope"), only(A, "docker")),
+            (
+                format!("/system.slice/docker-{A}.scope/init.scope"),
+                only(A, "docker"),
+            ),
+            (
+                format!(
+                    "/user.slice/user-1000.slice/user@1000.service/user.slice/docker-{A}.scope"
+                ),
+                only(A, "docker"),
+            ),
             (format!("/actions_job/{A}"), only(A, "docker")),
-            (format!("/kubepods/burstable/pod{UID}/{A}"), in_pod("containerd")),
+            (
+                format!("/kubepods/burstable/pod{UID}/{A}"),
+                in_pod("containerd"),
+            ),
             (format!("/kubepods/pod{UID}/{A}"), in_pod("containerd")),
             (
-                format!("/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{uid}.slice/cri-containerd-{A}.scope"),
+                format!(
+                    "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{uid}.slice/cri-containerd-{A}.scope"
+                ),
                 in_pod("containerd"),
             ),
             (
                 format!("/kubepods.slice/kubepods-pod{uid}.slice/crio-{A}.scope"),
                 in_pod("cri-o"),
             ),
-            (format!("/kubepods.slice/kubepods-pod{uid}.slice/crio-conmon-{A}.scope"), None),
-            (format!("/machine.slice/libpod-{A}.scope/container"), only(A, "podman")),
+            (
+                format!("/kubepods.slice/kubepods-pod{uid}.slice/crio-conmon-{A}.scope"),
+                None,
+            ),
+            (
+                format!("/machine.slice/libpod-{A}.scope/container"),
+                only(A, "podman"),
+            ),
             (format!("/machine.slice/libpod-conmon-{A}.scope"), None),
             (format!("/libpod_parent/{A}"), only(A, "podman")),
             (
@@ -206,7 +224,10 @@ mod tests {
             ),
             (format!("/k8s.io/{A}"), only(A, "containerd")),
             (format!("/docker/buildkit/{STEP}"), only(STEP, "buildkit")),
-            (format!("/system.slice/docker-{STEP}.scope"), only(STEP, "buildkit")),
+            (
+                format!("/system.slice/docker-{STEP}.scope"),
+                only(STEP, "buildkit"),
+            ),
         ] {
             assert_eq!(found(&path), expected, "{path}");
         }
@@ -216,21 +237,40 @@ mod tests {
     fn nested_containers_are_told_apart() {
         let uid = UID.replace('-', "_");
         let nested = |id: &str, runtime, pod: Option<&str>, outer: &str| {
-            Some((id.to_owned(), runtime, pod.map(str::to_owned), Some(outer.to_owned())))
+            Some((
+                id.to_owned(),
+                runtime,
+                pod.map(str::to_owned),
+                Some(outer.to_owned()),
+            ))
         };
         for (path, expected) in [
-            (format!("/docker/{A}/docker/{B}"), nested(B, "docker", None, A)),
-            (format!("/system.slice/docker-{A}.scope/docker/{B}"), nested(B, "docker", None, A)),
-            (format!("/docker/{A}/docker/buildkit/{STEP}"), nested(STEP, "buildkit", None, A)),
+            (
+                format!("/docker/{A}/docker/{B}"),
+                nested(B, "docker", None, A),
+            ),
+            (
+                format!("/system.slice/docker-{A}.scope/docker/{B}"),
+                nested(B, "docker", None, A),
+            ),
+            (
+                format!("/docker/{A}/docker/buildkit/{STEP}"),
+                nested(STEP, "buildkit", None, A),
+            ),
             (
                 format!("/kubepods/burstable/pod{UID}/{A}/docker/{B}"),
                 nested(B, "docker", None, A),
             ),
             (
-                format!("/docker/{A}/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod{uid}.slice/cri-containerd-{B}.scope"),
+                format!(
+                    "/docker/{A}/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod{uid}.slice/cri-containerd-{B}.scope"
+                ),
                 nested(B, "containerd", Some(UID), A),
             ),
-            (format!("/libpod-{A}.scope/libpod-payload-{A}"), only(A, "podman")),
+            (
+                format!("/libpod-{A}.scope/libpod-payload-{A}"),
+                only(A, "podman"),
+            ),
         ] {
             assert_eq!(found(&path), expected, "{path}");
         }
@@ -286,8 +326,14 @@ mod tests {
 
     fn check(cgroup: &[u8]) {
         if let Some(place) = place(cgroup) {
-            for text in [Some(place.id), place.pod, place.outer].into_iter().flatten() {
-                assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
+            for text in [Some(place.id), place.pod, place.outer]
+                .into_iter()
+                .flatten()
+            {
+                assert!(
+                    text.bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                );
             }
         }
     }

@@ -32,7 +32,7 @@ pub struct Hook {
     pub name: &'static str,
     /// The program for it.
     pub program: &'static str,
-    /// How it may be attached, best first.
+    /// How it may be attached, best first; at least one.
     pub mechanisms: &'static [Mechanism],
     /// What it shows.
     pub shows: &'static str,
@@ -92,15 +92,15 @@ pub struct HookStatus {
     /// The hook's name.
     pub hook: String,
     /// How it is attached, or how it was tried last.
-    pub mechanism: Option<String>,
+    pub mechanism: String,
     /// Whether it is attached.
     pub attached: bool,
     /// Why it is not, or where it is.
     pub detail: Option<String>,
-    /// What it shows.
+    /// What it shows, if it is attached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shows: Option<String>,
-    /// What is lost without it.
+    /// What is lost without it, if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<String>,
 }
@@ -110,29 +110,25 @@ impl HookStatus {
     #[must_use]
     pub fn attached(hook: &Hook, mechanism: Mechanism, detail: Option<String>) -> Self {
         Self {
+            hook: hook.name.to_owned(),
+            mechanism: mechanism.name().to_owned(),
             attached: true,
-            mechanism: Some(mechanism.name().to_owned()),
             detail,
-            ..Self::missing(hook, None, String::new())
+            shows: Some(hook.shows.to_owned()),
+            lost: None,
         }
     }
 
-    /// A hook that is not, and why.
+    /// A hook that is not, how it was tried last, and why.
     #[must_use]
-    pub fn missing(hook: &Hook, mechanism: Option<Mechanism>, why: String) -> Self {
+    pub fn missing(hook: &Hook, mechanism: Mechanism, why: String) -> Self {
         Self {
             hook: hook.name.to_owned(),
-            mechanism: mechanism.map(|mechanism| mechanism.name().to_owned()),
+            mechanism: mechanism.name().to_owned(),
             attached: false,
             detail: Some(why),
-            shows: Some(hook.shows.to_owned()),
+            shows: None,
             lost: Some(hook.lost.to_owned()),
         }
     }
-}
-
-/// A hook by its name.
-#[must_use]
-pub fn find(name: &str) -> Option<&'static Hook> {
-    HOOKS.iter().find(|hook| hook.name == name)
 }

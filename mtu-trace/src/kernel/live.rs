@@ -37,8 +37,11 @@ use crate::{
 /// How often conclusions are drawn and sockets asked: ten times within the second that a stall's
 /// first three losses take.
 const TICK: Duration = Duration::from_millis(100);
-/// Every so many ticks exact counts are read, and namespaces that nothing told of are looked for.
-const SLOW: u32 = 10;
+/// Every so many ticks exact counts are read.
+const COUNT_EVERY: u32 = 10;
+/// Every so many ticks namespaces are looked for that no notification told of: ones without a link
+/// to any that is known.
+const LOOK_EVERY: u32 = 50;
 /// Records decoded in one go, so that a flood does not keep ticks waiting.
 const BATCH: usize = 4096;
 /// Sockets asked at each tick.
@@ -94,18 +97,24 @@ impl Live {
     /// If nothing can be loaded, or the namespaces cannot be looked at. Single hooks that the
     /// kernel refuses are told by [`Live::hooks`].
     pub fn start(options: &LoadOptions) -> Result<Self> {
+        let begun = monotonic_ns();
+        let done = |what: &str| {
+            log::debug!("{what} after {} ms", (monotonic_ns() - begun) / 1_000_000);
+        };
         let Loaded {
             mut ebpf,
             types,
             hooks,
             per_device,
         } = load(options)?;
+        done("programs loaded");
         let symbols = Symbols::load()
             .inspect_err(|error| log::warn!("{error}"))
             .ok();
         let records = Records::new(take(&mut ebpf, "RECORDS")?)?;
         let maps = Maps::new(&mut ebpf)?;
         let boundaries = Boundaries::new(&mut ebpf, &per_device, options)?;
+        done("symbols and maps read");
         let log = (options.log_level > 0)
             .then(|| EbpfLogger::init(&mut ebpf))
             .transpose()
@@ -133,6 +142,7 @@ impl Live {
             ebpf,
         };
         let changes = live.watcher.refresh(Depth::Everything, monotonic_ns())?;
+        done("network looked at");
         let instance = Instance::enter();
         if instance.is_alone() {
             live.sweep();
@@ -140,6 +150,7 @@ impl Live {
         instance.share();
         live.instance = Some(instance);
         live.follow(&changes);
+        done("devices attached");
         Ok(live)
     }
 
@@ -244,19 +255,14 @@ impl Live {
         }
         let limits = limits::limits(&topology);
         let mut wanted: BTreeMap<NetnsId, Vec<Wanted>> = BTreeMap::new();
-        for (netns, ifindex) in limits::boundary_devices(&topology) {
-            let Some(link) = topology.link(netns, ifindex) else {
-                continue;
-            };
-            wanted.entry(netns).or_default().push(Wanted {
-                ifindex,
-                name: link.name.clone(),
-                limits: limits
-                    .devices
-                    .get(&(netns, ifindex))
-                    .copied()
-                    .unwrap_or_default(),
-            });
+        for (&(netns, ifindex), &limits) in &limits.devices {
+            if let Some(link) = topology.link(netns, ifindex) {
+                wanted.entry(netns).or_default().push(Wanted {
+                    ifindex,
+                    name: link.name.clone(),
+                    limits,
+                });
+            }
         }
         // One end's change moves the limits of the other end, in another namespace.
         let known: BTreeSet<NetnsId> = self.boundaries.namespaces().collect();
@@ -299,7 +305,7 @@ impl Live {
             let events = self.batch();
             let full = events.len() >= BATCH;
             if self.names_missing(&events) {
-                self.look_around(sink);
+                self.look_around(Depth::Normal, sink);
             }
             if !events.is_empty() {
                 self.join(events, sink);
@@ -349,8 +355,8 @@ impl Live {
         })
     }
 
-    fn look_around(&mut self, sink: &mut impl FnMut(Event)) {
-        match self.watcher.refresh(Depth::Processes, monotonic_ns()) {
+    fn look_around(&mut self, depth: Depth, sink: &mut impl FnMut(Event)) {
+        match self.watcher.refresh(depth, monotonic_ns()) {
             Ok(changes) => self.follow(&changes),
             Err(error) => log::warn!("{error:#}"),
         }
@@ -380,9 +386,11 @@ impl Live {
     fn tick(&mut self, count: u32, sink: &mut impl FnMut(Event)) {
         self.offer(monotonic_ns(), sink);
         self.sample(sink);
-        if count % SLOW == SLOW - 1 {
+        if count % COUNT_EVERY == COUNT_EVERY - 1 {
             self.counts(sink);
-            self.look_around(sink);
+        }
+        if count % LOOK_EVERY == LOOK_EVERY - 1 {
+            self.look_around(Depth::Quick, sink);
         }
         let lost = self.maps.lost() + self.undecoded;
         if lost != self.lost {

@@ -89,7 +89,11 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
     let mut per_device = Vec::new();
     for hook in HOOKS {
         if options.is_left_out(hook) {
-            hooks.push(HookStatus::missing(hook, None, "left out".to_owned()));
+            hooks.push(HookStatus::missing(
+                hook,
+                hook.mechanisms[0],
+                "left out by --without".to_owned(),
+            ));
             continue;
         }
         match start(&mut ebpf, hook, options) {
@@ -98,7 +102,7 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
             }
             Ok(Started::PerDevice) => per_device.push(hook),
             Err((mechanism, error)) => {
-                hooks.push(HookStatus::missing(hook, Some(mechanism), reason(&error)));
+                hooks.push(HookStatus::missing(hook, mechanism, reason(&error)));
             }
         }
     }
@@ -169,7 +173,7 @@ fn allow_locked_memory() {
 
 /// The part of an error that a reader can use: the kernel's own words, and the last line of the
 /// verifier's log if there is one.
-fn reason(error: &ProgramError) -> String {
+pub(super) fn reason(error: &ProgramError) -> String {
     match error {
         ProgramError::LoadError {
             io_error,

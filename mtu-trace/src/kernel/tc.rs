@@ -5,10 +5,16 @@
 //! Elsewhere they are filters of a `clsact` qdisc, which outlive a killed process: the next start
 //! finds them by their names and removes them. Foreign qdiscs and filters are left alone: a qdisc
 //! is removed only if one of ours is marked as having brought it.
+//!
+//! They sit only where a larger packet can come by a smaller limit. An attachment costs the kernel
+//! a grace period under the lock of all network configuration (`tcx_entry_sync`), and packets a
+//! look: a host without a mismatch pays neither.
 
 use std::{
     collections::{BTreeMap, HashMap},
     io,
+    panic::resume_unwind,
+    thread,
 };
 
 use aya::{
@@ -23,10 +29,12 @@ use aya::{
     },
 };
 use mtu_trace_common::map::{DeviceKey, DeviceLimits};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use super::{
     hooks::{Hook, HookStatus, Mechanism},
-    load::LoadOptions,
+    load::{LoadOptions, reason},
+    maps::take,
     qdisc,
 };
 use crate::topology::{NetnsFile, NetnsId};
@@ -46,9 +54,8 @@ pub struct Boundaries {
 
 struct State {
     hook: &'static Hook,
-    mechanisms: Vec<Mechanism>,
-    works: Option<Mechanism>,
-    refused: Option<String>,
+    /// The mechanism that the kernel accepts, or the last one it refused and why.
+    mechanism: Result<Mechanism, (Mechanism, String)>,
 }
 
 struct Attached {
@@ -56,6 +63,17 @@ struct Attached {
     links: Vec<SchedClassifierLink>,
     own_qdisc: bool,
     clsact: bool,
+}
+
+impl Attached {
+    fn new(limits: DeviceLimits) -> Self {
+        Self {
+            limits,
+            links: Vec::new(),
+            own_qdisc: false,
+            clsact: false,
+        }
+    }
 }
 
 /// A device that should carry the programs.
@@ -70,30 +88,25 @@ pub struct Wanted {
 }
 
 impl Boundaries {
-    /// Takes the tc programs' maps out of the loaded object.
+    /// Takes the tc programs' maps out of the loaded object and finds out how the programs can be
+    /// attached, on a device that nobody uses.
     ///
     /// # Errors
     ///
-    /// If the object lacks them.
+    /// If the object lacks the maps.
     pub fn new(
         ebpf: &mut Ebpf,
         per_device: &[&'static Hook],
         options: &LoadOptions,
     ) -> anyhow::Result<Self> {
-        let mut map = |name: &str| {
-            ebpf.take_map(name)
-                .ok_or_else(|| anyhow::anyhow!("the kernel object has no map {name}"))
-        };
         Ok(Self {
-            limits: BpfHashMap::try_from(map("DEVICES")?)?,
-            smallest: Array::try_from(map("SMALLEST_LIMIT")?)?,
+            limits: BpfHashMap::try_from(take(ebpf, "DEVICES")?)?,
+            smallest: Array::try_from(take(ebpf, "SMALLEST_LIMIT")?)?,
             hooks: per_device
                 .iter()
                 .map(|&hook| State {
                     hook,
-                    mechanisms: options.mechanisms(hook),
-                    works: None,
-                    refused: None,
+                    mechanism: probe(ebpf, hook, &options.mechanisms(hook)),
                 })
                 .collect(),
             devices: HashMap::new(),
@@ -162,7 +175,7 @@ impl Boundaries {
         if new.is_empty() && leaving.is_empty() {
             return Ok(());
         }
-        let hooks = &mut self.hooks;
+        let hooks = &self.hooks;
         let attached = file.run(|| {
             // Leaving devices are mostly gone already, and their links with them.
             drop(leaving);
@@ -260,22 +273,19 @@ impl Boundaries {
             .count();
         self.hooks
             .iter()
-            .map(|state| match (state.works, &state.refused) {
-                (Some(mechanism), _) => HookStatus::attached(
+            .map(|state| match &state.mechanism {
+                Ok(mechanism) => HookStatus::attached(
                     state.hook,
-                    mechanism,
-                    Some(format!("on {devices} devices")),
+                    *mechanism,
+                    Some(match devices {
+                        0 => "works; no device leads into a smaller limit now".to_owned(),
+                        1 => "on 1 device".to_owned(),
+                        more => format!("on {more} devices"),
+                    }),
                 ),
-                (None, Some(refused)) => HookStatus::missing(
-                    state.hook,
-                    state.mechanisms.last().copied(),
-                    refused.clone(),
-                ),
-                (None, None) => HookStatus::missing(
-                    state.hook,
-                    None,
-                    "no boundary device to attach to yet".to_owned(),
-                ),
+                Err((mechanism, why)) => {
+                    HookStatus::missing(state.hook, *mechanism, why.clone())
+                }
             })
             .collect()
     }
@@ -305,31 +315,65 @@ pub fn sweep(devices: &[(u32, String)]) -> usize {
     removed
 }
 
-/// Attaches every hook to one device, in the namespace of the calling thread.
-fn attach(ebpf: &mut Ebpf, hooks: &mut [State], device: &Wanted) -> Attached {
-    let mut attached = Attached {
-        limits: device.limits,
-        links: Vec::new(),
-        own_qdisc: false,
-        clsact: false,
+/// Finds the first mechanism by which a program can be attached, on the loopback device of a
+/// namespace made for that and gone at once.
+fn probe(
+    ebpf: &mut Ebpf,
+    hook: &Hook,
+    mechanisms: &[Mechanism],
+) -> Result<Mechanism, (Mechanism, String)> {
+    let loopback = Wanted {
+        ifindex: 1,
+        name: "lo".to_owned(),
+        limits: DeviceLimits::default(),
     };
-    for state in hooks {
-        let mechanisms = match state.works {
-            Some(works) => vec![works],
-            None => state.mechanisms.clone(),
-        };
-        for mechanism in mechanisms {
-            match attach_one(ebpf, state.hook, mechanism, device, &mut attached) {
-                Ok(link) => {
-                    attached.links.push(link);
-                    state.works = Some(mechanism);
-                    break;
-                }
-                Err(error) => {
-                    log::debug!("{} on {}: {error}", state.hook.name, device.name);
-                    state.refused = Some(format!("{} refused: {error}", mechanism.name()));
-                }
+    let mut refused = (hook.mechanisms[0], "no mechanism to try".to_owned());
+    for &mechanism in mechanisms {
+        let tried = apart(|| {
+            let mut attached = Attached::new(loopback.limits);
+            attach_one(ebpf, hook, mechanism, &loopback, &mut attached).map(drop)
+        });
+        match tried {
+            Ok(Ok(())) => return Ok(mechanism),
+            Ok(Err(error)) => refused = (mechanism, reason(&error)),
+            Err(error) => {
+                refused = (mechanism, format!("no network namespace to try it in: {error}"));
             }
+        }
+    }
+    Err(refused)
+}
+
+/// Runs something on a thread in an empty network namespace of its own.
+fn apart<T: Send>(inside: impl FnOnce() -> T + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                // SAFETY: a new network namespace for this thread alone takes nothing away that
+                // other threads share; its descriptors and memory stay common.
+                unsafe { unshare_unsafe(UnshareFlags::NEWNET) }?;
+                Ok(inside())
+            })
+            .join()
+            .unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
+/// Attaches every hook to one device, in the namespace of the calling thread.
+fn attach(ebpf: &mut Ebpf, hooks: &[State], device: &Wanted) -> Attached {
+    let mut attached = Attached::new(device.limits);
+    for state in hooks {
+        let Ok(mechanism) = state.mechanism else {
+            continue;
+        };
+        match attach_one(ebpf, state.hook, mechanism, device, &mut attached) {
+            Ok(link) => attached.links.push(link),
+            Err(error) => log::warn!(
+                "cannot attach {} to {}: {}",
+                state.hook.name,
+                device.name,
+                reason(&error)
+            ),
         }
     }
     attached

@@ -22,10 +22,12 @@ use rustix::{
 use super::{mounts, netns};
 
 /// How closely to look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Depth {
-    /// At every process and every mount namespace.
-    Processes,
+    /// At every process and the own mounts, and only for what is new.
+    Quick,
+    /// At every process and the mounts in every mount namespace.
+    Normal,
     /// At every thread and every open file too: a thread can be in a namespace of its own, and a
     /// namespace can be held by nothing but a file.
     Everything,
@@ -97,7 +99,9 @@ pub(super) fn scan(depth: Depth) -> io::Result<Scan> {
             Ok(link) => scan.place(link.as_bytes(), Some(pid), Place::Process(pid)),
             Err(error) => scan.skip(error),
         }
-        if let Ok(link) = readlinkat(&proc, format!("{pid}/ns/mnt"), Vec::new()) {
+        if depth >= Depth::Normal
+            && let Ok(link) = readlinkat(&proc, format!("{pid}/ns/mnt"), Vec::new())
+        {
             mount_namespaces.entry(link.into_bytes()).or_insert(pid);
         }
     }
@@ -108,10 +112,9 @@ pub(super) fn scan(depth: Depth) -> io::Result<Scan> {
         }
     }
     // The own mount namespace goes first, so that its names are preferred.
-    let own = readlinkat(CWD, "/proc/self/ns/mnt", Vec::new()).ok();
-    let own = own.and_then(|own| mount_namespaces.remove(own.as_bytes()));
-    if own.is_some() {
-        scan.mounts(getpid().as_raw_nonzero().get(), true);
+    scan.mounts(getpid().as_raw_nonzero().get(), true);
+    if let Ok(own) = readlinkat(CWD, "/proc/self/ns/mnt", Vec::new()) {
+        mount_namespaces.remove(own.as_bytes());
     }
     for pid in mount_namespaces.into_values() {
         scan.mounts(pid, false);

@@ -67,13 +67,14 @@ impl Hub {
         // The sockets are made on a thread that ends at once: a namespace with a thread in it would
         // be found and shown by everyone who looks through `/proc`.
         let (requests, events) = thread::scope(|scope| {
-            let thread = thread::Builder::new()
-                .name("hub".to_owned())
-                .spawn_scoped(scope, || {
-                    // SAFETY: only `UnshareFlags::FILES` is unsafe to unshare.
-                    unsafe { unshare_unsafe(UnshareFlags::NEWNET)? };
-                    Ok::<_, io::Error>((request_socket()?, event_socket()?))
-                })?;
+            let thread =
+                thread::Builder::new()
+                    .name("hub".to_owned())
+                    .spawn_scoped(scope, || {
+                        // SAFETY: only `UnshareFlags::FILES` is unsafe to unshare.
+                        unsafe { unshare_unsafe(UnshareFlags::NEWNET)? };
+                        Ok::<_, io::Error>((request_socket()?, event_socket()?))
+                    })?;
             thread.join().unwrap_or_else(|panic| resume_unwind(panic))
         })?;
         Ok(Self {

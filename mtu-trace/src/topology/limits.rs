@@ -234,3 +234,130 @@ impl Smallest {
 fn smaller(a: Option<u32>, b: Option<u32>) -> Option<u32> {
     [a, b].into_iter().flatten().min()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::fixture::{Lab, id},
+        *,
+    };
+
+    /// `(ingress, egress)` of a link, zeroes if it has no entry.
+    fn of(lab: &Lab, netns: u64, name: &str) -> (u32, u32) {
+        let found = limits(&lab.topology);
+        let limit = found
+            .devices
+            .get(&(id(netns), lab.index(netns, name)))
+            .copied()
+            .unwrap_or_default();
+        (limit.ingress_bytes, limit.egress_bytes)
+    }
+
+    /// A container (1) behind a bridge of a host (3) with a server (4); the MTUs of the container's
+    /// veth, its end at the host, and the bridge.
+    fn host(inside: u32, end: u32, bridge: u32) -> Lab {
+        let mut lab = Lab::default();
+        lab.router(3);
+        lab.veth((1, "eth0", inside), (3, "vethx", end));
+        lab.bridge(3, "cni0", bridge, &["vethx"], true);
+        lab.veth((3, "ens18", 1500), (4, "eth0", 1500));
+        lab
+    }
+
+    #[test]
+    fn equal_mtus_need_no_look() {
+        let lab = host(1500, 1500, 1500);
+        assert_eq!(limits(&lab.topology), Limits::default());
+        let boundaries: Vec<_> = boundary_devices(&lab.topology).collect();
+        assert_eq!(boundaries.len(), 5);
+    }
+
+    #[test]
+    fn a_router_has_the_limit_of_where_it_sends() {
+        // Scenario A: the container's link is 1450 at both ends.
+        let lab = host(1450, 1450, 1450);
+        assert_eq!(of(&lab, 3, "ens18"), (1450, 0));
+        assert_eq!(of(&lab, 4, "eth0"), (0, 0));
+        assert_eq!(limits(&lab.topology).smallest_bytes, Some(1450));
+    }
+
+    #[test]
+    fn a_veth_has_the_limit_of_its_other_end() {
+        // Scenario B: only the far end is 1450.
+        let lab = host(1450, 1500, 1500);
+        assert_eq!(of(&lab, 3, "vethx"), (0, 1450));
+        assert_eq!(of(&lab, 3, "cni0").1, 1450);
+        assert_eq!(of(&lab, 3, "ens18").0, 1450);
+        assert_eq!(of(&lab, 1, "eth0"), (0, 0));
+    }
+
+    #[test]
+    fn a_bridge_has_the_limit_of_its_port() {
+        // Scenario C: the bridge is forced to more than its port can carry.
+        let lab = host(1450, 1450, 1500);
+        assert_eq!(of(&lab, 3, "cni0").1, 1450);
+        assert_eq!(of(&lab, 3, "ens18"), (1450, 0));
+    }
+
+    #[test]
+    fn ports_of_a_bridge_limit_each_other() {
+        // Scenario L: nothing but a bridge.
+        let mut lab = Lab::default();
+        lab.veth((1, "eth0", 1500), (3, "a", 1500));
+        lab.veth((2, "eth0", 1450), (3, "b", 1450));
+        lab.bridge(3, "br0", 1500, &["a", "b"], false);
+        assert_eq!(of(&lab, 3, "a"), (1450, 0));
+        assert_eq!(of(&lab, 3, "b").0, 0);
+        // Another namespace's forwarding is none of this bridge's business, unless it takes part.
+        lab.router(3);
+        lab.link(3, "wg0", "wireguard", 1420);
+        assert_eq!(of(&lab, 3, "a").0, 1450);
+        lab.bridge(3, "br0", 1500, &["a", "b"], true);
+        assert_eq!(of(&lab, 3, "a").0, 1420);
+        assert_eq!(of(&lab, 3, "b").0, 1420);
+        assert_eq!(of(&lab, 3, "br0").0, 1420);
+    }
+
+    #[test]
+    fn what_cannot_carry_packets_limits_nobody() {
+        let mut lab = host(1500, 1500, 1500);
+        lab.link(3, "wg0", "wireguard", 1280);
+        assert_eq!(of(&lab, 3, "ens18").0, 1280);
+        lab.link_mut(3, "wg0").up = false;
+        assert_eq!(limits(&lab.topology), Limits::default());
+        lab.link(3, "can0", "physical", 16);
+        assert_eq!(of(&lab, 3, "ens18").0, 0);
+        let mut lab = host(1450, 1450, 1450);
+        lab.netns(3).gone = true;
+        assert!(
+            limits(&lab.topology)
+                .devices
+                .keys()
+                .all(|(netns, _)| *netns != id(3))
+        );
+    }
+
+    #[test]
+    fn stacked_devices_have_the_limit_of_what_is_below() {
+        let mut lab = Lab::default();
+        lab.link(3, "ens18", "physical", 1400);
+        lab.link(3, "ens19", "physical", 1500);
+        lab.stacked((1, "eth0", "macvlan", 1500), (3, "ens18"));
+        assert_eq!(of(&lab, 1, "eth0").1, 1400);
+        // A tunnel may send a packet in pieces.
+        lab.stacked((3, "gre1", "gre", 1476), (3, "ens18"));
+        assert_eq!(of(&lab, 3, "gre1").1, 1476);
+    }
+
+    #[test]
+    fn circles_come_to_an_end() {
+        let mut lab = Lab::default();
+        lab.link(3, "a", "vlan", 1500);
+        lab.link(3, "b", "vlan", 1400);
+        lab.stack((3, "a"), (3, "b"));
+        lab.stack((3, "b"), (3, "a"));
+        lab.bridge(3, "br0", 1500, &["a", "b"], true);
+        lab.link_mut(3, "br0").master = Some(lab.index(3, "br0"));
+        assert!(limits(&lab.topology).smallest_bytes.is_some());
+    }
+}

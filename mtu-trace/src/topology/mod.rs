@@ -22,7 +22,10 @@
 //! Identity is the namespace's cookie. Inode numbers are reused at once, so a number known before is
 //! believed only while the hub has not been told of its namespace's death.
 
+mod census;
 mod discover;
+#[cfg(test)]
+mod fixture;
 mod hub;
 pub mod limits;
 mod model;
@@ -31,6 +34,7 @@ pub mod name;
 mod netns;
 mod notice;
 pub mod path;
+mod record;
 mod role;
 mod snapshot;
 #[cfg(test)]

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 /// A network namespace: its cookie, unique for the boot, or where the kernel has none its inode
 /// number. The kernel programs use the same number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct NetnsId(pub u64);
 

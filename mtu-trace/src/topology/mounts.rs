@@ -47,7 +47,11 @@ impl Mounted {
 
 /// The network namespaces among the mounts of a `mountinfo` (`proc_pid_mountinfo(5)`).
 pub(super) fn parse(mountinfo: &[u8]) -> Vec<Mounted> {
-    let lines = || mountinfo.split(|&byte| byte == b'\n').filter_map(Line::parse);
+    let lines = || {
+        mountinfo
+            .split(|&byte| byte == b'\n')
+            .filter_map(Line::parse)
+    };
     let mut found: Vec<(u64, &[u8], u32)> = Vec::new();
     for line in lines() {
         if line.fs_type == b"nsfs"
@@ -127,16 +131,9 @@ impl<'a> Line<'a> {
 
 /// File systems in which a look-up waits for a server, or for a process of the container.
 fn is_remote(fs_type: &[u8]) -> bool {
-    [
-        &b"fuse"[..],
-        b"nfs",
-        b"cifs",
-        b"smb3",
-        b"ceph",
-        b"afs",
-    ]
-    .iter()
-    .any(|remote| fs_type.starts_with(remote))
+    [&b"fuse"[..], b"nfs", b"cifs", b"smb3", b"ceph", b"afs"]
+        .iter()
+        .any(|remote| fs_type.starts_with(remote))
 }
 
 fn is_below_remote(mounts: &HashMap<u32, (u32, bool)>, mut id: u32) -> bool {
@@ -162,7 +159,11 @@ fn unescape(path: &[u8]) -> Vec<u8> {
             && let Some((digits @ [b'0'..=b'3', b'0'..=b'7', b'0'..=b'7'], after)) =
                 rest.split_at_checked(3)
         {
-            plain.push(digits.iter().fold(0, |value, digit| value * 8 + (digit - b'0')));
+            plain.push(
+                digits
+                    .iter()
+                    .fold(0, |value, digit| value * 8 + (digit - b'0')),
+            );
             rest = after;
         } else {
             plain.push(byte);
@@ -198,6 +199,22 @@ garbage
         assert!(!found[1].unsafe_path);
         assert!(found[2].unsafe_path);
         assert_eq!(found[2].path.as_os_str().as_bytes(), b"/home/\xff\xfe/ns");
+    }
+
+    #[test]
+    fn only_namespace_files_are_opened() {
+        let directory = std::env::temp_dir().join(format!("mtt-mounts-{}", std::process::id()));
+        std::fs::create_dir(&directory).expect("a directory");
+        let link = directory.join("link");
+        std::os::unix::fs::symlink("/dev/null", &link).expect("a link");
+        let pid = i32::try_from(std::process::id()).expect("a pid");
+        let to_device = open(pid, &link).expect_err("a device");
+        std::fs::remove_file(&link).expect("it is there");
+        std::os::unix::fs::symlink("/proc/self/ns/net", &link).expect("a link");
+        let to_magic = open(pid, &link).expect_err("a magic link");
+        std::fs::remove_dir_all(&directory).expect("it is there");
+        assert_eq!(to_device.kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(to_magic.raw_os_error(), Some(libc::ELOOP));
     }
 
     #[test]

@@ -96,11 +96,14 @@ pub(super) fn receive(
 /// The namespace number in an answer to or a notification about numbers.
 pub(super) fn nsid(payload: &[u8]) -> Option<Nsid> {
     let message = NsidMessage::parse(payload).ok()?;
-    message.attributes.iter().find_map(|attribute| match attribute {
-        // -1 is "has none".
-        NsidAttribute::Id(nsid) if *nsid >= 0 => Some(*nsid),
-        _ => None,
-    })
+    message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            // -1 is "has none".
+            NsidAttribute::Id(nsid) if *nsid >= 0 => Some(*nsid),
+            _ => None,
+        })
 }
 
 fn decode(kind: u16, payload: &[u8], origin: Option<Nsid>) -> Option<Notice> {
@@ -136,10 +139,7 @@ fn netconf_index(payload: &[u8]) -> Option<i32> {
 /// One datagram, with the number of the namespace it comes from; `None` is the hub itself.
 ///
 /// rustix has no access to control messages of netlink.
-fn receive_one(
-    socket: BorrowedFd<'_>,
-    buffer: &mut [u8],
-) -> io::Result<(usize, Option<Nsid>)> {
+fn receive_one(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, Option<Nsid>)> {
     let mut vector = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
         iov_len: buffer.len(),
@@ -164,8 +164,7 @@ fn receive_one(
     while !message.is_null() {
         // SAFETY: a non-null result of `CMSG_FIRSTHDR` or `CMSG_NXTHDR` is a whole header.
         let found = unsafe { &*message };
-        if found.cmsg_level == libc::SOL_NETLINK
-            && found.cmsg_type == libc::NETLINK_LISTEN_ALL_NSID
+        if found.cmsg_level == libc::SOL_NETLINK && found.cmsg_type == libc::NETLINK_LISTEN_ALL_NSID
         {
             // SAFETY: the kernel puts an `int` there (`netlink_cmsg_listen_all_nsid`).
             let nsid = unsafe { libc::CMSG_DATA(message).cast::<Nsid>().read_unaligned() };

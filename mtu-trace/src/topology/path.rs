@@ -149,9 +149,7 @@ impl<'a> Graph<'a> {
                 }
             }
         }
-        if role::forwards(netns)
-            && role::is_routed(netns, link)
-            && crossed.insert((at.netns, None))
+        if role::forwards(netns) && role::is_routed(netns, link) && crossed.insert((at.netns, None))
         {
             for (&other, link) in &netns.links {
                 if role::is_routed(netns, link) {
@@ -159,5 +157,124 @@ impl<'a> Graph<'a> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::fixture::{Lab, id},
+        *,
+    };
+
+    fn names(lab: &Lab, from: (u64, &str), to: &[(u64, &str)]) -> Vec<String> {
+        let at = |(netns, name): (u64, &str)| (id(netns), lab.index(netns, name));
+        let to: Vec<_> = to.iter().copied().map(at).collect();
+        path(&lab.topology, at(from), &to)
+            .iter()
+            .map(|hop| {
+                let link = lab.topology.link(hop.netns, hop.ifindex).expect("a link");
+                format!("{}:{}", hop.netns.0, link.name)
+            })
+            .collect()
+    }
+
+    /// Container (1), nested in a container (2), on a host (3), and a server (4).
+    fn nested() -> Lab {
+        let mut lab = Lab::default();
+        lab.router(2).router(3);
+        lab.veth((1, "eth0", 1500), (2, "veth1", 1500));
+        lab.bridge(2, "docker0", 1500, &["veth1"], true);
+        lab.veth((2, "eth0", 1450), (3, "vethx", 1450));
+        lab.bridge(3, "cni0", 1450, &["vethx"], true);
+        lab.veth((3, "ens18", 1500), (4, "eth0", 1500));
+        lab
+    }
+
+    #[test]
+    fn from_a_nested_container_to_a_server() {
+        let lab = nested();
+        let there = [
+            "1:eth0",
+            "2:veth1",
+            "2:docker0",
+            "2:eth0",
+            "3:vethx",
+            "3:cni0",
+            "3:ens18",
+            "4:eth0",
+        ];
+        assert_eq!(names(&lab, (1, "eth0"), &[(4, "eth0")]), there);
+        let mut back = there.to_vec();
+        back.reverse();
+        assert_eq!(names(&lab, (4, "eth0"), &[(1, "eth0")]), back);
+    }
+
+    #[test]
+    fn to_the_nearest_and_to_itself() {
+        let lab = nested();
+        let to = [(4, "eth0"), (2, "docker0")];
+        assert_eq!(names(&lab, (1, "eth0"), &to).len(), 3);
+        assert_eq!(names(&lab, (1, "eth0"), &[(1, "eth0")]), ["1:eth0"]);
+    }
+
+    #[test]
+    fn ports_of_a_bridge_meet_without_the_bridge() {
+        let mut lab = Lab::default();
+        lab.veth((1, "eth0", 1500), (3, "a", 1500));
+        lab.veth((2, "eth0", 1500), (3, "b", 1500));
+        lab.bridge(3, "br0", 1500, &["a", "b"], false);
+        let there = ["1:eth0", "3:a", "3:b", "2:eth0"];
+        assert_eq!(names(&lab, (1, "eth0"), &[(2, "eth0")]), there);
+    }
+
+    #[test]
+    fn none_where_nobody_forwards() {
+        let mut lab = nested();
+        lab.netns(3).forwards_ipv4 = false;
+        assert_eq!(names(&lab, (1, "eth0"), &[(4, "eth0")]), [""; 0]);
+        let nowhere = (NetnsId(99), 1);
+        assert_eq!(path(&lab.topology, nowhere, &[nowhere]), []);
+    }
+
+    #[test]
+    fn down_and_up_stacked_devices() {
+        let mut lab = Lab::default();
+        lab.link(3, "ens18", "physical", 1500);
+        lab.stacked((1, "eth0", "macvlan", 1500), (3, "ens18"));
+        lab.stacked((3, "ens18.7", "vlan", 1500), (3, "ens18"));
+        assert_eq!(
+            names(&lab, (1, "eth0"), &[(3, "ens18.7")]),
+            ["1:eth0", "3:ens18", "3:ens18.7"]
+        );
+    }
+
+    #[test]
+    fn links_that_are_up_come_first() {
+        let mut lab = Lab::default();
+        lab.router(2);
+        lab.veth((1, "short", 1500), (3, "short", 1500));
+        lab.veth((1, "eth0", 1500), (2, "a", 1500));
+        lab.veth((2, "b", 1500), (3, "eth0", 1500));
+        lab.router(1).router(3);
+        let from = (1, "eth0");
+        assert_eq!(names(&lab, from, &[(3, "eth0")]).len(), 4);
+        for netns in [1, 3] {
+            lab.link_mut(netns, "short").up = false;
+        }
+        assert_eq!(names(&lab, from, &[(3, "eth0")])[1], "2:a");
+        // What is left of it when it is gone is better than nothing.
+        lab.netns(2).gone = true;
+        lab.netns(1).links.retain(|_, link| link.name != "short");
+        assert_eq!(names(&lab, from, &[(3, "eth0")])[1], "2:a");
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_or_in_circles_do_no_harm() {
+        let mut lab = nested();
+        lab.link_mut(1, "eth0").master = Some(lab.index(1, "eth0"));
+        lab.link_mut(2, "eth0").peer = None;
+        lab.link_mut(4, "eth0").master = Some(77);
+        assert_eq!(names(&lab, (1, "eth0"), &[(4, "eth0")]).len(), 0);
     }
 }

@@ -6,8 +6,24 @@ use super::model::{Link, Netns};
 
 /// Kinds whose devices carry packets inside other packets.
 const TUNNELS: [&str; 18] = [
-    "vxlan", "geneve", "gre", "gretap", "erspan", "ip6gre", "ip6gretap", "ip6erspan", "ipip", "sit",
-    "ip6tnl", "vti", "vti6", "xfrm", "wireguard", "tun", "bareudp", "ipvtap",
+    "vxlan",
+    "geneve",
+    "gre",
+    "gretap",
+    "erspan",
+    "ip6gre",
+    "ip6gretap",
+    "ip6erspan",
+    "ipip",
+    "sit",
+    "ip6tnl",
+    "vti",
+    "vti6",
+    "xfrm",
+    "wireguard",
+    "tun",
+    "bareudp",
+    "ipvtap",
 ];
 
 /// Kinds that pass packets between their ports without looking at addresses of layer 3.

@@ -28,9 +28,9 @@ use super::{
 const LINK_HEADER_BYTES: usize = 16;
 const ADDRESS_HEADER_BYTES: usize = 8;
 
-/// `IFLA_INET_CONF`, and `IPV4_DEVCONF_FORWARDING` in it, counted from 1 (`linux/ip.h`).
+/// `IFLA_INET_CONF`, and `IPV4_DEVCONF_FORWARDING` in it, which `linux/ip.h` counts from 1.
 const IFLA_INET_CONF: u16 = 1;
-const IPV4_FORWARDING: usize = 1 - 1;
+const IPV4_FORWARDING: usize = 0;
 /// `IFLA_INET6_CONF`, and `DEVCONF_FORWARDING` in it (`linux/ipv6.h`).
 const IFLA_INET6_CONF: u16 = 2;
 const IPV6_FORWARDING: usize = 0;
@@ -167,12 +167,7 @@ fn take_one(hub: &Hub, nsid: Nsid, ifindex: u32) -> io::Result<Option<Device>> {
 }
 
 /// Asks for the addresses of one device, or of all with index 0.
-fn take_addresses(
-    hub: &Hub,
-    nsid: Nsid,
-    ifindex: u32,
-    devices: &mut Devices,
-) -> io::Result<()> {
+fn take_addresses(hub: &Hub, nsid: Nsid, ifindex: u32, devices: &mut Devices) -> io::Result<()> {
     let mut message = AddressMessage::default();
     message.header.index = ifindex;
     message.attributes = vec![AddressAttribute::TargetNetNsId(nsid)];

@@ -77,18 +77,16 @@ fn run(command: &mut Command) {
 
 fn watcher() -> Watcher {
     let mut watcher = Watcher::new().expect("a watcher");
-    watcher
-        .refresh(Depth::Processes, 0)
-        .expect("a first look");
+    watcher.refresh(Depth::Normal, 0).expect("a first look");
     watcher
 }
 
-/// The id of the namespace with a name, gone ones excluded.
+/// The id of the latest namespace with a name, gone ones excluded. Cookies only grow.
 fn find(topology: &Topology, name: &str) -> Option<NetnsId> {
     topology
         .namespaces
         .iter()
-        .find(|(_, netns)| netns.name.as_deref() == Some(name) && !netns.gone)
+        .rfind(|(_, netns)| netns.name.as_deref() == Some(name) && !netns.gone)
         .map(|(&id, _)| id)
 }
 
@@ -133,7 +131,10 @@ fn veths_are_paired_across_namespaces_and_followed() {
         Some(Peer { netns, ifindex })
     };
     assert_eq!((v0.peer, v1.peer), (peer(b, index_b), peer(a, index_a)));
-    assert_eq!((v0.kind.as_str(), v0.mtu_bytes, v0.up), ("veth", 1500, false));
+    assert_eq!(
+        (v0.kind.as_str(), v0.mtu_bytes, v0.up),
+        ("veth", 1500, false)
+    );
 
     lab.ip("-n @b link set v1 mtu 1450 up");
     lab.ip("-n @b addr add 192.0.2.1/24 dev v1");
@@ -218,12 +219,14 @@ fn reused_inodes_are_told_apart_and_nothing_leaks() {
     for round in 0..40 {
         lab.ip("netns add @x");
         lab.ip(&format!("-n @x link add r{round} type bridge"));
-        watcher
-            .refresh(Depth::Processes, 0)
-            .expect("a look");
+        watcher.refresh(Depth::Normal, 0).expect("a look");
         let id = find(watcher.topology(), &lab.name("x")).expect("x is found");
         let netns = &watcher.topology().namespaces[&id];
-        let names: Vec<&str> = netns.links.values().map(|link| link.name.as_str()).collect();
+        let names: Vec<&str> = netns
+            .links
+            .values()
+            .map(|link| link.name.as_str())
+            .collect();
         assert!(names.contains(&format!("r{round}").as_str()), "{names:?}");
         assert!(ids.insert(id), "{id:?} again");
         inodes.insert(netns.inode);
@@ -234,12 +237,19 @@ fn reused_inodes_are_told_apart_and_nothing_leaks() {
     }
     // Otherwise this has tested nothing.
     assert!(inodes.len() < ids.len(), "no inode number was reused");
-    assert!(descriptors() <= files + 8, "{} files, was {files}", descriptors());
+    assert!(
+        descriptors() <= files + 8,
+        "{} files, was {files}",
+        descriptors()
+    );
     wait_for("the last one's death", || {
         watcher.follow(0).expect("a look");
-        watcher.topology().namespaces.values().filter(|netns| !netns.gone).all(
-            |netns| netns.name != Some(lab.name("x")),
-        )
+        watcher
+            .topology()
+            .namespaces
+            .values()
+            .filter(|netns| !netns.gone)
+            .all(|netns| netns.name != Some(lab.name("x")))
     });
 }
 
@@ -249,7 +259,9 @@ fn descriptors() -> usize {
 
 #[test]
 fn a_namespace_without_processes_in_another_mount_namespace_is_found() {
-    let Some(mut lab) = Lab::new("mount") else { return };
+    let Some(mut lab) = Lab::new("mount") else {
+        return;
+    };
     // What a nested dockerd looks like from outside: its mounts are seen by nobody else.
     let script = "mount -t tmpfs none /run && mkdir -p /run/docker/netns && ip netns add mtt-inner \
                   && touch /run/docker/netns/1234 \

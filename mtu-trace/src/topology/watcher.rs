@@ -11,14 +11,14 @@ use anyhow::Context;
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
-    discover::{self, Depth, Found, Place, Scan},
+    discover::Depth,
     hub::{Hub, Nsid},
-    model::{Netns, NetnsId, Peer, Topology},
-    netns::{self, NetnsFile},
+    model::{NetnsId, Topology},
+    netns::NetnsFile,
     notice::{Notice, What},
-    snapshot::{self, Devices, Due},
+    record::{Record, open_place},
+    snapshot::{self, Due},
 };
-use crate::identity::{self, Identity};
 
 /// How long a namespace that is gone stays in the topology, for events that still speak of it.
 const GONE_KEPT_NS: u64 = 60_000_000_000;
@@ -30,36 +30,24 @@ const MAX_ROUNDS: u32 = 4;
 ///
 /// It holds no namespace but its own: what it watches comes and goes as if it were not there.
 pub struct Watcher {
-    hub: Hub,
+    pub(super) hub: Hub,
     /// The namespaces that live, by identity.
-    records: BTreeMap<NetnsId, Record>,
+    pub(super) records: BTreeMap<NetnsId, Record>,
     /// Who has which number. Whoever dies loses it here when the hub says so.
-    nsids: HashMap<Nsid, NetnsId>,
+    pub(super) nsids: HashMap<Nsid, NetnsId>,
     /// Numbers of namespaces that links lead to and that could not be found.
-    unknown: BTreeSet<Nsid>,
+    pub(super) unknown: BTreeSet<Nsid>,
     /// What was heard of namespaces and has not been looked at since.
-    due: BTreeMap<NetnsId, Due>,
+    pub(super) due: BTreeMap<NetnsId, Due>,
     /// Namespaces of which the topology may say something old, and whether all may be: what is said
     /// of one namespace can depend on another.
     stale: BTreeSet<NetnsId>,
-    all_stale: bool,
+    pub(super) all_stale: bool,
     /// What was known of those that died, until it is published.
     buried: Vec<(NetnsId, Record)>,
     /// When the ones that are gone went, ns of `CLOCK_MONOTONIC`.
-    gone: BTreeMap<NetnsId, u64>,
+    pub(super) gone: BTreeMap<NetnsId, u64>,
     topology: Arc<Topology>,
-}
-
-/// What is kept about a namespace besides what the topology says.
-#[derive(Debug)]
-struct Record {
-    nsid: Nsid,
-    inode: u64,
-    cookie: Option<u64>,
-    found: Found,
-    identity: Identity,
-    init: bool,
-    devices: Devices,
 }
 
 /// What a look has changed.
@@ -87,7 +75,7 @@ impl Changes {
 
 /// What was heard and needs more than a look at the namespaces concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Heard {
+pub(super) enum Heard {
     /// Nothing else.
     Known,
     /// Something from a namespace that has not been found.
@@ -196,10 +184,10 @@ impl Watcher {
         let mut changes = Changes::default();
         match self.hear(now_ns, &mut changes)? {
             Heard::Known => {}
-            Heard::Unknown => self.discover(Depth::Processes, now_ns, &mut changes)?,
+            Heard::Unknown => self.discover(Depth::Quick, now_ns, &mut changes)?,
             Heard::Lost => {
                 log::warn!("more network changes than could be read: looking at everything again");
-                self.discover(Depth::Processes, now_ns, &mut changes)?;
+                self.discover(Depth::Normal, now_ns, &mut changes)?;
             }
         }
         self.look(now_ns, &mut changes)?;
@@ -208,7 +196,7 @@ impl Watcher {
     }
 
     /// Takes in what has been heard: who is to be looked at, and who has died.
-    fn hear(&mut self, now_ns: u64, changes: &mut Changes) -> anyhow::Result<Heard> {
+    pub(super) fn hear(&mut self, now_ns: u64, changes: &mut Changes) -> anyhow::Result<Heard> {
         let mut stirred: BTreeMap<Nsid, Due> = BTreeMap::new();
         let mut died = Vec::new();
         let mut lost = false;
@@ -249,12 +237,12 @@ impl Watcher {
         Ok(heard)
     }
 
-    fn look_at_all(&mut self) {
+    pub(super) fn look_at_all(&mut self) {
         let all = self.records.keys().map(|&netns| (netns, Due::all()));
         self.due.extend(all);
     }
 
-    fn bury(&mut self, netns: NetnsId, now_ns: u64, changes: &mut Changes) {
+    pub(super) fn bury(&mut self, netns: NetnsId, now_ns: u64, changes: &mut Changes) {
         if let Some(record) = self.records.remove(&netns) {
             self.all_stale = true;
             self.buried.push((netns, record));
@@ -263,109 +251,6 @@ impl Watcher {
             changes.added.remove(&netns);
             changes.gone.insert(netns);
         }
-    }
-
-    /// Finds namespaces and gives numbers to those that have none.
-    fn discover(
-        &mut self,
-        depth: Depth,
-        now_ns: u64,
-        changes: &mut Changes,
-    ) -> anyhow::Result<()> {
-        let Scan { found, skipped } = discover::scan(depth).context("cannot read /proc")?;
-        changes.skipped += skipped;
-        self.all_stale = true;
-        let init = discover::init_inode();
-        // Numbers are asked for before the deaths up to now are heard. An inode number is free for
-        // reuse only after the death was told, so one that fits afterwards was not reused.
-        let numbered: Vec<(u64, Found, Option<Nsid>)> = found
-            .into_iter()
-            .map(|(inode, found)| {
-                let nsid = self.number(inode, &found);
-                (inode, found, nsid)
-            })
-            .collect();
-        self.hear(now_ns, changes)?;
-        for (inode, found, nsid) in numbered {
-            let known = nsid
-                .and_then(|nsid| self.nsids.get(&nsid))
-                .and_then(|id| self.records.get_mut(id))
-                .filter(|record| record.inode == inode);
-            if let Some(record) = known {
-                record.meet(found);
-            } else if let Err(error) = self.adopt(inode, found, init, changes) {
-                // Mostly it has vanished; what may not be entered is counted.
-                log::debug!("cannot open netns {inode}: {error}");
-                if error.kind() == io::ErrorKind::PermissionDenied {
-                    changes.skipped += 1;
-                }
-            }
-        }
-        if self.nsids.len() < self.records.len() {
-            // After a loss: those that were not met again.
-            let nsids = &self.nsids;
-            let missing: Vec<NetnsId> = self
-                .records
-                .iter()
-                .filter(|(id, record)| nsids.get(&record.nsid) != Some(id))
-                .map(|(&id, _)| id)
-                .collect();
-            for netns in missing {
-                self.bury(netns, now_ns, changes);
-            }
-        }
-        Ok(())
-    }
-
-    /// The number that the namespace found under an inode number has now.
-    fn number(&self, inode: u64, found: &Found) -> Option<Nsid> {
-        let fd = found
-            .places
-            .iter()
-            .find_map(|place| open_place(place, inode).ok())?;
-        self.hub.nsid(fd.as_fd()).ok()?
-    }
-
-    /// Takes up a namespace that is not known, or no longer under its number.
-    fn adopt(
-        &mut self,
-        inode: u64,
-        found: Found,
-        init: Option<u64>,
-        changes: &mut Changes,
-    ) -> io::Result<()> {
-        let mut result = Err(io::ErrorKind::NotFound.into());
-        for place in &found.places {
-            result = open_place(place, inode).and_then(NetnsFile::from_fd);
-            if result.is_ok() {
-                break;
-            }
-        }
-        let file = result?;
-        let nsid = self.hub.assign(file.as_fd())?;
-        let id = file.id;
-        self.nsids.insert(nsid, id);
-        self.unknown.remove(&nsid);
-        // Without cookies it may be another one with the inode number of one that is gone.
-        self.gone.remove(&id);
-        changes.gone.remove(&id);
-        self.due.insert(id, Due::all());
-        let new = !self.records.contains_key(&id);
-        let record = self.records.entry(id).or_insert_with(|| Record {
-            nsid,
-            inode,
-            cookie: file.cookie,
-            found: Found::default(),
-            identity: Identity::default(),
-            init: init == Some(inode),
-            devices: Devices::new(),
-        });
-        record.nsid = nsid;
-        record.meet(found);
-        if new {
-            changes.added.insert(id);
-        }
-        Ok(())
     }
 
     /// Asks the namespaces that are due for their devices, and those that are found on the way.
@@ -377,7 +262,7 @@ impl Watcher {
             }
             leads.retain(|nsid| !self.unknown.contains(nsid));
             // First where it is likely, then everywhere.
-            for depth in [Depth::Processes, Depth::Everything] {
+            for depth in [Depth::Quick, Depth::Normal, Depth::Everything] {
                 leads.retain(|nsid| !self.nsids.contains_key(nsid));
                 if !leads.is_empty() {
                     self.discover(depth, now_ns, changes)?;
@@ -502,67 +387,5 @@ impl Watcher {
 impl AsFd for Watcher {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.events_fd()
-    }
-}
-
-impl Record {
-    /// Takes in where it was found this time and who is in it. What was known of its inhabitants
-    /// stays when they are gone: it is the best name there is.
-    fn meet(&mut self, mut found: Found) {
-        found.name = found.name.or(self.found.name.take());
-        if let Some(pid) = found.pid {
-            let identity = identity::identify(pid);
-            if identity.process.is_some() {
-                self.identity = identity;
-            }
-        }
-        self.found = found;
-    }
-
-    fn model(
-        &self,
-        id: NetnsId,
-        nsids: &HashMap<Nsid, NetnsId>,
-        containers: &BTreeMap<&str, NetnsId>,
-    ) -> Netns {
-        let (forwards_ipv4, forwards_ipv6) = snapshot::forwards(&self.devices);
-        let outer = self.identity.outer.as_deref();
-        let mut container = self.identity.container.clone();
-        if let Some(container) = &mut container {
-            container.parent = outer.and_then(|outer| containers.get(outer).copied());
-        }
-        let links = self.devices.iter().map(|(&ifindex, device)| {
-            let mut link = device.link.clone();
-            link.peer = device.peer.map(|(nsid, ifindex)| Peer {
-                netns: match nsid {
-                    None => Some(id),
-                    Some(nsid) => nsids.get(&nsid).copied(),
-                },
-                ifindex,
-            });
-            (ifindex, link)
-        });
-        Netns {
-            inode: self.inode,
-            cookie: self.cookie,
-            name: self.found.name.clone(),
-            container,
-            process: self.identity.process.clone(),
-            init: self.init,
-            gone: false,
-            forwards_ipv4,
-            forwards_ipv6,
-            links: links.collect(),
-        }
-    }
-}
-
-/// Opens a namespace where it was found, if it is still the one with that inode number.
-fn open_place(place: &Place, inode: u64) -> io::Result<OwnedFd> {
-    let fd = place.open()?;
-    if netns::inode(&fd)? == inode {
-        Ok(fd)
-    } else {
-        Err(io::ErrorKind::NotFound.into())
     }
 }

@@ -1,0 +1,106 @@
+//! The part of the watcher that finds namespaces and keeps track of who is who.
+
+use std::{collections::HashMap, io, os::fd::AsFd};
+
+use anyhow::Context;
+
+use super::{
+    discover::{self, Depth, Found, Scan},
+    model::NetnsId,
+    netns::NetnsFile,
+    record::{Record, open_place},
+    snapshot::{Devices, Due},
+    watcher::{Changes, Watcher},
+};
+use crate::identity::Identity;
+
+impl Watcher {
+    /// Finds namespaces and gives numbers to those that have none.
+    pub(super) fn discover(&mut self, depth: Depth, now_ns: u64, changes: &mut Changes) -> anyhow::Result<()> {
+        let Scan { found, skipped } = discover::scan(depth).context("cannot read /proc")?;
+        changes.skipped += skipped;
+        self.all_stale = true;
+        let init = discover::init_inode();
+        // An inode number is free for reuse only after its namespace's death was told (kernel:
+        // `cleanup_net` takes the nsids first). So a namespace that is not known to be dead by now
+        // is the one that was found under its number, and need not be opened.
+        self.hear(now_ns, changes)?;
+        let nsids = &self.nsids;
+        let known: HashMap<u64, NetnsId> = self
+            .records
+            .iter()
+            .filter(|(id, record)| nsids.get(&record.nsid) == Some(id))
+            .map(|(&id, record)| (record.inode, id))
+            .collect();
+        for (inode, found) in found {
+            let record = known.get(&inode).and_then(|id| self.records.get_mut(id));
+            if let Some(record) = record {
+                if depth > Depth::Quick {
+                    record.meet(found);
+                }
+            } else if let Err(error) = self.adopt(inode, found, init, changes) {
+                // Mostly it has vanished; what may not be entered is counted.
+                log::debug!("cannot open netns {inode}: {error}");
+                if error.kind() == io::ErrorKind::PermissionDenied {
+                    changes.skipped += 1;
+                }
+            }
+        }
+        if self.nsids.len() < self.records.len() {
+            // After a loss: those that were not met again.
+            let nsids = &self.nsids;
+            let missing: Vec<NetnsId> = self
+                .records
+                .iter()
+                .filter(|(id, record)| nsids.get(&record.nsid) != Some(id))
+                .map(|(&id, _)| id)
+                .collect();
+            for netns in missing {
+                self.bury(netns, now_ns, changes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up a namespace that is not known, or no longer under its number.
+    fn adopt(
+        &mut self,
+        inode: u64,
+        found: Found,
+        init: Option<u64>,
+        changes: &mut Changes,
+    ) -> io::Result<()> {
+        let mut result = Err(io::ErrorKind::NotFound.into());
+        for place in &found.places {
+            result = open_place(place, inode).and_then(NetnsFile::from_fd);
+            if result.is_ok() {
+                break;
+            }
+        }
+        let file = result?;
+        let nsid = self.hub.assign(file.as_fd())?;
+        let id = file.id;
+        self.nsids.insert(nsid, id);
+        self.unknown.remove(&nsid);
+        // Without cookies it may be another one with the inode number of one that is gone.
+        self.gone.remove(&id);
+        changes.gone.remove(&id);
+        self.due.insert(id, Due::all());
+        let new = !self.records.contains_key(&id);
+        let record = self.records.entry(id).or_insert_with(|| Record {
+            nsid,
+            inode,
+            cookie: file.cookie,
+            found: Found::default(),
+            identity: Identity::default(),
+            init: init == Some(inode),
+            devices: Devices::new(),
+        });
+        record.nsid = nsid;
+        record.meet(found);
+        if new {
+            changes.added.insert(id);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,98 @@
+//! What is kept about a namespace between two looks at it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    os::fd::OwnedFd,
+};
+
+use super::{
+    discover::{Found, Place},
+    hub::Nsid,
+    model::{Netns, NetnsId, Peer},
+    netns,
+    snapshot::{self, Devices},
+};
+use crate::identity::{self, Identity};
+
+/// What is kept about a namespace besides what the topology says.
+#[derive(Debug)]
+pub(super) struct Record {
+    /// Its number in the hub.
+    pub nsid: Nsid,
+    /// Inode number of its file.
+    pub inode: u64,
+    /// Its cookie, where the kernel has them.
+    pub cookie: Option<u64>,
+    /// Where it was found last.
+    pub found: Found,
+    /// Who is in it, or was.
+    pub identity: Identity,
+    /// Whether it is the namespace of the host's first process.
+    pub init: bool,
+    /// Its links as it was last asked for them.
+    pub devices: Devices,
+}
+
+impl Record {
+    /// Takes in where it was found this time and who is in it. What was known of its inhabitants
+    /// stays when they are gone: it is the best name there is.
+    pub fn meet(&mut self, mut found: Found) {
+        found.name = found.name.or(self.found.name.take());
+        if let Some(pid) = found.pid {
+            let identity = identity::identify(pid);
+            if identity.process.is_some() {
+                self.identity = identity;
+            }
+        }
+        self.found = found;
+    }
+
+    /// The namespace as the topology has it, given who has which number and which container.
+    pub fn model(
+        &self,
+        id: NetnsId,
+        nsids: &HashMap<Nsid, NetnsId>,
+        containers: &BTreeMap<&str, NetnsId>,
+    ) -> Netns {
+        let (forwards_ipv4, forwards_ipv6) = snapshot::forwards(&self.devices);
+        let outer = self.identity.outer.as_deref();
+        let mut container = self.identity.container.clone();
+        if let Some(container) = &mut container {
+            container.parent = outer.and_then(|outer| containers.get(outer).copied());
+        }
+        let links = self.devices.iter().map(|(&ifindex, device)| {
+            let mut link = device.link.clone();
+            link.peer = device.peer.map(|(nsid, ifindex)| Peer {
+                netns: match nsid {
+                    None => Some(id),
+                    Some(nsid) => nsids.get(&nsid).copied(),
+                },
+                ifindex,
+            });
+            (ifindex, link)
+        });
+        Netns {
+            inode: self.inode,
+            cookie: self.cookie,
+            name: self.found.name.clone(),
+            container,
+            process: self.identity.process.clone(),
+            init: self.init,
+            gone: false,
+            forwards_ipv4,
+            forwards_ipv6,
+            links: links.collect(),
+        }
+    }
+}
+
+/// Opens a namespace where it was found, if it is still the one with that inode number.
+pub(super) fn open_place(place: &Place, inode: u64) -> io::Result<OwnedFd> {
+    let fd = place.open()?;
+    if netns::inode(&fd)? == inode {
+        Ok(fd)
+    } else {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
