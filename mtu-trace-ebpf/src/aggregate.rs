@@ -34,12 +34,7 @@ pub struct Counted {
 
 /// Counts one event of `key`. `seq` is its TCP sequence number where it has one.
 #[inline(always)]
-pub fn add<K>(
-    map: &LruHashMap<K, Aggregate>,
-    key: &K,
-    seq: Option<u32>,
-    now_ns: u64,
-) -> Counted {
+pub fn add<K>(map: &LruHashMap<K, Aggregate>, key: &K, seq: Option<u32>, now_ns: u64) -> Counted {
     let Some(entry) = map.get_ptr_mut(key) else {
         let first = Aggregate {
             count: 1,

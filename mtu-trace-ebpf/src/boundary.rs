@@ -3,10 +3,7 @@
 //! They look and never touch: every packet goes on to the next program.
 
 use aya_ebpf::{
-    EbpfContext as _,
-    bindings::TC_ACT_UNSPEC,
-    macros::classifier,
-    programs::TcContext,
+    EbpfContext as _, bindings::TC_ACT_UNSPEC, macros::classifier, programs::TcContext,
 };
 use mtu_trace_common::{
     layout::Member,

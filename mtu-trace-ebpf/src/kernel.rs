@@ -79,7 +79,11 @@ pub fn netns(net: u64) -> Option<(u64, u32)> {
 /// The number maps use for a namespace: the cookie, else the inode.
 #[inline(always)]
 pub fn netns_key((cookie, inode): (u64, u32)) -> u64 {
-    if cookie == 0 { u64::from(inode) } else { cookie }
+    if cookie == 0 {
+        u64::from(inode)
+    } else {
+        cookie
+    }
 }
 
 /// The number maps use for a device's namespace.

@@ -39,8 +39,7 @@ pub static DROPS: LruHashMap<DropKey, Aggregate> = LruHashMap::with_max_entries(
 
 /// Exact counts of ICMP errors generated, by the flow that caused them.
 #[map]
-pub static ICMP_SENT: LruHashMap<DropKey, Aggregate> =
-    LruHashMap::with_max_entries(size::DROPS, 0);
+pub static ICMP_SENT: LruHashMap<DropKey, Aggregate> = LruHashMap::with_max_entries(size::DROPS, 0);
 
 /// Exact counts of retransmits by socket.
 #[map]
@@ -49,8 +48,7 @@ pub static RETRANSMITS: LruHashMap<FlowKey, Aggregate> =
 
 /// Onward limits of the devices the tc programs sit on.
 #[map]
-pub static DEVICES: HashMap<DeviceKey, DeviceLimits> =
-    HashMap::with_max_entries(size::DEVICES, 0);
+pub static DEVICES: HashMap<DeviceKey, DeviceLimits> = HashMap::with_max_entries(size::DEVICES, 0);
 
 /// The smallest limit of all devices: what is not above it needs no look-up.
 #[map]

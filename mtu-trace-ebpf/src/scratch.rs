@@ -83,7 +83,10 @@ impl Scratch {
 
     /// Counts the record under its key; tells whether it should go to the ring.
     #[inline(always)]
-    pub fn count(&mut self, map: &aya_ebpf::maps::LruHashMap<mtu_trace_common::map::DropKey, Aggregate>) -> bool {
+    pub fn count(
+        &mut self,
+        map: &aya_ebpf::maps::LruHashMap<mtu_trace_common::map::DropKey, Aggregate>,
+    ) -> bool {
         let now = ring::now();
         let seq = if self.has_seq { Some(self.seq) } else { None };
         let counted = aggregate::add(map, &self.record.key, seq, now);

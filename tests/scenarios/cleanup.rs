@@ -17,7 +17,10 @@ const DEFAULT: &[&str] = &[];
 const CLSACT: &[&str] = &["--mechanism", "clsact"];
 
 fn lab() -> Result<NestedLab> {
+    // Only where a larger packet can come by a smaller limit is anything attached.
     Nested {
+        uplink: 1450,
+        port: 1450,
         exclusive: true,
         ..Nested::default()
     }

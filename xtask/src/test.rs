@@ -55,7 +55,8 @@ fn checks(fast: bool, arguments: &[OsString]) -> Result<()> {
         &[]
     };
     run::step(
-        cargo(&[&["test"], &USERSPACE, scenarios])
+        // Once it has come this far, a run should name everything that fails.
+        cargo(&[&["test", "--no-fail-fast"], &USERSPACE, scenarios])
             .args(arguments)
             .env("MTU_TRACE_BIN", run::mtu_trace_binary()?),
     )

@@ -18,7 +18,11 @@ const CAPABILITIES: &[(u8, &str, &str)] = &[
     (38, "CAP_PERFMON", "reading kernel memory from them"),
     (12, "CAP_NET_ADMIN", "attaching them to devices"),
     (21, "CAP_SYS_ADMIN", "entering network namespaces"),
-    (19, "CAP_SYS_PTRACE", "finding the namespaces of other users' processes"),
+    (
+        19,
+        "CAP_SYS_PTRACE",
+        "finding the namespaces of other users' processes",
+    ),
     (34, "CAP_SYSLOG", "naming kernel functions"),
 ];
 

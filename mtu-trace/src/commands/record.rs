@@ -75,7 +75,12 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
         progress.tell(&analysis, &event);
     };
     {
-        let stop = until(options.duration, workload.as_mut(), &mut interrupts, &mut status);
+        let stop = until(
+            options.duration,
+            workload.as_mut(),
+            &mut interrupts,
+            &mut status,
+        );
         live.run(stop, &mut sink).await?;
     }
     let hooks = live.hooks();
@@ -238,7 +243,10 @@ impl Progress {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a duration for people and programs to read")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a duration for people and programs to read"
+)]
 fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
 }

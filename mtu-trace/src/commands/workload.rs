@@ -54,7 +54,11 @@ impl Workload {
     ///
     /// If the system cannot say.
     pub async fn wait(&mut self) -> Result<u8> {
-        let status = self.child.wait().await.context("cannot wait for the command")?;
+        let status = self
+            .child
+            .wait()
+            .await
+            .context("cannot wait for the command")?;
         Ok(code(status))
     }
 

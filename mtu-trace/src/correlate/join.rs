@@ -30,7 +30,12 @@ pub fn belongs(socket: &Socket, flow: &Flow, seq: u32, ack: Option<u32>) -> Opti
     }
     let isn = socket.isn?;
     let ack = ack?;
-    let outwards = misfit(socket.flow, *flow, seq.wrapping_sub(isn.iss), ack.wrapping_sub(isn.irs));
+    let outwards = misfit(
+        socket.flow,
+        *flow,
+        seq.wrapping_sub(isn.iss),
+        ack.wrapping_sub(isn.irs),
+    );
     let inwards = misfit(
         socket.flow.reversed(),
         *flow,

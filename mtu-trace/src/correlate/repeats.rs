@@ -90,10 +90,9 @@ impl Repeats {
             at_ns: time_ns,
         };
         self.recoveries += 1;
-        if self
-            .worst
-            .is_none_or(|worst| (worst.attempts, worst.took_ns) < (recovery.attempts, recovery.took_ns))
-        {
+        if self.worst.is_none_or(|worst| {
+            (worst.attempts, worst.took_ns) < (recovery.attempts, recovery.took_ns)
+        }) {
             self.worst = Some(recovery);
         }
     }

@@ -141,10 +141,7 @@ pub fn oversized(packet: &Packet, topology: &Topology) -> Option<Site> {
             .filter(|ingress| ingress.ifindex != egress.ifindex)
             .cloned(),
         egress: egress.clone(),
-        peer: packet
-            .peer
-            .clone()
-            .filter(|_| kind == SiteKind::Veth),
+        peer: packet.peer.clone().filter(|_| kind == SiteKind::Veth),
         limit_bytes,
         packet_bytes: packet.length_bytes,
         reason: reason.clone(),

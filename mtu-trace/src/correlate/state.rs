@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     event::{
-        Closed, Count, Event, EventKind, Flow, IcmpError, Isn, Packet, PacketKind, Retransmit, Sample,
-        Socket, TCP, UDP,
+        Closed, Count, Event, EventKind, Flow, IcmpError, Isn, Packet, PacketKind, Retransmit,
+        Sample, Socket, TCP, UDP,
     },
     topology::Topology,
 };
@@ -250,15 +250,16 @@ impl State {
                     if packet.tcp.is_some() {
                         track.holes.lost(seq, time_ns);
                     }
-                    let drops = track
-                        .oversized
-                        .entry(site.key.clone())
-                        .or_insert_with(|| SiteDrops {
-                            site: site.clone(),
-                            count: 0,
-                            first_ns: packet.first_ns.min(time_ns),
-                            last_ns: time_ns,
-                        });
+                    let drops =
+                        track
+                            .oversized
+                            .entry(site.key.clone())
+                            .or_insert_with(|| SiteDrops {
+                                site: site.clone(),
+                                count: 0,
+                                first_ns: packet.first_ns.min(time_ns),
+                                last_ns: time_ns,
+                            });
                     drops.site = site;
                     drops.count = drops.count.max(packet.count);
                     drops.last_ns = drops.last_ns.max(time_ns);
@@ -386,7 +387,12 @@ impl State {
         let moved = before.is_some_and(|before| before.bytes_acked < sample.bytes_acked);
         progress(out, snd_una, moved, time_ns);
         let received = before.is_some_and(|before| before.bytes_received < sample.bytes_received);
-        progress(connection.track_mut(sends.flip()), rcv_nxt, received, time_ns);
+        progress(
+            connection.track_mut(sends.flip()),
+            rcv_nxt,
+            received,
+            time_ns,
+        );
     }
 
     fn closed(&mut self, time_ns: u64, closed: &Closed) {

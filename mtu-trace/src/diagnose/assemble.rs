@@ -123,8 +123,16 @@ fn finding(state: &State, group: &Group<'_>, detected_at_ns: u64) -> Option<Find
     let boundary = site.map(|drops| boundary(&drops.site, topology));
     let pmtud = site.map(|drops| pmtud(track, &drops.site, topology));
     let path = site.map_or_else(Vec::new, |drops| hops(&local, drops, topology));
-    let first_seen_ns = group.members.iter().map(|member| member.found.first_ns).min()?;
-    let last_seen_ns = group.members.iter().map(|member| member.found.last_ns).max()?;
+    let first_seen_ns = group
+        .members
+        .iter()
+        .map(|member| member.found.first_ns)
+        .min()?;
+    let last_seen_ns = group
+        .members
+        .iter()
+        .map(|member| member.found.last_ns)
+        .max()?;
     let ongoing = group.members.iter().any(|member| member.found.ongoing);
     let evidence = evidence(state, worst);
     let ailment = Ailment {

@@ -52,9 +52,7 @@ pub fn fixes(ailment: &Ailment<'_>) -> Vec<Fix> {
 fn lower_local_mtu(ailment: &Ailment<'_>, site: &Site) -> Option<Fix> {
     let end = ailment.local.end?;
     let netns = end.socket.flow.netns;
-    let (_, link) = ailment
-        .topology
-        .owner(netns, end.socket.flow.source.ip())?;
+    let (_, link) = ailment.topology.owner(netns, end.socket.flow.source.ip())?;
     let limit = site.limit_bytes;
     if link.mtu_bytes <= limit {
         return None;
@@ -147,7 +145,10 @@ fn clamp(ailment: &Ailment<'_>, site: &Site) -> Option<Fix> {
     let enter = enter(site.key.netns, ailment.topology)?;
     let table = "inet mtu_clamp";
     Some(Fix {
-        title: format!("Clamp the TCP segment size where {} forwards", place.label()),
+        title: format!(
+            "Clamp the TCP segment size where {} forwards",
+            place.label()
+        ),
         detail: "The router lowers the segment size that both ends announce to what its own \
                  routes carry. It works although ICMP is filtered; it does not help UDP and QUIC, \
                  nor connections that are open already."

@@ -35,9 +35,9 @@ impl<'a> Local<'a> {
                 });
             }
             [_] => 0,
-            [first, second, ..] => usize::from(
-                score(second, first, topology) > score(first, second, topology),
-            ),
+            [first, second, ..] => {
+                usize::from(score(second, first, topology) > score(first, second, topology))
+            }
         };
         let end = &connection.ends[index];
         Some(Self {
@@ -57,13 +57,26 @@ impl<'a> Local<'a> {
     }
 
     /// The connection as the report shows it.
-    pub fn show(&self, connection: &Connection, direction: Direction, topology: &Topology) -> Shown {
+    pub fn show(
+        &self,
+        connection: &Connection,
+        direction: Direction,
+        topology: &Topology,
+    ) -> Shown {
         let netns = |end: Option<&End>| end.map(|end| end.socket.flow.netns);
         let mut translated: Vec<String> = connection
             .seen_as
             .iter()
-            .map(|flow| if self.index == 0 { *flow } else { flow.reversed() })
-            .filter(|flow| (flow.source, flow.destination) != (self.flow.source, self.flow.destination))
+            .map(|flow| {
+                if self.index == 0 {
+                    *flow
+                } else {
+                    flow.reversed()
+                }
+            })
+            .filter(|flow| {
+                (flow.source, flow.destination) != (self.flow.source, self.flow.destination)
+            })
             .map(|flow| {
                 let place = NetnsRef::new(flow.netns, topology).label();
                 format!("{} -> {} in {place}", flow.source, flow.destination)

@@ -114,11 +114,10 @@ fn mtu_black_hole(case: &Case<'_>) -> Option<Match> {
     }
     // That nothing gets through is known from a socket of this host with its sequence numbers;
     // without one, only from the packets that die again and again.
-    let watched = case
-        .connection
-        .ends
-        .iter()
-        .any(|end| end.retransmit.is_some() || (end.socket.isn.is_some() && end.sample.is_some()));
+    let watched =
+        case.connection.ends.iter().any(|end| {
+            end.retransmit.is_some() || (end.socket.isn.is_some() && end.sample.is_some())
+        });
     let confidence = match (watched, site.site.known_function) {
         (true, true) => Confidence::Confirmed,
         (true, false) | (false, true) => Confidence::Likely,
@@ -189,7 +188,8 @@ fn handshake_timeout(case: &Case<'_>) -> Option<Match> {
     Some(Match {
         severity: Severity::Warning,
         confidence: lowered(case.state, Confidence::Confirmed),
-        cause: worst_other(case.track).map_or(Cause::Elsewhere, |(key, _)| Cause::Other(key.clone())),
+        cause: worst_other(case.track)
+            .map_or(Cause::Elsewhere, |(key, _)| Cause::Other(key.clone())),
         ongoing: sender.closed.is_none(),
         first_ns: sent.first_ns,
         last_ns: sent.last_ns,

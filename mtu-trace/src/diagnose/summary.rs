@@ -102,9 +102,10 @@ fn silence(finding: &Finding, boundary: &Boundary) -> String {
             Some(blocked) => format!(
                 "the ICMP that should say so is dropped in {}{}",
                 blocked.netns.label(),
-                blocked
-                    .hook
-                    .map_or_else(|| format!(" by {}", blocked.function), |hook| format!(", {hook}")),
+                blocked.hook.map_or_else(
+                    || format!(" by {}", blocked.function),
+                    |hook| format!(", {hook}")
+                ),
             ),
             None if pmtud.delivered == Some(true) => {
                 "the sender was told and does not come down".to_owned()

@@ -208,7 +208,11 @@ fn private_area(
     };
     let last = device.members.iter().max_by_key(|member| member.offset)?;
     let bits = btf.get_type_by_id(last.type_id).ok()?.bits.max(8);
-    Some((last.offset + bits).div_ceil(8).next_multiple_of(CACHE_LINE))
+    Some(
+        (last.offset + bits)
+            .div_ceil(8)
+            .next_multiple_of(CACHE_LINE),
+    )
 }
 
 fn drop_reasons(btf: &Btf) -> BTreeMap<u32, String> {

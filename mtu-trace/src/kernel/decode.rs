@@ -63,8 +63,8 @@ impl Decoder {
     ///
     /// If the record is shorter than its kind, or of no known kind.
     pub fn decode(&mut self, bytes: &[u8], topology: &Topology) -> Result<Event, DecodeError> {
-        let (header, _) = record::Header::ref_from_prefix(bytes)
-            .map_err(|_| DecodeError::Header(bytes.len()))?;
+        let (header, _) =
+            record::Header::ref_from_prefix(bytes).map_err(|_| DecodeError::Header(bytes.len()))?;
         let kind = match header.kind {
             kind::DROP | kind::ICMP_SENT | kind::SIGHTING => {
                 let packet = whole::<record::Packet>(header.kind, bytes)?;
@@ -148,10 +148,7 @@ impl Decoder {
             count: record.count,
             first_ns: record.first_ns,
             repeats: record.repeats,
-            head: head
-                .get(..headers.length)
-                .unwrap_or(head)
-                .to_vec(),
+            head: head.get(..headers.length).unwrap_or(head).to_vec(),
         }
     }
 }
@@ -348,11 +345,7 @@ fn quoted(netns: NetnsId, bytes: &[u8]) -> (Option<Quoted>, usize) {
     let rest = payload(&packet.payload);
     let length = bytes.len() - rest.len();
     let (source, destination, protocol) = match &packet.net {
-        Some(NetHeaders::Ipv4(ip, _)) => (
-            ip.source.into(),
-            ip.destination.into(),
-            ip.protocol.0,
-        ),
+        Some(NetHeaders::Ipv4(ip, _)) => (ip.source.into(), ip.destination.into(), ip.protocol.0),
         Some(NetHeaders::Ipv6(ip, _)) => (
             std::net::IpAddr::from(ip.source),
             std::net::IpAddr::from(ip.destination),
@@ -375,10 +368,7 @@ fn quoted(netns: NetnsId, bytes: &[u8]) -> (Option<Quoted>, usize) {
             ((udp.source_port, udp.destination_port), None, None, 0)
         }
         (None, [a, b, c, d, e, f, g, h, ..]) if protocol == TCP => (
-            (
-                u16::from_be_bytes([*a, *b]),
-                u16::from_be_bytes([*c, *d]),
-            ),
+            (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])),
             Some(u32::from_be_bytes([*e, *f, *g, *h])),
             None,
             8,

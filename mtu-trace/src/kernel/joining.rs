@@ -68,11 +68,9 @@ impl Joining {
         if self.settled.len() > MOST_FLOWS {
             self.settled.clear();
         }
-        self.wanted.entry(flow).or_insert(Wanted {
-            seq,
-            ack,
-            tries: 0,
-        });
+        self.wanted
+            .entry(flow)
+            .or_insert(Wanted { seq, ack, tries: 0 });
     }
 
     /// The other end of a connection has its initial sequence numbers the other way round.

@@ -11,12 +11,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use aya::Ebpf;
 use aya_log::EbpfLogger;
 use mtu_trace_common::map::{DropKey, FlowKey};
 use tokio::{io::unix::AsyncFd, time::MissedTickBehavior};
 
 use super::{
+    attacher::Attacher,
     clock::monotonic_ns,
     decode::{self, Decoder, Told, flow},
     hooks::HookStatus,
@@ -51,11 +51,10 @@ const SAMPLE_AGAIN_NS: u64 = 1_000_000_000;
 
 /// The kernel programs at work.
 pub struct Live {
-    ebpf: Ebpf,
     records: Records,
     decoder: Decoder,
     maps: Maps,
-    boundaries: Boundaries,
+    attacher: Attacher,
     watcher: Watcher,
     changes: AsyncFd<OwnedFd>,
     hooks: Vec<HookStatus>,
@@ -123,11 +122,12 @@ impl Live {
         let changes = watcher
             .events()
             .context("cannot listen for network changes")?;
+        let attacher = Attacher::start(ebpf, boundaries)?;
         let mut live = Self {
             records,
             decoder: Decoder::new(types, symbols),
             maps,
-            boundaries,
+            attacher,
             watcher,
             changes,
             hooks,
@@ -139,7 +139,6 @@ impl Live {
             lost: 0,
             undecoded: 0,
             instance: None,
-            ebpf,
         };
         let changes = live.watcher.refresh(Depth::Everything, monotonic_ns())?;
         done("network looked at");
@@ -149,7 +148,7 @@ impl Live {
         }
         instance.share();
         live.instance = Some(instance);
-        live.follow(&changes);
+        live.follow(&changes, true);
         done("devices attached");
         Ok(live)
     }
@@ -158,7 +157,7 @@ impl Live {
     #[must_use]
     pub fn hooks(&self) -> Vec<HookStatus> {
         let mut hooks = self.hooks.clone();
-        hooks.extend(self.boundaries.status());
+        hooks.extend(self.attacher.status());
         hooks
     }
 
@@ -192,7 +191,7 @@ impl Live {
                     ready.clear_ready();
                     drop(ready);
                     match changes {
-                        Ok(changes) => self.follow(&changes),
+                        Ok(changes) => self.follow(&changes, false),
                         Err(error) => log::warn!("{error:#}"),
                     }
                     self.tell_topology(sink);
@@ -215,7 +214,7 @@ impl Live {
             kind: EventKind::Tick,
         });
         let watcher = &self.watcher;
-        self.boundaries.detach(|netns| watcher.open(netns).ok());
+        self.attacher.finish(|netns| watcher.open(netns).ok());
         // Only now may another take what it finds for a leftover.
         drop(self.instance);
     }
@@ -242,18 +241,19 @@ impl Live {
         }
     }
 
-    /// Brings the tc programs to where they are wanted.
-    fn follow(&mut self, changes: &Changes) {
+    /// Has the tc programs brought to where they are wanted. One end's change moves the limits of
+    /// the other end, in another namespace, so all are looked at; what stays as it is costs nothing.
+    fn follow(&mut self, changes: &Changes, wait: bool) {
         if changes.is_empty() {
             return;
         }
-        let topology = Arc::clone(self.watcher.topology());
-        for netns in &changes.gone {
-            if let Some(known) = topology.namespaces.get(netns) {
-                self.boundaries.forget(*netns, known.inode);
-            }
-        }
-        let limits = limits::limits(&topology);
+        let topology = self.watcher.topology();
+        let gone = changes
+            .gone
+            .iter()
+            .filter_map(|netns| Some((*netns, topology.namespaces.get(netns)?.inode)))
+            .collect();
+        let limits = limits::limits(topology);
         let mut wanted: BTreeMap<NetnsId, Vec<Wanted>> = BTreeMap::new();
         for (&(netns, ifindex), &limits) in &limits.devices {
             if let Some(link) = topology.link(netns, ifindex) {
@@ -264,23 +264,14 @@ impl Live {
                 });
             }
         }
-        // One end's change moves the limits of the other end, in another namespace.
-        let known: BTreeSet<NetnsId> = self.boundaries.namespaces().collect();
-        for netns in wanted.keys().copied().chain(known).collect::<BTreeSet<_>>() {
-            let devices = wanted.get(&netns).map_or(&[][..], Vec::as_slice);
-            if self.boundaries.is_settled(netns, devices) {
-                continue;
-            }
-            let applied = self
-                .watcher
-                .open(netns)
-                .and_then(|file| self.boundaries.apply(&mut self.ebpf, &file, devices));
-            if let Err(error) = applied {
-                log::debug!("cannot reach netns {netns:?}: {error}");
-            }
-        }
-        self.boundaries
-            .set_smallest(limits.smallest_bytes.unwrap_or(0));
+        let watcher = &self.watcher;
+        self.attacher.ask(
+            wanted,
+            gone,
+            limits.smallest_bytes.unwrap_or(0),
+            |netns| watcher.open(netns).ok(),
+            wait,
+        );
     }
 
     fn tell_topology(&mut self, sink: &mut impl FnMut(Event)) {
@@ -348,16 +339,14 @@ impl Live {
         let known = &self.watcher.topology().namespaces;
         events.iter().any(|event| match &event.kind {
             EventKind::Packet(packet) => !known.contains_key(&packet.flow.netns),
-            EventKind::Retransmit(retransmit) => {
-                !known.contains_key(&retransmit.socket.flow.netns)
-            }
+            EventKind::Retransmit(retransmit) => !known.contains_key(&retransmit.socket.flow.netns),
             _ => false,
         })
     }
 
     fn look_around(&mut self, depth: Depth, sink: &mut impl FnMut(Event)) {
         match self.watcher.refresh(depth, monotonic_ns()) {
-            Ok(changes) => self.follow(&changes),
+            Ok(changes) => self.follow(&changes, false),
             Err(error) => log::warn!("{error:#}"),
         }
         self.tell_topology(sink);

@@ -135,16 +135,16 @@ fn start(
             Err(error) => last = Some((mechanism, error)),
         }
     }
-    Err(last.unwrap_or((
-        Mechanism::RawTracepoint,
-        ProgramError::NotAttached,
-    )))
+    Err(last.unwrap_or((Mechanism::RawTracepoint, ProgramError::NotAttached)))
 }
 
 fn raw_tracepoint(ebpf: &mut Ebpf, hook: &Hook) -> Result<Started, ProgramError> {
     let program: &mut RawTracePoint = program(ebpf, hook)?.try_into()?;
     program.load()?;
-    let tracepoint = hook.name.split_once(':').map_or(hook.name, |(_, name)| name);
+    let tracepoint = hook
+        .name
+        .split_once(':')
+        .map_or(hook.name, |(_, name)| name);
     program.attach(tracepoint)?;
     Ok(Started::Attached(Mechanism::RawTracepoint))
 }
@@ -183,8 +183,7 @@ pub(super) fn reason(error: &ProgramError) -> String {
             // The verifier ends with statistics; the line before them says what is wrong.
             let statistics = ["processed ", "verification time ", "stack depth "];
             let last = log.lines().rev().find(|line| {
-                !line.trim().is_empty()
-                    && !statistics.iter().any(|start| line.starts_with(start))
+                !line.trim().is_empty() && !statistics.iter().any(|start| line.starts_with(start))
             });
             match last {
                 Some(line) => format!("the kernel refused the program: {io_error} ({line})"),

@@ -1,6 +1,7 @@
 //! The running kernel as a source of events: loading and attaching the programs, draining and
 //! decoding their records, and asking for what the records leave open.
 
+mod attacher;
 mod btf;
 mod clock;
 pub mod decode;

@@ -12,9 +12,7 @@ pub enum SymbolError {
     #[error("cannot read {KALLSYMS}: {0}")]
     Unreadable(#[from] io::Error),
     /// The list is there, its addresses are not.
-    #[error(
-        "{KALLSYMS} hides its addresses: kernel.kptr_restrict is 2, or CAP_SYSLOG is missing"
-    )]
+    #[error("{KALLSYMS} hides its addresses: kernel.kptr_restrict is 2, or CAP_SYSLOG is missing")]
     Hidden,
 }
 
@@ -56,9 +54,10 @@ impl Symbols {
                 continue;
             }
             let name = strip(name);
-            let (Ok(start), Ok(len)) =
-                (u32::try_from(symbols.names.len()), u32::try_from(name.len()))
-            else {
+            let (Ok(start), Ok(len)) = (
+                u32::try_from(symbols.names.len()),
+                u32::try_from(name.len()),
+            ) else {
                 break;
             };
             symbols.functions.push((address, start, len));

@@ -14,6 +14,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     io,
     panic::resume_unwind,
+    sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
@@ -23,8 +24,8 @@ use aya::{
     programs::{
         LinkOrder, ProgramError, SchedClassifier, TcAttachType,
         tc::{
-            NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle,
-            qdisc_add_clsact, qdisc_detach_program,
+            NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact,
+            qdisc_detach_program,
         },
     },
 };
@@ -77,7 +78,7 @@ impl Attached {
 }
 
 /// A device that should carry the programs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// Interface index.
     pub ifindex: u32,
@@ -121,7 +122,7 @@ impl Boundaries {
     }
 
     /// Brings one namespace's devices to what is wanted: attaches to new ones, updates limits,
-    /// lets go of others. `file` must be that namespace.
+    /// lets go of others. `file` must be that namespace. Gives up early when `stop` is set.
     ///
     /// # Errors
     ///
@@ -131,10 +132,13 @@ impl Boundaries {
         ebpf: &mut Ebpf,
         file: &NetnsFile,
         wanted: &[Wanted],
+        stop: &AtomicBool,
     ) -> io::Result<()> {
         let id = file.id;
-        let names: BTreeMap<u32, &Wanted> =
-            wanted.iter().map(|device| (device.ifindex, device)).collect();
+        let names: BTreeMap<u32, &Wanted> = wanted
+            .iter()
+            .map(|device| (device.ifindex, device))
+            .collect();
         let gone: Vec<u32> = self
             .devices
             .keys()
@@ -180,6 +184,7 @@ impl Boundaries {
             // Leaving devices are mostly gone already, and their links with them.
             drop(leaving);
             new.iter()
+                .take_while(|_| !stop.load(Ordering::Relaxed))
                 .map(|device| (device.ifindex, attach(ebpf, hooks, device)))
                 .collect::<Vec<_>>()
         })?;
@@ -187,27 +192,6 @@ impl Boundaries {
             self.devices.insert((id, ifindex), device);
         }
         Ok(())
-    }
-
-    /// The namespaces with attached devices.
-    pub fn namespaces(&self) -> impl Iterator<Item = NetnsId> {
-        self.devices.keys().map(|&(netns, _)| netns)
-    }
-
-    /// Whether one namespace is as wanted, so that it need not be entered.
-    #[must_use]
-    pub fn is_settled(&self, netns: NetnsId, wanted: &[Wanted]) -> bool {
-        let attached = self
-            .devices
-            .keys()
-            .filter(|&&(known, _)| known == netns)
-            .count();
-        attached == wanted.len()
-            && wanted.iter().all(|device| {
-                self.devices
-                    .get(&(netns, device.ifindex))
-                    .is_some_and(|known| known.limits == device.limits)
-            })
     }
 
     /// Forgets a namespace that is gone, with the limits of its devices.
@@ -232,8 +216,8 @@ impl Boundaries {
         });
     }
 
-    /// Takes everything off. `open` finds a namespace again.
-    pub fn detach(&mut self, mut open: impl FnMut(NetnsId) -> Option<NetnsFile>) {
+    /// Takes everything off. `files` are the namespaces that still live.
+    pub fn detach(&mut self, files: &[NetnsFile]) {
         let mut by_netns: BTreeMap<NetnsId, Vec<(u32, Attached)>> = BTreeMap::new();
         for ((netns, ifindex), device) in self.devices.drain() {
             by_netns.entry(netns).or_default().push((ifindex, device));
@@ -242,7 +226,7 @@ impl Boundaries {
             if devices.iter().all(|(_, device)| !device.clsact) {
                 continue; // links close from anywhere
             }
-            let Some(file) = open(netns) else {
+            let Some(file) = files.iter().find(|file| file.id == netns) else {
                 for (_, mut device) in devices {
                     device.links.drain(..).for_each(std::mem::forget);
                 }
@@ -283,9 +267,7 @@ impl Boundaries {
                         more => format!("on {more} devices"),
                     }),
                 ),
-                Err((mechanism, why)) => {
-                    HookStatus::missing(state.hook, *mechanism, why.clone())
-                }
+                Err((mechanism, why)) => HookStatus::missing(state.hook, *mechanism, why.clone()),
             })
             .collect()
     }
@@ -337,7 +319,10 @@ fn probe(
             Ok(Ok(())) => return Ok(mechanism),
             Ok(Err(error)) => refused = (mechanism, reason(&error)),
             Err(error) => {
-                refused = (mechanism, format!("no network namespace to try it in: {error}"));
+                refused = (
+                    mechanism,
+                    format!("no network namespace to try it in: {error}"),
+                );
             }
         }
     }
@@ -399,8 +384,8 @@ fn attach_one(
         Mechanism::Clsact => {
             match qdisc_add_clsact(&device.name) {
                 Ok(()) => attached.own_qdisc = true,
-                Err(TcError::NetlinkError(error))
-                    if error.raw_os_error() == Some(libc::EEXIST) => {}
+                Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {
+                }
                 Err(TcError::AlreadyAttached) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -28,7 +28,10 @@ impl Style {
             Severity::Warning => ("WARNING", Color::Yellow),
             Severity::Info => ("INFO", Color::Green),
         };
-        self.paint(word, ContentStyle::new().with(color).attribute(Attribute::Bold))
+        self.paint(
+            word,
+            ContentStyle::new().with(color).attribute(Attribute::Bold),
+        )
     }
 
     /// The most important words.

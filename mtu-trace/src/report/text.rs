@@ -94,7 +94,12 @@ fn write_finding(
     }
     writeln!(to)?;
     if let Some(connection) = &finding.connection {
-        part(to, style, "connection", &connection_lines(finding, connection))?;
+        part(
+            to,
+            style,
+            "connection",
+            &connection_lines(finding, connection),
+        )?;
     }
     if let Some(boundary) = &finding.boundary {
         part(to, style, "boundary", &[boundary_line(boundary)])?;
@@ -206,7 +211,11 @@ fn path(finding: &Finding, to: &mut impl Write, style: &Style) -> io::Result<()>
         .iter()
         .map(|hop| format!("{}@{}", hop.interface, hop.netns.label()))
         .collect();
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let width = names
+        .iter()
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or(0);
     let mut lines = Vec::new();
     for (hop, name) in finding.path.iter().zip(&names) {
         let at_limit = finding.boundary.as_ref().is_some_and(|boundary| {
@@ -248,12 +257,7 @@ fn evidence_lines(report: &Report, finding: &Finding) -> Vec<String> {
     if evidence.stalled_ms > 0 {
         numbers.push(format!("{:.1} s stalled", ms(evidence.stalled_ms)));
     }
-    let since = ms(
-        finding
-            .detected_at_ns
-            .saturating_sub(finding.first_seen_ns)
-            / 1_000_000,
-    );
+    let since = ms(finding.detected_at_ns.saturating_sub(finding.first_seen_ns) / 1_000_000);
     let mut lines = vec![
         numbers.join(", "),
         format!(

@@ -27,7 +27,10 @@ mod tests {
     #[test]
     fn breaks_at_spaces() {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrap("incomprehensibilities yes", 5), ["incomprehensibilities", "yes"]);
+        assert_eq!(
+            wrap("incomprehensibilities yes", 5),
+            ["incomprehensibilities", "yes"]
+        );
         assert_eq!(wrap("", 5), Vec::<String>::new());
     }
 }

@@ -1,6 +1,10 @@
 //! The part of the watcher that finds namespaces and keeps track of who is who.
 
-use std::{collections::HashMap, io, os::fd::AsFd};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    os::fd::AsFd,
+};
 
 use anyhow::Context;
 
@@ -16,7 +20,12 @@ use crate::identity::Identity;
 
 impl Watcher {
     /// Finds namespaces and gives numbers to those that have none.
-    pub(super) fn discover(&mut self, depth: Depth, now_ns: u64, changes: &mut Changes) -> anyhow::Result<()> {
+    pub(super) fn discover(
+        &mut self,
+        depth: Depth,
+        now_ns: u64,
+        changes: &mut Changes,
+    ) -> anyhow::Result<()> {
         let Scan { found, skipped } = discover::scan(depth).context("cannot read /proc")?;
         changes.skipped += skipped;
         self.all_stale = true;
@@ -32,11 +41,15 @@ impl Watcher {
             .filter(|(id, record)| nsids.get(&record.nsid) == Some(id))
             .map(|(&id, record)| (record.inode, id))
             .collect();
+        let taken: HashSet<String> = found
+            .values()
+            .filter_map(|found| found.name.clone())
+            .collect();
         for (inode, found) in found {
             let record = known.get(&inode).and_then(|id| self.records.get_mut(id));
             if let Some(record) = record {
                 if depth > Depth::Quick {
-                    record.meet(found);
+                    record.meet(found, &taken);
                 }
             } else if let Err(error) = self.adopt(inode, found, init, changes) {
                 // Mostly it has vanished; what may not be entered is counted.
@@ -97,7 +110,7 @@ impl Watcher {
             devices: Devices::new(),
         });
         record.nsid = nsid;
-        record.meet(found);
+        record.meet(found, &HashSet::new());
         if new {
             changes.added.insert(id);
         }

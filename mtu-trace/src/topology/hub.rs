@@ -99,6 +99,17 @@ impl Hub {
         Ok(nsid)
     }
 
+    /// Whether a number is that of a namespace that lives.
+    pub fn is_alive(&self, nsid: Nsid) -> bool {
+        let mut message = NsidMessage::default();
+        message.attributes.push(NsidAttribute::Id(nsid));
+        match self.ask(RouteNetlinkMessage::GetNsId(message), 0, |_| {}) {
+            Ok(_) => true,
+            // `rtnl_net_getid`: there is none with that number.
+            Err(error) => error.raw_os_error() != Some(libc::ENOENT),
+        }
+    }
+
     /// Gives an open namespace a number, or finds the one it has.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! What is kept about a namespace between two looks at it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     io,
     os::fd::OwnedFd,
 };
@@ -14,6 +14,9 @@ use super::{
     snapshot::{self, Devices},
 };
 use crate::identity::{self, Identity};
+
+/// Nobody's number: the kernel has it for namespaces that have none.
+const NOBODY: Nsid = -1;
 
 /// What is kept about a namespace besides what the topology says.
 #[derive(Debug)]
@@ -36,9 +39,11 @@ pub(super) struct Record {
 
 impl Record {
     /// Takes in where it was found this time and who is in it. What was known of its inhabitants
-    /// stays when they are gone: it is the best name there is.
-    pub fn meet(&mut self, mut found: Found) {
-        found.name = found.name.or(self.found.name.take());
+    /// stays when they are gone: it is the best name there is. So does its own name, unless that
+    /// is among those that were `taken` by others.
+    pub fn meet(&mut self, mut found: Found, taken: &HashSet<String>) {
+        let before = self.found.name.take();
+        found.name = found.name.or(before.filter(|name| !taken.contains(name)));
         if let Some(pid) = found.pid {
             let identity = identity::identify(pid);
             if identity.process.is_some() {
@@ -46,6 +51,17 @@ impl Record {
             }
         }
         self.found = found;
+    }
+
+    /// Drops what is said of other ends in a namespace that is gone.
+    pub fn forget_peers_in(&mut self, gone: Nsid) {
+        for device in self.devices.values_mut() {
+            if let Some((nsid, _)) = &mut device.peer
+                && *nsid == Some(gone)
+            {
+                *nsid = Some(NOBODY);
+            }
+        }
     }
 
     /// The namespace as the topology has it, given who has which number and which container.

@@ -104,7 +104,7 @@ pub(super) type Different = BTreeMap<u32, Option<Device>>;
 ///
 /// # Errors
 ///
-/// `EINVAL` if the namespace is gone; `EPERM` if it may not be asked.
+/// `EINVAL` if the namespace is gone, among other reasons; `EPERM` if it may not be asked.
 pub(super) fn update(
     hub: &Hub,
     nsid: Nsid,
@@ -151,7 +151,10 @@ fn take(hub: &Hub, nsid: Nsid) -> io::Result<Devices> {
     let mut devices = hub.dump(&request, Devices::new, |devices, payload| {
         devices.extend(device(payload));
     })?;
-    take_addresses(hub, nsid, 0, &mut devices)?;
+    // Links without addresses are better than none.
+    if let Err(error) = take_addresses(hub, nsid, 0, &mut devices) {
+        log::debug!("no addresses of nsid {nsid}: {error}");
+    }
     Ok(devices)
 }
 

@@ -35,12 +35,13 @@ impl Lab {
 
     /// Runs `ip`, with `@x` in an argument for the name of namespace `x`.
     fn ip(&self, arguments: &str) {
-        let arguments = arguments.replace('@', &format!("mtt-{}-", self.prefix));
+        let arguments = arguments.replace('@', &self.name(""));
         run(Command::new("ip").args(arguments.split_whitespace()));
     }
 
     fn name(&self, netns: &str) -> String {
-        format!("mtt-{}-{netns}", self.prefix)
+        // Another run of these tests may be under way.
+        format!("mtt-{}{}-{netns}", self.prefix, std::process::id())
     }
 
     fn clean(&self) {
@@ -81,12 +82,12 @@ fn watcher() -> Watcher {
     watcher
 }
 
-/// The id of the latest namespace with a name, gone ones excluded. Cookies only grow.
+/// The id of the namespace with a name, gone ones excluded.
 fn find(topology: &Topology, name: &str) -> Option<NetnsId> {
     topology
         .namespaces
         .iter()
-        .rfind(|(_, netns)| netns.name.as_deref() == Some(name) && !netns.gone)
+        .find(|(_, netns)| netns.name.as_deref() == Some(name) && !netns.gone)
         .map(|(&id, _)| id)
 }
 
@@ -199,6 +200,12 @@ fn what_is_watched_can_go() {
         !netns.links.values().any(|link| link.name == "v0")
     });
     let netns = &watcher.topology().namespaces[&b];
+    assert!(!watcher.hub.is_alive(i32::MAX));
+    assert!(
+        watcher
+            .hub
+            .is_alive(watcher.records.values().next().expect("one").nsid)
+    );
     assert!(netns.gone && netns.links.values().any(|link| link.name == "v1"));
     assert_eq!(netns.name, Some(lab.name("b")));
     assert!(watcher.open(b).is_err());
@@ -219,8 +226,10 @@ fn reused_inodes_are_told_apart_and_nothing_leaks() {
     for round in 0..40 {
         lab.ip("netns add @x");
         lab.ip(&format!("-n @x link add r{round} type bridge"));
-        watcher.refresh(Depth::Normal, 0).expect("a look");
-        let id = find(watcher.topology(), &lab.name("x")).expect("x is found");
+        // The one before may take its time to die; cookies are not in order (`gen_cookie`).
+        let changes = watcher.refresh(Depth::Normal, 0).expect("a look");
+        let is_x = |id: &&NetnsId| watcher.topology().namespaces[id].name == Some(lab.name("x"));
+        let id = *changes.added.iter().find(is_x).expect("x is found");
         let netns = &watcher.topology().namespaces[&id];
         let names: Vec<&str> = netns
             .links

@@ -216,6 +216,10 @@ impl Watcher {
             if let Some(netns) = self.nsids.remove(&nsid) {
                 self.bury(netns, now_ns, changes);
             }
+            // The number is free for another namespace, which is nobody's other end yet.
+            for record in self.records.values_mut() {
+                record.forget_peers_in(nsid);
+            }
         }
         if lost {
             // A death may have been missed and the number given to another: believe none.
@@ -230,7 +234,6 @@ impl Watcher {
                 self.due.entry(netns).or_default().merge(due);
             } else {
                 // It could not be found before, but perhaps now that something stirs in it.
-                self.unknown.remove(&nsid);
                 heard = Heard::Unknown;
             }
         }
@@ -291,8 +294,7 @@ impl Watcher {
         let nsid = record.nsid;
         let different = match snapshot::update(&self.hub, nsid, due, &mut record.devices) {
             Ok(different) => different,
-            // `rtnl_get_net_ns_capable` does not know the number: it is gone.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            Err(_) if !self.hub.is_alive(nsid) => {
                 self.nsids.remove(&nsid);
                 self.bury(netns, now_ns, changes);
                 return;
