@@ -4,8 +4,6 @@
 //! repeats the lowest outstanding sequence number at timeout spacing: that is what tells a stall.
 //! A flood costs neither records nor counts.
 
-use core::arch::asm;
-
 use aya_ebpf::{bindings::BPF_NOEXIST, maps::LruHashMap};
 use mtu_trace_common::map::{Aggregate, counter};
 
@@ -98,7 +96,12 @@ pub fn add<K>(map: &LruHashMap<K, Aggregate>, key: &K, seq: Option<u32>, now_ns:
 fn increment(value: *mut u64) -> u64 {
     // SAFETY: the pointer is to an aligned u64 in a map value, which the verifier checks.
     unsafe {
-        asm!("lock *(u64 *)({value} + 0) += {one}", value = in(reg) value, one = in(reg) 1u64);
+        #[cfg(target_arch = "bpf")]
+        core::arch::asm!(
+            "lock *(u64 *)({value} + 0) += {one}",
+            value = in(reg) value,
+            one = in(reg) 1u64,
+        );
         value.read_volatile()
     }
 }

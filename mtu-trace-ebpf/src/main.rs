@@ -1,29 +1,28 @@
 //! mtu-trace's kernel programs, one file per kernel subject.
+//!
+//! Built for the host they do nothing, but the compiler's and clippy's checks see them there too.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 // Atomic addition has no stable form for this target: see `aggregate`.
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+#![expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "a value passed on is copied once more on the stack, which has 512 bytes"
+)]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "programs are called with their context by value"
+)]
 
-#[cfg(target_arch = "bpf")]
 mod aggregate;
-#[cfg(target_arch = "bpf")]
 mod boundary;
-#[cfg(target_arch = "bpf")]
 mod drop;
-#[cfg(target_arch = "bpf")]
 mod icmp;
-#[cfg(target_arch = "bpf")]
 mod kernel;
-#[cfg(target_arch = "bpf")]
 mod maps;
-#[cfg(target_arch = "bpf")]
 mod retransmit;
-#[cfg(target_arch = "bpf")]
 mod ring;
-#[cfg(target_arch = "bpf")]
 mod scratch;
-#[cfg(target_arch = "bpf")]
 mod skb;
-#[cfg(target_arch = "bpf")]
 mod socket;
 
 #[cfg(target_arch = "bpf")]
@@ -33,7 +32,6 @@ fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
 }
 
 /// The licence the kernel asks for before it lends its GPL-only helpers.
-#[cfg(target_arch = "bpf")]
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -50,6 +50,8 @@ impl Watcher {
             if let Some(record) = record {
                 if depth > Depth::Quick {
                     record.meet(found, &taken);
+                } else {
+                    record.meet_again(found);
                 }
             } else if let Err(error) = self.adopt(inode, found, init, changes) {
                 // Mostly it has vanished; what may not be entered is counted.

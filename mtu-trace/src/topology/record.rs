@@ -45,12 +45,37 @@ impl Record {
         let before = self.found.name.take();
         found.name = found.name.or(before.filter(|name| !taken.contains(name)));
         if let Some(pid) = found.pid {
-            let identity = identity::identify(pid);
-            if identity.process.is_some() {
-                self.identity = identity;
-            }
+            self.identify(pid);
         }
         self.found = found;
+    }
+
+    /// Takes in what a quick look has found, which has not seen all the places: who is in it, unless
+    /// that is known and has not changed.
+    pub fn meet_again(&mut self, mut found: Found) {
+        let Some(pid) = found.pid else {
+            return;
+        };
+        // A process gets into its container's cgroup, and its name, only after it has started.
+        if self.found.pid != Some(pid) || self.identity.container.is_none() {
+            self.identify(pid);
+        }
+        if self.found.pid != Some(pid) {
+            let mounts = |place: &Place| matches!(place, Place::Mount(..));
+            found.places.retain(|place| !mounts(place));
+            found
+                .places
+                .extend(self.found.places.drain(..).filter(mounts));
+            self.found.places = found.places;
+            self.found.pid = Some(pid);
+        }
+    }
+
+    fn identify(&mut self, pid: i32) {
+        let identity = identity::identify(pid);
+        if identity.process.is_some() {
+            self.identity = identity;
+        }
     }
 
     /// Drops what is said of other ends in a namespace that is gone.

@@ -331,6 +331,32 @@ fn the_caller_stays_where_it_is() {
     assert_ne!(after.id, file.id);
 }
 
+#[test]
+fn who_is_inside_is_found_later_too() {
+    let Some(mut lab) = Lab::new("who") else {
+        return;
+    };
+    lab.ip("netns add @a");
+    let mut watcher = watcher();
+    let id = find(watcher.topology(), &lab.name("a")).expect("a is known");
+    assert_eq!(watcher.topology().namespaces[&id].process, None);
+    let child = Command::new("ip")
+        .args(["netns", "exec", &lab.name("a"), "sleep", "60"])
+        .spawn()
+        .expect("ip runs");
+    lab.children.push(child);
+    for depth in [Depth::Quick, Depth::Normal] {
+        wait_for("the process", || {
+            watcher.refresh(depth, 0).expect("a look");
+            let process = watcher.topology().namespaces[&id].process.as_ref();
+            process.is_some_and(|process| process.comm == "sleep")
+        });
+        // By the process and by the mount.
+        assert!(watcher.records[&id].found.places.len() >= 2);
+        assert_eq!(watcher.open(id).expect("it can be opened").id, id);
+    }
+}
+
 #[tokio::test]
 async fn changes_wake_the_waiting() {
     let Some(lab) = Lab::new("wake") else { return };
