@@ -3,8 +3,8 @@
 use std::io;
 
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkMessage, NetlinkPayload,
-    NetlinkSerializable,
+    NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkDeserializable, NetlinkMessage,
+    NetlinkPayload, NetlinkSerializable,
 };
 use netlink_sys::{Socket, SocketAddr};
 
@@ -62,14 +62,20 @@ impl Netlink {
             let received = self.socket.recv(&mut &mut buffer[..], 0)?;
             let mut rest = &buffer[..received];
             while !rest.is_empty() {
-                let message = NetlinkMessage::<M>::deserialize(rest)
+                let header = NetlinkBuffer::new_checked(rest)
                     .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
                 // Lengths are rounded up to four bytes between messages (`NLMSG_ALIGN`).
-                let length = (message.header.length as usize).next_multiple_of(4);
-                if length == 0 {
-                    break;
-                }
-                rest = rest.get(length..).unwrap_or_default();
+                let length = (header.length() as usize).next_multiple_of(4);
+                let (one, others) = rest.split_at(length.min(rest.len()));
+                rest = others;
+                let message = match NetlinkMessage::<M>::deserialize(one) {
+                    Ok(message) => message,
+                    // One entry that the library does not know must not hide the others.
+                    Err(error) => {
+                        log::debug!("netlink message left out: {error}");
+                        continue;
+                    }
+                };
                 if message.header.sequence_number != self.sequence {
                     continue;
                 }

@@ -5,26 +5,16 @@ use std::io::{self, Write};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use super::{host, load_options, output::style};
+use super::{
+    capabilities::{CAPABILITIES, Effective},
+    host, load_options,
+    output::style,
+};
 use crate::{
     cli::{ColorChoice, Doctor, DoctorFormat},
     kernel::{HOOKS, HookStatus, KernelTypes, Live, Symbols},
     report::Style,
 };
-
-/// Capabilities that tracing needs, with what each is for (`capabilities(7)`).
-const CAPABILITIES: &[(u8, &str, &str)] = &[
-    (39, "CAP_BPF", "loading kernel programs"),
-    (38, "CAP_PERFMON", "reading kernel memory from them"),
-    (12, "CAP_NET_ADMIN", "attaching them to devices"),
-    (21, "CAP_SYS_ADMIN", "entering network namespaces"),
-    (
-        19,
-        "CAP_SYS_PTRACE",
-        "finding the namespaces of other users' processes",
-    ),
-    (34, "CAP_SYSLOG", "naming kernel functions"),
-];
 
 #[derive(Serialize)]
 struct Diagnosis {
@@ -131,20 +121,18 @@ fn diagnose(options: &Doctor) -> Result<Diagnosis> {
 }
 
 fn capabilities() -> Result<Vec<Check>> {
-    let status = procfs::process::Process::myself()
-        .and_then(|process| process.status())
-        .context("cannot read /proc/self/status")?;
+    let effective = Effective::current()?;
     Ok(CAPABILITIES
         .iter()
-        .map(|&(bit, name, purpose)| {
-            let ok = status.capeff & (1 << bit) != 0;
+        .map(|capability| {
+            let ok = effective.has(capability);
             Check {
-                name,
+                name: capability.name,
                 ok,
                 detail: if ok {
-                    purpose.to_owned()
+                    capability.purpose.to_owned()
                 } else {
-                    format!("missing: {purpose}")
+                    format!("missing: {}", capability.purpose)
                 },
             }
         })

@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod capabilities;
 mod doctor;
 mod host;
 mod output;
@@ -8,9 +9,11 @@ mod workload;
 
 use std::{io, process::ExitCode};
 
+use capabilities::Effective;
+
 use crate::{
     cli::{Cli, Command, Tracing},
-    kernel::{LoadOptions, VMLINUX},
+    kernel::{BtfError, LoadOptions},
 };
 
 /// Exit status of a failure.
@@ -58,20 +61,25 @@ fn load_options(tracing: &Tracing) -> LoadOptions {
     }
 }
 
-/// What to do about a kernel that lets us do nothing, in words.
+/// What to do about a kernel that lets us do nothing, in one line.
 fn explain_refusal(error: anyhow::Error) -> anyhow::Error {
-    let denied = error.chain().any(|cause| {
-        let cause = cause.to_string();
-        cause.contains("Operation not permitted") || cause.contains("Permission denied")
-    });
-    if denied && !error.to_string().contains(VMLINUX) {
-        error.context(if rustix::process::geteuid().is_root() {
-            "the kernel refuses BPF to this root: it lacks CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN or \
-             CAP_SYS_ADMIN, or the kernel is locked down; `mtu-trace doctor` says which"
-        } else {
-            "tracing needs root: run it with sudo"
-        })
+    let cause = error.root_cause().to_string();
+    let denied = ["Operation not permitted", "Permission denied"]
+        .iter()
+        .any(|words| cause.contains(words));
+    if !denied || error.is::<BtfError>() {
+        return error;
+    }
+    if !rustix::process::geteuid().is_root() {
+        return anyhow::anyhow!("tracing needs root: run it with sudo ({cause})");
+    }
+    let missing = Effective::current().map_or_else(|_| Vec::new(), |found| found.missing());
+    if missing.is_empty() {
+        error.context(
+            "the kernel refuses BPF to root: it is locked down, or a seccomp or security module \
+             forbids it",
+        )
     } else {
-        error
+        anyhow::anyhow!("this root lacks {}: {error:#}", missing.join(", "))
     }
 }

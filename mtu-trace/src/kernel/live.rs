@@ -222,15 +222,10 @@ impl Live {
     /// Removes what a killed run has left in any namespace.
     fn sweep(&self) {
         for (&netns, known) in &self.watcher.topology().namespaces {
-            let devices: Vec<(u32, String)> = known
-                .links
-                .iter()
-                .map(|(&ifindex, link)| (ifindex, link.name.clone()))
-                .collect();
             let swept = self
                 .watcher
                 .open(netns)
-                .and_then(|file| file.run(|| tc::sweep(&devices)));
+                .and_then(|file| file.run(tc::sweep));
             match swept {
                 Ok(0) | Err(_) => {}
                 Ok(removed) => log::warn!(
@@ -256,13 +251,10 @@ impl Live {
         let limits = limits::limits(topology);
         let mut wanted: BTreeMap<NetnsId, Vec<Wanted>> = BTreeMap::new();
         for (&(netns, ifindex), &limits) in &limits.devices {
-            if let Some(link) = topology.link(netns, ifindex) {
-                wanted.entry(netns).or_default().push(Wanted {
-                    ifindex,
-                    name: link.name.clone(),
-                    limits,
-                });
-            }
+            wanted
+                .entry(netns)
+                .or_default()
+                .push(Wanted { ifindex, limits });
         }
         let watcher = &self.watcher;
         self.attacher.ask(
@@ -379,7 +371,7 @@ impl Live {
             self.counts(sink);
         }
         if count % LOOK_EVERY == LOOK_EVERY - 1 {
-            self.look_around(Depth::Quick, sink);
+            self.look_around(Depth::Normal, sink);
         }
         let lost = self.maps.lost() + self.undecoded;
         if lost != self.lost {

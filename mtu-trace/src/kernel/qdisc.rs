@@ -1,7 +1,7 @@
 //! Questions about the `clsact` qdisc of a device and its filters, in the namespace of the calling
 //! thread.
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP};
 use netlink_packet_route::{
@@ -21,20 +21,26 @@ const CLSACT: TcHandle = TcHandle {
 const INGRESS: u16 = 0xfff2;
 const EGRESS: u16 = 0xfff3;
 
-/// Whether a device has a `clsact` qdisc, anyone's.
-pub fn has_clsact(ifindex: u32) -> bool {
-    let message = RouteNetlinkMessage::GetQueueDiscipline(message(ifindex, TcHandle::default()));
-    ask(message, NLM_F_DUMP).is_ok_and(|answer| {
-        answer.iter().any(|entry| match entry {
-            RouteNetlinkMessage::NewQueueDiscipline(qdisc) => {
-                qdisc.header.index == index(ifindex)
-                    && qdisc
-                        .attributes
-                        .contains(&TcAttribute::Kind("clsact".to_owned()))
-            }
-            _ => false,
+/// The devices with a `clsact` qdisc, anyone's.
+pub fn with_clsact() -> BTreeSet<u32> {
+    let message = RouteNetlinkMessage::GetQueueDiscipline(message(0, TcHandle::default()));
+    let answer = ask(message, NLM_F_DUMP).unwrap_or_else(|error| {
+        log::warn!("cannot list queueing disciplines: {error}");
+        Vec::new()
+    });
+    answer
+        .into_iter()
+        .filter_map(|entry| match entry {
+            RouteNetlinkMessage::NewQueueDiscipline(qdisc) => Some(qdisc),
+            _ => None,
         })
-    })
+        .filter(|qdisc| {
+            qdisc
+                .attributes
+                .contains(&TcAttribute::Kind("clsact".to_owned()))
+        })
+        .filter_map(|qdisc| u32::try_from(qdisc.header.index).ok())
+        .collect()
 }
 
 /// Whether any of its filters has the given priority.
@@ -45,9 +51,9 @@ pub fn has_priority(ifindex: u32, priority: u16) -> bool {
         .any(|filter| filter.header.info >> 16 == u32::from(priority))
 }
 
-/// Removes the device's `clsact` qdisc if no filter is left on it.
+/// Removes the device's `clsact` qdisc, which must be there, if no filter is left on it.
 pub fn remove_if_empty(ifindex: u32) {
-    if !has_clsact(ifindex) || !filters(ifindex).is_empty() {
+    if !filters(ifindex).is_empty() {
         return;
     }
     let mut message = message(ifindex, CLSACT);

@@ -30,7 +30,10 @@ use aya::{
     },
 };
 use mtu_trace_common::map::{DeviceKey, DeviceLimits};
-use rustix::thread::{UnshareFlags, unshare_unsafe};
+use rustix::{
+    net::{AddressFamily, SocketFlags, SocketType, netdevice::index_to_name, socket_with},
+    thread::{UnshareFlags, unshare_unsafe},
+};
 
 use super::{
     hooks::{Hook, HookStatus, Mechanism},
@@ -82,8 +85,6 @@ impl Attached {
 pub struct Wanted {
     /// Interface index.
     pub ifindex: u32,
-    /// Its name, as the kernel has it.
-    pub name: String,
     /// Its onward limits.
     pub limits: DeviceLimits,
 }
@@ -156,7 +157,7 @@ impl Boundaries {
                 .as_ref()
                 .is_none_or(|known| known.limits != device.limits);
             if changed && let Err(error) = self.limits.insert(key, device.limits, 0) {
-                log::warn!("no room for the limits of {}: {error}", device.name);
+                log::warn!("no room for the limits of device {ifindex}: {error}");
             }
             if let Some(known) = known {
                 known.limits = device.limits;
@@ -275,23 +276,23 @@ impl Boundaries {
 
 /// Removes what a killed run left behind on the devices of the namespace of the calling thread.
 /// Returns how many filters there were.
-pub fn sweep(devices: &[(u32, String)]) -> usize {
+pub fn sweep() -> usize {
     let mut removed = 0;
-    for (ifindex, name) in devices {
-        if !qdisc::has_clsact(*ifindex) {
+    for ifindex in qdisc::with_clsact() {
+        let Ok(name) = name(ifindex) else {
             continue;
-        }
-        let brought = qdisc::has_priority(*ifindex, PRIORITY_OWN_QDISC);
+        };
+        let brought = qdisc::has_priority(ifindex, PRIORITY_OWN_QDISC);
         for (attach, program) in [
             (TcAttachType::Ingress, "mtu_trace_in"),
             (TcAttachType::Egress, "mtu_trace_out"),
         ] {
-            if qdisc_detach_program(name, attach, program).is_ok() {
+            if qdisc_detach_program(&name, attach, program).is_ok() {
                 removed += 1;
             }
         }
         if brought {
-            qdisc::remove_if_empty(*ifindex);
+            qdisc::remove_if_empty(ifindex);
         }
     }
     removed
@@ -306,7 +307,6 @@ fn probe(
 ) -> Result<Mechanism, (Mechanism, String)> {
     let loopback = Wanted {
         ifindex: 1,
-        name: "lo".to_owned(),
         limits: DeviceLimits::default(),
     };
     let mut refused = (hook.mechanisms[0], "no mechanism to try".to_owned());
@@ -354,9 +354,9 @@ fn attach(ebpf: &mut Ebpf, hooks: &[State], device: &Wanted) -> Attached {
         match attach_one(ebpf, state.hook, mechanism, device, &mut attached) {
             Ok(link) => attached.links.push(link),
             Err(error) => log::warn!(
-                "cannot attach {} to {}: {}",
+                "cannot attach {} to device {}: {}",
                 state.hook.name,
-                device.name,
+                device.ifindex,
                 reason(&error)
             ),
         }
@@ -371,6 +371,7 @@ fn attach_one(
     device: &Wanted,
     attached: &mut Attached,
 ) -> Result<SchedClassifierLink, ProgramError> {
+    let name = name(device.ifindex).map_err(TcError::IoError)?;
     let program: &mut SchedClassifier = ebpf
         .program_mut(hook.program)
         .ok_or(ProgramError::NotLoaded)?
@@ -382,7 +383,7 @@ fn attach_one(
     };
     let options = match mechanism {
         Mechanism::Clsact => {
-            match qdisc_add_clsact(&device.name) {
+            match qdisc_add_clsact(&name) {
                 Ok(()) => attached.own_qdisc = true,
                 Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {
                 }
@@ -403,6 +404,17 @@ fn attach_one(
         // Last in the row: programs that drop or redirect have had their turn.
         _ => TcAttachOptions::TcxOrder(LinkOrder::last()),
     };
-    let link = program.attach_with_options(&device.name, direction, options)?;
+    let link = program.attach_with_options(&name, direction, options)?;
     program.take_link(link)
+}
+
+/// The name of a device in the namespace of the calling thread, which is how aya finds it again.
+fn name(ifindex: u32) -> io::Result<String> {
+    let socket = socket_with(
+        AddressFamily::INET,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    Ok(index_to_name(socket, ifindex)?)
 }
