@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything a change must pass, in the order in which it fails soonest.
 
+use std::env;
 use std::ffi::OsString;
 use std::time::Instant;
 
@@ -9,6 +10,10 @@ use crate::{run, setup};
 
 /// Every crate but the kernel programs, which mtu-trace's build script builds for their own target.
 const USERSPACE: [&str; 4] = ["--locked", "--workspace", "--exclude", "mtu-trace-ebpf"];
+
+/// Scenarios wait more than they compute. But every tracer attaches to every lab's devices, one
+/// after the other under a lock of the whole kernel, so many at once only wait for each other.
+const SCENARIOS_AT_ONCE: &str = "4";
 
 /// Runs all checks, or without the scenarios when `fast`; `arguments` go to `cargo test`.
 pub fn run(fast: bool, arguments: &[OsString]) -> Result<()> {
@@ -49,6 +54,7 @@ fn checks(fast: bool, arguments: &[OsString]) -> Result<()> {
     ]))?;
     run::step(&mut cargo(&[&["build"], &USERSPACE]))?;
 
+    let threads = env::var_os("RUST_TEST_THREADS").unwrap_or_else(|| SCENARIOS_AT_ONCE.into());
     let scenarios: &[&str] = if fast {
         &["--exclude", "mtu-trace-tests"]
     } else {
@@ -58,7 +64,8 @@ fn checks(fast: bool, arguments: &[OsString]) -> Result<()> {
         // Once it has come this far, a run should name everything that fails.
         cargo(&[&["test", "--no-fail-fast"], &USERSPACE, scenarios])
             .args(arguments)
-            .env("MTU_TRACE_BIN", run::mtu_trace_binary()?),
+            .env("MTU_TRACE_BIN", run::mtu_trace_binary()?)
+            .env("RUST_TEST_THREADS", threads),
     )
 }
 
