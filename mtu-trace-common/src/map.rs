@@ -82,6 +82,10 @@ pub struct Connection {
     pub last_state: u32,
     /// The error at the close (errno), 0 for none.
     pub error: u32,
+    /// At the close: bytes sent and never acknowledged.
+    pub unacknowledged: u32,
+    /// Always zero.
+    pub reserved: u32,
 }
 
 /// Bits of [`Connection::flags`].

@@ -66,6 +66,9 @@ fn closed(sk: u64, old_state: u32) -> Option<()> {
     let (key, netns_inode) = key(sk)?;
     let now = ring::now();
     let error = field::<u32>(sk, Member::SockErr).unwrap_or(0);
+    let snd_nxt: u32 = field(sk, Member::TcpSndNxt).unwrap_or(0);
+    let snd_una: u32 = field(sk, Member::TcpSndUna).unwrap_or(0);
+    let unacknowledged = snd_nxt.wrapping_sub(snd_una);
     // Values, not pointers: the compiler would fold tests of pointers into arithmetic on them, which
     // the verifier refuses.
     // SAFETY: the values are read once.
@@ -79,6 +82,7 @@ fn closed(sk: u64, old_state: u32) -> Option<()> {
         copy(&mut connection.bytes_received, sk, Member::TcpBytesReceived);
         connection.last_state = old_state;
         connection.error = error;
+        connection.unacknowledged = unacknowledged;
         watched |= u64::from(connection.flags & flag::RETRANSMITTED);
     }
     // SAFETY: as above.
@@ -86,8 +90,6 @@ fn closed(sk: u64, old_state: u32) -> Option<()> {
     if watched == 0 {
         return None;
     }
-    let snd_nxt: u32 = field(sk, Member::TcpSndNxt).unwrap_or(0);
-    let snd_una: u32 = field(sk, Member::TcpSndUna).unwrap_or(0);
     if let Some(mut entry) = ring::reserve::<Closed>() {
         // SAFETY: the pointer is to reserved ring memory of the record's size; every field is
         // written before the record is submitted.
@@ -99,7 +101,7 @@ fn closed(sk: u64, old_state: u32) -> Option<()> {
         record.netns_inode = netns_inode;
         record.last_state = old_state;
         record.error = error;
-        record.unacknowledged = snd_nxt.wrapping_sub(snd_una);
+        record.unacknowledged = unacknowledged;
         entry.submit(0);
     }
     // The next connection of the same tuple is counted afresh.

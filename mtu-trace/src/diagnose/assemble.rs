@@ -26,6 +26,14 @@ pub struct Group<'a> {
     members: Vec<Member<'a>>,
 }
 
+impl Group<'_> {
+    /// The first sign of it, ns.
+    pub fn first_ns(&self) -> u64 {
+        let signs = self.members.iter().map(|member| member.found.first_ns);
+        signs.min().unwrap_or(0)
+    }
+}
+
 struct Member<'a> {
     id: ConnectionId,
     case: Case<'a>,
@@ -123,11 +131,6 @@ fn finding(state: &State, group: &Group<'_>, detected_at_ns: u64) -> Option<Find
     let boundary = site.map(|drops| boundary(&drops.site, topology));
     let pmtud = site.map(|drops| pmtud(track, &drops.site, topology));
     let path = site.map_or_else(Vec::new, |drops| hops(&local, drops, topology));
-    let first_seen_ns = group
-        .members
-        .iter()
-        .map(|member| member.found.first_ns)
-        .min()?;
     let last_seen_ns = group
         .members
         .iter()
@@ -151,7 +154,7 @@ fn finding(state: &State, group: &Group<'_>, detected_at_ns: u64) -> Option<Find
         confidence: worst.found.confidence,
         summary: String::new(),
         ongoing,
-        first_seen_ns,
+        first_seen_ns: group.first_ns(),
         detected_at_ns,
         last_seen_ns,
         connections: group

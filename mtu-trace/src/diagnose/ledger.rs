@@ -1,6 +1,6 @@
 //! The whole analysis of a stream of events: the state, and when each finding was made.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use super::{
     assemble,
@@ -17,6 +17,7 @@ use crate::{
 pub struct Analysis {
     state: State,
     detected: HashMap<(Verdict, Cause), u64>,
+    made: usize,
 }
 
 impl Analysis {
@@ -31,9 +32,19 @@ impl Analysis {
     fn note(&mut self) {
         let now = self.state.now_ns;
         for group in assemble::groups(&self.state) {
-            self.detected
-                .entry((group.verdict, group.cause))
-                .or_insert(now);
+            let first_ns = group.first_ns();
+            match self.detected.entry((group.verdict, group.cause)) {
+                // What was found there before is over, and this began later: it is another one.
+                Entry::Occupied(mut entry) if *entry.get() < first_ns => {
+                    entry.insert(now);
+                    self.made += 1;
+                }
+                Entry::Occupied(_) => {}
+                Entry::Vacant(entry) => {
+                    entry.insert(now);
+                    self.made += 1;
+                }
+            }
         }
     }
 
@@ -51,7 +62,7 @@ impl Analysis {
     /// How many findings were ever made.
     #[must_use]
     pub fn detected(&self) -> usize {
-        self.detected.len()
+        self.made
     }
 
     /// What the findings are drawn from.

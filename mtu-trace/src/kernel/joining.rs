@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::maps::Maps;
+use super::maps::{Kept, Maps};
 use crate::{
     correlate::belongs,
     event::{Event, EventKind, Flow, Isn, Packet, Socket, TCP},
@@ -14,16 +14,26 @@ use crate::{
 /// How often a packet's connection is looked for before it counts as unknown. A socket may be seen
 /// a moment after its packets.
 const MOST_TRIES: u32 = 20;
-/// Flows remembered at most.
-const MOST_FLOWS: usize = 50_000;
+/// Looking through all connections takes two system calls for each: not more often than this, ns.
+const SCAN_EVERY_NS: u64 = 50_000_000;
+/// Flows looked for at once, and flows remembered, at most.
+const MOST_WANTED: usize = 4096;
+const MOST_SETTLED: usize = 50_000;
+/// How long a socket is asked about after the last event of it: the longest retransmission timeout
+/// (`TCP_RTO_MAX`), ns.
+const INTEREST_NS: u64 = 120_000_000_000;
 
 /// What is being looked for, and what was found.
 #[derive(Default)]
 pub struct Joining {
     wanted: HashMap<Flow, Wanted>,
-    settled: HashSet<Flow>,
-    offered: HashMap<Flow, Option<Isn>>,
+    /// Flows whose socket is known.
+    settled: HashMap<Flow, Flow>,
+    offered: HashMap<Flow, Offered>,
+    /// Initial sequence numbers of sockets looked for: other ends of known ones.
     ends: HashSet<Isn>,
+    scanned_ns: u64,
+    turn: usize,
 }
 
 struct Wanted {
@@ -32,132 +42,204 @@ struct Wanted {
     tries: u32,
 }
 
+struct Offered {
+    isn: Option<Isn>,
+    last_ns: u64,
+    closed: bool,
+}
+
 impl Joining {
     /// Notes what an event needs.
     pub fn note(&mut self, event: &Event) {
         match &event.kind {
-            EventKind::Packet(packet) => self.packet(packet),
+            EventKind::Packet(packet) => self.packet(event.time_ns, packet),
             EventKind::Retransmit(retransmit) => {
-                self.offered
-                    .insert(retransmit.socket.flow, retransmit.socket.isn);
-                if let Some(isn) = retransmit.socket.isn {
-                    self.other_end(isn);
+                let Socket { flow, isn, .. } = retransmit.socket;
+                let news = self.offered.get(&flow).is_none_or(|known| known.isn != isn);
+                self.offered.insert(
+                    flow,
+                    Offered {
+                        isn,
+                        last_ns: event.time_ns,
+                        closed: false,
+                    },
+                );
+                if news && let Some(isn) = isn {
+                    self.ends.insert(turned(isn));
                 }
             }
-            EventKind::Closed(closed) => {
-                self.offered.remove(&closed.flow);
-            }
+            EventKind::Closed(closed) => self.close(&closed.flow),
             _ => {}
         }
     }
 
-    fn packet(&mut self, packet: &Packet) {
+    fn packet(&mut self, time_ns: u64, packet: &Packet) {
         if let Some(tcp) = packet.tcp {
-            self.want(packet.flow, tcp.seq, tcp.has_ack.then_some(tcp.ack));
+            // A SYN belongs to no established connection.
+            if tcp.has_ack && !tcp.syn {
+                self.want(time_ns, packet.flow, tcp.seq, Some(tcp.ack));
+            }
         } else if let Some(quoted) = packet.icmp_error.and_then(|error| error.quoted)
             && let Some(seq) = quoted.seq
         {
-            self.want(quoted.flow, seq, quoted.ack);
+            self.want(time_ns, quoted.flow, seq, quoted.ack);
         }
     }
 
-    fn want(&mut self, flow: Flow, seq: u32, ack: Option<u32>) {
-        if flow.protocol != TCP || self.settled.contains(&flow) {
+    fn want(&mut self, time_ns: u64, flow: Flow, seq: u32, ack: Option<u32>) {
+        if flow.protocol != TCP {
             return;
         }
-        if self.settled.len() > MOST_FLOWS {
+        if let Some(socket) = self.settled.get(&flow) {
+            if let Some(offered) = self.offered.get_mut(socket) {
+                offered.last_ns = offered.last_ns.max(time_ns);
+            }
+            return;
+        }
+        if self.settled.len() >= MOST_SETTLED {
             self.settled.clear();
         }
-        self.wanted
-            .entry(flow)
-            .or_insert(Wanted { seq, ack, tries: 0 });
-    }
-
-    /// The other end of a connection has its initial sequence numbers the other way round.
-    fn other_end(&mut self, isn: Isn) {
-        if self.ends.len() > MOST_FLOWS {
-            self.ends.clear();
+        if self.wanted.len() < MOST_WANTED {
+            self.wanted
+                .entry(flow)
+                .or_insert(Wanted { seq, ack, tries: 0 });
         }
-        self.ends.insert(Isn {
-            iss: isn.irs,
-            irs: isn.iss,
-        });
     }
 
-    /// Whether there is anything to look for.
-    pub fn is_idle(&self) -> bool {
-        self.wanted.is_empty() && self.ends.is_empty()
-    }
-
-    /// Looks through the kept connections. Returns new events in the order they are to be taken.
+    /// Looks for what is wanted. Returns new events in the order they are to be taken.
     pub fn look(&mut self, maps: &mut Maps, time_ns: u64) -> Vec<Event> {
-        let kept: Vec<_> = maps.connections().collect();
-        let mut found: Vec<usize> = Vec::new();
-        for (flow, wanted) in &mut self.wanted {
-            wanted.tries += 1;
-            let best = kept
-                .iter()
-                .enumerate()
-                .filter_map(|(index, kept)| {
-                    let (_, misfit) = belongs(&kept.socket, flow, wanted.seq, wanted.ack)?;
-                    Some((misfit, index))
-                })
-                .min();
-            if let Some((_, index)) = best {
-                found.push(index);
-                self.settled.insert(*flow);
-            }
+        let mut found = self.exact(maps);
+        let due = time_ns.saturating_sub(self.scanned_ns) >= SCAN_EVERY_NS;
+        if due && !(self.wanted.is_empty() && self.ends.is_empty()) {
+            self.scanned_ns = time_ns;
+            found.extend(self.scan(maps));
         }
-        let settled = &self.settled;
-        self.wanted
-            .retain(|flow, wanted| wanted.tries < MOST_TRIES && !settled.contains(flow));
-        let others: Vec<Isn> = found
-            .iter()
-            .filter_map(|&index| kept[index].socket.isn)
-            .collect();
-        for isn in others {
-            self.other_end(isn);
-        }
-        for (index, kept) in kept.iter().enumerate() {
-            if kept.socket.isn.is_some_and(|isn| self.ends.contains(&isn)) {
-                found.push(index);
-            }
-        }
-        self.ends.clear();
         let mut events = Vec::new();
-        for index in found {
-            let kept = &kept[index];
-            if self.is_offered(&kept.socket) {
-                continue;
-            }
-            maps.watch(&kept.socket.flow);
-            events.push(Event {
-                time_ns,
-                kind: EventKind::Connection(kept.socket),
-            });
-            if let Some(closed) = kept.closed {
-                events.push(Event {
-                    time_ns,
-                    kind: EventKind::Closed(closed),
-                });
-            } else {
-                self.offered.insert(kept.socket.flow, kept.socket.isn);
-            }
+        for kept in found {
+            self.offer(&kept, maps, time_ns, &mut events);
         }
         events
     }
 
-    fn is_offered(&self, socket: &Socket) -> bool {
-        self.offered.get(&socket.flow) == Some(&socket.isn)
+    /// Those whose addresses are the packet's own.
+    fn exact(&mut self, maps: &Maps) -> Vec<Kept> {
+        let mut found = Vec::new();
+        for flow in self.wanted.keys() {
+            let kept = maps
+                .connection(flow)
+                .or_else(|| maps.connection(&flow.reversed()));
+            if let Some(kept) = kept {
+                self.settled.insert(*flow, kept.socket.flow);
+                self.ends.extend(kept.socket.isn.map(turned));
+                found.push(kept);
+            }
+        }
+        self.forget_settled();
+        found
     }
 
-    /// The sockets worth asking about: those that were offered and are not closed.
-    pub fn sockets(&self) -> impl Iterator<Item = Flow> {
-        self.offered.keys().copied()
+    /// Those whose sequence numbers fit, and other ends of known ones.
+    fn scan(&mut self, maps: &Maps) -> Vec<Kept> {
+        let kept: Vec<Kept> = maps.connections().collect();
+        let mut found = Vec::new();
+        for (flow, wanted) in &mut self.wanted {
+            wanted.tries += 1;
+            let best = kept
+                .iter()
+                .filter_map(|kept| {
+                    let (_, misfit) = belongs(&kept.socket, flow, wanted.seq, wanted.ack)?;
+                    Some((misfit, kept))
+                })
+                .min_by_key(|(misfit, _)| *misfit);
+            if let Some((_, kept)) = best {
+                self.settled.insert(*flow, kept.socket.flow);
+                self.ends.extend(kept.socket.isn.map(turned));
+                found.push(*kept);
+            }
+        }
+        self.forget_settled();
+        let ends = std::mem::take(&mut self.ends);
+        found.extend(
+            kept.iter()
+                .filter(|kept| kept.socket.isn.is_some_and(|isn| ends.contains(&isn))),
+        );
+        found
     }
 
-    /// Forgets a socket that is no longer there.
-    pub fn forget(&mut self, socket: &Flow) {
-        self.offered.remove(socket);
+    fn forget_settled(&mut self) {
+        let settled = &self.settled;
+        self.wanted
+            .retain(|flow, wanted| wanted.tries < MOST_TRIES && !settled.contains_key(flow));
+    }
+
+    fn offer(&mut self, kept: &Kept, maps: &mut Maps, time_ns: u64, events: &mut Vec<Event>) {
+        let Socket { flow, isn, .. } = kept.socket;
+        if self
+            .offered
+            .get(&flow)
+            .is_some_and(|known| known.isn == isn)
+        {
+            return;
+        }
+        maps.watch(&flow);
+        self.offered.insert(
+            flow,
+            Offered {
+                isn,
+                last_ns: time_ns,
+                closed: kept.closed.is_some(),
+            },
+        );
+        events.push(Event {
+            time_ns,
+            kind: EventKind::Connection(kept.socket),
+        });
+        if let Some(closed) = kept.closed {
+            events.push(Event {
+                time_ns,
+                kind: EventKind::Closed(closed),
+            });
+        }
+    }
+
+    /// The next sockets worth asking about, `most` of them, in turn.
+    pub fn sockets(&mut self, most: usize, now_ns: u64) -> Vec<Flow> {
+        let live: Vec<Flow> = self
+            .offered
+            .iter()
+            .filter(|(_, offered)| {
+                !offered.closed && now_ns.saturating_sub(offered.last_ns) < INTEREST_NS
+            })
+            .map(|(flow, _)| *flow)
+            .collect();
+        if live.is_empty() {
+            return live;
+        }
+        let start = self.turn % live.len();
+        self.turn = start + most;
+        live.iter()
+            .cycle()
+            .skip(start)
+            .take(most.min(live.len()))
+            .copied()
+            .collect()
+    }
+
+    /// Notes that a socket is no longer there.
+    pub fn close(&mut self, socket: &Flow) {
+        if let Some(offered) = self.offered.get_mut(socket) {
+            offered.closed = true;
+        }
+        if self.offered.len() > MOST_SETTLED {
+            self.offered.retain(|_, offered| !offered.closed);
+        }
+    }
+}
+
+/// The other end's initial sequence numbers.
+fn turned(isn: Isn) -> Isn {
+    Isn {
+        iss: isn.irs,
+        irs: isn.iss,
     }
 }

@@ -356,12 +356,10 @@ impl Live {
     }
 
     fn offer(&mut self, time_ns: u64, sink: &mut impl FnMut(Event)) {
-        if !self.joining.is_idle() {
-            self.joining
-                .look(&mut self.maps, time_ns)
-                .into_iter()
-                .for_each(sink);
-        }
+        self.joining
+            .look(&mut self.maps, time_ns)
+            .into_iter()
+            .for_each(sink);
     }
 
     fn tick(&mut self, count: u32, sink: &mut impl FnMut(Event)) {
@@ -389,7 +387,7 @@ impl Live {
 
     /// Asks how the sockets stand that were offered.
     fn sample(&mut self, sink: &mut impl FnMut(Event)) {
-        let asked: Vec<Flow> = self.joining.sockets().take(MOST_SAMPLES).collect();
+        let asked = self.joining.sockets(MOST_SAMPLES, monotonic_ns());
         if asked.is_empty() {
             return;
         }
@@ -398,7 +396,7 @@ impl Live {
         let now_ns = monotonic_ns();
         let found: BTreeSet<Flow> = samples.iter().map(|sample| sample.flow).collect();
         for flow in asked.iter().filter(|flow| !found.contains(flow)) {
-            self.joining.forget(flow);
+            self.joining.close(flow);
             self.sampled.remove(flow);
         }
         for sample in samples {

@@ -58,28 +58,13 @@ impl Maps {
         self.connections
             .iter()
             .filter_map(Result::ok)
-            .map(|(key, connection)| {
-                let flow = flow(&key);
-                Kept {
-                    socket: Socket {
-                        flow,
-                        opened_ns: connection.opened_ns,
-                        isn: Some(Isn {
-                            iss: connection.iss,
-                            irs: connection.irs,
-                        }),
-                        active: Some(connection.flags & flag::ACTIVE != 0),
-                    },
-                    closed: (connection.closed_ns != 0).then_some(Closed {
-                        flow,
-                        last_state: TcpState(connection.last_state),
-                        error: connection.error,
-                        bytes_acked: connection.bytes_acked,
-                        bytes_received: connection.bytes_received,
-                        unacknowledged: 0,
-                    }),
-                }
-            })
+            .map(|(key, connection)| kept(flow(&key), &connection))
+    }
+
+    /// The connection with these addresses, source local.
+    pub fn connection(&self, socket: &Flow) -> Option<Kept> {
+        let connection = self.connections.get(&key(socket), 0).ok()?;
+        Some(kept(*socket, &connection))
     }
 
     /// Asks for word of a socket's end.
@@ -97,6 +82,28 @@ impl Maps {
     /// Exact counts of retransmits by socket.
     pub fn retransmits(&self) -> impl Iterator<Item = (FlowKey, Aggregate)> {
         self.retransmits.iter().filter_map(Result::ok)
+    }
+}
+
+fn kept(flow: Flow, connection: &Connection) -> Kept {
+    Kept {
+        socket: Socket {
+            flow,
+            opened_ns: connection.opened_ns,
+            isn: Some(Isn {
+                iss: connection.iss,
+                irs: connection.irs,
+            }),
+            active: Some(connection.flags & flag::ACTIVE != 0),
+        },
+        closed: (connection.closed_ns != 0).then_some(Closed {
+            flow,
+            last_state: TcpState(connection.last_state),
+            error: connection.error,
+            bytes_acked: connection.bytes_acked,
+            bytes_received: connection.bytes_received,
+            unacknowledged: connection.unacknowledged,
+        }),
     }
 }
 

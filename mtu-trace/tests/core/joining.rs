@@ -1,0 +1,234 @@
+//! Drops and messages that find their connection: before it is known, after it is gone, and when
+//! another has its addresses.
+
+use mtu_trace::{
+    diagnose::{Direction, Verdict},
+    event::{Event, EventKind, Isn, PacketKind},
+};
+
+use super::{
+    black_hole::{filtered, filtered_story, hole},
+    network::{CONTAINER, EXT0, ROUTED, device, told},
+    packet::{MSS, Places, Shown},
+    story::{Conn, NS_PER_MS, START_NS, again, at, ends, opening, play},
+};
+
+#[test]
+fn drop_known_before_its_socket_joins_afterwards() {
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    let both = [conn.client_known(), conn.server_known()];
+    let reversed = [conn.server_known(), conn.client_known()];
+    for sockets in [both, reversed] {
+        let mut events = vec![at(0, told(&places.topology))];
+        events.extend(hole(conn, 100, |nth| places.forward(conn, nth)));
+        events.extend(sockets.map(|socket| at(300, socket)));
+        let played = play(events, 4000);
+        let finding = played.only();
+        assert_eq!(finding.verdict, Verdict::MtuBlackHole);
+        assert_eq!(finding.evidence.oversized_drops, 14);
+        assert_eq!(finding.evidence.retransmits, 4);
+        assert_eq!(finding.evidence.attempts, 5);
+        let connection = finding.connection.unwrap();
+        assert_eq!(connection.local.netns.unwrap().cookie, Some(CONTAINER.0));
+        assert_eq!(connection.direction, Direction::Download);
+        assert_eq!(played.analysis.state().connections().count(), 1);
+    }
+}
+
+#[test]
+fn drop_of_an_upload_known_before_its_socket_joins_afterwards() {
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    for sockets in [
+        vec![conn.client_known()],
+        vec![conn.client_known(), conn.server_known()],
+        vec![conn.server_known(), conn.client_known()],
+    ] {
+        let mut events = vec![at(0, told(&places.topology))];
+        for ms in [100, 310, 730, 1560] {
+            events.push(at(ms, places.upload(conn, 0)));
+        }
+        events.extend(sockets.into_iter().map(|socket| at(200, socket)));
+        let finding = play(events, 2000).only();
+        assert_eq!(finding.verdict, Verdict::MtuBlackHole);
+        assert_eq!(finding.evidence.oversized_drops, 4);
+        let connection = finding.connection.unwrap();
+        assert_eq!(connection.local.socket_address(), "192.0.2.2:40000");
+        assert_eq!(connection.direction, Direction::Upload);
+    }
+}
+
+#[test]
+fn packets_on_both_sides_of_a_nat_join_the_socket_that_comes_later() {
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    let sighting = |nth| {
+        // At the host's outer device the second NAT is not undone yet.
+        places.forward(conn, nth).with(|packet| {
+            packet.what = PacketKind::Seen {
+                egress: false,
+                limit_bytes: Some(1450),
+            };
+            packet.flow.destination = conn.server.flow.destination;
+            packet.device = device(&places.topology, EXT0);
+            packet.route = None;
+        })
+    };
+    let mut events = vec![at(0, told(&places.topology))];
+    for ms in [100, 310, 730, 1560] {
+        events.push(at(ms, sighting(0)));
+        events.push(at(ms, places.forward(conn, 0)));
+    }
+    events.push(at(200, conn.client_known()));
+    let played = play(events, 2000);
+    let finding = played.only();
+    assert_eq!(finding.verdict, Verdict::MtuBlackHole);
+    assert_eq!(finding.evidence.oversized_drops, 4);
+    assert_eq!(finding.evidence.oversized_seen, 4);
+    let connection = finding.connection.unwrap();
+    assert_eq!(connection.local.socket_address(), "192.0.2.2:40000");
+    assert_eq!(connection.direction, Direction::Download);
+    assert_eq!(played.analysis.state().connections().count(), 1);
+}
+
+#[test]
+fn connection_older_than_the_trace_joins_by_its_addresses() {
+    let places = Places::new(ROUTED);
+    let mut conn = Conn::new(0);
+    for socket in [&mut conn.client, &mut conn.server] {
+        socket.opened_ns = 0;
+    }
+    let old = |mut retransmit: mtu_trace::event::Retransmit| {
+        retransmit.socket.isn = None;
+        retransmit.socket.active = None;
+        again(retransmit)
+    };
+    let mut events = vec![at(0, told(&places.topology))];
+    for (timeouts, ms) in (0..).zip([310, 730, 1560]) {
+        events.push(at(ms, old(conn.client_resends(0, timeouts))));
+    }
+    for ms in [100, 310, 730, 1560] {
+        // Dropped in the container's own namespace, where its addresses are its own.
+        events.push(at(
+            ms,
+            places
+                .upload(conn, 0)
+                .with(|packet| packet.flow.netns = CONTAINER),
+        ));
+    }
+    let finding = play(events, 2000).only();
+    assert_eq!(finding.verdict, Verdict::MtuBlackHole);
+    assert_eq!(finding.evidence.retransmits, 3);
+    assert_eq!(finding.evidence.attempts, 4);
+    assert_eq!(finding.connection.unwrap().direction, Direction::Upload);
+}
+
+#[test]
+fn addresses_used_again_are_another_connection() {
+    let places = Places::new(ROUTED);
+    let first = Conn::new(0);
+    let mut second = Conn::with_isn(
+        0,
+        Isn {
+            iss: 0x5555_0000,
+            irs: 0x0777_0000,
+        },
+    );
+    for socket in [&mut second.client, &mut second.server] {
+        socket.opened_ns = START_NS + 6000 * NS_PER_MS;
+    }
+    let mut events = filtered_story(&places);
+    events.push(at(5000, ends(first.client, 1, 110)));
+    events.push(at(5000, ends(first.server, 1, 110)));
+    // The second finds the router's rules repaired.
+    events.push(at(6000, second.client_known()));
+    events.push(at(6000, second.server_known()));
+    events.extend((0..10).map(|nth| at(6100, places.forward(second, nth))));
+    let mut resent = second.server_resends(0, 0);
+    resent.pmtu_bytes = 1450;
+    events.push(at(6101, again(resent)));
+    events.push(at(6140, second.server_stands(20, 1398)));
+    let played = play(events, 8000);
+    assert_eq!(played.analysis.state().connections().count(), 2);
+    let findings = played.findings();
+    let verdicts: Vec<Verdict> = findings.iter().map(|finding| finding.verdict).collect();
+    assert_eq!(verdicts, [Verdict::MtuBlackHole, Verdict::PmtudWorking]);
+    assert_eq!(findings[0].connections, 1);
+    assert!(!findings[0].ongoing);
+    assert_eq!(findings[0].evidence.oversized_drops, 14);
+    assert_eq!(findings[0].evidence.attempts, 5);
+    // The kernel counts by flow and place: what the first lost there is none of the second's.
+    assert_eq!(
+        findings[1].first_seen_ns,
+        START_NS + 6100 * NS_PER_MS,
+        "{} ms",
+        (findings[1].first_seen_ns - START_NS) / NS_PER_MS
+    );
+    assert_eq!(findings[1].evidence.oversized_drops, 10);
+}
+
+#[test]
+fn strangers_with_the_same_numbers_stay_strangers() {
+    // Two connections at one place, one of them healthy.
+    let places = Places::new(ROUTED);
+    let (bad, good) = (Conn::new(0), Conn::new(1));
+    let mut events = opening(&places, bad);
+    events.push(at(50, good.client_known()));
+    events.push(at(50, good.server_known()));
+    events.extend(filtered(&places, bad, 100));
+    events.push(at(120, good.server_stands(50, MSS)));
+    let finding = play(events, 4000).only();
+    assert_eq!(finding.connections, 1);
+    let connection = finding.connection.unwrap();
+    assert_eq!(connection.local.socket_address(), "192.0.2.2:40000");
+}
+
+#[test]
+fn message_about_no_known_packet_is_no_connection() {
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    let mut events: Vec<Event> = vec![at(0, told(&places.topology))];
+    for ms in [100, 310, 730] {
+        events.push(at(ms, places.blocked_in_output(conn, 0)));
+    }
+    let quiet = |shown: Shown| {
+        shown.with(|packet| {
+            if let Some(error) = &mut packet.icmp_error {
+                error.quoted = None;
+            }
+        })
+    };
+    events.push(at(800, quiet(places.blocked_in_output(conn, 0))));
+    let played = play(events, 3000);
+    played.nothing();
+    assert_eq!(played.analysis.state().connections().count(), 0);
+}
+
+#[test]
+fn counts_go_on_past_the_last_event() {
+    use mtu_trace::event::Count;
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    let mut events = filtered_story(&places);
+    events.push(at(
+        3900,
+        EventKind::Count(Count::Dropped {
+            flow: conn.forwarded(),
+            function: "ip_forward".to_owned(),
+            count: 500,
+            last_ns: START_NS + 3800 * NS_PER_MS,
+        }),
+    ));
+    events.push(at(
+        3900,
+        EventKind::Count(Count::Retransmitted {
+            flow: conn.server.flow,
+            count: 42,
+            last_ns: START_NS + 3800 * NS_PER_MS,
+        }),
+    ));
+    let finding = play(events, 4000).only();
+    assert_eq!(finding.evidence.oversized_drops, 500);
+    assert_eq!(finding.evidence.retransmits, 42);
+}

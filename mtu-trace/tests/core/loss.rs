@@ -1,0 +1,206 @@
+//! Losses that have nothing to do with a size.
+
+use mtu_trace::{
+    diagnose::{Confidence, Severity, Verdict},
+    event::{Event, Retransmit, Socket, TcpState},
+};
+
+use super::{
+    network::{CNI0, EXT0, OUTER, OUTER_ETH0, ROUTED, VETHOUT, device},
+    packet::{HEADERS, MSS, Places, Shown},
+    story::{Conn, again, at, opening, play, resend},
+};
+
+fn lossy(resends: u32) -> Vec<Event> {
+    let conn = Conn::new(0);
+    let mut events = opening(&Places::new(ROUTED), conn);
+    for nth in 0..resends {
+        let ms = 100 + u64::from(nth) * 1000;
+        events.push(at(ms, again(conn.server_resends(nth * 20, 0))));
+        events.push(at(ms + 40, conn.server_stands(nth * 20 + 10, MSS)));
+    }
+    events
+}
+
+#[test]
+fn a_resend_or_two_is_daily_life() {
+    for resends in [0, 1, 2] {
+        play(lossy(resends), 5000).nothing();
+    }
+}
+
+#[test]
+fn losses_that_recover_are_packet_loss() {
+    let finding = play(lossy(5), 8000).only();
+    assert_eq!(finding.verdict, Verdict::PacketLoss);
+    assert_eq!(finding.severity, Severity::Info);
+    assert!(!finding.ongoing);
+    assert_eq!(finding.evidence.retransmits, 5);
+    assert_eq!(finding.boundary, None);
+    assert_eq!(finding.pmtud, None);
+}
+
+/// The container's SYN, not answered yet.
+fn syn(conn: Conn, timeouts: u32) -> Retransmit {
+    let socket = Socket {
+        isn: None,
+        active: None,
+        opened_ns: 0,
+        ..conn.client
+    };
+    let seq = conn.client.isn.unwrap().iss;
+    Retransmit {
+        end_seq: seq.wrapping_add(1),
+        state: TcpState::SYN_SENT,
+        packets_out: 1,
+        ..resend(socket, seq, timeouts)
+    }
+}
+
+fn unanswered(conn: Conn) -> Vec<Event> {
+    vec![
+        at(1100, again(syn(conn, 0))),
+        at(3100, again(syn(conn, 1))),
+        at(7100, again(syn(conn, 2))),
+    ]
+}
+
+#[test]
+fn unanswered_handshake_is_no_mtu_problem() {
+    let played = play(unanswered(Conn::new(0)), 8000);
+    let finding = played.only();
+    assert_eq!(finding.verdict, Verdict::HandshakeTimeout);
+    assert_eq!(finding.severity, Severity::Warning);
+    assert!(finding.ongoing);
+    assert_eq!(finding.evidence.retransmits, 3);
+    assert!(finding.summary.contains("not an MTU problem"));
+    assert_eq!(finding.boundary, None);
+    played.never(Verdict::PacketLoss);
+}
+
+#[test]
+fn handshake_that_is_answered_in_the_end_is_forgotten() {
+    let conn = Conn::new(0);
+    let mut events = unanswered(conn);
+    events.push(at(7150, conn.client_known()));
+    events.push(at(7200, conn.client_stands(1)));
+    let played = play(events, 10_000);
+    assert!(played.ever.contains_key("handshake-timeout"));
+    assert_eq!(played.findings(), []);
+}
+
+/// The server's segment where the outer container's FORWARD rules drop it: too long for the next
+/// link, had it got there.
+fn filtered(places: &Places, conn: Conn, nth: u32) -> Shown {
+    places
+        .forward(conn, nth)
+        .dropped("nft_do_chain", "NETFILTER_DROP")
+        .with(|packet| packet.device = device(&places.topology, EXT0))
+}
+
+#[test]
+fn filtered_data_is_a_local_drop_with_its_hook() {
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    let mut events = opening(&places, conn);
+    events.push(at(100, filtered(&places, conn, 0)));
+    for (timeouts, ms) in (0..).zip([310, 730, 1560]) {
+        events.push(at(ms, again(conn.server_resends(0, timeouts))));
+        events.push(at(ms, filtered(&places, conn, 0)));
+    }
+    let played = play(events, 2000);
+    played.never(Verdict::MtuBlackHole);
+    played.never(Verdict::PmtudWorking);
+    let finding = played.only();
+    assert_eq!(finding.verdict, Verdict::LocalDrop);
+    assert_eq!(finding.severity, Severity::Error);
+    assert_eq!(finding.confidence, Confidence::Confirmed);
+    assert!(finding.ongoing);
+    assert_eq!(finding.evidence.other_drops, 4);
+    assert_eq!(finding.evidence.oversized_drops, 0);
+    assert_eq!(finding.evidence.retransmits, 3);
+    assert!(
+        finding.summary.contains("by netfilter in FORWARD"),
+        "{}",
+        finding.summary
+    );
+}
+
+#[test]
+fn filtered_data_that_gets_through_again_is_a_warning() {
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    let mut events = opening(&places, conn);
+    events.push(at(100, filtered(&places, conn, 0)));
+    events.push(at(310, again(conn.server_resends(0, 0))));
+    events.push(at(350, conn.server_stands(10, MSS)));
+    let finding = play(events, 2000).only();
+    assert_eq!(finding.verdict, Verdict::LocalDrop);
+    assert_eq!(finding.severity, Severity::Warning);
+    assert!(!finding.ongoing);
+}
+
+#[test]
+fn reason_that_is_no_cause_explains_no_retransmit() {
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    let mut events = opening(&places, conn);
+    for (timeouts, ms) in (0..).zip([310, 730]) {
+        events.push(at(ms, again(conn.server_resends(0, timeouts))));
+        let late = places.forward(conn, 0).dropped("tcp_v4_rcv", "TCP_OLD_DATA");
+        events.push(at(ms, late));
+    }
+    events.push(at(800, conn.server_stands(10, MSS)));
+    play(events, 2000).nothing();
+}
+
+#[test]
+fn ordinary_drops_are_no_finding() {
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    let mut events = opening(&places, conn);
+    let own = device(&places.topology, OUTER_ETH0);
+    let noise = [
+        ("tcp_v4_rcv", "NOT_SPECIFIED"),
+        ("tcp_v4_rcv", "NO_SOCKET"),
+        ("tcp_v4_do_rcv", "TCP_OLD_DATA"),
+        ("tcp_data_queue", "TCP_OFOMERGE"),
+        ("tcp_rcv_established", "TCP_FLAGS"),
+        ("tcp_rcv_state_process", "TCP_CLOSE"),
+        ("skb_queue_purge_reason", "QUEUE_PURGE"),
+        ("unix_stream_connect", "NO_SOCKET"),
+        ("ip6_mc_input", "NOT_SPECIFIED"),
+        ("ip_rcv_finish_core", "IP_INNOROUTES_UNKNOWN"),
+        ("ip_forward", "NOT_SPECIFIED"),
+        ("__dev_forward_skb2", "NOT_SPECIFIED"),
+    ];
+    for (nth, (function, reason)) in (0..).zip(noise) {
+        for repeat in 0..5 {
+            let drop = places
+                .forward(conn, nth)
+                .dropped(function, reason)
+                .long(HEADERS)
+                .with(|packet| {
+                    packet.device = own.clone();
+                    packet.flow.netns = OUTER;
+                });
+            events.push(at(100 + repeat * 300, drop));
+        }
+    }
+    play(events, 5000).nothing();
+}
+
+#[test]
+fn fins_and_resets_on_a_small_link_are_no_oversized_packets() {
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    let mut events = opening(&places, conn);
+    for ms in [100, 310, 730, 1560] {
+        let fin = places.bridge(conn, 0).long(HEADERS).with(|packet| {
+            packet.device = device(&places.topology, VETHOUT);
+            packet.route = Some(device(&places.topology, CNI0));
+        });
+        events.push(at(ms, fin));
+    }
+    play(events, 3000).nothing();
+}

@@ -1,0 +1,16 @@
+//! Tests of the pure core: lists of events in, findings and reports out.
+//!
+//! No root, no network, no clock: an event has the time it is given here.
+
+mod black_hole;
+mod hostile;
+mod joining;
+mod loss;
+mod network;
+mod packet;
+mod path_mtu;
+mod properties;
+mod records;
+mod reports;
+mod sites;
+mod story;

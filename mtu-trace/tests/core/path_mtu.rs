@@ -1,0 +1,166 @@
+//! Path MTU discovery that works, and that works too late.
+
+use mtu_trace::{
+    diagnose::{Confidence, Direction, Severity, Verdict},
+    event::{Event, PacketKind},
+};
+
+use super::{
+    black_hole::{TIMEOUTS_MS, hole},
+    network::{HOST, ROUTED, VETH, told},
+    packet::{MSS, Places},
+    story::{Conn, NS_PER_MS, START_NS, again, at, opening, play},
+};
+
+/// A first flight of ten that dies at the router, and a sender that hears of it after half a round
+/// trip and sends smaller segments.
+pub fn healthy_story(places: &Places, rtt_ms: u64) -> Vec<Event> {
+    let conn = Conn::new(0);
+    let mut events = opening(places, conn);
+    for nth in 0..10 {
+        let drop = places.forward(conn, nth);
+        events.push(at(100, drop.clone()));
+        events.push(at(100, drop.signalled()));
+    }
+    let mut resent = conn.server_resends(0, 0);
+    resent.mss_cache = 1398;
+    resent.pmtu_bytes = 1450;
+    resent.end_seq = resent.seq.wrapping_add(1398);
+    let heard = 100 + rtt_ms / 2;
+    events.push(at(heard, again(resent)));
+    events.push(at(heard + 1, conn.server_stands(0, 1398)));
+    events.push(at(heard + rtt_ms, conn.server_stands(4, 1398)));
+    events.push(at(heard + rtt_ms, conn.client_stands(4)));
+    events.push(at(heard + 2 * rtt_ms, conn.server_stands(14, 1398)));
+    events
+}
+
+#[test]
+fn working_discovery_is_never_a_black_hole() {
+    for rtt_ms in [0, 2, 300] {
+        let played = play(healthy_story(&Places::new(ROUTED), rtt_ms), 5000);
+        played.never(Verdict::MtuBlackHole);
+        played.never(Verdict::PmtudSlow);
+        let finding = played.only();
+        assert_eq!(finding.verdict, Verdict::PmtudWorking, "RTT {rtt_ms} ms");
+        assert_eq!(finding.severity, Severity::Info);
+        assert_eq!(finding.confidence, Confidence::Confirmed);
+        assert!(!finding.ongoing);
+        assert_eq!(finding.first_seen_ns, START_NS + 100 * NS_PER_MS);
+        let pmtud = finding.pmtud.unwrap();
+        assert_eq!((pmtud.signalled, pmtud.delivered), (true, Some(true)));
+        assert_eq!(pmtud.blocked_at, None);
+        assert_eq!(finding.boundary.unwrap().netns.cookie, Some(HOST.0));
+        let evidence = finding.evidence;
+        assert_eq!((evidence.oversized_drops, evidence.icmp_generated), (10, 10));
+        assert_eq!((evidence.retransmits, evidence.attempts), (1, 1));
+        assert_eq!(evidence.sender_mss, Some(1398));
+        let connection = finding.connection.unwrap();
+        assert_eq!(connection.direction, Direction::Download);
+    }
+}
+
+#[test]
+fn working_discovery_is_seen_from_the_receiver_alone() {
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    let mut events = vec![at(0, told(&places.topology)), at(50, conn.client_known())];
+    events.extend((0..10).map(|nth| at(100, places.forward(conn, nth))));
+    events.extend((1..10).map(|tick| at(tick * 50, conn.client_stands(0))));
+    events.push(at(600, conn.client_stands(10)));
+    let played = play(events, 2000);
+    played.never(Verdict::MtuBlackHole);
+    let finding = played.only();
+    assert_eq!(finding.verdict, Verdict::PmtudWorking);
+    assert_eq!(finding.connection.unwrap().direction, Direction::Download);
+}
+
+#[test]
+fn repeated_discovery_on_one_connection_is_no_stall() {
+    // The learned MTU is forgotten every ten minutes and learned again.
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    let mut events = opening(&places, conn);
+    for round in 0..5u32 {
+        let ms = 100 + u64::from(round) * 600_000;
+        let first = round * 10;
+        events.push(at(ms - 10, conn.server_stands(first, 1398)));
+        events.push(at(ms, places.forward(conn, first)));
+        let mut resent = conn.server_resends(first, 0);
+        resent.pmtu_bytes = 1450;
+        events.push(at(ms + 1, again(resent)));
+        events.push(at(ms + 50, conn.server_stands(first + 10, 1398)));
+    }
+    let played = play(events, 2_500_000);
+    played.never(Verdict::MtuBlackHole);
+    assert_eq!(played.only().verdict, Verdict::PmtudWorking);
+}
+
+#[test]
+fn recovery_by_probing_is_slow_and_no_black_hole_in_the_end() {
+    let places = Places::new(VETH);
+    let conn = Conn::new(0);
+    let mut events = opening(&places, conn);
+    events.extend(hole(conn, 100, |nth| places.veth(conn, nth)));
+    // At the fifth timeout the sender tries a smaller segment, and it arrives.
+    let mut probe = conn.server_resends(0, 4);
+    probe.mss_cache = 1024;
+    probe.end_seq = probe.seq.wrapping_add(1024);
+    events.push(at(6500, again(probe)));
+    events.push(at(6502, conn.server_stands(7, 1024)));
+    events.push(at(6502, conn.client_stands(7)));
+    events.push(at(6520, conn.server_stands(14, 1024)));
+    let played = play(events, 8000);
+    assert_eq!(played.ever.get("mtu-black-hole"), Some(&800));
+    let finding = played.only();
+    assert_eq!(finding.verdict, Verdict::PmtudSlow);
+    assert_eq!(finding.severity, Severity::Warning);
+    assert!(!finding.ongoing);
+    assert_eq!(finding.evidence.retransmits, 5);
+    assert_eq!(finding.evidence.stalled_ms, 6402);
+    // Probing lowers the segment size, not the path MTU: nobody was told.
+    assert_eq!(finding.pmtud.unwrap().signalled, false);
+}
+
+#[test]
+fn unanswered_drops_of_a_strangers_connection_fade_away() {
+    // Neither end is here: whether it went on cannot be known, only that it stopped dying.
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    let events = vec![
+        at(0, told(&places.topology)),
+        at(100, places.forward(conn, 0)),
+        at(310, places.forward(conn, 0)),
+    ];
+    let played = play(events, 5000);
+    assert_eq!(played.ever.get("pmtud-working"), Some(&3400));
+    assert_eq!(played.only().confidence, Confidence::Suspected);
+}
+
+#[test]
+fn super_packets_above_the_mtu_are_no_oversized_packets() {
+    let places = Places::new(VETH);
+    let conn = Conn::new(0);
+    let mut events = opening(&places, conn);
+    for nth in 0..4 {
+        // Twenty thousand bytes in segments that fit, dropped for a reason of their own.
+        let big = places.forward(conn, nth).with(|packet| {
+            packet.gso = true;
+            packet.buffer_bytes = 20_000;
+            packet.length_bytes = 1400;
+            if let Some(tcp) = &mut packet.tcp {
+                tcp.payload_bytes = 19_948;
+            }
+        });
+        events.push(at(100 + u64::from(nth) * 400, big.clone()));
+        let seen = big.with(|packet| {
+            packet.what = PacketKind::Seen {
+                egress: true,
+                limit_bytes: Some(1450),
+            };
+        });
+        events.push(at(100, seen));
+    }
+    events.push(at(3000, conn.server_stands(100, MSS)));
+    play(events, 5000).nothing();
+}

@@ -1,0 +1,130 @@
+//! Which drops are for the size of the packet: the function's own length test, made again.
+
+use mtu_trace::correlate::{SiteKind, oversized};
+
+use super::{
+    network::{BRIDGE, CONTAINER_ETH0, Mtus, ROUTED, VETH, VETHOUT, device},
+    packet::{Places, Shown},
+    story::Conn,
+};
+
+fn kind(places: &Places, shown: &Shown) -> Option<SiteKind> {
+    oversized(&shown.0, &places.topology).map(|site| site.kind)
+}
+
+/// A network whose veth's or bridge port's far limit is so many bytes.
+fn limited(bytes: u32, mtus: Mtus) -> Places {
+    Places::new(Mtus {
+        port: mtus.port.min(bytes).max(if mtus.port == 1500 { 1500 } else { 0 }),
+        inner: bytes,
+        ..mtus
+    })
+}
+
+#[test]
+fn router_tests_to_the_byte() {
+    let places = Places::new(ROUTED);
+    let drop = places.forward(Conn::new(0), 0);
+    assert_eq!(kind(&places, &drop.clone().long(1451)), Some(SiteKind::Forward));
+    assert_eq!(kind(&places, &drop.long(1450)), None);
+}
+
+#[test]
+fn route_metric_comes_before_the_devices_mtu() {
+    let places = Places::new(ROUTED);
+    let drop = places.forward(Conn::new(0), 0);
+    let tight = drop.long(1400).with(|packet| packet.route_mtu_bytes = Some(1300));
+    let site = oversized(&tight.0, &places.topology).unwrap();
+    assert_eq!(site.limit_bytes, 1300);
+    let wide = tight.with(|packet| packet.route_mtu_bytes = Some(9000));
+    assert_eq!(kind(&places, &wide), None);
+}
+
+#[test]
+fn ipv6_routers_never_go_below_the_minimum() {
+    let places = Places::new(ROUTED);
+    let ipv6 = places
+        .forward(Conn::new(0), 0)
+        .dropped("ip6_forward", "PKT_TOO_BIG")
+        .with(|packet| {
+            packet.flow.source = "[2001:db8::9]:80".parse().unwrap();
+            packet.flow.destination = "[2001:db8::5]:40000".parse().unwrap();
+            packet.route_mtu_bytes = Some(1000);
+        });
+    assert_eq!(kind(&places, &ipv6.clone().long(1280)), None);
+    let site = oversized(&ipv6.long(1281).0, &places.topology).unwrap();
+    assert_eq!((site.kind, site.limit_bytes), (SiteKind::Forward, 1280));
+}
+
+#[test]
+fn layer_two_has_room_for_a_vlan_tag() {
+    // `is_skb_forwardable` adds `VLAN_HLEN` to the MTU: a packet of 1500 bytes passes 1496.
+    let conn = Conn::new(0);
+    for (bytes, dies) in [(1496, false), (1495, true)] {
+        let places = limited(bytes, VETH);
+        let veth = kind(&places, &places.veth(conn, 0));
+        assert_eq!(veth.is_some(), dies, "veth, {bytes}");
+        let places = limited(bytes, BRIDGE);
+        let bridge = kind(&places, &places.bridge(conn, 0));
+        assert_eq!(bridge.is_some(), dies, "bridge, {bytes}");
+    }
+    // Bridge netfilter has none.
+    let places = limited(1496, BRIDGE);
+    let filtered = places
+        .bridge(conn, 0)
+        .dropped("br_nf_dev_queue_xmit", "NOT_SPECIFIED");
+    assert_eq!(kind(&places, &filtered), Some(SiteKind::Bridge));
+}
+
+#[test]
+fn layer_two_lets_super_packets_through_whatever_their_length() {
+    // What is dropped there all the same is dropped because the device is down.
+    let conn = Conn::new(0);
+    let places = Places::new(VETH);
+    let super_packet = places.veth(conn, 0).with(|packet| packet.gso = true);
+    assert_eq!(kind(&places, &super_packet), None);
+    let places = Places::new(BRIDGE);
+    let super_packet = places.bridge(conn, 0).with(|packet| packet.gso = true);
+    assert_eq!(kind(&places, &super_packet), None);
+    // A router measures each of the segments.
+    let places = Places::new(ROUTED);
+    let super_packet = places.forward(conn, 0).with(|packet| packet.gso = true);
+    assert_eq!(kind(&places, &super_packet), Some(SiteKind::Forward));
+}
+
+#[test]
+fn fragmentation_of_a_bridged_packet_is_the_bridge() {
+    let places = Places::new(BRIDGE);
+    let drop = places
+        .bridge(Conn::new(0), 0)
+        .dropped("ip6_fragment", "NOT_SPECIFIED");
+    assert_eq!(kind(&places, &drop), Some(SiteKind::Bridge));
+    // On its way out of a routed device it is the host's own.
+    let routed = drop.with(|packet| {
+        packet.device = device(&places.topology, CONTAINER_ETH0);
+        packet.device.mtu_bytes = 1450;
+        packet.route = Some(packet.device.clone());
+    });
+    assert_eq!(kind(&places, &routed), Some(SiteKind::Output));
+}
+
+#[test]
+fn unnamed_function_is_known_by_the_lengths_alone() {
+    let places = Places::new(VETH);
+    let drop = places
+        .veth(Conn::new(0), 0)
+        .dropped("0xffffffffc0123456", "NOT_SPECIFIED");
+    let site = oversized(&drop.0, &places.topology).unwrap();
+    assert_eq!((site.kind, site.known_function), (SiteKind::Veth, false));
+    assert_eq!(site.egress.ifindex, VETHOUT.1);
+    assert_eq!(kind(&places, &drop.long(1450)), None);
+}
+
+#[test]
+fn other_functions_are_never_a_matter_of_size() {
+    let places = Places::new(ROUTED);
+    for function in ["nft_do_chain", "tcp_v4_rcv", "sk_skb_reason_drop", ""] {
+        let drop = places.forward(Conn::new(0), 0).dropped(function, "PKT_TOO_BIG");
+        assert_eq!(kind(&places, &drop), None, "{function}");
+    }
+}
