@@ -9,11 +9,14 @@ use crate::event::{Flow, Socket};
 use super::connection::Side;
 
 /// How far above the initial sequence numbers a packet may be to belong to a socket whose
-/// addresses have nothing in common with the packet's: 1 MiB, so that an unrelated packet fits by
-/// chance once in 2^24 times.
+/// addresses have nothing in common with the packet's: 1 MiB both ways, so that an unrelated packet
+/// fits by chance once in 2^24 times.
 const WINDOW_STRANGER: u32 = 1 << 20;
-/// The same where one end's address and port agree: most of a long transfer.
-const WINDOW_RELATED: u32 = 1 << 30;
+/// The same where one end's address and port agree, as all downloads from one registry do: most
+/// of a long transfer one way, and its requests the other way. An unrelated packet fits once in
+/// 2^15 times, and hardly ever better than the right one.
+const WINDOW_DATA: u32 = 1 << 30;
+const WINDOW_REQUESTS: u32 = 1 << 18;
 
 /// Whether a packet with this flow and these numbers belongs to the socket, in which direction,
 /// and how badly it fits: the smallest misfit of several candidates wins.
@@ -51,17 +54,15 @@ pub fn belongs(socket: &Socket, flow: &Flow, seq: u32, ack: Option<u32>) -> Opti
 }
 
 fn misfit(socket: Flow, packet: Flow, sent: u32, acknowledged: u32) -> Option<u64> {
-    let related = socket.source == packet.source || socket.destination == packet.destination;
-    let window = if related {
-        WINDOW_RELATED
-    } else {
-        WINDOW_STRANGER
-    };
-    // One of each is the SYN itself: an established connection is past it.
-    if sent == 0 || acknowledged == 0 || sent > window || acknowledged > window {
+    // The first one is the SYN itself: an established connection is past it.
+    if sent == 0 || acknowledged == 0 {
         return None;
     }
-    Some(1 + u64::from(sent) + u64::from(acknowledged))
+    let (less, more) = (sent.min(acknowledged), sent.max(acknowledged));
+    let related = socket.source == packet.source || socket.destination == packet.destination;
+    let fits =
+        more <= WINDOW_STRANGER || (related && less <= WINDOW_REQUESTS && more <= WINDOW_DATA);
+    fits.then(|| 1 + u64::from(sent) + u64::from(acknowledged))
 }
 
 #[cfg(test)]
@@ -126,5 +127,7 @@ mod tests {
         assert_eq!(belongs(&socket(), &stranger, far, Some(100)), None);
         let related = flow(3, "198.51.100.9:80", "203.0.113.77:61000");
         assert!(belongs(&socket(), &related, far, Some(100)).is_some());
+        // Far both ways is somebody else's transfer from the same server.
+        assert_eq!(belongs(&socket(), &related, far, Some(400 << 20)), None);
     }
 }

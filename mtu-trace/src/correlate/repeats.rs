@@ -79,6 +79,20 @@ impl Repeats {
         }
     }
 
+    /// Takes in what is known of the same data by another way.
+    pub(super) fn merge(&mut self, other: Self) {
+        let attempts = |open: &Option<Open>| open.map_or(0, |open| open.attempts);
+        if attempts(&other.open) > attempts(&self.open) {
+            self.open = other.open;
+        }
+        let struggle =
+            |worst: &Option<Recovery>| worst.map(|worst| (worst.attempts, worst.took_ns));
+        if struggle(&other.worst) > struggle(&self.worst) {
+            self.worst = other.worst;
+        }
+        self.recoveries += other.recoveries;
+    }
+
     /// The open one is known to have got through.
     pub fn recovered(&mut self, time_ns: u64) {
         let Some(open) = self.open.take() else {

@@ -94,6 +94,9 @@ const FUNCTIONS: &[(&str, SiteKind)] = &[
 /// The smallest MTU an IPv6 link may have (RFC 8200, section 5).
 const IPV6_MIN_MTU: u32 = 1280;
 
+/// What layer 2 lets through beyond the MTU: a VLAN tag (`is_skb_forwardable`), bytes.
+const VLAN_HLEN: u32 = 4;
+
 /// The place of an oversized drop; `None` for a drop that has nothing to do with a length.
 #[must_use]
 pub fn oversized(packet: &Packet, topology: &Topology) -> Option<Site> {
@@ -122,7 +125,16 @@ pub fn oversized(packet: &Packet, topology: &Topology) -> Option<Site> {
                 .map_or(packet.device.mtu_bytes, |peer| peer.mtu_bytes),
         ),
     };
-    if limit_bytes == 0 || packet.length_bytes <= limit_bytes {
+    // A GSO packet passes there whatever its length: it dies of something else, such as a device
+    // that is down.
+    if kind.is_silent() && packet.gso {
+        return None;
+    }
+    let slack = match known {
+        Some((_, SiteKind::Veth)) | Some(("br_dev_queue_push_xmit", _)) => VLAN_HLEN,
+        _ => 0,
+    };
+    if limit_bytes == 0 || packet.length_bytes <= limit_bytes.saturating_add(slack) {
         return None;
     }
     let ingress = if packet.has_device && packet.device.ifindex != egress.ifindex {

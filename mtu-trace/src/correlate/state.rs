@@ -120,32 +120,64 @@ impl State {
         (self.connections.get(&id)?.ends.len() == 1).then_some((id, 1))
     }
 
-    /// A connection known only from packets that belong to this socket.
+    /// The connection known only from packets that belong to this socket. What they went by on both
+    /// sides of a NAT becomes one.
     fn adopt(&mut self, socket: &Socket) -> Option<(ConnectionId, usize)> {
-        let (id, side) = self.connections.iter().find_map(|(id, connection)| {
-            if !connection.ends.is_empty() {
-                return None;
-            }
-            connection.seen_as.iter().find_map(|flow| {
+        let found: Vec<(ConnectionId, Side)> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| connection.ends.is_empty())
+            .filter_map(|(id, connection)| {
                 let (seq, ack) = connection.first_numbers?;
+                let flow = connection.seen_as.first()?;
                 belongs(socket, flow, seq, ack).map(|(side, _)| (*id, side))
             })
-        })?;
-        if side == Side::In {
-            let connection = self.connections.get_mut(&id)?;
-            std::mem::swap(&mut connection.out, &mut connection.incoming);
-            connection.seen_as = connection
-                .seen_as
-                .iter()
-                .map(|flow| flow.reversed())
-                .collect();
-            for (known, side) in self.flows.values_mut() {
-                if *known == id {
-                    *side = side.flip();
-                }
-            }
+            .collect();
+        for (id, _) in found.iter().filter(|(_, side)| *side == Side::In) {
+            self.turn(*id);
+        }
+        let (&(id, _), others) = found.split_first()?;
+        for (other, _) in others {
+            self.absorb(id, *other);
         }
         Some((id, 0))
+    }
+
+    /// Exchanges the two directions of a connection.
+    fn turn(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        std::mem::swap(&mut connection.out, &mut connection.incoming);
+        connection.seen_as = connection
+            .seen_as
+            .iter()
+            .map(|flow| flow.reversed())
+            .collect();
+        for (known, side) in self.flows.values_mut() {
+            if *known == id {
+                *side = side.flip();
+            }
+        }
+    }
+
+    /// Makes another connection a part of this one.
+    fn absorb(&mut self, id: ConnectionId, other: ConnectionId) {
+        let Some(part) = self.connections.remove(&other) else {
+            return;
+        };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.seen_as.extend(part.seen_as);
+        connection.out.merge(part.out);
+        connection.incoming.merge(part.incoming);
+        connection.last_ns = connection.last_ns.max(part.last_ns);
+        for (known, _) in self.flows.values_mut() {
+            if *known == other {
+                *known = id;
+            }
+        }
     }
 
     fn insert(&mut self, connection: Connection) -> ConnectionId {
@@ -243,6 +275,16 @@ impl State {
             return;
         };
         connection.last_ns = time_ns;
+        // The kernel counts by addresses and place: what it had counted there before this connection
+        // was opened was lost by another one with the same addresses.
+        let opened = connection.ends.iter().map(|end| end.socket.opened_ns);
+        let opened_ns = opened.max().unwrap_or(0);
+        let before = if packet.first_ns < opened_ns {
+            packet.count.saturating_sub(1)
+        } else {
+            0
+        };
+        let first_ns = packet.first_ns.max(opened_ns).min(time_ns);
         let track = connection.track_mut(side);
         match &packet.what {
             PacketKind::Dropped { function, reason } => {
@@ -257,11 +299,12 @@ impl State {
                             .or_insert_with(|| SiteDrops {
                                 site: site.clone(),
                                 count: 0,
-                                first_ns: packet.first_ns.min(time_ns),
+                                before,
+                                first_ns,
                                 last_ns: time_ns,
                             });
                     drops.site = site;
-                    drops.count = drops.count.max(packet.count);
+                    drops.count = drops.count.max(packet.count.saturating_sub(drops.before));
                     drops.last_ns = drops.last_ns.max(time_ns);
                 } else if let Some(tcp) = packet.tcp {
                     let key = OtherKey {
@@ -272,7 +315,7 @@ impl State {
                     };
                     let drops = track.other.entry(key).or_insert_with(|| OtherDrops {
                         count: 0,
-                        first_ns: packet.first_ns.min(time_ns),
+                        first_ns,
                         last_ns: time_ns,
                         device: packet.device.clone(),
                         largest_bytes: 0,
@@ -364,8 +407,11 @@ impl State {
             sent.handshake = sent.count;
             return;
         }
-        sent.repeats.lost(retransmit.seq, time_ns);
+        // First what is through, so that the new loss is not taken for one that waits behind it.
         track.through(retransmit.snd_una, time_ns);
+        if let Some(sent) = &mut track.retransmits {
+            sent.repeats.lost(retransmit.seq, time_ns);
+        }
     }
 
     fn sample(&mut self, time_ns: u64, sample: &Sample) {
@@ -433,7 +479,7 @@ impl State {
                 };
                 for (key, drops) in &mut connection.track_mut(side).oversized {
                     if key.function == *function && key.netns == flow.netns {
-                        drops.count = drops.count.max(*count);
+                        drops.count = drops.count.max(count.saturating_sub(drops.before));
                         drops.last_ns = drops.last_ns.max(*last_ns);
                     }
                 }

@@ -38,6 +38,8 @@ pub struct SiteDrops {
     pub site: Site,
     /// How many, exact.
     pub count: u64,
+    /// How many there were before, of a connection with the same addresses.
+    pub(super) before: u64,
     /// The first, ns.
     pub first_ns: u64,
     /// The latest, ns.
@@ -158,6 +160,18 @@ impl Track {
         self.oversized
             .values()
             .max_by_key(|drops| (drops.count, drops.last_ns))
+    }
+
+    /// Takes in what was known of the same data under other addresses, where no socket was known.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.oversized.extend(other.oversized);
+        self.holes.merge(other.holes);
+        self.other.extend(other.other);
+        self.icmp.generated = self.icmp.generated.max(other.icmp.generated);
+        self.icmp.blocked.extend(other.icmp.blocked);
+        self.icmp.seen.extend(other.icmp.seen);
+        self.icmp.mtu_bytes = other.icmp.mtu_bytes.or(self.icmp.mtu_bytes);
+        self.seen.extend(other.seen);
     }
 
     /// Data up to `seq` is known to have got through.

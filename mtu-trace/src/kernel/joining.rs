@@ -23,6 +23,9 @@ const MOST_SETTLED: usize = 50_000;
 /// (`TCP_RTO_MAX`), ns.
 const INTEREST_NS: u64 = 120_000_000_000;
 
+/// Packets of a connection that may still be seen after its end here, ns.
+const LINGER_NS: u64 = 1_000_000_000;
+
 /// What is being looked for, and what was found.
 #[derive(Default)]
 pub struct Joining {
@@ -37,9 +40,17 @@ pub struct Joining {
 }
 
 struct Wanted {
+    time_ns: u64,
     seq: u32,
     ack: Option<u32>,
     tries: u32,
+}
+
+impl Wanted {
+    /// Whether the socket lived when the packet was seen.
+    fn may_be(&self, kept: &Kept) -> bool {
+        kept.closed_ns == 0 || kept.closed_ns.saturating_add(LINGER_NS) >= self.time_ns
+    }
 }
 
 struct Offered {
@@ -100,9 +111,12 @@ impl Joining {
             self.settled.clear();
         }
         if self.wanted.len() < MOST_WANTED {
-            self.wanted
-                .entry(flow)
-                .or_insert(Wanted { seq, ack, tries: 0 });
+            self.wanted.entry(flow).or_insert(Wanted {
+                time_ns,
+                seq,
+                ack,
+                tries: 0,
+            });
         }
     }
 
@@ -124,10 +138,11 @@ impl Joining {
     /// Those whose addresses are the packet's own.
     fn exact(&mut self, maps: &Maps) -> Vec<Kept> {
         let mut found = Vec::new();
-        for flow in self.wanted.keys() {
+        for (flow, wanted) in &self.wanted {
             let kept = maps
                 .connection(flow)
-                .or_else(|| maps.connection(&flow.reversed()));
+                .or_else(|| maps.connection(&flow.reversed()))
+                .filter(|kept| wanted.may_be(kept));
             if let Some(kept) = kept {
                 self.settled.insert(*flow, kept.socket.flow);
                 self.ends.extend(kept.socket.isn.map(turned));
@@ -146,6 +161,7 @@ impl Joining {
             wanted.tries += 1;
             let best = kept
                 .iter()
+                .filter(|kept| wanted.may_be(kept))
                 .filter_map(|kept| {
                     let (_, misfit) = belongs(&kept.socket, flow, wanted.seq, wanted.ack)?;
                     Some((misfit, kept))

@@ -26,6 +26,8 @@ pub struct Kept {
     pub socket: Socket,
     /// Its end, if it is over.
     pub closed: Option<Closed>,
+    /// When it ended, ns; 0 while it is open.
+    pub closed_ns: u64,
 }
 
 impl Maps {
@@ -104,6 +106,7 @@ fn kept(flow: Flow, connection: &Connection) -> Kept {
             bytes_received: connection.bytes_received,
             unacknowledged: connection.unacknowledged,
         }),
+        closed_ns: connection.closed_ns,
     }
 }
 

@@ -185,6 +185,31 @@ fn strangers_with_the_same_numbers_stay_strangers() {
 }
 
 #[test]
+fn many_connections_to_one_server_are_not_taken_for_each_other() {
+    // The packets' own connections are not known; those that are have nothing to do with them.
+    let places = Places::new(ROUTED);
+    let mut numbers = (1..).scan(0x2545_f491_u32, |state, _: u32| {
+        *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        Some(state.rotate_left(16))
+    });
+    let mut number = || numbers.next().unwrap();
+    let mut random = |port| {
+        let (iss, irs) = (number(), number());
+        Conn::with_isn(port, Isn { iss, irs })
+    };
+    let mut events = vec![at(0, told(&places.topology))];
+    events.extend((0..50).map(|port| at(50, random(port).client_known())));
+    events.extend((100..300).map(|port| at(100, places.forward(random(port), 0))));
+    let played = play(events, 200);
+    let known = played.analysis.state().connections();
+    let mistaken = known
+        .filter(|(_, connection)| !connection.ends.is_empty())
+        .map(|(_, connection)| connection.seen_as.len() - 1)
+        .sum::<usize>();
+    assert!(mistaken <= 5, "{mistaken} of 200 were taken for another's");
+}
+
+#[test]
 fn message_about_no_known_packet_is_no_connection() {
     let places = Places::new(ROUTED);
     let conn = Conn::new(0);

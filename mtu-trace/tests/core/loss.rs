@@ -147,7 +147,9 @@ fn reason_that_is_no_cause_explains_no_retransmit() {
     let mut events = opening(&places, conn);
     for (timeouts, ms) in (0..).zip([310, 730]) {
         events.push(at(ms, again(conn.server_resends(0, timeouts))));
-        let late = places.forward(conn, 0).dropped("tcp_v4_rcv", "TCP_OLD_DATA");
+        let late = places
+            .forward(conn, 0)
+            .dropped("tcp_v4_rcv", "TCP_OLD_DATA");
         events.push(at(ms, late));
     }
     events.push(at(800, conn.server_stands(10, MSS)));

@@ -6,7 +6,7 @@ use mtu_trace::{
 };
 
 use super::{
-    black_hole::{TIMEOUTS_MS, hole},
+    black_hole::hole,
     network::{HOST, ROUTED, VETH, told},
     packet::{MSS, Places},
     story::{Conn, NS_PER_MS, START_NS, again, at, opening, play},
@@ -52,7 +52,10 @@ fn working_discovery_is_never_a_black_hole() {
         assert_eq!(pmtud.blocked_at, None);
         assert_eq!(finding.boundary.unwrap().netns.cookie, Some(HOST.0));
         let evidence = finding.evidence;
-        assert_eq!((evidence.oversized_drops, evidence.icmp_generated), (10, 10));
+        assert_eq!(
+            (evidence.oversized_drops, evidence.icmp_generated),
+            (10, 10)
+        );
         assert_eq!((evidence.retransmits, evidence.attempts), (1, 1));
         assert_eq!(evidence.sender_mss, Some(1398));
         let connection = finding.connection.unwrap();

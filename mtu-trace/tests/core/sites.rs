@@ -12,20 +12,14 @@ fn kind(places: &Places, shown: &Shown) -> Option<SiteKind> {
     oversized(&shown.0, &places.topology).map(|site| site.kind)
 }
 
-/// A network whose veth's or bridge port's far limit is so many bytes.
-fn limited(bytes: u32, mtus: Mtus) -> Places {
-    Places::new(Mtus {
-        port: mtus.port.min(bytes).max(if mtus.port == 1500 { 1500 } else { 0 }),
-        inner: bytes,
-        ..mtus
-    })
-}
-
 #[test]
 fn router_tests_to_the_byte() {
     let places = Places::new(ROUTED);
     let drop = places.forward(Conn::new(0), 0);
-    assert_eq!(kind(&places, &drop.clone().long(1451)), Some(SiteKind::Forward));
+    assert_eq!(
+        kind(&places, &drop.clone().long(1451)),
+        Some(SiteKind::Forward)
+    );
     assert_eq!(kind(&places, &drop.long(1450)), None);
 }
 
@@ -33,7 +27,9 @@ fn router_tests_to_the_byte() {
 fn route_metric_comes_before_the_devices_mtu() {
     let places = Places::new(ROUTED);
     let drop = places.forward(Conn::new(0), 0);
-    let tight = drop.long(1400).with(|packet| packet.route_mtu_bytes = Some(1300));
+    let tight = drop
+        .long(1400)
+        .with(|packet| packet.route_mtu_bytes = Some(1300));
     let site = oversized(&tight.0, &places.topology).unwrap();
     assert_eq!(site.limit_bytes, 1300);
     let wide = tight.with(|packet| packet.route_mtu_bytes = Some(9000));
@@ -61,15 +57,24 @@ fn layer_two_has_room_for_a_vlan_tag() {
     // `is_skb_forwardable` adds `VLAN_HLEN` to the MTU: a packet of 1500 bytes passes 1496.
     let conn = Conn::new(0);
     for (bytes, dies) in [(1496, false), (1495, true)] {
-        let places = limited(bytes, VETH);
+        let places = Places::new(Mtus {
+            inner: bytes,
+            ..VETH
+        });
         let veth = kind(&places, &places.veth(conn, 0));
         assert_eq!(veth.is_some(), dies, "veth, {bytes}");
-        let places = limited(bytes, BRIDGE);
+        let places = Places::new(Mtus {
+            port: bytes,
+            ..BRIDGE
+        });
         let bridge = kind(&places, &places.bridge(conn, 0));
         assert_eq!(bridge.is_some(), dies, "bridge, {bytes}");
     }
     // Bridge netfilter has none.
-    let places = limited(1496, BRIDGE);
+    let places = Places::new(Mtus {
+        port: 1496,
+        ..BRIDGE
+    });
     let filtered = places
         .bridge(conn, 0)
         .dropped("br_nf_dev_queue_xmit", "NOT_SPECIFIED");
@@ -124,7 +129,9 @@ fn unnamed_function_is_known_by_the_lengths_alone() {
 fn other_functions_are_never_a_matter_of_size() {
     let places = Places::new(ROUTED);
     for function in ["nft_do_chain", "tcp_v4_rcv", "sk_skb_reason_drop", ""] {
-        let drop = places.forward(Conn::new(0), 0).dropped(function, "PKT_TOO_BIG");
+        let drop = places
+            .forward(Conn::new(0), 0)
+            .dropped(function, "PKT_TOO_BIG");
         assert_eq!(kind(&places, &drop), None, "{function}");
     }
 }
