@@ -76,8 +76,9 @@ members! {
     SockFamily = "sock_common", "skc_family";
     /// TCP state.
     SockState = "sock_common", "skc_state";
-    /// Local port, host byte order.
-    SockNum = "sock_common", "skc_num";
+    /// Local port, network byte order. Unlike `skc_num` it is still there at the close
+    /// (`inet_put_port` clears that one first).
+    InetSport = "inet_sock", "inet_sport";
     /// Remote port, network byte order.
     SockDport = "sock_common", "skc_dport";
     /// Local IPv4 address.

@@ -18,6 +18,15 @@ const REPEAT_NS: u64 = 100_000_000;
 const MIN_INTERVAL_NS: u64 = 50_000_000;
 const MAX_INTERVAL_NS: u64 = 1_000_000_000;
 
+/// How many events go through.
+#[derive(Clone, Copy)]
+pub enum Pace {
+    /// Losses: enough to tell a stall within its first timeouts.
+    Losses,
+    /// What is seen passing by: the first, then one a second.
+    Passing,
+}
+
 /// What became of an event.
 pub struct Counted {
     /// Events of the key so far.
@@ -32,7 +41,13 @@ pub struct Counted {
 
 /// Counts one event of `key`. `seq` is its TCP sequence number where it has one.
 #[inline(always)]
-pub fn add<K>(map: &LruHashMap<K, Aggregate>, key: &K, seq: Option<u32>, now_ns: u64) -> Counted {
+pub fn add<K>(
+    map: &LruHashMap<K, Aggregate>,
+    key: &K,
+    seq: Option<u32>,
+    now_ns: u64,
+    pace: Pace,
+) -> Counted {
     let Some(entry) = map.get_ptr_mut(key) else {
         let first = Aggregate {
             count: 1,
@@ -58,6 +73,7 @@ pub fn add<K>(map: &LruHashMap<K, Aggregate>, key: &K, seq: Option<u32>, now_ns:
     let entry = unsafe { &mut *entry };
     let count = increment(&raw mut entry.count);
     let repeated = seq == Some(entry.seq);
+    let mut moved = false;
     if let Some(seq) = seq {
         // Sequence numbers wrap: the signed difference orders them (RFC 9293, section 3.4).
         if repeated {
@@ -67,6 +83,7 @@ pub fn add<K>(map: &LruHashMap<K, Aggregate>, key: &K, seq: Option<u32>, now_ns:
         {
             // A lower one, or one after a pause while the former did not come again: the flow's
             // oldest outstanding byte is now this one.
+            moved = now_ns.wrapping_sub(entry.last_ns) > REPEAT_NS;
             entry.seq = seq;
             entry.repeats = 0;
         }
@@ -75,7 +92,12 @@ pub fn add<K>(map: &LruHashMap<K, Aggregate>, key: &K, seq: Option<u32>, now_ns:
     let age = now_ns.wrapping_sub(entry.first_ns);
     let interval = (age / 4).clamp(MIN_INTERVAL_NS, MAX_INTERVAL_NS);
     let since = now_ns.wrapping_sub(entry.emitted_ns);
-    let emit = count <= FIRST || since >= interval || (repeated && since >= REPEAT_NS);
+    let emit = match pace {
+        Pace::Losses => {
+            count <= FIRST || since >= interval || moved || (repeated && since >= REPEAT_NS)
+        }
+        Pace::Passing => since >= MAX_INTERVAL_NS,
+    };
     if emit {
         entry.emitted_ns = now_ns;
     }

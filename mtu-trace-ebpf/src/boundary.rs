@@ -12,6 +12,7 @@ use mtu_trace_common::{
 };
 
 use crate::{
+    aggregate::Pace,
     kernel::{device_into, device_netns_key, pointer},
     maps::{DEVICES, DROPS, SMALLEST_LIMIT},
     scratch::{self, Owner, Scratch},
@@ -76,7 +77,8 @@ fn look(ctx: &TcContext, direction: u32, scratch: &mut Scratch) -> Option<()> {
     scratch.record.key.flow.netns = device_netns_key(&scratch.record.device);
     scratch.record.direction = direction;
     scratch.record.limit = if exceeds { limit } else { 0 };
-    if scratch.count(&DROPS) {
+    let pace = if exceeds { Pace::Passing } else { Pace::Losses };
+    if scratch.count(&DROPS, pace) {
         scratch.send(kind::SIGHTING);
     }
     Some(())

@@ -5,6 +5,7 @@ use aya_log_ebpf::debug;
 use mtu_trace_common::{layout::extra, record::kind};
 
 use crate::{
+    aggregate::Pace,
     kernel::{device_netns_key, entry, read},
     maps::DROPS,
     scratch::{self, Owner, Scratch},
@@ -32,7 +33,7 @@ fn record(ctx: &RawTracePointContext, scratch: &mut Scratch) -> Option<()> {
     }
     scratch.record.key.site = location;
     scratch.record.key.flow.netns = device_netns_key(&scratch.record.device);
-    if !scratch.count(&DROPS) {
+    if !scratch.count(&DROPS, Pace::Losses) {
         return None;
     }
     // The argument's position differs between kernels and a context may only be read at constant

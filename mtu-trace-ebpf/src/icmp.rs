@@ -4,6 +4,7 @@ use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use mtu_trace_common::record::kind;
 
 use crate::{
+    aggregate::Pace,
     kernel::device_netns_key,
     maps::ICMP_SENT,
     scratch::{self, Owner, Scratch},
@@ -34,7 +35,7 @@ fn record(ctx: &RawTracePointContext, scratch: &mut Scratch) -> Option<()> {
     skb::parse(skb, scratch)?;
     skb::place(skb, scratch)?;
     scratch.record.key.flow.netns = device_netns_key(&scratch.record.device);
-    if !scratch.count(&ICMP_SENT) {
+    if !scratch.count(&ICMP_SENT, Pace::Losses) {
         return None;
     }
     scratch.record.icmp_type = icmp_type;

@@ -8,7 +8,7 @@ use mtu_trace_common::{
 };
 
 use crate::{
-    aggregate,
+    aggregate::{self, Pace},
     kernel::{copy, field, offset, read},
     maps::{CONNECTIONS, RETRANSMITS},
     ring, socket,
@@ -32,7 +32,7 @@ fn record(sk: u64, skb: u64) -> Option<()> {
     // `struct tcp_skb_cb` begins with `seq` and `end_seq` in every kernel.
     let [seq, end_seq]: [u32; 2] = read(cb)?;
     let now = ring::now();
-    let counted = aggregate::add(&RETRANSMITS, &key, Some(seq), now);
+    let counted = aggregate::add(&RETRANSMITS, &key, Some(seq), now, Pace::Losses);
     let (mut iss, mut irs, mut flags, mut known) = (0, 0, 0, 0);
     if let Some(connection) = CONNECTIONS.get_ptr_mut(&key) {
         // SAFETY: the map's value stays valid while the program runs.

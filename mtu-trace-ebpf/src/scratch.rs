@@ -3,15 +3,18 @@
 //! Each program has an area of its own on each CPU. A program interrupted by another of ours on
 //! the same CPU keeps its area; one interrupted by itself gives way, and the loss is counted.
 
-use aya_ebpf::{macros::map, maps::PerCpuArray};
+use aya_ebpf::{
+    macros::map,
+    maps::{LruHashMap, PerCpuArray},
+};
 use mtu_trace_common::{
-    map::{Aggregate, counter},
+    map::{Aggregate, DropKey, counter},
     record::{Header, NO_ICMP, Packet},
 };
 use zerocopy::FromZeros;
 
 use crate::{
-    aggregate,
+    aggregate::{self, Pace},
     maps::RECORDS,
     ring,
     skb::{self, IPPROTO_ICMP, IPPROTO_ICMPV6},
@@ -83,13 +86,10 @@ impl Scratch {
 
     /// Counts the record under its key; tells whether it should go to the ring.
     #[inline(always)]
-    pub fn count(
-        &mut self,
-        map: &aya_ebpf::maps::LruHashMap<mtu_trace_common::map::DropKey, Aggregate>,
-    ) -> bool {
+    pub fn count(&mut self, map: &LruHashMap<DropKey, Aggregate>, pace: Pace) -> bool {
         let now = ring::now();
         let seq = if self.has_seq { Some(self.seq) } else { None };
-        let counted = aggregate::add(map, &self.record.key, seq, now);
+        let counted = aggregate::add(map, &self.record.key, seq, now, pace);
         self.record.header.time_ns = now;
         self.record.count = counted.count;
         self.record.first_ns = counted.first_ns;

@@ -30,7 +30,7 @@ pub fn inet_sock_set_state(ctx: RawTracePointContext) -> i32 {
     let new_state: u32 = ctx.arg(2);
     let _ignored = match new_state {
         TCP_ESTABLISHED => established(sk, old_state),
-        TCP_CLOSE if old_state != TCP_SYN_SENT => closed(sk, old_state),
+        TCP_CLOSE => closed(sk, old_state),
         _ => None,
     };
     0
@@ -38,21 +38,27 @@ pub fn inet_sock_set_state(ctx: RawTracePointContext) -> i32 {
 
 /// Keeps the initial sequence numbers, which survive every NAT on the path.
 ///
-/// `snd_una` and `rcv_nxt` have both just moved past the SYN: in `tcp_rcv_synsent_state_process`
-/// for the side that opened, in `tcp_create_openreq_child` for the other.
+/// `snd_una` and `rcv_nxt` have both moved past the SYN by now: in `tcp_rcv_synsent_state_process`
+/// for the side that opened, in `tcp_create_openreq_child` for the other. With TCP Fast Open they
+/// are past the first data too (RFC 7413). The side that opened counts its SYN as acknowledged.
 #[inline(always)]
 fn established(sk: u64, old_state: u32) -> Option<()> {
     let (key, netns_inode) = key(sk)?;
+    let acked = field::<u64>(sk, Member::TcpBytesAcked).unwrap_or(0) as u32;
+    let received = field::<u64>(sk, Member::TcpBytesReceived).unwrap_or(0) as u32;
+    let (flags, sent) = if old_state == TCP_SYN_SENT {
+        (flag::ACTIVE, if acked == 0 { 1 } else { acked })
+    } else {
+        (0, acked + 1)
+    };
     let connection = Connection {
         opened_ns: ring::now(),
-        iss: field::<u32>(sk, Member::TcpSndUna)?.wrapping_sub(1),
-        irs: field::<u32>(sk, Member::TcpRcvNxt)?.wrapping_sub(1),
+        iss: field::<u32>(sk, Member::TcpSndUna)?.wrapping_sub(sent),
+        irs: field::<u32>(sk, Member::TcpRcvNxt)?
+            .wrapping_sub(1)
+            .wrapping_sub(received),
         netns_inode,
-        flags: if old_state == TCP_SYN_SENT {
-            flag::ACTIVE
-        } else {
-            0
-        },
+        flags,
         ..Connection::default()
     };
     if CONNECTIONS.insert(&key, &connection, 0).is_err() {
@@ -120,7 +126,7 @@ pub fn key(sk: u64) -> Option<(FlowKey, u32)> {
     let netns = netns(net)?;
     let mut key = FlowKey {
         netns: netns_key(netns),
-        source_port: field(sk, Member::SockNum)?,
+        source_port: u16::from_be(field(sk, Member::InetSport)?),
         destination_port: u16::from_be(field(sk, Member::SockDport)?),
         protocol: IPPROTO_TCP,
         ..FlowKey::default()

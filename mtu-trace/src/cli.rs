@@ -47,7 +47,7 @@ pub struct Record {
     /// End with status 3 if a finding of severity error stands
     #[arg(long)]
     pub exit_code: bool,
-    /// Create this file when every hook is attached
+    /// Create this file when every hook that this kernel offers is attached
     #[arg(long, value_name = "PATH")]
     pub ready_file: Option<PathBuf>,
     /// Keep the events in FILE (not in this version yet)

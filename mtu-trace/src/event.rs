@@ -324,6 +324,8 @@ impl TcpState {
     pub const SYN_SENT: Self = Self(2);
     /// Waiting for the last step of the handshake.
     pub const SYN_RECV: Self = Self(3);
+    /// Waiting for connections.
+    pub const LISTEN: Self = Self(10);
     /// Gone.
     pub const CLOSE: Self = Self(7);
 

@@ -52,6 +52,9 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
         wall: Timestamp::now(),
         monotonic_ns: monotonic_ns(),
     };
+    if let Some(path) = &options.ready_file {
+        remove_stale(path)?;
+    }
     let mut live = Live::start(&load_options(&options.tracing)).map_err(explain_refusal)?;
     announce(&live.hooks(), options.ready_file.as_deref())?;
 
@@ -100,12 +103,7 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
         findings: analysis.findings(),
         clock,
     };
-    let mut stdout = io::stdout().lock();
-    report
-        .write(&mut stdout, options.format, &style(color))
-        .and_then(|()| stdout.flush())
-        .context("cannot write the report to standard output")?;
-    drop(stdout);
+    print(&report, options.format, color)?;
 
     // The time was up first: the command goes on, and its status is still the answer.
     if let (Some(workload), None) = (&mut workload, status) {
@@ -121,6 +119,21 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
     } else {
         status.unwrap_or(0)
     })
+}
+
+/// Prints the report. Whoever closes the pipe early has read what they wanted; the status is still to
+/// be given.
+fn print(report: &Report, format: Format, color: ColorChoice) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    match report
+        .write(&mut stdout, format, &style(color))
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write the report to standard output")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Says on standard error that tracing has begun, and what is missing; creates the ready file.
@@ -146,6 +159,15 @@ fn announce(hooks: &[HookStatus], ready_file: Option<&Path>) -> Result<()> {
         hooks.len()
     ));
     Ok(())
+}
+
+/// Removes the ready file of an earlier run, which would tell that this one is ready.
+fn remove_stale(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error)
+            .with_context(|| format!("cannot remove the old ready file {}", path.display())),
+        _ => Ok(()),
+    }
 }
 
 /// Waits for the first reason to stop. The command's status, if that was it, goes to `status`.

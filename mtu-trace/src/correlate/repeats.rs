@@ -5,11 +5,17 @@
 /// probe waits at least two jiffies and two round trips (RFC 8985, section 7.2).
 const SAME_ATTEMPT_NS: u64 = 5_000_000;
 
+/// The kernel's smallest retransmission timeout (`TCP_RTO_MIN`): what is lost twice that far apart is
+/// at the head of the queue, since only its first segment is sent again on a timeout.
+const RESENT_NS: u64 = 200_000_000;
+
 /// Losses of the lowest outstanding sequence number of one direction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repeats {
     /// The sequence number that does not get through now.
     pub open: Option<Open>,
+    /// One behind it that was lost since.
+    later: Option<Open>,
     /// The longest struggle that ended well.
     pub worst: Option<Recovery>,
     /// How many ended well.
@@ -40,6 +46,26 @@ pub struct Recovery {
     pub at_ns: u64,
 }
 
+impl Open {
+    fn new(seq: u32, time_ns: u64) -> Self {
+        Self {
+            seq,
+            first_ns: time_ns,
+            last_ns: time_ns,
+            attempts: 1,
+        }
+    }
+
+    fn again(&mut self, time_ns: u64) {
+        if time_ns.saturating_sub(self.last_ns) >= SAME_ATTEMPT_NS {
+            self.attempts += 1;
+        }
+        self.last_ns = self.last_ns.max(time_ns);
+        // Two CPUs may report out of order.
+        self.first_ns = self.first_ns.min(time_ns);
+    }
+}
+
 /// Whether sequence number `a` lies behind `b` (RFC 9293, section 3.4).
 #[must_use]
 pub fn after(a: u32, b: u32) -> bool {
@@ -49,26 +75,37 @@ pub fn after(a: u32, b: u32) -> bool {
 impl Repeats {
     /// A loss of `seq`.
     pub fn lost(&mut self, seq: u32, time_ns: u64) {
-        match &mut self.open {
-            Some(open) if open.seq == seq => {
-                if time_ns.saturating_sub(open.last_ns) >= SAME_ATTEMPT_NS {
-                    open.attempts += 1;
+        let Some(open) = &mut self.open else {
+            self.open = Some(Open::new(seq, time_ns));
+            return;
+        };
+        if open.seq == seq {
+            open.again(time_ns);
+            self.later = None;
+        } else if after(seq, open.seq) {
+            self.lost_later(seq, time_ns);
+        } else {
+            // A lower one: what was lost before waits for it.
+            *open = Open {
+                first_ns: open.first_ns.min(time_ns),
+                ..Open::new(seq, time_ns)
+            };
+            self.later = None;
+        }
+    }
+
+    /// What lies behind the open one waits for it. But if it is lost again and again and the open
+    /// one no more, that one got through unseen.
+    fn lost_later(&mut self, seq: u32, time_ns: u64) {
+        match &mut self.later {
+            Some(later) if later.seq == seq => {
+                later.again(time_ns);
+                if later.attempts > 1 && later.last_ns - later.first_ns >= RESENT_NS {
+                    self.open = self.later.take();
                 }
-                open.last_ns = open.last_ns.max(time_ns);
-                // Two CPUs may report out of order.
-                open.first_ns = open.first_ns.min(time_ns);
             }
-            // What lies behind the lowest one waits for it.
-            Some(open) if after(seq, open.seq) => open.last_ns = open.last_ns.max(time_ns),
-            open => {
-                let first_ns = open.as_ref().map_or(time_ns, |open| open.first_ns);
-                *open = Some(Open {
-                    seq,
-                    first_ns: first_ns.min(time_ns),
-                    last_ns: time_ns,
-                    attempts: 1,
-                });
-            }
+            Some(later) if after(seq, later.seq) => {}
+            later => *later = Some(Open::new(seq, time_ns)),
         }
     }
 
@@ -98,6 +135,7 @@ impl Repeats {
         let Some(open) = self.open.take() else {
             return;
         };
+        self.later = None;
         let recovery = Recovery {
             attempts: open.attempts,
             took_ns: time_ns.saturating_sub(open.first_ns),
@@ -135,6 +173,19 @@ mod tests {
         }
         let open = repeats.open.unwrap();
         assert_eq!((open.seq, open.attempts), (1000, 1));
+    }
+
+    #[test]
+    fn a_later_one_takes_over_when_the_open_one_stays_away() {
+        let mut repeats = Repeats::default();
+        repeats.lost(1000, 0);
+        for time in [5000, 5210, 5630] {
+            repeats.lost(9000, time * MS);
+        }
+        let open = repeats.open.unwrap();
+        assert_eq!((open.seq, open.attempts), (9000, 3));
+        assert_eq!(open.first_ns, 5000 * MS);
+        assert_eq!(repeats.recoveries, 0);
     }
 
     #[test]

@@ -199,6 +199,14 @@ impl State {
             })
             .map(|(id, connection)| (connection.last_ns, *id))
             .collect();
+        if quiet.len() < MOST_CONNECTIONS / 10 {
+            // Nothing but troubled ones: the oldest of them go.
+            quiet.extend(
+                self.connections
+                    .iter()
+                    .map(|(id, connection)| (connection.last_ns, *id)),
+            );
+        }
         quiet.sort_unstable();
         let gone: BTreeSet<ConnectionId> = quiet
             .iter()
@@ -269,7 +277,15 @@ impl State {
             Some(tcp) => (tcp.seq, tcp.has_ack.then_some(tcp.ack)),
             None => (0, None),
         };
-        let (id, side) = self.find(packet.flow, seq, ack);
+        let found = if matches!(packet.what, PacketKind::Seen { .. }) {
+            // What only passes by is evidence for a loss, not one itself.
+            self.flows.get(&packet.flow).copied()
+        } else {
+            Some(self.find(packet.flow, seq, ack))
+        };
+        let Some((id, side)) = found else {
+            return;
+        };
         let topology = Arc::clone(&self.topology);
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
@@ -278,13 +294,12 @@ impl State {
         // The kernel counts by addresses and place: what it had counted there before this connection
         // was opened was lost by another one with the same addresses.
         let opened = connection.ends.iter().map(|end| end.socket.opened_ns);
-        let opened_ns = opened.max().unwrap_or(0);
-        let before = if packet.first_ns < opened_ns {
-            packet.count.saturating_sub(1)
+        let opened_ns = opened.filter(|&ns| ns > 0).min().unwrap_or(0);
+        let (before, first_ns) = if packet.first_ns < opened_ns {
+            (packet.count.saturating_sub(1), time_ns)
         } else {
-            0
+            (0, packet.first_ns.min(time_ns))
         };
-        let first_ns = packet.first_ns.max(opened_ns).min(time_ns);
         let track = connection.track_mut(side);
         match &packet.what {
             PacketKind::Dropped { function, reason } => {

@@ -9,9 +9,8 @@ use crate::correlate::{Connection, OtherDrops, OtherKey, Side, SiteKey, State, T
 const STALL_ATTEMPTS: u32 = 3;
 /// The kernel's smallest retransmission timeout (`TCP_RTO_MIN`), ns.
 const STALL_NS: u64 = 200_000_000;
-/// Silence after which a packet that died once or twice counts as got over, where nothing tells
-/// how its connection went on: longer than the first two timeouts (RFC 6298), ns.
-const QUIET_NS: u64 = 3_000_000_000;
+/// How late a timeout may be, ns.
+const OVERDUE_NS: u64 = 1_000_000_000;
 /// Segments sent again that are worth a word; fewer are daily life.
 const LOSS_RETRANSMITS: u64 = 3;
 /// How long a SYN stays unanswered before that is worth a word, counted from its first resend, ns.
@@ -127,8 +126,8 @@ fn mtu_black_hole(case: &Case<'_>) -> Option<Match> {
         severity: Severity::Error,
         confidence: lowered(case.state, confidence),
         cause: Cause::Site(site.site.key.clone()),
-        ongoing: !case.connection.is_closed(),
-        first_ns: open.first_ns.min(site.first_ns),
+        ongoing: is_ongoing(case, open.first_ns, open.last_ns),
+        first_ns: open.first_ns,
         last_ns: open.last_ns,
         attempts: open.attempts,
         seq: Some(open.seq),
@@ -155,25 +154,35 @@ fn pmtud_slow(case: &Case<'_>) -> Option<Match> {
 
 fn pmtud_working(case: &Case<'_>) -> Option<Match> {
     let site = case.track.worst_site()?;
-    let quiet = case.state.now_ns.saturating_sub(site.last_ns) >= QUIET_NS;
-    if case.track.holes.open.is_some() && !(quiet && case.connection.ends.is_empty()) {
-        return None; // not over yet
+    let recovery = case.track.holes.worst;
+    // That it got through must have been seen: silence may be a sender that gave up.
+    if case.track.holes.open.is_some() || recovery.is_none() {
+        return None;
     }
-    let worst = case.track.holes.worst;
     Some(Match {
         severity: Severity::Info,
-        confidence: if worst.is_some() {
-            lowered(case.state, Confidence::Confirmed)
-        } else {
-            Confidence::Suspected
-        },
+        confidence: lowered(case.state, Confidence::Confirmed),
         cause: Cause::Site(site.site.key.clone()),
         ongoing: false,
         first_ns: site.first_ns,
-        last_ns: worst.map_or(site.last_ns, |worst| worst.at_ns.max(site.last_ns)),
-        attempts: worst.map_or(0, |worst| worst.attempts),
+        last_ns: recovery.map_or(site.last_ns, |recovery| recovery.at_ns.max(site.last_ns)),
+        attempts: recovery.map_or(0, |recovery| recovery.attempts),
         seq: None,
     })
+}
+
+/// Whether a stall goes on: until its sockets here are closed, or where none is known, until the
+/// next timeout is long overdue. Timeouts double, so the next one comes within as long again as all
+/// took so far (RFC 6298, section 5.5).
+fn is_ongoing(case: &Case<'_>, first_ns: u64, last_ns: u64) -> bool {
+    if !case.connection.ends.is_empty() {
+        return !case.connection.is_closed();
+    }
+    let overdue = last_ns
+        .saturating_sub(first_ns)
+        .saturating_mul(2)
+        .saturating_add(OVERDUE_NS);
+    case.state.now_ns.saturating_sub(last_ns) <= overdue
 }
 
 fn handshake_timeout(case: &Case<'_>) -> Option<Match> {
@@ -202,7 +211,8 @@ fn local_drop(case: &Case<'_>) -> Option<Match> {
     let (key, drops) = worst_other(case.track)?;
     let sent = case.track.retransmits.as_ref();
     let retransmits = sent.map_or(0, |sent| sent.count);
-    if retransmits == 0 && drops.count < LOSS_RETRANSMITS {
+    // SYNs from outside that a firewall refuses are what it is for.
+    if retransmits == 0 && (drops.count < LOSS_RETRANSMITS || drops.syn) {
         return None;
     }
     let open = sent.and_then(|sent| sent.repeats.open);
@@ -224,7 +234,7 @@ fn local_drop(case: &Case<'_>) -> Option<Match> {
             },
         ),
         cause: Cause::Other(key.clone()),
-        ongoing: stalled && !case.connection.is_closed(),
+        ongoing: stalled && open.is_some_and(|open| is_ongoing(case, open.first_ns, open.last_ns)),
         first_ns: drops.first_ns,
         last_ns: drops.last_ns.max(sent.map_or(0, |sent| sent.last_ns)),
         attempts: open.map_or(0, |open| open.attempts),

@@ -124,6 +124,14 @@ impl Attacher {
             .clone()
     }
 
+    /// Whether the thread has ended without being asked to, and the programs with it.
+    #[must_use]
+    pub fn has_died(&self) -> bool {
+        self.thread
+            .as_ref()
+            .is_some_and(thread::JoinHandle::is_finished)
+    }
+
     /// Takes everything off and ends the thread. `open` finds a namespace.
     pub fn finish(mut self, open: impl FnMut(NetnsId) -> Option<NetnsFile>) {
         self.stop.store(true, Ordering::Relaxed);

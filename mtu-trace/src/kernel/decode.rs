@@ -297,7 +297,7 @@ fn parse(netns: NetnsId, head: &[u8]) -> Headers {
     };
     let mut headers = Headers::default();
     let rest = payload(&packet.payload);
-    headers.length = head.len() - rest.len();
+    headers.length = length(&packet);
     match &packet.transport {
         Some(TransportHeader::Tcp(tcp)) => {
             headers.tcp = Some(Tcp {
@@ -343,7 +343,7 @@ fn quoted(netns: NetnsId, bytes: &[u8]) -> (Option<Quoted>, usize) {
         return (None, 0);
     };
     let rest = payload(&packet.payload);
-    let length = bytes.len() - rest.len();
+    let length = length(&packet);
     let (source, destination, protocol) = match &packet.net {
         Some(NetHeaders::Ipv4(ip, _)) => (ip.source.into(), ip.destination.into(), ip.protocol.0),
         Some(NetHeaders::Ipv6(ip, _)) => (
@@ -386,6 +386,13 @@ fn quoted(netns: NetnsId, bytes: &[u8]) -> (Option<Quoted>, usize) {
         ack,
     };
     (Some(quoted), length + more)
+}
+
+/// Bytes of all headers: there may be more behind the payload than there is payload.
+fn length(packet: &LaxPacketHeaders<'_>) -> usize {
+    let net = packet.net.as_ref().map_or(0, NetHeaders::header_len);
+    let transport = packet.transport.as_ref();
+    net + transport.map_or(0, TransportHeader::header_len)
 }
 
 fn payload<'a>(payload: &LaxPayloadSlice<'a>) -> &'a [u8] {

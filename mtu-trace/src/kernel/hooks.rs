@@ -20,7 +20,7 @@ impl Mechanism {
         match self {
             Self::RawTracepoint => "raw_tracepoint",
             Self::Tcx => "tcx",
-            Self::Clsact => "clsact",
+            Self::Clsact => "tc",
         }
     }
 }

@@ -1,12 +1,23 @@
 //! Which traces run on this host, so that one does not tidy away another's filters.
 
-use std::{fs::File, io, path::Path};
+use std::{
+    fs::{File, Permissions},
+    io,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
+    thread,
+    time::Duration,
+};
 
 use rustix::fs::{FlockOperation, flock};
 
 /// The lock every trace holds, shared, for as long as it runs. The kernel lets go of it when the
 /// process ends, however that is.
 const LOCK: &str = "/run/mtu-trace.lock";
+
+/// How often and how long apart to try for the lock.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A running trace.
 pub struct Instance {
@@ -32,7 +43,10 @@ impl Instance {
             .create(true)
             .truncate(false)
             .write(true)
+            // Nobody else may hold it: whoever can open it can lock it.
+            .mode(0o600)
             .open(path)?;
+        file.set_permissions(Permissions::from_mode(0o600))?;
         let alone = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
         Ok(Self {
             lock: Some(file),
@@ -47,11 +61,17 @@ impl Instance {
 
     /// Lets others in, after the leftovers are gone.
     pub fn share(&self) {
-        if let Some(file) = &self.lock
-            && let Err(error) = flock(file, FlockOperation::LockShared)
-        {
-            log::warn!("cannot share {LOCK}: {error}");
+        let Some(file) = &self.lock else {
+            return;
+        };
+        // Another one that starts holds it alone for the time of a look around.
+        for _ in 0..TRIES {
+            if flock(file, FlockOperation::NonBlockingLockShared).is_ok() {
+                return;
+            }
+            thread::sleep(PAUSE);
         }
+        log::warn!("cannot share {LOCK}: filters of this trace may be taken for leftovers");
     }
 }
 

@@ -8,12 +8,14 @@ use std::collections::{HashMap, HashSet};
 use super::maps::{Kept, Maps};
 use crate::{
     correlate::belongs,
-    event::{Event, EventKind, Flow, Isn, Packet, Socket, TCP},
+    event::{Event, EventKind, Flow, Isn, Packet, PacketKind, Socket, TCP},
 };
 
 /// How often a packet's connection is looked for before it counts as unknown. A socket may be seen
 /// a moment after its packets.
-const MOST_TRIES: u32 = 20;
+const MOST_TRIES: u32 = 4;
+/// How long a flow that was looked for in vain is left alone, ns.
+const MISSED_NS: u64 = 30_000_000_000;
 /// Looking through all connections takes two system calls for each: not more often than this, ns.
 const SCAN_EVERY_NS: u64 = 50_000_000;
 /// Flows looked for at once, and flows remembered, at most.
@@ -32,6 +34,8 @@ pub struct Joining {
     wanted: HashMap<Flow, Wanted>,
     /// Flows whose socket is known.
     settled: HashMap<Flow, Flow>,
+    /// Flows looked for in vain, and when.
+    missed: HashMap<Flow, u64>,
     offered: HashMap<Flow, Offered>,
     /// Initial sequence numbers of sockets looked for: other ends of known ones.
     ends: HashSet<Isn>,
@@ -85,9 +89,10 @@ impl Joining {
     }
 
     fn packet(&mut self, time_ns: u64, packet: &Packet) {
+        let passing = matches!(packet.what, PacketKind::Seen { .. });
         if let Some(tcp) = packet.tcp {
-            // A SYN belongs to no established connection.
-            if tcp.has_ack && !tcp.syn {
+            // A SYN belongs to no established connection, and what only passes by is not lost.
+            if tcp.has_ack && !tcp.syn && !passing {
                 self.want(time_ns, packet.flow, tcp.seq, Some(tcp.ack));
             }
         } else if let Some(quoted) = packet.icmp_error.and_then(|error| error.quoted)
@@ -107,6 +112,10 @@ impl Joining {
             }
             return;
         }
+        let missed = self.missed.get(&flow);
+        if missed.is_some_and(|missed_ns| time_ns.saturating_sub(*missed_ns) < MISSED_NS) {
+            return;
+        }
         if self.settled.len() >= MOST_SETTLED {
             self.settled.clear();
         }
@@ -120,10 +129,11 @@ impl Joining {
         }
     }
 
-    /// Looks for what is wanted. Returns new events in the order they are to be taken.
-    pub fn look(&mut self, maps: &mut Maps, time_ns: u64) -> Vec<Event> {
+    /// Looks for what is wanted; through everything if that was not done a moment ago, or if this
+    /// is the `last` look. Returns new events in the order they are to be taken.
+    pub fn look(&mut self, maps: &mut Maps, time_ns: u64, last: bool) -> Vec<Event> {
         let mut found = self.exact(maps);
-        let due = time_ns.saturating_sub(self.scanned_ns) >= SCAN_EVERY_NS;
+        let due = last || time_ns.saturating_sub(self.scanned_ns) >= SCAN_EVERY_NS;
         if due && !(self.wanted.is_empty() && self.ends.is_empty()) {
             self.scanned_ns = time_ns;
             found.extend(self.scan(maps));
@@ -183,9 +193,20 @@ impl Joining {
     }
 
     fn forget_settled(&mut self) {
-        let settled = &self.settled;
-        self.wanted
-            .retain(|flow, wanted| wanted.tries < MOST_TRIES && !settled.contains_key(flow));
+        if self.missed.len() >= MOST_SETTLED {
+            self.missed.clear();
+        }
+        let (settled, missed) = (&self.settled, &mut self.missed);
+        self.wanted.retain(|flow, wanted| {
+            if settled.contains_key(flow) {
+                return false;
+            }
+            if wanted.tries >= MOST_TRIES {
+                missed.insert(*flow, wanted.time_ns);
+                return false;
+            }
+            true
+        });
     }
 
     fn offer(&mut self, kept: &Kept, maps: &mut Maps, time_ns: u64, events: &mut Vec<Event>) {
@@ -243,9 +264,12 @@ impl Joining {
 
     /// Notes that a socket is no longer there.
     pub fn close(&mut self, socket: &Flow) {
-        if let Some(offered) = self.offered.get_mut(socket) {
-            offered.closed = true;
-        }
+        let Some(offered) = self.offered.get_mut(socket) else {
+            return;
+        };
+        offered.closed = true;
+        // Its addresses may be used again by another connection.
+        self.settled.retain(|_, settled| settled != socket);
         if self.offered.len() > MOST_SETTLED {
             self.offered.retain(|_, offered| !offered.closed);
         }

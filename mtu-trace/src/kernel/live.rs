@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use aya_log::EbpfLogger;
 use mtu_trace_common::map::{DropKey, FlowKey};
 use tokio::{io::unix::AsyncFd, time::MissedTickBehavior};
@@ -46,6 +46,10 @@ const LOOK_EVERY: u32 = 50;
 const BATCH: usize = 4096;
 /// Sockets asked at each tick.
 const MOST_SAMPLES: usize = 64;
+/// Counts remembered at most.
+const MOST_COUNTED: usize = 50_000;
+/// How long a namespace that could not be found is not looked for again, ns.
+const STRANGER_NS: u64 = 5_000_000_000;
 /// A socket that stands still is told again after this time, ns.
 const SAMPLE_AGAIN_NS: u64 = 1_000_000_000;
 
@@ -54,7 +58,7 @@ pub struct Live {
     records: Records,
     decoder: Decoder,
     maps: Maps,
-    attacher: Attacher,
+    attacher: Option<Attacher>,
     watcher: Watcher,
     changes: AsyncFd<OwnedFd>,
     hooks: Vec<HookStatus>,
@@ -63,6 +67,8 @@ pub struct Live {
     counted: Counted,
     sampled: HashMap<Flow, (Sample, u64)>,
     told: Option<Arc<Topology>>,
+    /// Namespaces that could not be found, and when.
+    strangers: HashMap<NetnsId, u64>,
     lost: u64,
     undecoded: u64,
     instance: Option<Instance>,
@@ -77,6 +83,11 @@ struct Counted {
 
 impl Counted {
     fn note(&mut self, told: Told) {
+        if self.drops.len() + self.retransmits.len() > MOST_COUNTED {
+            // The maps hold fewer: most of these are gone from there.
+            self.drops.clear();
+            self.retransmits.clear();
+        }
         match told {
             Told::Drop(key, count) => {
                 self.drops.insert(key, count);
@@ -127,7 +138,7 @@ impl Live {
             records,
             decoder: Decoder::new(types, symbols),
             maps,
-            attacher,
+            attacher: Some(attacher),
             watcher,
             changes,
             hooks,
@@ -136,6 +147,7 @@ impl Live {
             counted: Counted::default(),
             sampled: HashMap::new(),
             told: None,
+            strangers: HashMap::new(),
             lost: 0,
             undecoded: 0,
             instance: None,
@@ -157,7 +169,7 @@ impl Live {
     #[must_use]
     pub fn hooks(&self) -> Vec<HookStatus> {
         let mut hooks = self.hooks.clone();
-        hooks.extend(self.attacher.status());
+        hooks.extend(self.attacher.iter().flat_map(Attacher::status));
         hooks
     }
 
@@ -181,6 +193,9 @@ impl Live {
                 biased;
                 () = &mut stop => return Ok(()),
                 _ = ticks.tick() => {
+                    if self.attacher.as_ref().is_some_and(Attacher::has_died) {
+                        bail!("the thread that holds the kernel programs has ended");
+                    }
                     self.drain(sink);
                     self.tick(count, sink);
                     count = count.wrapping_add(1);
@@ -204,19 +219,16 @@ impl Live {
         }
     }
 
-    /// Takes the programs off and hands over what is left.
+    /// Hands over what is left and takes the programs off.
     pub fn finish(mut self, sink: &mut impl FnMut(Event)) {
         self.drain(sink);
+        self.offer(monotonic_ns(), true, sink);
         self.sample(sink);
         self.counts(sink);
         sink(Event {
             time_ns: monotonic_ns(),
             kind: EventKind::Tick,
         });
-        let watcher = &self.watcher;
-        self.attacher.finish(|netns| watcher.open(netns).ok());
-        // Only now may another take what it finds for a leftover.
-        drop(self.instance);
     }
 
     /// Removes what a killed run has left in any namespace.
@@ -257,7 +269,10 @@ impl Live {
                 .push(Wanted { ifindex, limits });
         }
         let watcher = &self.watcher;
-        self.attacher.ask(
+        let Some(attacher) = &mut self.attacher else {
+            return;
+        };
+        attacher.ask(
             wanted,
             gone,
             limits.smallest_bytes.unwrap_or(0),
@@ -327,13 +342,35 @@ impl Live {
     }
 
     /// Whether an event speaks of a namespace that is not known.
-    fn names_missing(&self, events: &[Event]) -> bool {
+    fn names_missing(&mut self, events: &[Event]) -> bool {
         let known = &self.watcher.topology().namespaces;
-        events.iter().any(|event| match &event.kind {
-            EventKind::Packet(packet) => !known.contains_key(&packet.flow.netns),
-            EventKind::Retransmit(retransmit) => !known.contains_key(&retransmit.socket.flow.netns),
-            _ => false,
-        })
+        let mut unknown = events
+            .iter()
+            .filter_map(|event| match &event.kind {
+                EventKind::Packet(packet) => Some((packet.flow.netns, event.time_ns)),
+                EventKind::Retransmit(retransmit) => {
+                    Some((retransmit.socket.flow.netns, event.time_ns))
+                }
+                _ => None,
+            })
+            .filter(|(netns, _)| !known.contains_key(netns))
+            .peekable();
+        if unknown.peek().is_none() {
+            return false;
+        }
+        // What could not be found a moment ago is not there now: a look goes through all of /proc.
+        let mut worth_a_look = false;
+        for (netns, now_ns) in unknown {
+            let again = self
+                .strangers
+                .get(&netns)
+                .is_none_or(|looked_ns| now_ns.saturating_sub(*looked_ns) >= STRANGER_NS);
+            if again {
+                self.strangers.insert(netns, now_ns);
+                worth_a_look = true;
+            }
+        }
+        worth_a_look
     }
 
     fn look_around(&mut self, depth: Depth, sink: &mut impl FnMut(Event)) {
@@ -350,20 +387,20 @@ impl Live {
             self.joining.note(event);
         }
         if let Some(first) = events.first() {
-            self.offer(first.time_ns, sink);
+            self.offer(first.time_ns, false, sink);
         }
         events.into_iter().for_each(sink);
     }
 
-    fn offer(&mut self, time_ns: u64, sink: &mut impl FnMut(Event)) {
+    fn offer(&mut self, time_ns: u64, last: bool, sink: &mut impl FnMut(Event)) {
         self.joining
-            .look(&mut self.maps, time_ns)
+            .look(&mut self.maps, time_ns, last)
             .into_iter()
             .for_each(sink);
     }
 
     fn tick(&mut self, count: u32, sink: &mut impl FnMut(Event)) {
-        self.offer(monotonic_ns(), sink);
+        self.offer(monotonic_ns(), false, sink);
         self.sample(sink);
         if count % COUNT_EVERY == COUNT_EVERY - 1 {
             self.counts(sink);
@@ -450,5 +487,18 @@ impl Live {
                 });
             }
         }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // Filters on a qdisc do not go by themselves: they are taken off in their own namespaces,
+        // whatever way the trace ends.
+        if let Some(attacher) = self.attacher.take() {
+            let watcher = &self.watcher;
+            attacher.finish(|netns| watcher.open(netns).ok());
+        }
+        // Only now may another trace take what it finds for a leftover.
+        self.instance = None;
     }
 }

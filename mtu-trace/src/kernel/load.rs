@@ -8,10 +8,13 @@ use aya::{
     programs::{Program, ProgramError, RawTracePoint, SchedClassifier},
 };
 
+use mtu_trace_common::layout::{ABSENT, Member};
+
 use super::{
     btf::{KernelTypes, VMLINUX},
     hooks::{HOOKS, Hook, HookStatus, Mechanism},
 };
+use crate::topology::NetnsFile;
 
 /// How to load.
 #[derive(Clone, Debug)]
@@ -77,7 +80,11 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mt
 /// If the kernel's types cannot be read, or it accepts no maps at all (most often for want of
 /// privileges).
 pub fn load(options: &LoadOptions) -> Result<Loaded> {
-    let types = KernelTypes::load(&options.btf)?;
+    let mut types = KernelTypes::load(&options.btf)?;
+    if !has_netns_cookies() {
+        // Both sides must know a namespace by the same number: its inode then.
+        types.table[Member::NetCookie as usize] = ABSENT;
+    }
     allow_locked_memory();
     let mut ebpf = EbpfLoader::new()
         .verifier_log_level(VerifierLogLevel::STATS)
@@ -158,6 +165,12 @@ fn classifier(ebpf: &mut Ebpf, hook: &Hook) -> Result<Started, ProgramError> {
 fn program<'a>(ebpf: &'a mut Ebpf, hook: &Hook) -> Result<&'a mut Program, ProgramError> {
     ebpf.program_mut(hook.program)
         .ok_or(ProgramError::NotLoaded)
+}
+
+/// Whether user space can ask for a namespace's cookie (`SO_NETNS_COOKIE`, Linux 5.14); kernels
+/// before that have the member already.
+fn has_netns_cookies() -> bool {
+    NetnsFile::current().is_ok_and(|own| own.cookie.is_some())
 }
 
 /// Before Linux 5.11 maps are charged to the locked-memory limit. Without the right to raise it

@@ -52,6 +52,10 @@ fn ask(flows: &[Flow]) -> io::Result<Vec<Sample>> {
             let SockDiagMessage::InetResponse(response) = answer else {
                 continue;
             };
+            // With the connection gone the kernel answers with the listener of its port.
+            if TcpState(response.header.state.into()) == TcpState::LISTEN {
+                continue;
+            }
             let info = response.nlas.iter().find_map(|nla| match nla {
                 Nla::TcpInfo(info) => Some(info),
                 _ => None,

@@ -65,7 +65,9 @@ fn header(report: &Report, to: &mut impl Write, style: &Style) -> io::Result<()>
             hook.lost.as_deref().unwrap_or("less is seen"),
             hook.detail.as_deref().unwrap_or("not attached"),
         );
-        writeln!(to, "{}", style.faint(&line))?;
+        for line in wrap(&line, style.width) {
+            writeln!(to, "{}", style.faint(&line))?;
+        }
     }
     Ok(())
 }

@@ -10,11 +10,12 @@ use anyhow::Context;
 
 use super::{
     discover::{self, Depth, Found, Scan},
+    hub::Nsid,
     model::NetnsId,
     netns::NetnsFile,
     record::{Record, open_place},
     snapshot::{Devices, Due},
-    watcher::{Changes, Watcher},
+    watcher::{AFTER_LOSS, Changes, Heard, MAX_ROUNDS, Watcher},
 };
 use crate::identity::Identity;
 
@@ -22,10 +23,21 @@ impl Watcher {
     /// Finds namespaces and gives numbers to those that have none.
     pub(super) fn discover(
         &mut self,
-        depth: Depth,
+        mut depth: Depth,
         now_ns: u64,
         changes: &mut Changes,
     ) -> anyhow::Result<()> {
+        for _ in 0..MAX_ROUNDS {
+            if self.count(depth, now_ns, changes)? != Heard::Lost {
+                break;
+            }
+            depth = AFTER_LOSS;
+        }
+        Ok(())
+    }
+
+    /// The same, but ends early when notices are lost on the way.
+    fn count(&mut self, depth: Depth, now_ns: u64, changes: &mut Changes) -> anyhow::Result<Heard> {
         let Scan { found, skipped } = discover::scan(depth).context("cannot read /proc")?;
         changes.skipped += skipped;
         self.all_stale = true;
@@ -33,7 +45,9 @@ impl Watcher {
         // An inode number is free for reuse only after its namespace's death was told (kernel:
         // `cleanup_net` takes the nsids first). So a namespace that is not known to be dead by now
         // is the one that was found under its number, and need not be opened.
-        self.hear(now_ns, changes)?;
+        if self.hear(now_ns, changes)? == Heard::Lost && depth < AFTER_LOSS {
+            return Ok(Heard::Lost);
+        }
         let nsids = &self.nsids;
         let known: HashMap<u64, NetnsId> = self
             .records
@@ -53,13 +67,24 @@ impl Watcher {
                 } else {
                     record.meet_again(found);
                 }
-            } else if let Err(error) = self.adopt(inode, found, init, changes) {
-                // Mostly it has vanished; what may not be entered is counted.
-                log::debug!("cannot open netns {inode}: {error}");
-                if error.kind() == io::ErrorKind::PermissionDenied {
-                    changes.skipped += 1;
-                }
+                continue;
             }
+            let (file, nsid) = match self.number(inode, &found) {
+                Ok(numbered) => numbered,
+                Err(error) => {
+                    // Mostly it has vanished; what may not be entered is counted.
+                    log::debug!("cannot open netns {inode}: {error}");
+                    if error.kind() == io::ErrorKind::PermissionDenied {
+                        changes.skipped += 1;
+                    }
+                    continue;
+                }
+            };
+            // The number may be that of one that has just died. This one lives: it is open.
+            if self.hear(now_ns, changes)? == Heard::Lost {
+                return Ok(Heard::Lost);
+            }
+            self.adopt(&file, nsid, found, init, changes);
         }
         if self.nsids.len() < self.records.len() {
             // After a loss: those that were not met again.
@@ -74,17 +99,11 @@ impl Watcher {
                 self.bury(netns, now_ns, changes);
             }
         }
-        Ok(())
+        Ok(Heard::Known)
     }
 
-    /// Takes up a namespace that is not known, or no longer under its number.
-    fn adopt(
-        &mut self,
-        inode: u64,
-        found: Found,
-        init: Option<u64>,
-        changes: &mut Changes,
-    ) -> io::Result<()> {
+    /// Opens a namespace that was found, and gives it a number if it has none.
+    fn number(&self, inode: u64, found: &Found) -> io::Result<(NetnsFile, Nsid)> {
         let mut result = Err(io::ErrorKind::NotFound.into());
         for place in &found.places {
             result = open_place(place, inode).and_then(NetnsFile::from_fd);
@@ -94,7 +113,19 @@ impl Watcher {
         }
         let file = result?;
         let nsid = self.hub.assign(file.as_fd())?;
-        let id = file.id;
+        Ok((file, nsid))
+    }
+
+    /// Takes up a namespace that is not known, or no longer under its number.
+    fn adopt(
+        &mut self,
+        file: &NetnsFile,
+        nsid: Nsid,
+        found: Found,
+        init: Option<u64>,
+        changes: &mut Changes,
+    ) {
+        let (id, inode) = (file.id, file.inode);
         self.nsids.insert(nsid, id);
         self.unknown.remove(&nsid);
         // Without cookies it may be another one with the inode number of one that is gone.
@@ -116,6 +147,5 @@ impl Watcher {
         if new {
             changes.added.insert(id);
         }
-        Ok(())
     }
 }

@@ -43,6 +43,11 @@ pub(super) enum Notice {
         /// What.
         what: What,
     },
+    /// A namespace got a number. Whoever had it before is gone.
+    Given {
+        /// The number.
+        nsid: Nsid,
+    },
     /// A namespace is gone, and its number free for another.
     Died {
         /// Its former number.
@@ -50,6 +55,17 @@ pub(super) enum Notice {
     },
     /// There was more than the socket had room for: anything may have happened.
     Lost,
+}
+
+impl Notice {
+    /// Whether a number may since belong to another namespace or to none.
+    pub fn ends(self, number: Nsid) -> bool {
+        match self {
+            Self::Changed { .. } => false,
+            Self::Given { nsid } | Self::Died { nsid } => nsid == number,
+            Self::Lost => true,
+        }
+    }
 }
 
 /// What changed in a namespace.
@@ -108,9 +124,11 @@ pub(super) fn nsid(payload: &[u8]) -> Option<Nsid> {
 
 fn decode(kind: u16, payload: &[u8], origin: Option<Nsid>) -> Option<Notice> {
     let Some(nsid) = origin else {
-        return (kind == libc::RTM_DELNSID)
-            .then(|| nsid(payload))?
-            .map(|nsid| Notice::Died { nsid });
+        return match kind {
+            libc::RTM_NEWNSID => nsid(payload).map(|nsid| Notice::Given { nsid }),
+            libc::RTM_DELNSID => nsid(payload).map(|nsid| Notice::Died { nsid }),
+            _ => None,
+        };
     };
     // `ifi_index` of `struct ifinfomsg` and `ifa_index` of `struct ifaddrmsg`.
     let index = || parse_u32(payload.get(4..8)?).ok();

@@ -97,52 +97,44 @@ impl Due {
     }
 }
 
-/// The devices that were found to be different, with what they were before.
+/// The devices that are not as they were known, as they are now: `None` if there is none any more.
 pub(super) type Different = BTreeMap<u32, Option<Device>>;
 
-/// Asks for what is due and brings the devices of a namespace to that.
+/// Asks a namespace for what is due and says what is different from the known devices.
 ///
 /// # Errors
 ///
 /// `EINVAL` if the namespace is gone, among other reasons; `EPERM` if it may not be asked.
-pub(super) fn update(
-    hub: &Hub,
-    nsid: Nsid,
-    due: &Due,
-    devices: &mut Devices,
-) -> io::Result<Different> {
+pub(super) fn ask(hub: &Hub, nsid: Nsid, due: &Due, known: &Devices) -> io::Result<Different> {
+    let (asked, mut devices): (BTreeSet<u32>, Devices);
     if due.all {
-        let new = take(hub, nsid)?;
-        let mut old = std::mem::replace(devices, new);
-        let mut different = Different::new();
-        for (&ifindex, device) in &*devices {
-            let old = old.remove(&ifindex);
-            if old.as_ref() != Some(device) {
-                different.insert(ifindex, old);
+        devices = take(hub, nsid)?;
+        asked = known.keys().chain(devices.keys()).copied().collect();
+    } else {
+        asked = due.links.union(&due.addresses).copied().collect();
+        devices = asked
+            .iter()
+            .filter_map(|ifindex| Some((*ifindex, known.get(ifindex)?.clone())))
+            .collect();
+        for &ifindex in &due.links {
+            match take_one(hub, nsid, ifindex)? {
+                None => drop(devices.remove(&ifindex)),
+                Some(mut new) => {
+                    let entry = devices.entry(ifindex).or_default();
+                    new.link.addresses = std::mem::take(&mut entry.link.addresses);
+                    *entry = new;
+                }
             }
         }
-        different.extend(old.into_iter().map(|(ifindex, old)| (ifindex, Some(old))));
-        return Ok(different);
-    }
-    let asked = due.links.union(&due.addresses);
-    let mut different: Different = asked
-        .map(|&ifindex| (ifindex, devices.get(&ifindex).cloned()))
-        .collect();
-    for &ifindex in &due.links {
-        match take_one(hub, nsid, ifindex)? {
-            None => drop(devices.remove(&ifindex)),
-            Some(mut new) => {
-                let entry = devices.entry(ifindex).or_default();
-                new.link.addresses = std::mem::take(&mut entry.link.addresses);
-                *entry = new;
-            }
+        for &ifindex in &due.addresses {
+            take_addresses(hub, nsid, ifindex, &mut devices)?;
         }
     }
-    for &ifindex in &due.addresses {
-        take_addresses(hub, nsid, ifindex, devices)?;
-    }
-    different.retain(|ifindex, old| devices.get(ifindex) != old.as_ref());
-    Ok(different)
+    Ok(asked
+        .into_iter()
+        .map(|ifindex| (ifindex, devices.remove(&ifindex)))
+        .filter(|(ifindex, device)| known.get(ifindex) != device.as_ref())
+        .collect())
 }
 
 /// Asks for all devices.
@@ -151,9 +143,12 @@ fn take(hub: &Hub, nsid: Nsid) -> io::Result<Devices> {
     let mut devices = hub.dump(&request, Devices::new, |devices, payload| {
         devices.extend(device(payload));
     })?;
-    // Links without addresses are better than none.
-    if let Err(error) = take_addresses(hub, nsid, 0, &mut devices) {
-        log::debug!("no addresses of nsid {nsid}: {error}");
+    match take_addresses(hub, nsid, 0, &mut devices) {
+        // It had some until it died just now, and those are known.
+        Err(error) if !hub.is_alive(nsid) => return Err(error),
+        // Otherwise links without addresses are better than none.
+        Err(error) => log::debug!("no addresses of nsid {nsid}: {error}"),
+        Ok(()) => {}
     }
     Ok(devices)
 }

@@ -24,7 +24,9 @@ use super::{
 const GONE_KEPT_NS: u64 = 60_000_000_000;
 /// A look at one namespace may lead to another, and from there to a third: how often to go on
 /// within one call.
-const MAX_ROUNDS: u32 = 4;
+pub(super) const MAX_ROUNDS: u32 = 4;
+/// How closely to look when notices were lost: whoever is not found then is taken for dead.
+pub(super) const AFTER_LOSS: Depth = Depth::Everything;
 
 /// Watches the host's namespaces and links.
 ///
@@ -37,6 +39,12 @@ pub struct Watcher {
     pub(super) nsids: HashMap<Nsid, NetnsId>,
     /// Numbers of namespaces that links lead to and that could not be found.
     pub(super) unknown: BTreeSet<Nsid>,
+    /// Numbers that somebody has by what was heard.
+    given: BTreeSet<Nsid>,
+    /// Numbers that were given to another before the death of the former owner was told.
+    untold: BTreeSet<Nsid>,
+    /// What was heard and not yet taken in.
+    pub(super) pending: Vec<Notice>,
     /// What was heard of namespaces and has not been looked at since.
     pub(super) due: BTreeMap<NetnsId, Due>,
     /// Namespaces of which the topology may say something old, and whether all may be: what is said
@@ -100,6 +108,9 @@ impl Watcher {
             records: BTreeMap::new(),
             nsids: HashMap::new(),
             unknown: BTreeSet::new(),
+            given: BTreeSet::new(),
+            untold: BTreeSet::new(),
+            pending: Vec::new(),
             due: BTreeMap::new(),
             stale: BTreeSet::new(),
             all_stale: false,
@@ -166,7 +177,6 @@ impl Watcher {
     /// namespaces is no error.
     pub fn refresh(&mut self, depth: Depth, now_ns: u64) -> anyhow::Result<Changes> {
         let mut changes = Changes::default();
-        self.hear(now_ns, &mut changes)?;
         self.discover(depth, now_ns, &mut changes)?;
         self.look_at_all();
         self.look(now_ns, &mut changes)?;
@@ -182,35 +192,58 @@ impl Watcher {
     /// As with [`Watcher::refresh`].
     pub fn follow(&mut self, now_ns: u64) -> anyhow::Result<Changes> {
         let mut changes = Changes::default();
-        match self.hear(now_ns, &mut changes)? {
-            Heard::Known => {}
-            Heard::Unknown => self.discover(Depth::Quick, now_ns, &mut changes)?,
-            Heard::Lost => {
-                log::warn!("more network changes than could be read: looking at everything again");
-                self.discover(Depth::Normal, now_ns, &mut changes)?;
-            }
-        }
+        self.catch_up(now_ns, &mut changes)?;
         self.look(now_ns, &mut changes)?;
         self.publish(now_ns, &mut changes);
         Ok(changes)
     }
 
+    /// Takes in what has been heard, and finds the namespaces it is about.
+    fn catch_up(&mut self, now_ns: u64, changes: &mut Changes) -> anyhow::Result<()> {
+        match self.hear(now_ns, changes)? {
+            Heard::Known => Ok(()),
+            Heard::Unknown => self.discover(Depth::Quick, now_ns, changes),
+            Heard::Lost => self.discover(AFTER_LOSS, now_ns, changes),
+        }
+    }
+
+    /// Reads what there is to hear, to be taken in later.
+    fn listen(&mut self) -> anyhow::Result<()> {
+        let pending = &mut self.pending;
+        self.hub
+            .notices(|notice| pending.push(notice))
+            .context("cannot read notifications of network changes")
+    }
+
     /// Takes in what has been heard: who is to be looked at, and who has died.
     pub(super) fn hear(&mut self, now_ns: u64, changes: &mut Changes) -> anyhow::Result<Heard> {
+        self.listen()?;
         let mut stirred: BTreeMap<Nsid, Due> = BTreeMap::new();
         let mut died = Vec::new();
         let mut lost = false;
-        self.hub
-            .notices(|notice| match notice {
+        for notice in std::mem::take(&mut self.pending) {
+            match notice {
                 Notice::Changed { nsid, what } => stirred.entry(nsid).or_default().add(what),
+                Notice::Given { nsid } => {
+                    // The kernel frees a number a moment before it tells (`unhash_nsid`).
+                    if !self.given.insert(nsid) {
+                        self.untold.insert(nsid);
+                        stirred.remove(&nsid);
+                        died.push(nsid);
+                    }
+                }
                 Notice::Died { nsid } => {
+                    if self.untold.remove(&nsid) && self.hub.is_alive(nsid) {
+                        continue;
+                    }
+                    self.given.remove(&nsid);
                     // What was heard before came from the one that died.
                     stirred.remove(&nsid);
                     died.push(nsid);
                 }
                 Notice::Lost => lost = true,
-            })
-            .context("cannot read notifications of network changes")?;
+            }
+        }
         for nsid in died {
             self.unknown.remove(&nsid);
             if let Some(netns) = self.nsids.remove(&nsid) {
@@ -222,9 +255,12 @@ impl Watcher {
             }
         }
         if lost {
+            log::warn!("more network changes than could be read: looking at everything again");
             // A death may have been missed and the number given to another: believe none.
             self.nsids.clear();
             self.unknown.clear();
+            self.given.clear();
+            self.untold.clear();
             self.look_at_all();
             return Ok(Heard::Lost);
         }
@@ -257,11 +293,11 @@ impl Watcher {
     }
 
     /// Asks the namespaces that are due for their devices, and those that are found on the way.
-    fn look(&mut self, now_ns: u64, changes: &mut Changes) -> anyhow::Result<()> {
+    pub(super) fn look(&mut self, now_ns: u64, changes: &mut Changes) -> anyhow::Result<()> {
         for _ in 0..MAX_ROUNDS {
             let mut leads = BTreeSet::new();
             for (netns, due) in std::mem::take(&mut self.due) {
-                self.look_at(netns, &due, now_ns, changes, &mut leads);
+                self.look_at(netns, &due, now_ns, changes, &mut leads)?;
             }
             leads.retain(|nsid| !self.unknown.contains(nsid));
             // First where it is likely, then everywhere.
@@ -273,6 +309,7 @@ impl Watcher {
             }
             leads.retain(|nsid| !self.nsids.contains_key(nsid));
             self.unknown.append(&mut leads);
+            self.catch_up(now_ns, changes)?;
             if self.due.is_empty() {
                 break;
             }
@@ -287,37 +324,48 @@ impl Watcher {
         now_ns: u64,
         changes: &mut Changes,
         leads: &mut BTreeSet<Nsid>,
-    ) {
-        let Some(record) = self.records.get_mut(&netns) else {
-            return;
+    ) -> anyhow::Result<()> {
+        let Some(record) = self.records.get(&netns) else {
+            return Ok(());
         };
         let nsid = record.nsid;
-        let different = match snapshot::update(&self.hub, nsid, due, &mut record.devices) {
+        let asked = snapshot::ask(&self.hub, nsid, due, &record.devices);
+        // Looking at another one may have given the number of this one, dead since the last time
+        // something was heard, to a third, which has answered in its place.
+        self.listen()?;
+        if self.nsids.get(&nsid) != Some(&netns) || self.pending.iter().any(|it| it.ends(nsid)) {
+            return Ok(());
+        }
+        let Some(record) = self.records.get_mut(&netns) else {
+            return Ok(());
+        };
+        let different = match asked {
             Ok(different) => different,
             Err(_) if !self.hub.is_alive(nsid) => {
                 self.nsids.remove(&nsid);
                 self.bury(netns, now_ns, changes);
-                return;
+                return Ok(());
             }
             Err(error) => {
                 log::debug!("cannot look at netns {}: {error}", record.inode);
                 changes.skipped += 1;
-                return;
+                return Ok(());
             }
         };
         if different.is_empty() {
-            return;
+            return Ok(());
         }
         self.stale.insert(netns);
         // The other ends of what has changed may need a look too: a veth is not told when its other
         // end moves to another namespace.
         let mut others = Vec::new();
-        for (ifindex, old) in &different {
-            let new = record.devices.get(ifindex);
-            let (was, is) = (
-                old.as_ref().and_then(|device| device.peer),
-                new.and_then(|device| device.peer),
-            );
+        for (ifindex, new) in different {
+            let is = new.as_ref().and_then(|device| device.peer);
+            let old = match new {
+                Some(device) => record.devices.insert(ifindex, device),
+                None => record.devices.remove(&ifindex),
+            };
+            let was = old.and_then(|device| device.peer);
             leads.extend(is.and_then(|(nsid, _)| nsid).filter(|&nsid| nsid >= 0));
             if was != is {
                 others.extend(was);
@@ -335,6 +383,7 @@ impl Watcher {
                 self.due.entry(other).or_default().add(What::Link(ifindex));
             }
         }
+        Ok(())
     }
 
     /// Brings the topology to what is known, and says what that changed.

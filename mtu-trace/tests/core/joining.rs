@@ -3,7 +3,7 @@
 
 use mtu_trace::{
     diagnose::{Direction, Verdict},
-    event::{Event, EventKind, Isn, PacketKind},
+    event::{Event, EventKind, Isn},
 };
 
 use super::{
@@ -63,21 +63,20 @@ fn drop_of_an_upload_known_before_its_socket_joins_afterwards() {
 fn packets_on_both_sides_of_a_nat_join_the_socket_that_comes_later() {
     let places = Places::new(ROUTED);
     let conn = Conn::new(0);
-    let sighting = |nth| {
+    let outside = |nth| {
         // At the host's outer device the second NAT is not undone yet.
-        places.forward(conn, nth).with(|packet| {
-            packet.what = PacketKind::Seen {
-                egress: false,
-                limit_bytes: Some(1450),
-            };
-            packet.flow.destination = conn.server.flow.destination;
-            packet.device = device(&places.topology, EXT0);
-            packet.route = None;
-        })
+        places
+            .forward(conn, nth)
+            .dropped("nft_do_chain", "NETFILTER_DROP")
+            .with(|packet| {
+                packet.flow.destination = conn.server.flow.destination;
+                packet.device = device(&places.topology, EXT0);
+                packet.route = None;
+            })
     };
     let mut events = vec![at(0, told(&places.topology))];
     for ms in [100, 310, 730, 1560] {
-        events.push(at(ms, sighting(0)));
+        events.push(at(ms, outside(0)));
         events.push(at(ms, places.forward(conn, 0)));
     }
     events.push(at(200, conn.client_known()));
@@ -85,7 +84,7 @@ fn packets_on_both_sides_of_a_nat_join_the_socket_that_comes_later() {
     let finding = played.only();
     assert_eq!(finding.verdict, Verdict::MtuBlackHole);
     assert_eq!(finding.evidence.oversized_drops, 4);
-    assert_eq!(finding.evidence.oversized_seen, 4);
+    assert_eq!(finding.evidence.other_drops, 4);
     let connection = finding.connection.unwrap();
     assert_eq!(connection.local.socket_address(), "192.0.2.2:40000");
     assert_eq!(connection.direction, Direction::Download);

@@ -34,7 +34,7 @@ pub const VETHOUT: At = (HOST, 4);
 pub const SERVER_ETH0: At = (SERVER, 2);
 
 /// MTUs of the hop between the host and the outer container.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Mtus {
     /// The host's bridge.
     pub bridge: u32,

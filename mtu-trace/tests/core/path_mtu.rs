@@ -2,7 +2,7 @@
 
 use mtu_trace::{
     diagnose::{Confidence, Direction, Severity, Verdict},
-    event::{Event, PacketKind},
+    event::{Event, PacketKind, UDP},
 };
 
 use super::{
@@ -126,8 +126,8 @@ fn recovery_by_probing_is_slow_and_no_black_hole_in_the_end() {
 }
 
 #[test]
-fn unanswered_drops_of_a_strangers_connection_fade_away() {
-    // Neither end is here: whether it went on cannot be known, only that it stopped dying.
+fn silence_of_a_strangers_connection_says_nothing() {
+    // Neither end is here: it may have come down, and it may have given up.
     let places = Places::new(ROUTED);
     let conn = Conn::new(0);
     let events = vec![
@@ -135,9 +135,21 @@ fn unanswered_drops_of_a_strangers_connection_fade_away() {
         at(100, places.forward(conn, 0)),
         at(310, places.forward(conn, 0)),
     ];
-    let played = play(events, 5000);
-    assert_eq!(played.ever.get("pmtud-working"), Some(&3400));
-    assert_eq!(played.only().confidence, Confidence::Suspected);
+    play(events, 5000).nothing();
+}
+
+#[test]
+fn datagrams_have_no_progress_to_speak_of() {
+    let places = Places::new(ROUTED);
+    let mut events = vec![at(0, told(&places.topology))];
+    for ms in [100, 310, 730, 1560] {
+        let datagram = places.forward(Conn::new(0), 0).with(|packet| {
+            packet.flow.protocol = UDP;
+            packet.tcp = None;
+        });
+        events.push(at(ms, datagram));
+    }
+    play(events, 9000).nothing();
 }
 
 #[test]

@@ -1,1 +1,277 @@
-//! x
+//! The decoder: records of any bytes, and records that lie.
+
+use std::collections::BTreeMap;
+
+use etherparse::PacketBuilder;
+use mtu_trace::{
+    event::{EventKind, Packet},
+    kernel::{
+        KernelTypes,
+        decode::{DecodeError, Decoder, flow, key, told},
+    },
+    topology::{NetnsId, Topology},
+};
+use mtu_trace_common::{
+    map::{DropKey, FlowKey},
+    record::{self, HEAD_BYTES, Header, kind},
+};
+use proptest::prelude::*;
+use zerocopy::{FromZeros, IntoBytes};
+
+use super::{
+    network::{EXT0, HOST, ROUTED, network},
+    story::Conn,
+};
+
+fn decoder() -> Decoder {
+    let types = KernelTypes {
+        drop_reasons: BTreeMap::from([(93, "PKT_TOO_BIG".to_owned())]),
+        ..KernelTypes::default()
+    };
+    Decoder::new(types, None)
+}
+
+/// A TCP segment as it is on the wire.
+fn segment(payload: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    PacketBuilder::ipv4([192, 0, 2, 2], [198, 51, 100, 9], 64)
+        .tcp(40_000, 80, 0x0102_0304, 501)
+        .ack(0x0506_0708)
+        .write(&mut bytes, &vec![0xaa; payload])
+        .unwrap();
+    bytes
+}
+
+/// The message about a packet, which it quotes at the given length.
+fn message(about: &[u8], quoted: usize) -> Vec<u8> {
+    use etherparse::{Icmpv4Type, icmpv4::DestUnreachableHeader};
+    let mut bytes = Vec::new();
+    let unreachable = DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: 1450 };
+    PacketBuilder::ipv4([198, 51, 100, 1], [192, 0, 2, 2], 64)
+        .icmpv4(Icmpv4Type::DestinationUnreachable(unreachable))
+        .write(&mut bytes, &about[..quoted.min(about.len())])
+        .unwrap();
+    bytes
+}
+
+/// A record of a drop at the host's outer device.
+fn record(packet: &[u8]) -> record::Packet {
+    let mut record = record::Packet::new_zeroed();
+    let len = u32::try_from(packet.len()).unwrap();
+    let head = packet.len().min(HEAD_BYTES);
+    record.header = Header {
+        kind: kind::DROP,
+        len: u32::try_from(size_of::<record::Packet>()).unwrap(),
+        time_ns: 1_000,
+    };
+    record.key = DropKey {
+        flow: FlowKey {
+            netns: HOST.0,
+            ..key(&Conn::new(0).client.flow)
+        },
+        site: 0xffff_ffff_8100_0000,
+    };
+    record.device.netns_cookie = HOST.0;
+    record.device.ifindex = EXT0.1;
+    record.device.mtu = 1500;
+    record.has_device = 1;
+    record.count = 1;
+    record.reason = 93;
+    record.l3_len = len;
+    record.skb_len = len;
+    record.headers_len = 40;
+    record.head_len = u32::try_from(head).unwrap();
+    record.head[..head].copy_from_slice(&packet[..head]);
+    record
+}
+
+fn decoded(record: &record::Packet) -> Packet {
+    let event = decoder()
+        .decode(record.as_bytes(), &network(ROUTED))
+        .unwrap();
+    match event.kind {
+        EventKind::Packet(packet) => *packet,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn segment_is_read_to_its_last_header() {
+    let packet = decoded(&record(&segment(1460)));
+    let tcp = packet.tcp.unwrap();
+    assert_eq!((tcp.seq, tcp.ack), (0x0102_0304, 0x0506_0708));
+    assert_eq!(tcp.payload_bytes, 1460);
+    assert_eq!((packet.length_bytes, packet.buffer_bytes), (1500, 1500));
+    assert_eq!(packet.device.name.as_deref(), Some("ext0"));
+    assert_eq!(packet.head, segment(1460)[..40]);
+    assert!(matches!(
+        packet.what,
+        mtu_trace::event::PacketKind::Dropped { ref function, ref reason }
+            if function == "0xffffffff81000000" && reason.as_deref() == Some("PKT_TOO_BIG")
+    ));
+}
+
+#[test]
+fn super_packet_has_the_length_of_a_segment() {
+    let mut record = record(&segment(1460));
+    record.l3_len = 20_040;
+    record.gso_size = 1_448;
+    let packet = decoded(&record);
+    assert!(packet.gso);
+    assert_eq!((packet.length_bytes, packet.buffer_bytes), (1488, 20_040));
+    assert_eq!(packet.tcp.unwrap().payload_bytes, 20_000);
+}
+
+#[test]
+fn message_tells_the_limit_and_the_packet() {
+    // A router may quote eight bytes behind the IP header and no more (RFC 792).
+    for (quoted, ack) in [
+        (28, None),
+        (40, Some(0x0506_0708)),
+        (548, Some(0x0506_0708)),
+    ] {
+        let mut record = record(&message(&segment(1460), quoted));
+        record.key.flow.protocol = 1;
+        let packet = decoded(&record);
+        assert_eq!(packet.tcp, None);
+        let error = packet.icmp_error.unwrap();
+        assert_eq!(error.mtu_bytes, 1450);
+        let about = error.quoted.unwrap();
+        assert_eq!(about.flow.netns, HOST);
+        assert_eq!(about.flow.source.to_string(), "192.0.2.2:40000");
+        assert_eq!(about.flow.destination.to_string(), "198.51.100.9:80");
+        assert_eq!((about.seq, about.ack), (Some(0x0102_0304), ack), "{quoted}");
+        // Two IP headers, an ICMP header, and of the TCP header what is quoted.
+        assert_eq!(packet.head.len(), 28 + quoted.min(40));
+    }
+}
+
+#[test]
+fn short_records_say_what_is_missing() {
+    let topology = Topology::default();
+    let whole = record(&segment(0));
+    let bytes = whole.as_bytes();
+    assert_eq!(
+        decoder().decode(&bytes[..15], &topology).unwrap_err(),
+        DecodeError::Header(15)
+    );
+    assert_eq!(
+        decoder().decode(&bytes[..100], &topology).unwrap_err(),
+        DecodeError::Short {
+            kind: kind::DROP,
+            have: 100,
+            want: bytes.len()
+        }
+    );
+    let mut unknown = whole;
+    unknown.header.kind = 99;
+    assert_eq!(
+        decoder().decode(unknown.as_bytes(), &topology).unwrap_err(),
+        DecodeError::Kind(99)
+    );
+}
+
+/// A record with the bytes where it claims its kind, as a ring buffer would hand it over: aligned.
+fn aligned(bytes: &[u8]) -> Vec<u64> {
+    let mut words = vec![0u64; bytes.len().div_ceil(8)];
+    words.as_mut_bytes()[..bytes.len()].copy_from_slice(bytes);
+    words
+}
+
+fn decode_all(bytes: &[u8]) -> Result<(), TestCaseError> {
+    let words = aligned(bytes);
+    let bytes = &words.as_bytes()[..bytes.len()];
+    let _count = told(bytes);
+    if let Ok(event) = decoder().decode(bytes, &network(ROUTED))
+        && let EventKind::Packet(packet) = event.kind
+    {
+        prop_assert!(packet.head.len() <= HEAD_BYTES);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 512,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn arbitrary_bytes_are_an_error_or_an_event(
+        kind in 0..7u32,
+        rest in prop::collection::vec(any::<u8>(), 0..700),
+    ) {
+        let mut bytes = kind.to_ne_bytes().to_vec();
+        bytes.extend(rest);
+        decode_all(&bytes)?;
+    }
+
+    #[test]
+    fn mutated_records_are_an_error_or_an_event(
+        payload in 0..1460usize,
+        quoted in prop::option::of(0..600usize),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let packet = segment(payload);
+        let record = match quoted {
+            Some(quoted) => record(&message(&packet, quoted)),
+            None => record(&packet),
+        };
+        let mut bytes = record.as_bytes().to_vec();
+        for (index, value) in changes {
+            let at = index.index(bytes.len());
+            bytes[at] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        decode_all(&bytes)?;
+    }
+
+    /// Whatever the IP header says of the packet's length: what is kept of it is headers.
+    #[test]
+    fn payload_is_never_kept(
+        payload in 0..1460usize,
+        total in prop_oneof![0..200u16, any::<u16>()],
+        head_len in prop_oneof![0..200u32, any::<u32>()],
+    ) {
+        let mut packet = segment(payload);
+        packet[2..4].copy_from_slice(&total.to_be_bytes());
+        let mut record = record(&packet);
+        record.head_len = record.head_len.min(head_len);
+        let head = decoded(&record).head;
+        prop_assert!(head.len() <= 40);
+        prop_assert_eq!(&head[..], &packet[..head.len()]);
+    }
+
+    #[test]
+    fn keys_and_flows_are_the_same_thing(
+        netns in any::<u64>(),
+        ipv6 in any::<bool>(),
+        addresses in any::<[[u8; 16]; 2]>(),
+        ports in any::<[u16; 2]>(),
+        protocol in any::<u8>(),
+    ) {
+        let cut = |mut address: [u8; 16]| {
+            if !ipv6 {
+                address[4..].fill(0);
+            }
+            address
+        };
+        let wanted = FlowKey {
+            netns,
+            source: cut(addresses[0]),
+            destination: cut(addresses[1]),
+            source_port: ports[0],
+            destination_port: ports[1],
+            family: if ipv6 { 6 } else { 4 },
+            protocol,
+            reserved: [0; 2],
+        };
+        let known = flow(&wanted);
+        prop_assert_eq!(known.netns, NetnsId(netns));
+        prop_assert_eq!(key(&known), wanted);
+    }
+}

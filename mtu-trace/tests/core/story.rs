@@ -39,7 +39,7 @@ pub fn flow(netns: NetnsId, source: &str, destination: &str) -> Flow {
 }
 
 /// A connection from the container to the server, both on this host, behind two NATs.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Conn {
     pub client: Socket,
     pub server: Socket,
