@@ -117,10 +117,11 @@ impl Repeats {
     }
 
     /// Takes in what is known of the same data by another way.
-    pub(super) fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, other: &Self) {
         let attempts = |open: &Option<Open>| open.map_or(0, |open| open.attempts);
         if attempts(&other.open) > attempts(&self.open) {
             self.open = other.open;
+            self.later = other.later;
         }
         let struggle =
             |worst: &Option<Recovery>| worst.map(|worst| (worst.attempts, worst.took_ns));

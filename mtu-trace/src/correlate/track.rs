@@ -165,7 +165,7 @@ impl Track {
     /// Takes in what was known of the same data under other addresses, where no socket was known.
     pub(super) fn merge(&mut self, other: Self) {
         self.oversized.extend(other.oversized);
-        self.holes.merge(other.holes);
+        self.holes.merge(&other.holes);
         self.other.extend(other.other);
         self.icmp.generated = self.icmp.generated.max(other.icmp.generated);
         self.icmp.blocked.extend(other.icmp.blocked);

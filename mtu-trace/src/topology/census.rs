@@ -127,6 +127,7 @@ impl Watcher {
     ) {
         let (id, inode) = (file.id, file.inode);
         self.nsids.insert(nsid, id);
+        self.given.insert(nsid);
         self.unknown.remove(&nsid);
         // Without cookies it may be another one with the inode number of one that is gone.
         self.gone.remove(&id);

@@ -51,6 +51,12 @@ pub(super) struct Device {
 }
 
 impl Device {
+    /// Number of the other namespace that its peer is in.
+    pub fn leads(&self) -> Option<Nsid> {
+        let (nsid, _) = self.peer?;
+        nsid.filter(|&nsid| nsid >= 0)
+    }
+
     fn is_loopback(&self) -> bool {
         self.link.kind == "loopback"
     }

@@ -17,7 +17,7 @@ use super::{
     netns::NetnsFile,
     notice::{Notice, What},
     record::{Record, open_place},
-    snapshot::{self, Due},
+    snapshot::{self, Device, Due},
 };
 
 /// How long a namespace that is gone stays in the topology, for events that still speak of it.
@@ -40,7 +40,7 @@ pub struct Watcher {
     /// Numbers of namespaces that links lead to and that could not be found.
     pub(super) unknown: BTreeSet<Nsid>,
     /// Numbers that somebody has by what was heard.
-    given: BTreeSet<Nsid>,
+    pub(super) given: BTreeSet<Nsid>,
     /// Numbers that were given to another before the death of the former owner was told.
     untold: BTreeSet<Nsid>,
     /// What was heard and not yet taken in.
@@ -355,18 +355,25 @@ impl Watcher {
         if different.is_empty() {
             return Ok(());
         }
+        let ends = |nsid| self.given.contains(&nsid) && self.pending.iter().any(|it| it.ends(nsid));
+        if different.values().flatten().any(|device| device.leads().is_some_and(ends)) {
+            // The other end is in one that has such a number: this is to be seen after its former
+            // owner's end is.
+            self.due.entry(netns).or_default().merge(due.clone());
+            return Ok(());
+        }
         self.stale.insert(netns);
         // The other ends of what has changed may need a look too: a veth is not told when its other
         // end moves to another namespace.
         let mut others = Vec::new();
         for (ifindex, new) in different {
             let is = new.as_ref().and_then(|device| device.peer);
+            leads.extend(new.as_ref().and_then(Device::leads));
             let old = match new {
                 Some(device) => record.devices.insert(ifindex, device),
                 None => record.devices.remove(&ifindex),
             };
             let was = old.and_then(|device| device.peer);
-            leads.extend(is.and_then(|(nsid, _)| nsid).filter(|&nsid| nsid >= 0));
             if was != is {
                 others.extend(was);
                 others.extend(is);

@@ -144,6 +144,29 @@ fn remote_sender_is_known_by_its_drops_and_the_receivers_silence() {
 }
 
 #[test]
+fn container_is_the_local_end_also_where_it_is_the_server() {
+    let mut places = Places::new(ROUTED);
+    let namespaces = &mut places.topology.namespaces;
+    let container = namespaces.get_mut(&CONTAINER).unwrap().container.take();
+    namespaces.get_mut(&SERVER).unwrap().container = container;
+    let connection = play(filtered_story(&places), 4000)
+        .only()
+        .connection
+        .unwrap();
+    assert_eq!(connection.local.socket_address(), "198.51.100.9:80");
+    assert_eq!(connection.direction, Direction::Upload);
+    // Without any container it is the end behind the NAT.
+    let known = places.topology.namespaces.get_mut(&SERVER).unwrap();
+    known.container = None;
+    let connection = play(filtered_story(&places), 4000)
+        .only()
+        .connection
+        .unwrap();
+    assert_eq!(connection.local.socket_address(), "192.0.2.2:40000");
+    assert_eq!(connection.direction, Direction::Download);
+}
+
+#[test]
 fn nothing_but_packets_is_no_more_than_likely() {
     let places = Places::new(ROUTED);
     let conn = Conn::new(0);

@@ -122,7 +122,7 @@ fn recovery_by_probing_is_slow_and_no_black_hole_in_the_end() {
     assert_eq!(finding.evidence.retransmits, 5);
     assert_eq!(finding.evidence.stalled_ms, 6402);
     // Probing lowers the segment size, not the path MTU: nobody was told.
-    assert_eq!(finding.pmtud.unwrap().signalled, false);
+    assert!(!finding.pmtud.unwrap().signalled);
 }
 
 #[test]
