@@ -114,7 +114,5 @@ fn is_icmp(ctx: &TcContext) -> bool {
         _ => return false,
     };
     // Devices without an Ethernet header have the IP header first: try both places.
-    let ethernet = ctx.load::<u8>(ETH_HLEN as usize + at);
-    let bare = ctx.load::<u8>(at);
-    ethernet == Ok(number) || bare == Ok(number)
+    ctx.load::<u8>(ETH_HLEN as usize + at) == Ok(number) || ctx.load::<u8>(at) == Ok(number)
 }

@@ -148,9 +148,29 @@ fn transport(to: &mut Scratch) -> Option<()> {
             to.icmp_type = header[0];
             to.icmp_code = header[1];
             to.record.headers_len += 8;
+            if to.is_too_big_message() {
+                let _unreadable = quoted_ports(to, address + 8);
+            }
         }
         _ => {}
     }
+    Some(())
+}
+
+/// The ports of the packet that an ICMP error quotes: messages about different connections are
+/// counted apart.
+#[inline(always)]
+fn quoted_ports(to: &mut Scratch, quoted: u64) -> Option<()> {
+    let first: u8 = read(quoted)?;
+    let length = match first >> 4 {
+        4 => u64::from(first & 0x0f) * 4,
+        // Behind extension headers it is not looked for: the message is counted all the same.
+        _ => 40,
+    };
+    let ports: [u8; 4] = read(quoted + length)?;
+    let flow = &mut to.record.key.flow;
+    flow.source_port = u16::from_be_bytes([ports[0], ports[1]]);
+    flow.destination_port = u16::from_be_bytes([ports[2], ports[3]]);
     Some(())
 }
 

@@ -32,7 +32,14 @@ pub fn belongs(socket: &Socket, flow: &Flow, seq: u32, ack: Option<u32>) -> Opti
         return Some((Side::In, 0));
     }
     let isn = socket.isn?;
-    let ack = ack?;
+    let Some(ack) = ack else {
+        // A SYN, whose sequence number is the initial one itself.
+        return match seq {
+            seq if seq == isn.iss => Some((Side::Out, 1)),
+            seq if seq == isn.irs => Some((Side::In, 1)),
+            _ => None,
+        };
+    };
     let outwards = misfit(
         socket.flow,
         *flow,
@@ -108,6 +115,15 @@ mod tests {
         assert_eq!(found.map(|(side, _)| side), Some(Side::In));
         let back = belongs(&socket(), &elsewhere.reversed(), 100, Some(7001));
         assert_eq!(back.map(|(side, _)| side), Some(Side::Out));
+    }
+
+    #[test]
+    fn a_syn_has_the_initial_number_itself() {
+        let elsewhere = flow(3, "203.0.113.77:61000", "203.0.113.1:30080");
+        let side = |seq| belongs(&socket(), &elsewhere, seq, None).map(|(side, _)| side);
+        assert_eq!(side(u32::MAX - 5), Some(Side::Out));
+        assert_eq!(side(7000), Some(Side::In));
+        assert_eq!(side(7001), None);
     }
 
     #[test]

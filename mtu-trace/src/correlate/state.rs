@@ -143,6 +143,25 @@ impl State {
         Some((id, 0))
     }
 
+    /// Makes SYNs that were lost on the way a part of the connection that sends them: it has no
+    /// initial sequence numbers yet but theirs.
+    fn adopt_syns(&mut self, id: ConnectionId, index: usize, seq: u32) {
+        let lost: Vec<ConnectionId> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| {
+                connection.ends.is_empty() && connection.first_numbers == Some((seq, None))
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for other in lost {
+            if Connection::sends(index) == Side::In {
+                self.turn(other);
+            }
+            self.absorb(id, other);
+        }
+    }
+
     /// Exchanges the two directions of a connection.
     fn turn(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else {
@@ -420,6 +439,7 @@ impl State {
             .max(retransmit.end_seq.wrapping_sub(retransmit.seq));
         if handshake {
             sent.handshake = sent.count;
+            self.adopt_syns(id, index, retransmit.seq);
             return;
         }
         // First what is through, so that the new loss is not taken for one that waits behind it.

@@ -129,7 +129,15 @@ fn finding(state: &State, group: &Group<'_>, detected_at_ns: u64) -> Option<Find
     };
     let shown = local.show(connection, direction, topology);
     let boundary = site.map(|drops| boundary(&drops.site, topology));
-    let pmtud = site.map(|drops| pmtud(track, &drops.site, topology));
+    // One message may speak for many connections: that of any member tells of the cause.
+    let told = group
+        .members
+        .iter()
+        .map(|member| member.case.track)
+        .max_by_key(|track| (track.icmp.blocked.len(), track.icmp.generated))
+        .filter(|_| track.icmp.blocked.is_empty())
+        .unwrap_or(track);
+    let pmtud = site.map(|drops| pmtud(told, &drops.site, topology));
     let path = site.map_or_else(Vec::new, |drops| hops(&local, drops, topology));
     let last_seen_ns = group
         .members
@@ -170,7 +178,7 @@ fn finding(state: &State, group: &Group<'_>, detected_at_ns: u64) -> Option<Find
         path,
         fixes,
     };
-    finding.summary = summary::summary(&finding, worst_other(track));
+    finding.summary = summary::summary(&finding, worst_other(track), topology);
     Some(finding)
 }
 

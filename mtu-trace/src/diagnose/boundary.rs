@@ -7,6 +7,9 @@ use crate::{
     topology::Topology,
 };
 
+/// The reason of kernels that have none (before 5.17), which is what others say at most places too.
+const NO_REASON: &str = "NOT_SPECIFIED";
+
 /// A place where packets die.
 pub fn boundary(site: &Site, topology: &Topology) -> Boundary {
     Boundary {
@@ -16,7 +19,7 @@ pub fn boundary(site: &Site, topology: &Topology) -> Boundary {
         limit_bytes: site.limit_bytes,
         packet_bytes: site.packet_bytes,
         function: site.key.function.clone(),
-        reason: site.reason.clone(),
+        reason: site.reason.clone().or_else(|| Some(NO_REASON.to_owned())),
         silent: site.kind.is_silent(),
         peer: site.peer.as_ref().map(|peer| BoundaryPeer {
             netns: NetnsRef::new(peer.netns, topology),

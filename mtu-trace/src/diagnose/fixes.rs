@@ -175,15 +175,27 @@ fn align(ailment: &Ailment<'_>, site: &Site) -> Option<Fix> {
         _ => return None,
     };
     let place = NetnsRef::new(netns, ailment.topology);
-    let commands = enter(netns, ailment.topology)
-        .map(|enter| {
-            vec![format!(
-                "{enter} ip link set dev {} mtu {}",
-                quote(&name(device)),
-                site.packet_bytes
-            )]
-        })
-        .unwrap_or_default();
+    let raise = |netns: NetnsId, interface: &str| {
+        let enter = enter(netns, ailment.topology)?;
+        let interface = quote(interface);
+        Some(format!(
+            "{enter} ip link set dev {interface} mtu {}",
+            site.packet_bytes
+        ))
+    };
+    let mut commands: Vec<String> = raise(netns, &name(device)).into_iter().collect();
+    // A veth's other end has the next say.
+    let other_end = ailment
+        .topology
+        .link(netns, device.ifindex)
+        .and_then(|link| link.peer)
+        .and_then(|peer| Some((peer.netns?, peer.ifindex)));
+    if let Some((netns, ifindex)) = other_end
+        && let Some(link) = ailment.topology.link(netns, ifindex)
+        && link.mtu_bytes < site.packet_bytes
+    {
+        commands.extend(raise(netns, &link.name));
+    }
     Some(Fix {
         title: format!(
             "Or raise the MTU of {} in {} to {}",

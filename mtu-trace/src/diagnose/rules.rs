@@ -248,6 +248,7 @@ fn packet_loss(case: &Case<'_>) -> Option<Match> {
     // for another rule to explain.
     if sent.count - sent.handshake.min(sent.count) < LOSS_RETRANSMITS
         || sent.repeats.recoveries == 0
+        || duplicates(case.track).saturating_mul(2) >= sent.count
     {
         return None;
     }
@@ -261,6 +262,21 @@ fn packet_loss(case: &Case<'_>) -> Option<Match> {
         attempts: sent.repeats.worst.map_or(0, |worst| worst.attempts),
         seq: None,
     })
+}
+
+/// Segments that came twice: what was sent again had not been lost (RFC 2883, RFC 3522).
+fn duplicates(track: &Track) -> u64 {
+    const TWICE: &[&str] = &["TCP_OLD_DATA", "TCP_OLD_SEQUENCE", "TCP_OFOMERGE"];
+    track
+        .other
+        .iter()
+        .filter(|(key, _)| {
+            key.reason
+                .as_deref()
+                .is_some_and(|reason| TWICE.contains(&reason))
+        })
+        .map(|(_, drops)| drops.count)
+        .sum()
 }
 
 /// Reasons that explain a loss. Others come after it (segments received twice, queues of closed

@@ -1,10 +1,17 @@
 //! The one sentence of a finding.
 
 use super::finding::{Boundary, Connection, Direction, Finding, NetnsRef, Verdict};
-use crate::correlate::{OtherDrops, OtherKey};
+use crate::{
+    correlate::{OtherDrops, OtherKey},
+    topology::Topology,
+};
 
 /// Says in one sentence what is wrong, where, and why the sender does not know.
-pub fn summary(finding: &Finding, other: Option<(&OtherKey, &OtherDrops)>) -> String {
+pub fn summary(
+    finding: &Finding,
+    other: Option<(&OtherKey, &OtherDrops)>,
+    topology: &Topology,
+) -> String {
     let Some(connection) = &finding.connection else {
         return String::new();
     };
@@ -45,17 +52,21 @@ pub fn summary(finding: &Finding, other: Option<(&OtherKey, &OtherDrops)>) -> St
              This is not an MTU problem.",
             finding.evidence.retransmits,
             other.map_or_else(String::new, |(key, _)| format!(
-                ", and was dropped here {}",
-                place(key)
+                ", and was dropped {}",
+                place(key, topology)
             )),
         ),
         (Verdict::LocalDrop, _) => format!(
             "{who}{others} loses segments on this host: {} packets were dropped {}.",
             finding.evidence.other_drops,
-            other.map_or_else(|| "here".to_owned(), |(key, _)| place(key)),
+            other.map_or_else(|| "here".to_owned(), |(key, _)| place(key, topology)),
         ),
         (Verdict::PacketLoss, _) => format!(
-            "{who}{others} lost segments beyond this host and recovered: {} were sent again.",
+            "{who}{others} lost segments {} and recovered: {} were sent again.",
+            match &connection.remote.netns {
+                Some(_) => "on the way, where this host does not see it,",
+                None => "beyond this host",
+            },
             finding.evidence.retransmits,
         ),
         _ => who,
@@ -121,15 +132,17 @@ fn silence(finding: &Finding, boundary: &Boundary) -> String {
     }
 }
 
-fn place(key: &OtherKey) -> String {
+/// `by netfilter in FORWARD of node-1 (NETFILTER_DROP)`.
+fn place(key: &OtherKey, topology: &Topology) -> String {
+    let netns = NetnsRef::new(key.netns, topology).label();
     let reason = key
         .reason
         .as_deref()
         .map(|reason| format!(" ({reason})"))
         .unwrap_or_default();
     match key.hook {
-        Some(hook) => format!("by netfilter in {hook}{reason}"),
-        None => format!("by {}{reason}", key.function),
+        Some(hook) => format!("by netfilter in {hook} of {netns}{reason}"),
+        None => format!("by {} in {netns}{reason}", key.function),
     }
 }
 

@@ -208,7 +208,7 @@ impl Watcher {
     }
 
     /// Reads what there is to hear, to be taken in later.
-    fn listen(&mut self) -> anyhow::Result<()> {
+    pub(super) fn listen(&mut self) -> anyhow::Result<()> {
         let pending = &mut self.pending;
         self.hub
             .notices(|notice| pending.push(notice))
@@ -333,7 +333,12 @@ impl Watcher {
         // Looking at another one may have given the number of this one, dead since the last time
         // something was heard, to a third, which has answered in its place.
         self.listen()?;
-        if self.nsids.get(&nsid) != Some(&netns) || self.pending.iter().any(|it| it.ends(nsid)) {
+        if self.nsids.get(&nsid) != Some(&netns) {
+            return Ok(());
+        }
+        if self.pending.iter().any(|it| it.ends(nsid)) {
+            // Whether it is dead is seen when that is taken in.
+            self.due.entry(netns).or_default().merge(due.clone());
             return Ok(());
         }
         let Some(record) = self.records.get_mut(&netns) else {
@@ -356,7 +361,11 @@ impl Watcher {
             return Ok(());
         }
         let ends = |nsid| self.given.contains(&nsid) && self.pending.iter().any(|it| it.ends(nsid));
-        if different.values().flatten().any(|device| device.leads().is_some_and(ends)) {
+        if different
+            .values()
+            .flatten()
+            .any(|device| device.leads().is_some_and(ends))
+        {
             // The other end is in one that has such a number: this is to be seen after its former
             // owner's end is.
             self.due.entry(netns).or_default().merge(due.clone());
