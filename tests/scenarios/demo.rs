@@ -1,13 +1,10 @@
 //! The demonstration, as `cargo xtask demo` runs it.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Result, ensure};
 use lab::binary::mtu_trace;
 
 #[test]
 fn demo_draws_the_fault_and_names_it() -> Result<()> {
-    let start = Instant::now();
     let mut out = Vec::new();
     let found = lab::demo::run(&mtu_trace(), &mut out)?;
     let out = String::from_utf8(out)?;
@@ -22,10 +19,5 @@ fn demo_draws_the_fault_and_names_it() -> Result<()> {
     ] {
         ensure!(out.contains(word), "no {word} in {out}");
     }
-    ensure!(
-        start.elapsed() < Duration::from_secs(20),
-        "it took {:?}",
-        start.elapsed()
-    );
     Ok(())
 }

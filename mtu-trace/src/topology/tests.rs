@@ -239,6 +239,13 @@ fn veths_are_paired_across_namespaces_and_followed() {
     assert!(own.contains(&"2001:db8::1/64".to_owned()), "{own:?}");
     assert!(!watcher.topology().namespaces[&a].forwards_ipv4);
 
+    // This alone, without anything about addresses or forwarding.
+    lab.ip("-n @b link set v1 mtu 1400");
+    let changes = follow_until(&mut watcher, "the lower MTU", |topology| {
+        link(topology, &lab.name("b"), "v1").2.mtu_bytes == 1400
+    });
+    assert!(changes.changed.contains(&b));
+
     // The end in a third namespace is not told when this one moves.
     lab.ip("netns add @c");
     lab.ip("-n @b link set v1 netns @c name v2");
@@ -338,9 +345,12 @@ fn a_reused_number_mixes_nothing_up() {
         lab.ip(&format!(
             "-n @a link add v8 type veth peer name v9 netns @{name}"
         ));
-        if told_late {
-            watcher.pending.retain(|notice| *notice != died);
-        }
+        // That links have changed was heard before: it is why there is a look.
+        watcher.listen().expect("notices");
+        watcher.pending.retain(|notice| match notice {
+            Notice::Changed { .. } => false,
+            notice => !told_late || *notice != died,
+        });
 
         // A look that is under way when that happens.
         let mut gone = BTreeSet::new();
