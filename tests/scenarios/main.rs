@@ -9,6 +9,7 @@ mod bridge;
 mod cleanup;
 mod demo;
 mod forwarding;
+mod ipv6;
 mod nat;
 mod negative;
 mod record_cli;
