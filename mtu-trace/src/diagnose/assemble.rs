@@ -6,6 +6,7 @@ use super::{
     boundary::{boundary, pmtud},
     finding::{Direction, Evidence, Finding, Hop, NetnsRef, Verdict},
     fixes::{self, Ailment},
+    ledger::Detected,
     local::Local,
     rules::{Case, Cause, Match, RULES, worst_other},
     summary,
@@ -87,8 +88,11 @@ pub fn groups(state: &State) -> Vec<Group<'_>> {
         .collect()
 }
 
-/// The findings that stand, worst first. `detected` tells when each was made.
-pub fn findings(state: &State, detected: impl Fn(Verdict, &Cause) -> u64) -> Vec<Finding> {
+/// The findings that stand, worst first. `detected` tells how each was made.
+pub fn findings<'a>(
+    state: &State,
+    detected: impl Fn(Verdict, &Cause) -> Option<&'a Detected>,
+) -> Vec<Finding> {
     let mut findings: Vec<Finding> = groups(state)
         .iter()
         .filter_map(|group| finding(state, group, detected(group.verdict, &group.cause)))
@@ -104,7 +108,8 @@ pub fn findings(state: &State, detected: impl Fn(Verdict, &Cause) -> u64) -> Vec
     findings
 }
 
-fn finding(state: &State, group: &Group<'_>, detected_at_ns: u64) -> Option<Finding> {
+/// One finding; `detected` is how it was made, if it was before.
+pub fn finding(state: &State, group: &Group<'_>, detected: Option<&Detected>) -> Option<Finding> {
     let topology = &state.topology;
     let worst = group.members.iter().max_by_key(|member| member.rank())?;
     let Case {
@@ -138,7 +143,7 @@ fn finding(state: &State, group: &Group<'_>, detected_at_ns: u64) -> Option<Find
         .filter(|_| track.icmp.blocked.is_empty())
         .unwrap_or(track);
     let pmtud = site.map(|drops| pmtud(told, &drops.site, topology));
-    let path = site.map_or_else(Vec::new, |drops| hops(&local, drops, topology));
+    let mut path = site.map_or_else(Vec::new, |drops| hops(&local, drops, topology));
     let last_seen_ns = group
         .members
         .iter()
@@ -154,7 +159,15 @@ fn finding(state: &State, group: &Group<'_>, detected_at_ns: u64) -> Option<Find
         pmtud: pmtud.as_ref(),
         topology,
     };
-    let fixes = fixes::fixes(&ailment);
+    let mut fixes = fixes::fixes(&ailment);
+    if let Some(detected) = detected {
+        if detected.path.len() > path.len() {
+            path.clone_from(&detected.path);
+        }
+        if detected.fixes.len() > fixes.len() {
+            fixes.clone_from(&detected.fixes);
+        }
+    }
     let mut finding = Finding {
         id: String::new(),
         verdict: group.verdict,
@@ -163,7 +176,7 @@ fn finding(state: &State, group: &Group<'_>, detected_at_ns: u64) -> Option<Find
         summary: String::new(),
         ongoing,
         first_seen_ns: group.first_ns(),
-        detected_at_ns,
+        detected_at_ns: detected.map_or(state.now_ns, |detected| detected.at_ns),
         last_seen_ns,
         connections: group
             .members

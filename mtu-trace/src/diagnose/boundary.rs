@@ -14,8 +14,8 @@ const NO_REASON: &str = "NOT_SPECIFIED";
 pub fn boundary(site: &Site, topology: &Topology) -> Boundary {
     Boundary {
         netns: NetnsRef::new(site.key.netns, topology),
-        ingress: site.ingress.as_ref().map(name),
-        egress: Some(name(&site.egress)),
+        ingress: site.ingress.as_ref().map(|device| name(device, topology)),
+        egress: Some(name(&site.egress, topology)),
         limit_bytes: site.limit_bytes,
         packet_bytes: site.packet_bytes,
         function: site.key.function.clone(),
@@ -23,17 +23,22 @@ pub fn boundary(site: &Site, topology: &Topology) -> Boundary {
         silent: site.kind.is_silent(),
         peer: site.peer.as_ref().map(|peer| BoundaryPeer {
             netns: NetnsRef::new(peer.netns, topology),
-            interface: peer.name.clone(),
+            interface: Some(name(peer, topology)),
             mtu_bytes: peer.mtu_bytes,
         }),
     }
 }
 
-/// A device by its name, or by its number where it has gone unnamed.
-pub fn name(device: &Device) -> String {
+/// A device by its name; one that was too new to be known at the event may be known now. By its
+/// number where it has gone unnamed.
+pub fn name(device: &Device, topology: &Topology) -> String {
     device
         .name
         .clone()
+        .or_else(|| {
+            let link = topology.link(device.netns, device.ifindex)?;
+            Some(link.name.clone())
+        })
         .unwrap_or_else(|| format!("if{}", device.ifindex))
 }
 
@@ -58,7 +63,7 @@ pub fn pmtud(track: &Track, site: &Site, topology: &Topology) -> Pmtud {
         blocked_at: blocked.filter(|_| !came_down).map(|blocked| BlockedAt {
             netns: NetnsRef::new(blocked.netns, topology),
             hook: blocked.hook,
-            interface: blocked.device.as_ref().map(name),
+            interface: blocked.device.as_ref().map(|device| name(device, topology)),
             function: blocked.function.clone(),
             reason: blocked.reason.clone(),
         }),

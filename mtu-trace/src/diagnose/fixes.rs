@@ -183,7 +183,9 @@ fn align(ailment: &Ailment<'_>, site: &Site) -> Option<Fix> {
             site.packet_bytes
         ))
     };
-    let mut commands: Vec<String> = raise(netns, &name(device)).into_iter().collect();
+    let mut commands: Vec<String> = raise(netns, &name(device, ailment.topology))
+        .into_iter()
+        .collect();
     // A veth's other end has the next say.
     let other_end = ailment
         .topology
@@ -199,14 +201,14 @@ fn align(ailment: &Ailment<'_>, site: &Site) -> Option<Fix> {
     Some(Fix {
         title: format!(
             "Or raise the MTU of {} in {} to {}",
-            name(device),
+            name(device, ailment.topology),
             place.label(),
             site.packet_bytes
         ),
         detail: format!(
             "The two sides of one layer-2 hop must agree, since nothing between them can tell a \
              sender. Only if everything behind {} carries {} bytes.",
-            name(device),
+            name(device, ailment.topology),
             site.packet_bytes
         ),
         commands,

@@ -1,10 +1,10 @@
 //! The whole analysis of a stream of events: the state, and when each finding was made.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::HashMap;
 
 use super::{
     assemble,
-    finding::{Finding, Verdict},
+    finding::{Finding, Fix, Hop, Verdict},
     rules::Cause,
 };
 use crate::{
@@ -16,8 +16,19 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Analysis {
     state: State,
-    detected: HashMap<(Verdict, Cause), u64>,
+    detected: HashMap<(Verdict, Cause), Detected>,
     made: usize,
+}
+
+/// A finding as it was made.
+#[derive(Clone, Debug)]
+pub(super) struct Detected {
+    /// When, ns.
+    pub at_ns: u64,
+    /// The way and the fixes as the network was then: a container may be gone, with its links, by
+    /// the time of the report.
+    pub path: Vec<Hop>,
+    pub fixes: Vec<Fix>,
 }
 
 impl Analysis {
@@ -32,19 +43,24 @@ impl Analysis {
     fn note(&mut self) {
         let now = self.state.now_ns;
         for group in assemble::groups(&self.state) {
-            let first_ns = group.first_ns();
-            match self.detected.entry((group.verdict, group.cause)) {
-                // What was found there before is over, and this began later: it is another one.
-                Entry::Occupied(mut entry) if *entry.get() < first_ns => {
-                    entry.insert(now);
-                    self.made += 1;
-                }
-                Entry::Occupied(_) => {}
-                Entry::Vacant(entry) => {
-                    entry.insert(now);
-                    self.made += 1;
-                }
+            let key = (group.verdict, group.cause.clone());
+            let known = self.detected.get(&key);
+            // What was found there before is over if this began later: it is another one.
+            if known.is_some_and(|known| known.at_ns >= group.first_ns()) {
+                continue;
             }
+            let Some(finding) = assemble::finding(&self.state, &group, None) else {
+                continue;
+            };
+            self.made += 1;
+            self.detected.insert(
+                key,
+                Detected {
+                    at_ns: now,
+                    path: finding.path,
+                    fixes: finding.fixes,
+                },
+            );
         }
     }
 
@@ -52,10 +68,7 @@ impl Analysis {
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         assemble::findings(&self.state, |verdict, cause| {
-            self.detected
-                .get(&(verdict, cause.clone()))
-                .copied()
-                .unwrap_or(self.state.now_ns)
+            self.detected.get(&(verdict, cause.clone()))
         })
     }
 

@@ -244,6 +244,30 @@ fn device(record: &record::Device, topology: &Topology) -> Option<Device> {
     })
 }
 
+/// Names the devices of an event that were not known when it was decoded.
+pub fn name_devices(event: &mut Event, topology: &Topology) {
+    let EventKind::Packet(packet) = &mut event.kind else {
+        return;
+    };
+    let devices = [
+        Some(&mut packet.device),
+        packet.route.as_mut(),
+        packet.peer.as_mut(),
+        packet.came_in.as_mut(),
+    ];
+    for device in devices.into_iter().flatten() {
+        if device.name.is_some() {
+            continue;
+        }
+        if let Some(link) = topology.link(device.netns, device.ifindex) {
+            device.name = Some(link.name.clone());
+            if device.mtu_bytes == 0 {
+                device.mtu_bytes = link.mtu_bytes;
+            }
+        }
+    }
+}
+
 fn retransmit(record: &record::Retransmit) -> Retransmit {
     let known = record.known != 0;
     Retransmit {

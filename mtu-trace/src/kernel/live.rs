@@ -300,10 +300,13 @@ impl Live {
     /// Empties the ring.
     fn drain(&mut self, sink: &mut impl FnMut(Event)) {
         loop {
-            let events = self.batch();
+            let mut events = self.batch();
             let full = events.len() >= BATCH;
             if self.names_missing(&events) {
                 self.look_around(Depth::Normal, sink);
+                for event in &mut events {
+                    decode::name_devices(event, self.watcher.topology());
+                }
             }
             if !events.is_empty() {
                 self.join(events, sink);
