@@ -22,6 +22,10 @@ use crate::{
 /// Connections kept at most; quiet ones that nothing ails go first.
 const MOST_CONNECTIONS: usize = 20_000;
 
+/// How much worse the same connection may fit on the other side of a NAT: the data between its first
+/// losses there and here.
+const NEAR: u64 = 1 << 20;
+
 /// A connection's number in the order of first sight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(u64);
@@ -123,16 +127,21 @@ impl State {
     /// The connection known only from packets that belong to this socket. What they went by on both
     /// sides of a NAT becomes one.
     fn adopt(&mut self, socket: &Socket) -> Option<(ConnectionId, usize)> {
-        let found: Vec<(ConnectionId, Side)> = self
+        let mut found: Vec<(u64, ConnectionId, Side)> = self
             .connections
             .iter()
             .filter(|(_, connection)| connection.ends.is_empty())
             .filter_map(|(id, connection)| {
                 let (seq, ack) = connection.first_numbers?;
                 let flow = connection.seen_as.first()?;
-                belongs(socket, flow, seq, ack).map(|(side, _)| (*id, side))
+                belongs(socket, flow, seq, ack).map(|(side, misfit)| (misfit, *id, side))
             })
             .collect();
+        // One that fits far worse than the best is somebody else's.
+        let best = found.iter().map(|(misfit, ..)| *misfit).min()?;
+        found.retain(|(misfit, ..)| *misfit <= best.saturating_add(NEAR));
+        let found: Vec<(ConnectionId, Side)> =
+            found.into_iter().map(|(_, id, side)| (id, side)).collect();
         for (id, _) in found.iter().filter(|(_, side)| *side == Side::In) {
             self.turn(*id);
         }

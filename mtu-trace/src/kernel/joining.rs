@@ -129,13 +129,21 @@ impl Joining {
         }
     }
 
+    /// Whether packets should wait for the next look through everything, which is soon: a packet that
+    /// is told before its connection may be taken for another's.
+    pub fn is_waiting(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
     /// Looks for what is wanted; through everything if that was not done a moment ago, or if this
     /// is the `last` look. Returns new events in the order they are to be taken.
-    pub fn look(&mut self, maps: &mut Maps, time_ns: u64, last: bool) -> Vec<Event> {
+    ///
+    /// The events get the time `time_ns`, that of the first packet they are for.
+    pub fn look(&mut self, maps: &mut Maps, now_ns: u64, time_ns: u64, last: bool) -> Vec<Event> {
         let mut found = self.exact(maps);
-        let due = last || time_ns.saturating_sub(self.scanned_ns) >= SCAN_EVERY_NS;
+        let due = last || now_ns.saturating_sub(self.scanned_ns) >= SCAN_EVERY_NS;
         if due && !(self.wanted.is_empty() && self.ends.is_empty()) {
-            self.scanned_ns = time_ns;
+            self.scanned_ns = now_ns;
             found.extend(self.scan(maps));
         }
         let mut events = Vec::new();

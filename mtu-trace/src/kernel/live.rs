@@ -46,6 +46,8 @@ const LOOK_EVERY: u32 = 50;
 const BATCH: usize = 4096;
 /// Sockets asked at each tick.
 const MOST_SAMPLES: usize = 64;
+/// How long events wait at most for their connections, ns.
+const MOST_WAIT_NS: u64 = 100_000_000;
 /// Counts remembered at most.
 const MOST_COUNTED: usize = 50_000;
 /// How long a namespace that could not be found is not looked for again, ns.
@@ -64,6 +66,8 @@ pub struct Live {
     hooks: Vec<HookStatus>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     joining: Joining,
+    /// Decoded events that wait for their connections.
+    pending: Vec<Event>,
     counted: Counted,
     sampled: HashMap<Flow, (Sample, u64)>,
     told: Option<Arc<Topology>>,
@@ -144,6 +148,7 @@ impl Live {
             hooks,
             log,
             joining: Joining::default(),
+            pending: Vec::new(),
             counted: Counted::default(),
             sampled: HashMap::new(),
             told: None,
@@ -222,7 +227,7 @@ impl Live {
     /// Hands over what is left and takes the programs off.
     pub fn finish(mut self, sink: &mut impl FnMut(Event)) {
         self.drain(sink);
-        self.offer(monotonic_ns(), true, sink);
+        self.offer(true, sink);
         self.sample(sink);
         self.counts(sink);
         sink(Event {
@@ -384,26 +389,31 @@ impl Live {
         self.tell_topology(sink);
     }
 
-    /// Puts the connections that events may belong to before them.
+    /// Puts the connections that events may belong to before them. Events wait, all of them so that
+    /// their order stays, while one of them may be found a connection a moment later.
     fn join(&mut self, events: Vec<Event>, sink: &mut impl FnMut(Event)) {
         for event in &events {
             self.joining.note(event);
         }
-        if let Some(first) = events.first() {
-            self.offer(first.time_ns, false, sink);
-        }
-        events.into_iter().for_each(sink);
+        self.pending.extend(events);
+        self.offer(false, sink);
     }
 
-    fn offer(&mut self, time_ns: u64, last: bool, sink: &mut impl FnMut(Event)) {
+    fn offer(&mut self, last: bool, sink: &mut impl FnMut(Event)) {
+        let now_ns = monotonic_ns();
+        let time_ns = self.pending.first().map_or(now_ns, |first| first.time_ns);
         self.joining
-            .look(&mut self.maps, time_ns, last)
+            .look(&mut self.maps, now_ns, time_ns, last)
             .into_iter()
-            .for_each(sink);
+            .for_each(&mut *sink);
+        let waited = now_ns.saturating_sub(time_ns) >= MOST_WAIT_NS;
+        if last || waited || !self.joining.is_waiting() {
+            self.pending.drain(..).for_each(sink);
+        }
     }
 
     fn tick(&mut self, count: u32, sink: &mut impl FnMut(Event)) {
-        self.offer(monotonic_ns(), false, sink);
+        self.offer(false, sink);
         self.sample(sink);
         if count % COUNT_EVERY == COUNT_EVERY - 1 {
             self.counts(sink);
