@@ -119,8 +119,6 @@ members! {
     TcpPacketsOut = "tcp_sock", "packets_out";
     /// Segments the peer holds out of order.
     TcpSackedOut = "tcp_sock", "sacked_out";
-    /// Segments retransmitted over the connection's life.
-    TcpTotalRetrans = "tcp_sock", "total_retrans";
 }
 
 /// Number of entries in the offset table.

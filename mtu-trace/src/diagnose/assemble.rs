@@ -135,12 +135,10 @@ pub fn finding(state: &State, group: &Group<'_>, detected: Option<&Detected>) ->
     let shown = local.show(connection, direction, topology);
     let boundary = site.map(|drops| boundary(&drops.site, topology));
     // One message may speak for many connections: that of any member tells of the cause.
-    let told = group
-        .members
-        .iter()
-        .map(|member| member.case.track)
-        .max_by_key(|track| (track.icmp.blocked.len(), track.icmp.generated))
-        .filter(|_| track.icmp.blocked.is_empty())
+    let tracks = group.members.iter().map(|member| member.case.track);
+    let told = std::iter::once(track)
+        .chain(tracks)
+        .find(|track| !track.icmp.blocked.is_empty())
         .unwrap_or(track);
     let pmtud = site.map(|drops| pmtud(told, &drops.site, topology));
     let mut path = site.map_or_else(Vec::new, |drops| hops(&local, drops, topology));

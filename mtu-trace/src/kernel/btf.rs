@@ -54,7 +54,6 @@ const OPTIONAL: &[Member] = &[
     Member::TcpBytesReceived,
     Member::TcpPacketsOut,
     Member::TcpSackedOut,
-    Member::TcpTotalRetrans,
     Member::IcskPmtuCookie,
     Member::IcskCaState,
     Member::DstMetrics,
