@@ -39,6 +39,7 @@ pub fn identify(pid: i32) -> Identity {
             image: None,
             runtime: place.runtime.to_owned(),
             pod: place.pod,
+            pod_name: None,
             parent: None,
         };
         (Some(container), place.outer)

@@ -43,7 +43,10 @@ mod watcher;
 
 pub use self::{
     discover::Depth,
-    model::{Address, Container, Link, Netns, NetnsId, Peer, Process, Topology},
+    model::{
+        Address, Container, Fdb, Inside, Link, Netns, NetnsId, NextHop, OuterDf, PathMtu, Peer,
+        Process, Route, RouteKind, Rule, Sysctls, Topology, Tunnel,
+    },
     netns::NetnsFile,
     watcher::{Changes, Watcher},
 };

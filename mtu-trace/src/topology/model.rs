@@ -2,7 +2,7 @@
 //!
 //! Plain values that serialize, so that a capture can hold them and a replay needs no live host.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,9 @@ pub struct Netns {
     pub container: Option<Container>,
     /// The process with the lowest pid in it, for want of a better name.
     pub process: Option<Process>,
+    /// systemd unit of that process, such as `docker.service`.
+    #[serde(default)]
+    pub unit: Option<String>,
     /// Whether it is the namespace of the host's first process.
     pub init: bool,
     /// Whether it has been destroyed; what is said of it is what was last known.
@@ -45,6 +48,9 @@ pub struct Netns {
     pub forwards_ipv6: bool,
     /// By interface index.
     pub links: BTreeMap<u32, Link>,
+    /// What only a look from inside tells; `None` until there was one.
+    #[serde(default)]
+    pub inside: Option<Arc<Inside>>,
 }
 
 /// A container, as far as it is known from outside.
@@ -60,6 +66,9 @@ pub struct Container {
     pub runtime: String,
     /// Kubernetes pod UID.
     pub pod: Option<String>,
+    /// Kubernetes namespace and name of the pod, `build/runner-1`.
+    #[serde(default)]
+    pub pod_name: Option<String>,
     /// Namespace of the container it runs in.
     pub parent: Option<NetnsId>,
 }
@@ -78,16 +87,32 @@ pub struct Process {
 pub struct Link {
     /// Name, made printable.
     pub name: String,
+    /// `IFLA_IFALIAS`, a description that anyone with rights in the namespace can set, made
+    /// printable.
+    #[serde(default)]
+    pub alias: Option<String>,
     /// `IFLA_INFO_KIND` (`veth`, `bridge`, `vxlan`, …), `loopback`, or `physical`.
     pub kind: String,
     /// MTU in bytes, as `ip link` prints it.
     pub mtu_bytes: u32,
     /// Whether it is administratively up.
     pub up: bool,
+    /// Whether it has a carrier (`IFF_LOWER_UP`): a veth has one while its other end is up.
+    #[serde(default)]
+    pub carrier: bool,
     /// Interface index of the bridge or bond it is a port of, in the same namespace.
     pub master: Option<u32>,
     /// The other end of a veth, or the lower device of a stacked one.
     pub peer: Option<Peer>,
+    /// How it wraps packets, if it does.
+    #[serde(default)]
+    pub tunnel: Option<Tunnel>,
+    /// VLAN identifier of a `vlan` device.
+    #[serde(default)]
+    pub vlan: Option<u16>,
+    /// Routing table of a `vrf` device.
+    #[serde(default)]
+    pub vrf_table: Option<u32>,
     /// Addresses with their prefix lengths.
     pub addresses: Vec<Address>,
 }
@@ -99,6 +124,159 @@ pub struct Peer {
     pub netns: Option<NetnsId>,
     /// Its interface index there.
     pub ifindex: u32,
+}
+
+/// How a link wraps packets in others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tunnel {
+    /// Namespace that the outer packets are sent in; `None` when that is not among the known ones.
+    pub netns: Option<NetnsId>,
+    /// Device the outer packets must leave by, in that namespace; by its routes if `None`.
+    pub ifindex: Option<u32>,
+    /// Source of the outer packets, if it is fixed.
+    pub local: Option<IpAddr>,
+    /// Destination of the outer packets, if it is fixed. The others are in [`Inside::fdb`].
+    pub remote: Option<IpAddr>,
+    /// What an inner packet grows by, from its IP header to the outer IP header, both included: an
+    /// Ethernet header where it carries frames, its own header, UDP, and the outer IP header.
+    pub overhead_bytes: u32,
+    /// "Don't fragment" of the outer packets.
+    pub df: OuterDf,
+}
+
+/// Whether the outer packets of a tunnel may be cut into pieces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OuterDf {
+    /// They may.
+    #[default]
+    Unset,
+    /// They may not.
+    Set,
+    /// As the inner packet says.
+    Inherit,
+}
+
+/// What a namespace tells only to those who are in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inside {
+    /// Its routes, most of those that ever matter first: as the kernel lists them.
+    pub routes: Vec<Route>,
+    /// Routes that were left out because there are too many.
+    pub routes_left_out: usize,
+    /// Its policy routing rules, by priority.
+    pub rules: Vec<Rule>,
+    /// Path MTUs that it has learned (RFC 1191, RFC 8201).
+    pub path_mtus: Vec<PathMtu>,
+    /// Where its tunnels that switch frames send them (`bridge fdb`).
+    pub fdb: Vec<Fdb>,
+    /// Its settings.
+    pub sysctls: Sysctls,
+}
+
+/// A route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// What it is for.
+    pub destination: Address,
+    /// Its table; 254 is `main`, 255 `local`.
+    pub table: u32,
+    /// What becomes of the packets.
+    pub kind: RouteKind,
+    /// Its priority: the lowest of the same destination wins.
+    pub metric: u32,
+    /// Where it leads; more than one share the load.
+    pub hops: Vec<NextHop>,
+    /// MTU of the route in bytes, if it has one of its own.
+    pub mtu_bytes: Option<u32>,
+    /// Whether that MTU is locked: path MTU discovery is off, packets go without DF.
+    pub mtu_locked: bool,
+    /// Source address for packets that have none yet.
+    pub source: Option<IpAddr>,
+}
+
+/// What a route does with packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RouteKind {
+    /// Sends them on.
+    #[default]
+    Unicast,
+    /// They are for this namespace (`RTN_LOCAL`; also broadcast, multicast and anycast).
+    Local,
+    /// Drops or refuses them (`RTN_BLACKHOLE`, `RTN_UNREACHABLE`, `RTN_PROHIBIT`).
+    Reject,
+    /// Leaves them to the next rule (`RTN_THROW`).
+    Throw,
+}
+
+/// The next stop of a route.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextHop {
+    /// The router; `None` if the destination itself is there.
+    pub gateway: Option<IpAddr>,
+    /// Interface index of the device.
+    pub ifindex: Option<u32>,
+}
+
+/// A policy routing rule (`ip rule`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Whether it is for IPv6.
+    pub ipv6: bool,
+    /// Rules with a lower number are asked first.
+    pub priority: u32,
+    /// The table to look in; `None` for a rule that does something else.
+    pub table: Option<u32>,
+    /// Only packets from there.
+    pub source: Option<Address>,
+    /// Only packets to there.
+    pub destination: Option<Address>,
+    /// Only packets that came in by this interface.
+    pub iif: Option<String>,
+    /// Only packets that leave by this interface.
+    pub oif: Option<String>,
+    /// Whether there are further conditions that are not understood here (marks, ports, …).
+    pub conditional: bool,
+    /// Whether it is that of VRF devices (`l3mdev`).
+    pub l3mdev: bool,
+}
+
+/// A path MTU that was learned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathMtu {
+    /// On the way to there.
+    pub destination: IpAddr,
+    /// In bytes.
+    pub mtu_bytes: u32,
+}
+
+/// Where a tunnel sends frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fdb {
+    /// Interface index of the tunnel.
+    pub ifindex: u32,
+    /// Destination of the outer packets.
+    pub remote: IpAddr,
+}
+
+/// Settings that decide on path MTU discovery; `None` where the kernel has no such setting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sysctls {
+    /// `net.ipv4.ip_no_pmtu_disc`: packets go without DF when it is not 0.
+    pub ip_no_pmtu_disc: Option<u32>,
+    /// `net.ipv4.tcp_mtu_probing` (RFC 4821): 1 after a black hole was met, 2 always.
+    pub tcp_mtu_probing: Option<u32>,
+    /// `net.ipv4.ip_forward_use_pmtu`: whether a router heeds learned path MTUs.
+    pub ip_forward_use_pmtu: Option<u32>,
+    /// `net.ipv4.icmp_ratelimit`, ms between messages to one destination.
+    pub icmp_ratelimit: Option<u32>,
+    /// `net.ipv4.icmp_ratemask`: which types that is for.
+    pub icmp_ratemask: Option<u32>,
+    /// `net.bridge.bridge-nf-call-iptables`: bridged IPv4 goes through netfilter.
+    pub bridge_nf_call_iptables: Option<u32>,
+    /// `net.bridge.bridge-nf-call-ip6tables`: bridged IPv6 goes through netfilter.
+    pub bridge_nf_call_ip6tables: Option<u32>,
 }
 
 /// An address of a link.

@@ -119,11 +119,13 @@ impl Record {
             name: self.found.name.clone(),
             container,
             process: self.identity.process.clone(),
+            unit: None,
             init: self.init,
             gone: false,
             forwards_ipv4,
             forwards_ipv6,
             links: links.collect(),
+            inside: None,
         }
     }
 }

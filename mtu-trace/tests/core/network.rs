@@ -120,6 +120,7 @@ pub fn network(mtus: Mtus) -> Topology {
         image: None,
         runtime: "docker".to_owned(),
         pod: None,
+        pod_name: None,
         parent,
     };
     let known = &mut topology.namespaces;
