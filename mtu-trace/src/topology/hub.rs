@@ -13,47 +13,48 @@
 //! * `RTM_DELNSID` tells of a namespace's death, at once.
 //!
 //! The numbers could be assigned in the tracer's own namespace, but there `ip netns` and others
-//! would see and reuse them; so this namespace is made for them. It consists of two sockets and
+//! would see and reuse them; so this namespace is made for them. It consists of three sockets and
 //! vanishes when they close, however the tracer ends.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
+    collections::BTreeSet,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd},
     panic::resume_unwind,
     thread,
 };
 
-use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer,
-    NetlinkMessage, parse_i32,
-};
+use netlink_packet_core::NLM_F_ACK;
 use netlink_packet_route::{
     RouteNetlinkMessage,
     nsid::{NsidAttribute, NsidMessage},
 };
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use rustix::{
     net::sockopt::set_socket_recv_buffer_size_force,
     thread::{UnshareFlags, unshare_unsafe},
 };
 
-use super::notice::{self, Notice};
+use super::{
+    notice::{self, Notice},
+    requests::{BUFFER_BYTES, Requests},
+};
 
 /// A namespace's number in the hub. Numbers of dead namespaces are given out again.
 pub(super) type Nsid = i32;
 
-/// Room for one datagram of a dump; the kernel makes none larger than this.
-const BUFFER_BYTES: usize = 64 * 1024;
 /// Room for notifications not yet read: about a thousand new devices.
 const EVENTS_BYTES: usize = 8 << 20;
-/// How often a dump is repeated that was interrupted by a change, before it is taken as it is.
-const DUMP_TRIES: u32 = 3;
+/// Room for those of routes and rules: about two thousand. A router that learns its routes can make
+/// more within a second than there could ever be room for.
+const ROUTE_EVENTS_BYTES: usize = 2 << 20;
 
 pub(super) struct Hub {
-    requests: Socket,
+    requests: Requests,
     events: Socket,
-    sequence: Cell<u32>,
+    /// A socket of their own: when they are too many, nothing is lost but them.
+    route_events: Socket,
     buffer: RefCell<Vec<u8>>,
 }
 
@@ -66,21 +67,23 @@ impl Hub {
     pub fn new() -> io::Result<Self> {
         // The sockets are made on a thread that ends at once: a namespace with a thread in it would
         // be found and shown by everyone who looks through `/proc`.
-        let (requests, events) = thread::scope(|scope| {
+        let (requests, events, route_events) = thread::scope(|scope| {
             let thread =
                 thread::Builder::new()
                     .name("hub".to_owned())
                     .spawn_scoped(scope, || {
                         // SAFETY: only `UnshareFlags::FILES` is unsafe to unshare.
                         unsafe { unshare_unsafe(UnshareFlags::NEWNET)? };
-                        Ok::<_, io::Error>((request_socket()?, event_socket()?))
+                        let events = event_socket(EVENTS_BYTES, &notice::GROUPS)?;
+                        let route_events = event_socket(ROUTE_EVENTS_BYTES, &notice::ROUTE_GROUPS)?;
+                        Ok::<_, io::Error>((Requests::open()?, events, route_events))
                     })?;
             thread.join().unwrap_or_else(|panic| resume_unwind(panic))
         })?;
         Ok(Self {
             requests,
             events,
-            sequence: Cell::new(0),
+            route_events,
             buffer: RefCell::new(vec![0; BUFFER_BYTES]),
         })
     }
@@ -125,8 +128,7 @@ impl Hub {
             .ok_or_else(|| io::Error::other("the kernel gave the namespace no nsid"))
     }
 
-    /// Sends a dump request and hands over the payload of every message of the answer. `start` is
-    /// called before the first and whenever the answer starts over because of a change.
+    /// Sends a dump request, see [`Requests::dump`].
     ///
     /// # Errors
     ///
@@ -134,19 +136,10 @@ impl Hub {
     pub fn dump<C>(
         &self,
         request: &RouteNetlinkMessage,
-        mut start: impl FnMut() -> C,
-        mut each: impl FnMut(&mut C, &[u8]),
+        start: impl FnMut() -> C,
+        each: impl FnMut(&mut C, &[u8]),
     ) -> io::Result<C> {
-        for last in (0..DUMP_TRIES).rev() {
-            let mut collected = start();
-            let interrupted = self.ask(request.clone(), NLM_F_DUMP, |payload| {
-                each(&mut collected, payload);
-            })?;
-            if !interrupted || last == 0 {
-                return Ok(collected);
-            }
-        }
-        Ok(start())
+        self.requests.dump(request, start, each)
     }
 
     /// Sends a request for one thing and hands over the payload of the answer.
@@ -155,7 +148,7 @@ impl Hub {
     ///
     /// The kernel's answer: `ENODEV` if there is no such device, otherwise as with a dump.
     pub fn get(&self, request: RouteNetlinkMessage, each: impl FnMut(&[u8])) -> io::Result<()> {
-        self.ask(request, 0, each).map(|_| ())
+        self.ask(request, 0, each)
     }
 
     /// Hands over what has been heard since the last call, without waiting.
@@ -167,78 +160,37 @@ impl Hub {
         notice::receive(self.events.as_fd(), &mut self.buffer.borrow_mut(), each)
     }
 
-    /// Readable when there is something to hear.
+    /// The numbers of the namespaces whose routes or rules have changed since the last call, and
+    /// whether they may be more. Does not wait.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Hub::notices`].
+    pub fn rerouted(&self) -> io::Result<(BTreeSet<Nsid>, bool)> {
+        notice::receive_origins(self.route_events.as_fd(), &mut self.buffer.borrow_mut())
+    }
+
+    /// Readable when there is something to hear, except of routes and rules.
     pub fn events_fd(&self) -> BorrowedFd<'_> {
         self.events.as_fd()
     }
 
-    /// Sends one request and hands over the payloads of the answer. Returns whether a dump was
-    /// interrupted by a change.
     fn ask(
         &self,
         request: RouteNetlinkMessage,
         flags: u16,
-        mut each: impl FnMut(&[u8]),
-    ) -> io::Result<bool> {
-        let sequence = self.sequence.get().wrapping_add(1);
-        self.sequence.set(sequence);
-        let mut message = NetlinkMessage::from(request);
-        message.header.flags = NLM_F_REQUEST | flags;
-        message.header.sequence_number = sequence;
-        message.finalize();
-        let mut bytes = vec![0; message.buffer_len()];
-        message.serialize(&mut bytes);
-        self.requests.send(&bytes, 0)?;
-
-        let mut buffer = self.buffer.borrow_mut();
-        let mut interrupted = false;
-        loop {
-            let received = self.requests.recv(&mut &mut buffer[..], 0)?;
-            let mut rest = buffer.get(..received).unwrap_or_default();
-            while let Ok(message) = NetlinkBuffer::new_checked(rest) {
-                // Messages are aligned to four bytes (`NLMSG_ALIGN`).
-                let length = (message.length() as usize).next_multiple_of(4);
-                rest = rest.get(length..).unwrap_or_default();
-                if message.sequence_number() != sequence {
-                    continue;
-                }
-                interrupted |= message.flags() & NLM_F_DUMP_INTR != 0;
-                match message.message_type() {
-                    // Both begin with an error number, 0 or negative.
-                    NLMSG_DONE | NLMSG_ERROR => {
-                        let code = message.payload().get(..4).map_or(Ok(0), parse_i32);
-                        return match code {
-                            Ok(0) => Ok(interrupted),
-                            Ok(code) => Err(io::Error::from_raw_os_error(-code)),
-                            Err(error) => Err(io::Error::other(error)),
-                        };
-                    }
-                    _ => each(message.payload()),
-                }
-                if flags & (NLM_F_DUMP | NLM_F_ACK) == 0 {
-                    return Ok(false);
-                }
-            }
-        }
+        each: impl FnMut(&[u8]),
+    ) -> io::Result<()> {
+        self.requests.ask(request, flags, each).map(|_| ())
     }
 }
 
-fn request_socket() -> io::Result<Socket> {
+fn event_socket(room_bytes: usize, groups: &[u32]) -> io::Result<Socket> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    // Without strict checking the kernel ignores what it does not know, such as the target of an
-    // address dump, and answers for the wrong namespace.
-    socket.set_netlink_get_strict_chk(true)?;
-    Ok(socket)
-}
-
-fn event_socket() -> io::Result<Socket> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    set_socket_recv_buffer_size_force(&socket, EVENTS_BYTES)?;
+    set_socket_recv_buffer_size_force(&socket, room_bytes)?;
     socket.bind_auto()?;
     socket.set_listen_all_namespaces(true)?;
-    for group in notice::GROUPS {
+    for &group in groups {
         socket.add_membership(group)?;
     }
     Ok(socket)

@@ -35,6 +35,7 @@ mod netns;
 mod notice;
 pub mod path;
 mod record;
+mod requests;
 mod role;
 mod snapshot;
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! numbers of the namespace it comes from, and because the state at the time of asking is newer.
 
 use std::{
+    collections::BTreeSet,
     io,
     mem::{MaybeUninit, zeroed},
     os::fd::{AsRawFd, BorrowedFd},
@@ -24,6 +25,14 @@ pub(super) const GROUPS: [u32; 6] = [
     libc::RTNLGRP_NSID,
     libc::RTNLGRP_IPV4_NETCONF,
     libc::RTNLGRP_IPV6_NETCONF,
+];
+
+/// The same for routes and rules.
+pub(super) const ROUTE_GROUPS: [u32; 4] = [
+    libc::RTNLGRP_IPV4_ROUTE,
+    libc::RTNLGRP_IPV6_ROUTE,
+    libc::RTNLGRP_IPV4_RULE,
+    libc::RTNLGRP_IPV6_RULE,
 ];
 
 /// `RTM_NEWNETCONF` and `RTM_DELNETCONF` of `linux/rtnetlink.h`.
@@ -85,26 +94,54 @@ pub(super) fn receive(
     buffer: &mut [u8],
     mut each: impl FnMut(Notice),
 ) -> io::Result<()> {
-    loop {
-        let (received, origin) = match receive_one(socket, buffer) {
-            Ok(received) => received,
-            Err(error) => match error.raw_os_error() {
-                Some(libc::EAGAIN) => return Ok(()),
-                Some(libc::EINTR) => continue,
-                Some(libc::ENOBUFS) => {
-                    each(Notice::Lost);
-                    continue;
-                }
-                _ => return Err(error),
-            },
+    receive_all(socket, buffer, |received| {
+        let Some((mut rest, origin)) = received else {
+            each(Notice::Lost);
+            return;
         };
-        let mut rest = buffer.get(..received).unwrap_or_default();
         while let Ok(message) = NetlinkBuffer::new_checked(rest) {
             let length = (message.length() as usize).next_multiple_of(4);
             rest = rest.get(length..).unwrap_or_default();
             if let Some(notice) = decode(message.message_type(), message.payload(), origin) {
                 each(notice);
             }
+        }
+    })
+}
+
+/// Reads everything that is there, without waiting, and says only where it came from, and whether
+/// some of it was lost.
+pub(super) fn receive_origins(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> io::Result<(BTreeSet<Nsid>, bool)> {
+    let mut origins = BTreeSet::new();
+    let mut lost = false;
+    receive_all(socket, buffer, |received| match received {
+        Some((_, origin)) => origins.extend(origin),
+        None => lost = true,
+    })?;
+    Ok((origins, lost))
+}
+
+/// Hands over every datagram that is there with its origin, or `None` where some were lost.
+fn receive_all(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    mut each: impl FnMut(Option<(&[u8], Option<Nsid>)>),
+) -> io::Result<()> {
+    loop {
+        match receive_one(socket, buffer) {
+            Ok((received, origin)) => {
+                let datagram = buffer.get(..received).unwrap_or_default();
+                each(Some((datagram, origin)));
+            }
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EAGAIN) => return Ok(()),
+                Some(libc::EINTR) => {}
+                Some(libc::ENOBUFS) => each(None),
+                _ => return Err(error),
+            },
         }
     }
 }
