@@ -389,6 +389,15 @@ impl Live {
         self.tell_topology(sink);
     }
 
+    /// Looks inside the namespaces, for what is not heard of.
+    fn survey(&mut self, sink: &mut impl FnMut(Event)) {
+        match self.watcher.survey(monotonic_ns()) {
+            Ok(changes) => self.follow(&changes, false),
+            Err(error) => log::warn!("{error:#}"),
+        }
+        self.tell_topology(sink);
+    }
+
     /// Puts the connections that events may belong to before them. Events wait, all of them so that
     /// their order stays, while one of them may be found a connection a moment later.
     fn join(&mut self, events: Vec<Event>, sink: &mut impl FnMut(Event)) {
@@ -420,6 +429,11 @@ impl Live {
         }
         if count % LOOK_EVERY == LOOK_EVERY - 1 {
             self.look_around(Depth::Normal, sink);
+            self.survey(sink);
+        }
+        // Not before everything is attached: this takes a while.
+        if count == 0 {
+            self.survey(sink);
         }
         let lost = self.maps.lost() + self.undecoded;
         if lost != self.lost {

@@ -15,6 +15,7 @@ use super::{
     netns::NetnsFile,
     record::{Record, open_place},
     snapshot::{Devices, Due},
+    survey::Look,
     watcher::{AFTER_LOSS, Changes, Heard, MAX_ROUNDS, Watcher},
 };
 use crate::identity::Identity;
@@ -142,6 +143,7 @@ impl Watcher {
             identity: Identity::default(),
             init: init == Some(inode),
             devices: Devices::new(),
+            look: Look::default(),
         });
         record.nsid = nsid;
         record.meet(found, &HashSet::new());

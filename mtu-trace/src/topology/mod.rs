@@ -22,12 +22,15 @@
 //! Identity is the namespace's cookie. Inode numbers are reused at once, so a number known before is
 //! believed only while the hub has not been told of its namespace's death.
 
+mod attributes;
 mod census;
 mod discover;
 #[cfg(test)]
 mod fixture;
 mod hub;
+mod inside;
 pub mod limits;
+mod linkinfo;
 mod model;
 mod mounts;
 pub mod name;
@@ -37,7 +40,10 @@ pub mod path;
 mod record;
 mod requests;
 mod role;
+mod routes;
+mod rules;
 mod snapshot;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod watcher;

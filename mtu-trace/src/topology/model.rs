@@ -243,7 +243,7 @@ pub struct Rule {
 }
 
 /// A path MTU that was learned.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PathMtu {
     /// On the way to there.
     pub destination: IpAddr,

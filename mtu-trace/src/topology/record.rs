@@ -12,6 +12,7 @@ use super::{
     model::{Netns, NetnsId, Peer},
     netns,
     snapshot::{self, Devices},
+    survey::Look,
 };
 use crate::identity::{self, Identity};
 
@@ -35,6 +36,8 @@ pub(super) struct Record {
     pub init: bool,
     /// Its links as it was last asked for them.
     pub devices: Devices,
+    /// What was seen inside.
+    pub look: Look,
 }
 
 impl Record {
@@ -78,13 +81,14 @@ impl Record {
         }
     }
 
-    /// Drops what is said of other ends in a namespace that is gone.
+    /// Drops what is said of other ends and outer packets in a namespace that is gone.
     pub fn forget_peers_in(&mut self, gone: Nsid) {
         for device in self.devices.values_mut() {
-            if let Some((nsid, _)) = &mut device.peer
-                && *nsid == Some(gone)
-            {
-                *nsid = Some(NOBODY);
+            let peers = device.peer.as_mut().map(|(nsid, _)| nsid);
+            for nsid in peers.into_iter().chain([&mut device.outer]) {
+                if *nsid == Some(gone) {
+                    *nsid = Some(NOBODY);
+                }
             }
         }
     }
@@ -104,13 +108,17 @@ impl Record {
         }
         let links = self.devices.iter().map(|(&ifindex, device)| {
             let mut link = device.link.clone();
+            let netns = |nsid: Option<Nsid>| match nsid {
+                None => Some(id),
+                Some(nsid) => nsids.get(&nsid).copied(),
+            };
             link.peer = device.peer.map(|(nsid, ifindex)| Peer {
-                netns: match nsid {
-                    None => Some(id),
-                    Some(nsid) => nsids.get(&nsid).copied(),
-                },
+                netns: netns(nsid),
                 ifindex,
             });
+            if let Some(tunnel) = &mut link.tunnel {
+                tunnel.netns = netns(device.outer);
+            }
             (ifindex, link)
         });
         Netns {
@@ -125,7 +133,7 @@ impl Record {
             forwards_ipv4,
             forwards_ipv6,
             links: links.collect(),
-            inside: None,
+            inside: self.look.inside.clone(),
         }
     }
 }

@@ -7,10 +7,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use netlink_packet_core::{NlaBuffer, NlasIterator, parse_i32, parse_u32};
+use netlink_packet_core::{parse_i32, parse_u32};
 use netlink_packet_route::{
     RouteNetlinkMessage,
     address::{AddressAttribute, AddressHeader, AddressMessage},
@@ -18,7 +17,9 @@ use netlink_packet_route::{
 };
 
 use super::{
+    attributes::{attributes, ip, text},
     hub::{Hub, Nsid},
+    linkinfo::LinkInfo,
     model::{Address, Link},
     name::printable,
     notice::What,
@@ -40,10 +41,12 @@ const AF_INET6: u16 = libc::AF_INET6 as u16;
 /// A link as its namespace was asked for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Device {
-    /// Everything but its peer.
+    /// Everything but its peer and the namespace of its outer packets.
     pub link: Link,
     /// Number of the peer's namespace, `None` for the own one, and the peer's interface index.
     pub peer: Option<(Option<Nsid>, u32)>,
+    /// Number of the namespace that a tunnel's outer packets are sent in, `None` for the own one.
+    pub outer: Option<Nsid>,
     /// Whether IPv4 packets that come in by it are forwarded.
     pub forwards_ipv4: bool,
     /// Whether it forwards as far as IPv6 says by device.
@@ -51,10 +54,10 @@ pub(super) struct Device {
 }
 
 impl Device {
-    /// Number of the other namespace that its peer is in.
+    /// Number of the other namespace that its peer or its underlay is in.
     pub fn leads(&self) -> Option<Nsid> {
-        let (nsid, _) = self.peer?;
-        nsid.filter(|&nsid| nsid >= 0)
+        let peers = self.peer.and_then(|(nsid, _)| nsid);
+        peers.or(self.outer).filter(|&nsid| nsid >= 0)
     }
 
     fn is_loopback(&self) -> bool {
@@ -226,7 +229,7 @@ pub(super) fn forwards(devices: &Devices) -> (bool, bool) {
 fn device(payload: &[u8]) -> Option<(u32, Device)> {
     let header = LinkHeader::parse(payload).ok()?;
     let mut device = Device::default();
-    let mut kind = None;
+    let mut info = LinkInfo::default();
     let mut lower = None;
     let mut lower_nsid = None;
     for nla in attributes(payload.get(LINK_HEADER_BYTES..)?) {
@@ -237,11 +240,8 @@ fn device(payload: &[u8]) -> Option<(u32, Device)> {
             libc::IFLA_MASTER => device.link.master = parse_u32(value).ok(),
             libc::IFLA_LINK => lower = parse_u32(value).ok().filter(|&ifindex| ifindex != 0),
             libc::IFLA_LINK_NETNSID => lower_nsid = parse_i32(value).ok(),
-            libc::IFLA_LINKINFO => {
-                kind = attributes(value)
-                    .find(|nla| nla.kind() == libc::IFLA_INFO_KIND)
-                    .map(|nla| printable(text(nla.value())));
-            }
+            libc::IFLA_LINKINFO => info = LinkInfo::read(value),
+            libc::IFLA_IFALIAS => device.link.alias = Some(printable(text(value))),
             libc::IFLA_AF_SPEC => {
                 device.forwards_ipv4 = is_set(value, AF_INET, IFLA_INET_CONF, IPV4_FORWARDING);
                 device.forwards_ipv6 = is_set(value, AF_INET6, IFLA_INET6_CONF, IPV6_FORWARDING);
@@ -250,11 +250,23 @@ fn device(payload: &[u8]) -> Option<(u32, Device)> {
         }
     }
     device.link.up = header.flags.contains(LinkFlags::Up);
+    device.link.carrier = header.flags.contains(LinkFlags::LowerUp);
     device.link.kind = if header.flags.contains(LinkFlags::Loopback) {
         "loopback".to_owned()
     } else {
-        kind.unwrap_or_else(|| "physical".to_owned())
+        info.kind.unwrap_or_else(|| "physical".to_owned())
     };
+    if let Some(tunnel) = &info.tunnel {
+        device.outer = lower_nsid;
+        // A tunnel that was moved to another namespace is said to have an `IFLA_LINK` even if it is
+        // on no device: its own index then (`dev_get_iflink` of VXLAN).
+        if lower_nsid.is_some() && tunnel.ifindex.is_none() {
+            lower = None;
+        }
+    }
+    device.link.tunnel = info.tunnel;
+    device.link.vlan = info.vlan;
+    device.link.vrf_table = info.vrf_table;
     device.peer = lower.map(|ifindex| (lower_nsid, ifindex));
     Some((header.index, device))
 }
@@ -281,13 +293,6 @@ fn address(payload: &[u8]) -> Option<(u32, Address)> {
     Some((header.index, address))
 }
 
-fn ip(value: &[u8]) -> Option<IpAddr> {
-    if let Ok(octets) = <[u8; 4]>::try_from(value) {
-        return Some(Ipv4Addr::from(octets).into());
-    }
-    Some(Ipv6Addr::from(<[u8; 16]>::try_from(value).ok()?).into())
-}
-
 /// Whether a value of a family's per-device configuration is set, which is an array of `u32`.
 fn is_set(af_spec: &[u8], family: u16, conf: u16, index: usize) -> bool {
     attributes(af_spec)
@@ -300,14 +305,4 @@ fn is_set(af_spec: &[u8], family: u16, conf: u16, index: usize) -> bool {
                     value.is_some_and(|value| parse_u32(value).is_ok_and(|set| set != 0))
                 })
         })
-}
-
-/// The attributes up to the first that is broken.
-fn attributes(bytes: &[u8]) -> impl Iterator<Item = NlaBuffer<&[u8]>> {
-    NlasIterator::new(bytes).map_while(Result::ok)
-}
-
-/// A string of the kernel's without its terminating zero.
-fn text(value: &[u8]) -> &[u8] {
-    value.strip_suffix(&[0]).unwrap_or(value)
 }

@@ -49,7 +49,7 @@ pub struct Watcher {
     pub(super) due: BTreeMap<NetnsId, Due>,
     /// Namespaces of which the topology may say something old, and whether all may be: what is said
     /// of one namespace can depend on another.
-    stale: BTreeSet<NetnsId>,
+    pub(super) stale: BTreeSet<NetnsId>,
     pub(super) all_stale: bool,
     /// What was known of those that died, until it is published.
     buried: Vec<(NetnsId, Record)>,
@@ -372,6 +372,8 @@ impl Watcher {
             return Ok(());
         }
         self.stale.insert(netns);
+        // Routes vanish with links and addresses, not all of them told.
+        record.look.due = true;
         // The other ends of what has changed may need a look too: a veth is not told when its other
         // end moves to another namespace.
         let mut others = Vec::new();
@@ -403,7 +405,7 @@ impl Watcher {
     }
 
     /// Brings the topology to what is known, and says what that changed.
-    fn publish(&mut self, now_ns: u64, changes: &mut Changes) {
+    pub(super) fn publish(&mut self, now_ns: u64, changes: &mut Changes) {
         let containers: BTreeMap<&str, NetnsId> = self
             .records
             .iter()
