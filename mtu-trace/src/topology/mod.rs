@@ -24,6 +24,8 @@
 
 mod attributes;
 mod census;
+#[cfg(test)]
+mod decode_tests;
 mod discover;
 #[cfg(test)]
 mod fixture;
@@ -44,6 +46,8 @@ mod routes;
 mod rules;
 mod snapshot;
 mod survey;
+#[cfg(test)]
+mod survey_tests;
 #[cfg(test)]
 mod tests;
 mod watcher;

@@ -128,14 +128,14 @@ impl Kept {
 
 /// What a message tells.
 #[derive(Debug, PartialEq, Eq)]
-enum Read {
+pub(super) enum Read {
     Route(Route),
     /// A route for packets of some sources or types of service only, which the model does not have.
     Special,
 }
 
 /// Reads an `RTM_NEWROUTE` of a route that is in use.
-fn route(family: Family, payload: &[u8]) -> Option<Read> {
+pub(super) fn route(family: Family, payload: &[u8]) -> Option<Read> {
     let &[found, len, source_len, tos, table, _, _, kind] = payload.get(..8)?.as_array()?;
     let flags = parse_u32(payload.get(8..HEADER_BYTES)?).ok()?;
     // A kernel without one of the families answers with the others.

@@ -23,6 +23,10 @@ const PAUSE_NS: u64 = 1_000_000_000;
 /// The pause is at least so many times as long as a look takes: with the whole Internet's routes,
 /// which change all the time, that is seconds.
 const PAUSE_LOOKS: u32 = 20;
+/// At most so many are looked at in one call merely because they have not been for long, or one
+/// in `OLD_SHARE` of all if that is more: a look takes about half a millisecond.
+const MOST_OLD: usize = 64;
+const OLD_SHARE: usize = 5;
 
 /// What is kept of looks inside a namespace.
 #[derive(Debug, Default)]
@@ -37,14 +41,30 @@ pub(super) struct Look {
     pub due: bool,
 }
 
+/// Whether there should be another look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    None,
+    Sometime,
+    Now,
+}
+
 impl Look {
-    fn is_due(&self, now_ns: u64) -> bool {
+    fn need(&self, now_ns: u64) -> Need {
         if self.inside.is_none() {
-            return true;
+            return Need::Now;
         }
         let age_ns = now_ns.saturating_sub(self.seen_ns);
-        let pause_ns = (self.took * PAUSE_LOOKS).as_nanos();
-        (self.due || age_ns >= BELIEVED_NS) && age_ns >= PAUSE_NS && u128::from(age_ns) >= pause_ns
+        let pause_ns = u128::from(PAUSE_NS).max((self.took * PAUSE_LOOKS).as_nanos());
+        if u128::from(age_ns) < pause_ns {
+            Need::None
+        } else if self.due {
+            Need::Now
+        } else if age_ns >= BELIEVED_NS {
+            Need::Sometime
+        } else {
+            Need::None
+        }
     }
 
     /// Takes in what was seen. Returns whether it is anything new.
@@ -71,12 +91,18 @@ impl Watcher {
     pub fn survey(&mut self, now_ns: u64) -> anyhow::Result<Changes> {
         let mut changes = Changes::default();
         self.hear_of_routes()?;
-        let due: Vec<NetnsId> = self
-            .records
-            .iter()
-            .filter(|(_, record)| record.look.is_due(now_ns))
-            .map(|(&netns, _)| netns)
-            .collect();
+        let mut due = Vec::new();
+        let mut old = Vec::new();
+        for (&netns, record) in &self.records {
+            match record.look.need(now_ns) {
+                Need::Now => due.push(netns),
+                Need::Sometime => old.push((record.look.seen_ns, netns)),
+                Need::None => {}
+            }
+        }
+        old.sort_unstable();
+        let most = MOST_OLD.max(self.records.len() / OLD_SHARE);
+        due.extend(old.into_iter().take(most).map(|(_, netns)| netns));
         for netns in due {
             self.look_inside(netns, now_ns, &mut changes);
         }
@@ -134,5 +160,27 @@ impl Watcher {
                 changes.skipped += 1;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_look_is_not_soon_repeated() {
+        let mut look = Look::default();
+        assert_eq!(look.need(0), Need::Now);
+        assert!(look.take(Inside::default(), 0, Duration::from_millis(1)));
+        assert_eq!(look.need(BELIEVED_NS - 1), Need::None);
+        assert_eq!(look.need(BELIEVED_NS), Need::Sometime);
+        look.due = true;
+        assert_eq!(look.need(PAUSE_NS - 1), Need::None);
+        assert_eq!(look.need(PAUSE_NS), Need::Now);
+        assert!(!look.take(Inside::default(), 0, Duration::from_secs(2)));
+        assert_eq!(look.need(BELIEVED_NS), Need::None);
+        look.due = true;
+        assert_eq!(look.need(BELIEVED_NS), Need::None);
+        assert_eq!(look.need(40 * PAUSE_NS), Need::Now);
     }
 }

@@ -21,14 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Namespaces with names of this test only, removed at its end, or by the next run if this one
 /// does not get that far.
-struct Lab {
+pub(super) struct Lab {
     prefix: &'static str,
     children: Vec<Child>,
 }
 
 impl Lab {
     /// `None` without root.
-    fn new(prefix: &'static str) -> Option<Self> {
+    pub fn new(prefix: &'static str) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             eprintln!("skipped: not root");
             return None;
@@ -43,12 +43,12 @@ impl Lab {
     }
 
     /// Runs `ip`, with `@x` in an argument for the name of namespace `x`.
-    fn ip(&self, arguments: &str) {
+    pub fn ip(&self, arguments: &str) {
         let arguments = arguments.replace('@', &self.name(""));
         run(Command::new("ip").args(arguments.split_whitespace()));
     }
 
-    fn name(&self, netns: &str) -> String {
+    pub fn name(&self, netns: &str) -> String {
         // Another run of these tests may be under way.
         format!("{PREFIX}{}{}-{netns}", self.prefix, std::process::id())
     }
@@ -91,7 +91,7 @@ impl Drop for Lab {
     }
 }
 
-fn run(command: &mut Command) {
+pub(super) fn run(command: &mut Command) {
     let output = command.output().expect("the command runs");
     assert!(
         output.status.success(),
@@ -100,14 +100,14 @@ fn run(command: &mut Command) {
     );
 }
 
-fn watcher() -> Watcher {
+pub(super) fn watcher() -> Watcher {
     let mut watcher = Watcher::new().expect("a watcher");
     watcher.refresh(Depth::Normal, 0).expect("a first look");
     watcher
 }
 
 /// The id of the namespace with a name, gone ones excluded.
-fn find(topology: &Topology, name: &str) -> Option<NetnsId> {
+pub(super) fn find(topology: &Topology, name: &str) -> Option<NetnsId> {
     topology
         .namespaces
         .iter()
@@ -115,7 +115,11 @@ fn find(topology: &Topology, name: &str) -> Option<NetnsId> {
         .map(|(&id, _)| id)
 }
 
-fn link<'a>(topology: &'a Topology, netns: &str, name: &str) -> (NetnsId, u32, &'a Link) {
+pub(super) fn link<'a>(
+    topology: &'a Topology,
+    netns: &str,
+    name: &str,
+) -> (NetnsId, u32, &'a Link) {
     let id = find(topology, netns).unwrap_or_else(|| panic!("{netns} in {topology:#?}"));
     let netns = &topology.namespaces[&id];
     let (&ifindex, link) = netns
@@ -126,7 +130,7 @@ fn link<'a>(topology: &'a Topology, netns: &str, name: &str) -> (NetnsId, u32, &
     (id, ifindex, link)
 }
 
-fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+pub(super) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < end, "waited in vain for {what}");
