@@ -1,13 +1,13 @@
 //! Tests of what is read from netlink messages, with messages made by hand: the machine that runs
 //! them need not have the devices, nor the routes.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, slice};
 
 use proptest::prelude::*;
 
 use super::{
     linkinfo::LinkInfo,
-    routes::{self, IPV4, IPV6, Kept, MOST, Read, path_mtu, route},
+    routes::{IPV4, IPV6, Kept, MOST, Read, path_mtu, route},
     rules::rule,
     *,
 };
@@ -196,7 +196,7 @@ fn route_bytes(header: [u8; 4], flags: u32, attributes: &[Vec<u8>]) -> Vec<u8> {
 #[test]
 fn routes_that_are_not_in_use_or_not_for_all_are_told_apart() {
     let to = ip_nla(libc::RTA_DST, "192.0.2.0");
-    let plain = route_bytes([24, 0, 0, 1], 0, &[to.clone()]);
+    let plain = route_bytes([24, 0, 0, 1], 0, slice::from_ref(&to));
     assert!(matches!(route(IPV4, &plain), Some(Read::Route(_))));
     // Of another family, dead, learned, of an unknown kind, with an impossible length.
     assert_eq!(route(IPV6, &plain), None);
@@ -207,12 +207,15 @@ fn routes_that_are_not_in_use_or_not_for_all_are_told_apart() {
         (1, 0, 33),
     ] {
         assert_eq!(
-            route(IPV4, &route_bytes([len, 0, 0, kind], flags, &[to.clone()])),
+            route(
+                IPV4,
+                &route_bytes([len, 0, 0, kind], flags, slice::from_ref(&to))
+            ),
             None
         );
     }
     for (source_len, tos) in [(8, 0), (0, 16)] {
-        let special = route_bytes([24, source_len, tos, 1], 0, &[to.clone()]);
+        let special = route_bytes([24, source_len, tos, 1], 0, slice::from_ref(&to));
         assert_eq!(route(IPV4, &special), Some(Read::Special));
     }
     // Of several next hops one is dead.
@@ -252,7 +255,7 @@ fn of_too_many_routes_the_decisive_ones_are_kept() {
     };
     kept.take(IPV4, &to(1, 32, &[]));
     for number in 0..6000 {
-        kept.take(IPV4, &to(number << 8, 24, &[gateway.clone()]));
+        kept.take(IPV4, &to(number << 8, 24, slice::from_ref(&gateway)));
     }
     let metrics = nla(libc::RTA_METRICS, &u32_nla(2, 1400));
     kept.take(IPV4, &to(2, 32, &[gateway.clone(), metrics]));
@@ -352,9 +355,9 @@ proptest! {
     ) {
         let listed: Vec<Vec<u8>> = attributes.iter().map(|(kind, value)| nla(*kind, value)).collect();
         let _kind = info(kind, &listed);
-        let _kind = info(kind, &[bytes.clone()]);
+        let _kind = info(kind, slice::from_ref(&bytes));
         let _kind = LinkInfo::read(&bytes);
-        for family in [routes::IPV4, routes::IPV6] {
+        for family in [IPV4, IPV6] {
             let mut headed = bytes.clone();
             headed.resize(12, 0);
             headed[0] = family.number;

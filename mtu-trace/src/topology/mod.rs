@@ -19,6 +19,11 @@
 //! [`Watcher::follow`] looks for it (`discover`). What has no such link is found by the next
 //! [`Watcher::refresh`].
 //!
+//! Routes, rules, path MTUs and settings are told only inside. [`Watcher::survey`] goes in for them,
+//! with a thread and a socket that are gone half a millisecond later; route changes are heard as the
+//! others are, but on a socket that nobody waits for, because a router can make more of them than
+//! anybody could follow.
+//!
 //! Identity is the namespace's cookie. Inode numbers are reused at once, so a number known before is
 //! believed only while the hub has not been told of its namespace's death.
 
