@@ -147,3 +147,44 @@ pub(super) fn open_place(place: &Place, inode: u64) -> io::Result<OwnedFd> {
         Err(io::ErrorKind::NotFound.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Tunnel, snapshot::Device},
+        *,
+    };
+
+    #[test]
+    fn a_number_of_the_dead_is_nobodys() {
+        let mut device = Device {
+            peer: Some((Some(3), 7)),
+            outer: Some(3),
+            ..Device::default()
+        };
+        device.link.tunnel = Some(Tunnel::default());
+        let mut record = Record {
+            nsid: 1,
+            inode: 1,
+            cookie: None,
+            found: Found::default(),
+            identity: Identity::default(),
+            init: false,
+            devices: Devices::from([(2, device)]),
+            look: Look::default(),
+        };
+        let nsids = HashMap::from([(3, NetnsId(9))]);
+        let others = |record: &Record| {
+            let netns = record.model(NetnsId(8), &nsids, &BTreeMap::new());
+            let link = &netns.links[&2];
+            (
+                link.peer.and_then(|peer| peer.netns),
+                link.tunnel.as_ref().and_then(|tunnel| tunnel.netns),
+            )
+        };
+        assert_eq!(others(&record), (Some(NetnsId(9)), Some(NetnsId(9))));
+        // The number may be another's by now.
+        record.forget_peers_in(3);
+        assert_eq!(others(&record), (None, None));
+    }
+}

@@ -103,6 +103,20 @@ fn vxlans_tell_how_they_wrap_packets() {
     assert_eq!(moved.tunnel, Some(x6));
     // It is on no device, least of all on one there that happens to have its index.
     assert_eq!(moved.peer, None);
+
+    // Where it came from becomes known by it.
+    lab.ip("netns add @c");
+    lab.ip("-n @c link add xc type vxlan id 8 remote 192.0.2.3 dstport 4792");
+    lab.ip("-n @c link set xc netns @b");
+    wait_for("the namespace a tunnel came from", || {
+        watcher.follow(0).expect("a look");
+        let topology = watcher.topology();
+        let c = find(topology, &lab.name("c"));
+        let links = find(topology, &lab.name("b")).map(|b| &topology.namespaces[&b].links);
+        let xc = links.and_then(|links| links.values().find(|link| link.name == "xc"));
+        let outer = xc.and_then(|link| link.tunnel.as_ref()?.netns);
+        c.is_some() && outer == c
+    });
 }
 
 #[test]
