@@ -4,12 +4,10 @@
 //! a while; sooner if its links, addresses, routes or rules have changed. Nobody waits for that:
 //! it happens when the caller finds time for it, however much has changed in between.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::{
     model::{Inside, NetnsId},
@@ -35,7 +33,7 @@ pub(super) struct Look {
     pub inside: Option<Arc<Inside>>,
     /// When, ns of `CLOCK_MONOTONIC`.
     seen_ns: u64,
-    /// How long it took.
+    /// How long it took, without waiting.
     took: Duration,
     /// Whether something has changed since that is known to matter.
     pub due: bool,
@@ -131,7 +129,6 @@ impl Watcher {
     }
 
     fn look_inside(&mut self, netns: NetnsId, now_ns: u64, changes: &mut Changes) {
-        let begun = Instant::now();
         let Some(record) = self.records.get(&netns) else {
             return;
         };
@@ -143,14 +140,14 @@ impl Watcher {
             .collect();
         let seen = self
             .open(netns)
-            .and_then(|file| file.run(|| Inside::read(&vxlans)))
+            .and_then(|file| file.run(|| Ok((Inside::read(&vxlans)?, cpu_time()))))
             .flatten();
         let Some(record) = self.records.get_mut(&netns) else {
             return;
         };
         match seen {
-            Ok(inside) => {
-                if record.look.take(inside, now_ns, begun.elapsed()) {
+            Ok((inside, took)) => {
+                if record.look.take(inside, now_ns, took) {
                     self.stale.insert(netns);
                 }
             }
@@ -161,6 +158,12 @@ impl Watcher {
             }
         }
     }
+}
+
+/// What the calling thread has cost since it was started; the kernel's answers are part of that.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 #[cfg(test)]
