@@ -40,6 +40,7 @@ pub mod scratch;
 pub mod topology;
 pub mod tracer;
 pub mod traffic;
+pub mod usage;
 
 pub use lifetime::Lab;
 pub use netns::Netns;

@@ -113,6 +113,13 @@ impl Running {
         })
     }
 
+    /// Waits at most `limit` for its end, and says whether it has come.
+    pub(crate) fn wait_ended(&self, limit: Duration) -> Result<bool> {
+        let mut fds = [PollFd::from_borrowed_fd(self.pidfd.as_fd(), PollFlags::IN)];
+        poll_until(&mut fds, Instant::now() + limit)?;
+        Ok(!fds[0].revents().is_empty())
+    }
+
     /// Waits for its end and returns what it wrote.
     ///
     /// # Errors

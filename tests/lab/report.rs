@@ -223,6 +223,8 @@ pub struct Blocked {
 pub struct Evidence {
     /// Packets dropped for their length.
     pub oversized_drops: u64,
+    /// Packets above a limit that tc saw on their way.
+    pub oversized_seen: u64,
     /// Retransmitted segments.
     pub retransmits: u64,
     /// The highest backoff of the retransmission timer.
@@ -291,7 +293,7 @@ mod tests {
                 "signalled": true, "delivered": null,
                 "blocked_at": { "netns": netns, "hook": "OUTPUT" },
             },
-            "evidence": { "oversized_drops": 4, "retransmits": 3, "max_backoff": 2, "stalled_ms": 1500 },
+            "evidence": { "oversized_drops": 4, "oversized_seen": 0, "retransmits": 3, "max_backoff": 2, "stalled_ms": 1500 },
             "path": [{ "netns": netns, "interface": "br0", "mtu_bytes": 1450, "kind": "bridge" }],
             "fixes": [{ "title": "…", "detail": "…", "commands": [] }],
             "a key of a later version": 1,

@@ -1,7 +1,9 @@
 //! Networks with a place for a fault, as functions of what may be wrong in them.
 
 mod nested;
+mod node;
 mod switched;
 
 pub use nested::{Nested, NestedLab};
+pub use node::{Container, Node, NodeLab};
 pub use switched::{Switched, SwitchedLab};

@@ -14,6 +14,7 @@ use crate::binary;
 use crate::process::{Finished, Running, Wait};
 use crate::report::{Finding, Report, SCHEMA};
 use crate::scratch::Scratch;
+use crate::usage::Usage;
 use crate::{Lab, Netns};
 
 /// How long attaching every hook may take on a machine that runs many tests at once.
@@ -22,6 +23,8 @@ const READY_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// Ends a tracer that nobody stops.
 const DURATION: &str = "60s";
+/// How often a tracer's usage is looked at that is waited for.
+const USAGE_AGAIN: Duration = Duration::from_millis(20);
 
 /// `mtu-trace record` at work.
 #[derive(Debug)]
@@ -49,12 +52,21 @@ impl Tracer {
     ///
     /// It ends or says nothing before it is ready.
     pub fn start_binary(binary: &Path, options: &[&str]) -> Result<Self> {
+        Self::start_for(DURATION, binary, options)
+    }
+
+    /// The same with another time after which it ends by itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tracer::start_binary`].
+    pub fn start_for(duration: &str, binary: &Path, options: &[&str]) -> Result<Self> {
         let scratch = Scratch::new()?;
         let ready = scratch.path().join("ready");
         let watch = watch(scratch.path())?;
         let mut command = Command::new(binary);
         command
-            .args(["record", "--duration", DURATION, "--ready-file"])
+            .args(["record", "--duration", duration, "--ready-file"])
             .arg(&ready)
             .args(options);
         let running = Running::start(&mut command)?;
@@ -77,6 +89,25 @@ impl Tracer {
                     "the tracer was not ready after {READY_LIMIT:?}:\n{}",
                     finished.stderr
                 )
+            }
+        }
+    }
+
+    /// What it takes of the machine, as soon as `enough` says so or `limit` has passed.
+    ///
+    /// # Errors
+    ///
+    /// It ends meanwhile.
+    pub fn usage(&self, limit: Duration, enough: impl Fn(&Usage) -> bool) -> Result<Usage> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let usage = Usage::of(self.pid())?;
+            if enough(&usage) || Instant::now() >= deadline {
+                return Ok(usage);
+            }
+            // Nothing tells of a descriptor that closes: look again a moment later.
+            if self.running.wait_ended(USAGE_AGAIN)? {
+                bail!("the tracer ended");
             }
         }
     }

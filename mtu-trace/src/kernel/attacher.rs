@@ -17,6 +17,7 @@ use anyhow::{Context as _, Result};
 use aya::Ebpf;
 
 use super::{
+    coverage::Coverage,
     hooks::HookStatus,
     tc::{Boundaries, Wanted},
 };
@@ -29,6 +30,7 @@ pub struct Attacher {
     status: Arc<Mutex<Vec<HookStatus>>>,
     stop: Arc<AtomicBool>,
     asked: HashMap<NetnsId, Vec<Wanted>>,
+    coverage: Coverage,
 }
 
 enum Command {
@@ -55,6 +57,7 @@ impl Attacher {
         let (commands, inbox) = mpsc::channel();
         let status = Arc::new(Mutex::new(boundaries.status()));
         let stop = Arc::new(AtomicBool::new(false));
+        let coverage = boundaries.coverage();
         let mut work = Work {
             ebpf,
             boundaries,
@@ -71,6 +74,7 @@ impl Attacher {
             status,
             stop,
             asked: HashMap::new(),
+            coverage,
         })
     }
 
@@ -113,6 +117,12 @@ impl Attacher {
         if wait {
             let _ended = finished.recv();
         }
+    }
+
+    /// Since when which device is looked at.
+    #[must_use]
+    pub fn coverage(&self) -> Coverage {
+        self.coverage.clone()
     }
 
     /// What became of the tc hooks.

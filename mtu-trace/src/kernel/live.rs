@@ -18,6 +18,7 @@ use tokio::{io::unix::AsyncFd, time::MissedTickBehavior};
 use super::{
     attacher::Attacher,
     clock::monotonic_ns,
+    coverage::Coverage,
     decode::{self, Decoder, Told, flow},
     hooks::HookStatus,
     instance::Instance,
@@ -176,6 +177,15 @@ impl Live {
         let mut hooks = self.hooks.clone();
         hooks.extend(self.attacher.iter().flat_map(Attacher::status));
         hooks
+    }
+
+    /// Since when which device is looked at; it keeps up while the trace runs.
+    #[must_use]
+    pub fn coverage(&self) -> Coverage {
+        self.attacher
+            .as_ref()
+            .map(Attacher::coverage)
+            .unwrap_or_default()
     }
 
     /// Hands events to `sink` until `stop` is ready.

@@ -4,6 +4,7 @@
 mod attacher;
 mod btf;
 mod clock;
+mod coverage;
 pub mod decode;
 mod hooks;
 mod instance;
@@ -19,6 +20,7 @@ mod tc;
 
 pub use btf::{BtfError, KernelTypes, VMLINUX};
 pub use clock::monotonic_ns;
+pub use coverage::{Coverage, Covered};
 pub use hooks::{HOOKS, Hook, HookStatus, Mechanism};
 pub use live::Live;
 pub use load::LoadOptions;

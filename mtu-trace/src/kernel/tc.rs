@@ -36,6 +36,8 @@ use rustix::{
 };
 
 use super::{
+    clock::monotonic_ns,
+    coverage::Coverage,
     hooks::{Hook, HookStatus, Mechanism},
     load::{LoadOptions, reason},
     maps::take,
@@ -54,6 +56,7 @@ pub struct Boundaries {
     limits: BpfHashMap<MapData, DeviceKey, DeviceLimits>,
     smallest: Array<MapData, u32>,
     devices: HashMap<(NetnsId, u32), Attached>,
+    coverage: Coverage,
 }
 
 struct State {
@@ -112,7 +115,13 @@ impl Boundaries {
                 })
                 .collect(),
             devices: HashMap::new(),
+            coverage: Coverage::default(),
         })
+    }
+
+    /// Since when which device is looked at, for as long as this lives.
+    pub fn coverage(&self) -> Coverage {
+        self.coverage.clone()
     }
 
     /// Sets the limit below which the programs need no look-up; 0 switches them off.
@@ -159,6 +168,12 @@ impl Boundaries {
             if changed && let Err(error) = self.limits.insert(key, device.limits, 0) {
                 log::warn!("no room for the limits of device {ifindex}: {error}");
             }
+            if changed {
+                self.coverage.change((id, ifindex), |covered| {
+                    covered.limits = device.limits;
+                    covered.limits_ns = monotonic_ns();
+                });
+            }
             if let Some(known) = known {
                 known.limits = device.limits;
             }
@@ -172,6 +187,7 @@ impl Boundaries {
             .filter_map(|&ifindex| self.devices.remove(&(id, ifindex)))
             .collect();
         for ifindex in gone {
+            self.coverage.remove((id, ifindex));
             let _absent = self.limits.remove(&DeviceKey {
                 netns_inode: inode,
                 ifindex,
@@ -181,12 +197,20 @@ impl Boundaries {
             return Ok(());
         }
         let hooks = &self.hooks;
+        let coverage = &self.coverage;
         let attached = file.run(|| {
             // Leaving devices are mostly gone already, and their links with them.
             drop(leaving);
             new.iter()
                 .take_while(|_| !stop.load(Ordering::Relaxed))
-                .map(|device| (device.ifindex, attach(ebpf, hooks, device)))
+                .map(|device| {
+                    let attached = attach(ebpf, hooks, device);
+                    coverage.change((id, device.ifindex), |covered| {
+                        covered.limited_ns = monotonic_ns();
+                        covered.whole_ns = covered.limited_ns;
+                    });
+                    (device.ifindex, attached)
+                })
                 .collect::<Vec<_>>()
         })?;
         for (ifindex, device) in attached {
@@ -199,10 +223,12 @@ impl Boundaries {
     pub fn forget(&mut self, netns: NetnsId, inode: u64) {
         let netns_inode = u32::try_from(inode).unwrap_or(0);
         let limits = &mut self.limits;
+        let coverage = &self.coverage;
         self.devices.retain(|&(known, ifindex), device| {
             if known != netns {
                 return true;
             }
+            coverage.remove((known, ifindex));
             let _absent = limits.remove(&DeviceKey {
                 netns_inode,
                 ifindex,
