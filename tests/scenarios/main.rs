@@ -8,6 +8,7 @@
 mod bridge;
 mod cleanup;
 mod demo;
+mod following;
 mod forwarding;
 mod ipv6;
 mod nat;

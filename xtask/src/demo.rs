@@ -16,7 +16,7 @@ pub fn run() -> Result<()> {
         "--package",
         "mtu-trace",
     ]))?;
-    let binary = run::mtu_trace_binary()?;
+    let binary = run::mtu_trace_binary("debug")?;
     lab::sweep().context("cannot remove what an earlier run left behind")?;
 
     println!("== Docker-in-Docker in network namespaces, and a download that hangs");

@@ -1,5 +1,6 @@
 //! The project's chores, run as `cargo xtask <TASK>` from anywhere in the repository.
 
+mod bench;
 mod bpf_toolchain;
 mod demo;
 mod namespaces;
@@ -36,6 +37,14 @@ enum Task {
     /// Builds the Docker-in-Docker fault in network namespaces, traces it, and prints the report.
     /// Needs root.
     Demo,
+    /// Measures an optimized build and prints the figures. Needs root.
+    Bench {
+        /// What to measure.
+        subject: bench::Subject,
+        /// Which parts of it; all without any.
+        #[arg(last = true, value_name = "PARTS")]
+        parts: Vec<String>,
+    },
     /// Removes the network namespaces that crashed tests and demos left behind. Needs root.
     CleanNamespaces,
 }
@@ -45,6 +54,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(),
         Task::Test { fast, arguments } => test::run(fast, &arguments),
         Task::Demo => demo::run(),
+        Task::Bench { subject, parts } => bench::run(subject, &parts),
         Task::CleanNamespaces => namespaces::clean(),
     };
     match outcome {

@@ -61,15 +61,15 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Where the debug build of `mtu-trace` lies once it is built.
-pub fn mtu_trace_binary() -> Result<PathBuf> {
+/// Where a build of `mtu-trace` lies once it is built; `profile` is `debug` or `release`.
+pub fn mtu_trace_binary(profile: &str) -> Result<PathBuf> {
     let mut command = cargo(&["metadata", "--no-deps", "--format-version", "1", "--locked"]);
     let metadata: Value =
         serde_json::from_str(&output(&mut command)?).context("cargo's metadata is not JSON")?;
     let target = metadata["target_directory"]
         .as_str()
         .context("cargo's metadata names no target directory")?;
-    Ok(Path::new(target).join("debug/mtu-trace"))
+    Ok(Path::new(target).join(profile).join("mtu-trace"))
 }
 
 /// A command as a user would type it.

@@ -64,7 +64,7 @@ fn checks(fast: bool, arguments: &[OsString]) -> Result<()> {
         // Once it has come this far, a run should name everything that fails.
         cargo(&[&["test", "--no-fail-fast"], &USERSPACE, scenarios])
             .args(arguments)
-            .env("MTU_TRACE_BIN", run::mtu_trace_binary()?)
+            .env("MTU_TRACE_BIN", run::mtu_trace_binary("debug")?)
             .env("RUST_TEST_THREADS", threads),
     )
 }

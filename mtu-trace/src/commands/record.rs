@@ -104,6 +104,7 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
         clock,
     };
     print(&report, options.format, color)?;
+    drop(live);
 
     // The time was up first: the command goes on, and its status is still the answer.
     if let (Some(workload), None) = (&mut workload, status) {

@@ -1,27 +1,32 @@
 //! The thread that puts the tc programs on devices and takes them off.
 //!
 //! Each attachment waits for a grace period under a lock that the whole host's network
-//! configuration shares, so it can take long on a busy host; records must not wait for that.
+//! configuration shares, so it can take long on a busy host; records must not wait for that, nor
+//! limits for attachments.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
-        mpsc,
+        mpsc::{self, TryRecvError},
     },
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
 use aya::Ebpf;
+use mtu_trace_common::map::DeviceLimits;
 
 use super::{
+    boundaries::{Boundaries, Device, Step},
     coverage::Coverage,
-    hooks::HookStatus,
-    tc::{Boundaries, Wanted},
+    hooks::{Hook, HookStatus},
+    limit_map::LimitMap,
+    load::LoadOptions,
 };
-use crate::topology::{NetnsFile, NetnsId};
+use crate::topology::{Entrance, NetnsId, Topology, limits::Limits};
 
 /// The attaching thread and what was asked of it.
 pub struct Attacher {
@@ -29,22 +34,32 @@ pub struct Attacher {
     thread: Option<thread::JoinHandle<()>>,
     status: Arc<Mutex<Vec<HookStatus>>>,
     stop: Arc<AtomicBool>,
-    asked: HashMap<NetnsId, Vec<Wanted>>,
+    limits: LimitMap,
+    /// The devices that have limits, or have had some and may still carry programs.
+    asked: BTreeMap<Device, Asked>,
+    /// Devices that could not be reached.
+    failed: mpsc::Receiver<Device>,
     coverage: Coverage,
+}
+
+struct Asked {
+    limits: DeviceLimits,
+    /// Inode number of the namespace.
+    inode: u64,
 }
 
 enum Command {
     Apply(Plan),
-    Finish(Vec<NetnsFile>),
+    Wait(mpsc::Sender<()>),
+    Finish,
 }
 
 /// What is to change.
 #[derive(Default)]
 struct Plan {
-    gone: Vec<(NetnsId, u64)>,
-    wanted: Vec<(NetnsFile, Vec<Wanted>)>,
-    smallest_bytes: u32,
-    done: Option<mpsc::Sender<()>>,
+    gone: Vec<Device>,
+    unwanted: Vec<Device>,
+    wanted: Vec<(Device, DeviceLimits, Entrance)>,
 }
 
 impl Attacher {
@@ -52,17 +67,26 @@ impl Attacher {
     ///
     /// # Errors
     ///
-    /// If there can be no more threads.
-    pub fn start(ebpf: Ebpf, boundaries: Boundaries) -> Result<Self> {
+    /// If the object lacks the maps of limits, or there can be no more threads.
+    pub fn start(
+        mut ebpf: Ebpf,
+        per_device: &[&'static Hook],
+        options: &LoadOptions,
+    ) -> Result<Self> {
+        let limits = LimitMap::new(&mut ebpf)?;
+        let coverage = Coverage::default();
+        let boundaries = Boundaries::new(&mut ebpf, per_device, options, coverage.clone());
         let (commands, inbox) = mpsc::channel();
+        let (failures, failed) = mpsc::channel();
         let status = Arc::new(Mutex::new(boundaries.status()));
         let stop = Arc::new(AtomicBool::new(false));
-        let coverage = boundaries.coverage();
         let mut work = Work {
             ebpf,
             boundaries,
             status: Arc::clone(&status),
             stop: Arc::clone(&stop),
+            failures,
+            waiting: Vec::new(),
         };
         let thread = thread::Builder::new()
             .name("attach".to_owned())
@@ -73,50 +97,72 @@ impl Attacher {
             thread: Some(thread),
             status,
             stop,
-            asked: HashMap::new(),
+            limits,
+            asked: BTreeMap::new(),
+            failed,
             coverage,
         })
     }
 
-    /// Asks for the programs to be on these devices and no others. `open` finds a namespace.
-    /// Returns at once; with `wait`, when it is done.
+    /// Sets these limits, and asks for the programs to be on the devices that have them. `entrance`
+    /// finds a namespace. Does not wait for attachments.
     pub fn ask(
         &mut self,
-        mut wanted: BTreeMap<NetnsId, Vec<Wanted>>,
-        gone: Vec<(NetnsId, u64)>,
-        smallest_bytes: u32,
-        mut open: impl FnMut(NetnsId) -> Option<NetnsFile>,
-        wait: bool,
+        topology: &Topology,
+        limits: &Limits,
+        entrance: impl Fn(NetnsId) -> Option<Entrance>,
     ) {
-        let mut plan = Plan {
-            smallest_bytes,
-            ..Plan::default()
-        };
-        for (netns, inode) in gone {
-            if self.asked.remove(&netns).is_some() {
-                plan.gone.push((netns, inode));
+        for device in self.failed.try_iter() {
+            if let Some(asked) = self.asked.remove(&device) {
+                self.limits.remove(asked.inode, device.1);
             }
         }
-        // Where nothing is wanted any more, something may still sit.
-        for netns in self.asked.keys() {
-            wanted.entry(*netns).or_default();
-        }
-        for (netns, devices) in wanted {
-            if self.asked.get(&netns) == Some(&devices) {
+        let mut plan = Plan::default();
+        // First those that are gone: they may have left their numbers to one that is wanted.
+        self.asked.retain(|&device, asked| {
+            let living = topology.namespaces.get(&device.0);
+            let exists = living.is_some_and(|it| !it.gone && it.links.contains_key(&device.1));
+            let unwanted =
+                asked.limits != DeviceLimits::default() && !limits.devices.contains_key(&device);
+            if !exists {
+                plan.gone.push(device);
+            } else if unwanted {
+                asked.limits = DeviceLimits::default();
+                plan.unwanted.push(device);
+            }
+            if !exists || unwanted {
+                self.limits.remove(asked.inode, device.1);
+                self.coverage.remove(device);
+            }
+            exists
+        });
+        // Then the limits, and the programs last, so that none looks at less than it should.
+        self.limits.set_smallest(limits.smallest_bytes.unwrap_or(0));
+        for (&device, &limits) in &limits.devices {
+            if self
+                .asked
+                .get(&device)
+                .is_some_and(|asked| asked.limits == limits)
+            {
                 continue;
             }
-            let Some(file) = open(netns) else {
+            let Some(entrance) = entrance(device.0) else {
                 continue; // it will be told of again, or is gone
             };
-            self.asked.insert(netns, devices.clone());
-            plan.wanted.push((file, devices));
+            let inode = entrance.inode();
+            self.limits.set(inode, device.1, limits);
+            self.coverage.limit(device, limits);
+            self.asked.insert(device, Asked { limits, inode });
+            plan.wanted.push((device, limits, entrance));
         }
-        let (done, finished) = mpsc::channel();
-        plan.done = Some(done);
         self.send(Command::Apply(plan));
-        if wait {
-            let _ended = finished.recv();
-        }
+    }
+
+    /// Waits until everything that was asked for is done, or the time is up.
+    pub fn wait(&self, limit: Duration) {
+        let (done, finished) = mpsc::channel();
+        self.send(Command::Wait(done));
+        let _time_up = finished.recv_timeout(limit);
     }
 
     /// Since when which device is looked at.
@@ -142,11 +188,10 @@ impl Attacher {
             .is_some_and(thread::JoinHandle::is_finished)
     }
 
-    /// Takes everything off and ends the thread. `open` finds a namespace.
-    pub fn finish(mut self, open: impl FnMut(NetnsId) -> Option<NetnsFile>) {
+    /// Takes everything off and ends the thread.
+    pub fn finish(mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        let files = self.asked.keys().copied().filter_map(open).collect();
-        self.send(Command::Finish(files));
+        self.send(Command::Finish);
         self.join();
     }
 
@@ -181,41 +226,66 @@ struct Work {
     boundaries: Boundaries,
     status: Arc<Mutex<Vec<HookStatus>>>,
     stop: Arc<AtomicBool>,
+    failures: mpsc::Sender<Device>,
+    /// Told when there is nothing left to do.
+    waiting: Vec<mpsc::Sender<()>>,
 }
 
 impl Work {
     fn run(&mut self, inbox: &mpsc::Receiver<Command>) {
-        while let Ok(command) = inbox.recv() {
+        let mut idle = true;
+        loop {
+            // Whatever has been asked meanwhile goes before the next attachment.
+            let command = if idle {
+                inbox.recv().map_err(|_| TryRecvError::Disconnected)
+            } else {
+                inbox.try_recv()
+            };
             match command {
-                Command::Apply(plan) => self.apply(plan),
-                Command::Finish(files) => {
-                    self.boundaries.detach(&files);
-                    return;
+                Ok(Command::Apply(plan)) => {
+                    self.apply(plan);
+                    idle = false;
                 }
+                Ok(Command::Wait(done)) => {
+                    self.waiting.push(done);
+                    idle = false;
+                }
+                Ok(Command::Finish) => return self.boundaries.detach(),
+                Err(TryRecvError::Empty) => idle = self.step(),
+                Err(TryRecvError::Disconnected) => return,
             }
         }
     }
 
     fn apply(&mut self, plan: Plan) {
-        for (netns, inode) in plan.gone {
-            self.boundaries.forget(netns, inode);
+        for device in plan.gone {
+            self.boundaries.forget(device);
         }
-        // First the limit, then the programs, so that none looks at less than it should.
-        self.boundaries.set_smallest(plan.smallest_bytes);
-        for (file, wanted) in plan.wanted {
-            if self.stop.load(Ordering::Relaxed) {
-                return;
-            }
-            let applied = self
-                .boundaries
-                .apply(&mut self.ebpf, &file, &wanted, &self.stop);
-            if let Err(error) = applied {
-                log::debug!("cannot enter netns {}: {error}", file.inode);
-            }
+        for device in plan.unwanted {
+            self.boundaries.unwant(device);
+        }
+        for (device, limits, entrance) in plan.wanted {
+            self.boundaries.want(device, limits, entrance);
+        }
+    }
+
+    /// Makes one attachment. Returns whether there was nothing to do.
+    fn step(&mut self) -> bool {
+        let step = if self.stop.load(Ordering::Relaxed) {
+            Step::Idle
+        } else {
+            self.boundaries.step(&mut self.ebpf)
+        };
+        if let Step::NoEntrance(device) = step {
+            let _nobody_listens = self.failures.send(device);
         }
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = self.boundaries.status();
-        if let Some(done) = plan.done {
-            let _nobody_waits = done.send(());
+        let idle = matches!(step, Step::Idle);
+        if idle {
+            for done in self.waiting.drain(..) {
+                let _nobody_waits = done.send(());
+            }
         }
+        idle
     }
 }

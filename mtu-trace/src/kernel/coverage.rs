@@ -7,6 +7,7 @@ use std::{
 
 use mtu_trace_common::map::DeviceLimits;
 
+use super::clock::monotonic_ns;
 use crate::topology::NetnsId;
 
 /// A device the tc programs are to look at, or do.
@@ -22,7 +23,7 @@ pub struct Covered {
     pub whole_ns: u64,
 }
 
-/// The devices the tc programs look at, kept up to date by the attaching thread.
+/// The devices the tc programs look at, kept up to date while the trace runs.
 #[derive(Clone, Debug, Default)]
 pub struct Coverage(Arc<Mutex<HashMap<(NetnsId, u32), Covered>>>);
 
@@ -41,8 +42,17 @@ impl Coverage {
         (devices.len(), whole.count())
     }
 
+    pub(super) fn limit(&self, device: (NetnsId, u32), limits: DeviceLimits) {
+        let mut devices = self.devices();
+        let covered = devices.entry(device).or_default();
+        covered.limits = limits;
+        covered.limits_ns = monotonic_ns();
+    }
+
     pub(super) fn change(&self, device: (NetnsId, u32), change: impl FnOnce(&mut Covered)) {
-        change(self.devices().entry(device).or_default());
+        if let Some(covered) = self.devices().get_mut(&device) {
+            change(covered);
+        }
     }
 
     pub(super) fn remove(&self, device: (NetnsId, u32)) {

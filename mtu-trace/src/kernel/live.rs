@@ -2,7 +2,7 @@
 //! programs on the boundary devices as the network changes.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     future::Future,
     os::fd::OwnedFd,
     pin::pin,
@@ -28,13 +28,16 @@ use super::{
     ring::Records,
     sockets,
     symbols::Symbols,
-    tc::{self, Boundaries, Wanted},
+    tc,
 };
 use crate::{
     event::{Count, Event, EventKind, Flow, Sample},
     topology::{Changes, Depth, NetnsId, Topology, Watcher, limits},
 };
 
+/// How long the start waits for the tc programs to be on their devices. Where many are to have them
+/// that takes seconds, and all other programs are at work already.
+const START_WAIT: Duration = Duration::from_secs(1);
 /// How often conclusions are drawn and sockets asked: ten times within the second that a stall's
 /// first three losses take.
 const TICK: Duration = Duration::from_millis(100);
@@ -128,7 +131,6 @@ impl Live {
             .ok();
         let records = Records::new(take(&mut ebpf, "RECORDS")?)?;
         let maps = Maps::new(&mut ebpf)?;
-        let boundaries = Boundaries::new(&mut ebpf, &per_device, options)?;
         done("symbols and maps read");
         let log = (options.log_level > 0)
             .then(|| EbpfLogger::init(&mut ebpf))
@@ -138,7 +140,7 @@ impl Live {
         let changes = watcher
             .events()
             .context("cannot listen for network changes")?;
-        let attacher = Attacher::start(ebpf, boundaries)?;
+        let attacher = Attacher::start(ebpf, &per_device, options)?;
         let mut live = Self {
             records,
             decoder: Decoder::new(types, symbols),
@@ -166,7 +168,10 @@ impl Live {
         }
         instance.share();
         live.instance = Some(instance);
-        live.follow(&changes, true);
+        live.follow(&changes);
+        if let Some(attacher) = &live.attacher {
+            attacher.wait(START_WAIT);
+        }
         done("devices attached");
         Ok(live)
     }
@@ -221,7 +226,7 @@ impl Live {
                     ready.clear_ready();
                     drop(ready);
                     match changes {
-                        Ok(changes) => self.follow(&changes, false),
+                        Ok(changes) => self.follow(&changes),
                         Err(error) => log::warn!("{error:#}"),
                     }
                     self.tell_topology(sink);
@@ -234,8 +239,9 @@ impl Live {
         }
     }
 
-    /// Hands over what is left and takes the programs off.
-    pub fn finish(mut self, sink: &mut impl FnMut(Event)) {
+    /// Hands over what is left. The programs come off when this is dropped, which can take seconds
+    /// where many devices have them: there is no need to wait for that with a report.
+    pub fn finish(&mut self, sink: &mut impl FnMut(Event)) {
         self.drain(sink);
         self.offer(true, sink);
         self.sample(sink);
@@ -265,35 +271,16 @@ impl Live {
 
     /// Has the tc programs brought to where they are wanted. One end's change moves the limits of
     /// the other end, in another namespace, so all are looked at; what stays as it is costs nothing.
-    fn follow(&mut self, changes: &Changes, wait: bool) {
+    fn follow(&mut self, changes: &Changes) {
         if changes.is_empty() {
             return;
         }
-        let topology = self.watcher.topology();
-        let gone = changes
-            .gone
-            .iter()
-            .filter_map(|netns| Some((*netns, topology.namespaces.get(netns)?.inode)))
-            .collect();
-        let limits = limits::limits(topology);
-        let mut wanted: BTreeMap<NetnsId, Vec<Wanted>> = BTreeMap::new();
-        for (&(netns, ifindex), &limits) in &limits.devices {
-            wanted
-                .entry(netns)
-                .or_default()
-                .push(Wanted { ifindex, limits });
+        let (topology, watcher) = (self.watcher.topology(), &self.watcher);
+        if let Some(attacher) = &mut self.attacher {
+            attacher.ask(topology, &limits::limits(topology), |netns| {
+                watcher.entrance(netns)
+            });
         }
-        let watcher = &self.watcher;
-        let Some(attacher) = &mut self.attacher else {
-            return;
-        };
-        attacher.ask(
-            wanted,
-            gone,
-            limits.smallest_bytes.unwrap_or(0),
-            |netns| watcher.open(netns).ok(),
-            wait,
-        );
     }
 
     fn tell_topology(&mut self, sink: &mut impl FnMut(Event)) {
@@ -393,7 +380,7 @@ impl Live {
 
     fn look_around(&mut self, depth: Depth, sink: &mut impl FnMut(Event)) {
         match self.watcher.refresh(depth, monotonic_ns()) {
-            Ok(changes) => self.follow(&changes, false),
+            Ok(changes) => self.follow(&changes),
             Err(error) => log::warn!("{error:#}"),
         }
         self.tell_topology(sink);
@@ -532,8 +519,7 @@ impl Drop for Live {
         // Filters on a qdisc do not go by themselves: they are taken off in their own namespaces,
         // whatever way the trace ends.
         if let Some(attacher) = self.attacher.take() {
-            let watcher = &self.watcher;
-            attacher.finish(|netns| watcher.open(netns).ok());
+            attacher.finish();
         }
         // Only now may another trace take what it finds for a leftover.
         self.instance = None;

@@ -2,6 +2,7 @@
 //! decoding their records, and asking for what the records leave open.
 
 mod attacher;
+mod boundaries;
 mod btf;
 mod clock;
 mod coverage;
@@ -9,6 +10,7 @@ pub mod decode;
 mod hooks;
 mod instance;
 mod joining;
+mod limit_map;
 mod live;
 mod load;
 mod maps;

@@ -58,6 +58,12 @@ pub fn limits(topology: &Topology) -> Limits {
             .filter(|(_, link)| link.up && !role::is_loopback(link))
             .filter_map(|(&ifindex, _)| Some((ifindex, onward.limit((id, ifindex), 0)?)))
             .collect();
+        let coming: BTreeMap<u32, u32> = netns
+            .links
+            .iter()
+            .filter(|(_, link)| is_coming(link))
+            .filter_map(|(&ifindex, _)| Some((ifindex, onward.limit((id, ifindex), 0)?)))
+            .collect();
         let routed = Smallest::new(egress.iter().filter(|(ifindex, _)| {
             role::forwards(netns)
                 && netns
@@ -73,11 +79,11 @@ pub fn limits(topology: &Topology) -> Limits {
             .map(|link| link.mtu_bytes)
             .max()
             .unwrap_or(0);
-        for (&ifindex, &egress_bytes) in &egress {
+        for (&ifindex, &egress_bytes) in egress.iter().chain(&coming) {
             let Some(link) = netns.links.get(&ifindex) else {
                 continue;
             };
-            if !is_boundary(netns, link) {
+            if !is_boundary(netns, link) && !is_coming(link) {
                 continue;
             }
             let ingress_bytes = match role::switch_of(netns, link) {
@@ -92,7 +98,7 @@ pub fn limits(topology: &Topology) -> Limits {
             let arriving = link.mtu_bytes.max(peer_mtu(topology, link).unwrap_or(0));
             let limit = DeviceLimits {
                 ingress_bytes: ingress_bytes.filter(|&limit| limit < arriving).unwrap_or(0),
-                egress_bytes: if egress_bytes < largest {
+                egress_bytes: if egress_bytes < largest.max(link.mtu_bytes) {
                     egress_bytes
                 } else {
                     0
@@ -126,6 +132,12 @@ fn is_boundary(netns: &Netns, link: &Link) -> bool {
             || role::is_stacked(link)
             || role::switch_of(netns, link).is_some()
             || (role::forwards(netns) && role::is_routed(netns, link)))
+}
+
+/// Whether it is a port that is about to be set up: a container engine puts a container's link into
+/// its bridge first. Its own limits can be known before its first packet, and it limits nobody yet.
+fn is_coming(link: &Link) -> bool {
+    !link.up && link.master.is_some() && role::is_pair(link)
 }
 
 /// Finds the longest packet that can leave by a device and go on to the next.
@@ -335,6 +347,17 @@ mod tests {
                 .keys()
                 .all(|(netns, _)| *netns != id(3))
         );
+    }
+
+    #[test]
+    fn a_port_has_its_limits_before_it_is_up() {
+        let mut lab = host(1450, 1500, 1500);
+        lab.link_mut(3, "vethx").up = false;
+        assert_eq!(of(&lab, 3, "vethx"), (0, 1450));
+        assert_eq!(of(&lab, 3, "ens18").0, 0);
+        // Until it is a port, it may be a container's end that is still to move.
+        lab.link_mut(3, "vethx").master = None;
+        assert_eq!(limits(&lab.topology), Limits::default());
     }
 
     #[test]

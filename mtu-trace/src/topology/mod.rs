@@ -32,6 +32,7 @@ mod census;
 #[cfg(test)]
 mod decode_tests;
 mod discover;
+mod entrance;
 #[cfg(test)]
 mod fixture;
 mod hub;
@@ -59,6 +60,7 @@ mod watcher;
 
 pub use self::{
     discover::Depth,
+    entrance::Entrance,
     model::{
         Address, Container, Fdb, Inside, Link, Netns, NetnsId, NextHop, OuterDf, PathMtu, Peer,
         Process, Route, RouteKind, Rule, Sysctls, Topology, Tunnel,

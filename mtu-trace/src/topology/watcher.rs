@@ -12,11 +12,12 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     discover::Depth,
+    entrance::Entrance,
     hub::{Hub, Nsid},
     model::{NetnsId, Topology},
     netns::NetnsFile,
     notice::{Notice, What},
-    record::{Record, open_place},
+    record::Record,
     snapshot::{self, Device, Due},
 };
 
@@ -156,16 +157,18 @@ impl Watcher {
     /// `NotFound` if it is not known, gone, or no process or mount leads to it any more.
     pub fn open(&self, netns: NetnsId) -> io::Result<NetnsFile> {
         let record = self.records.get(&netns).ok_or(io::ErrorKind::NotFound)?;
-        for place in &record.found.places {
-            if let Ok(fd) = open_place(place, record.inode)
-                && let Ok(file) = NetnsFile::from_fd(fd)
-                && file.id == netns
-                && self.hub.nsid(file.as_fd())? == Some(record.nsid)
-            {
-                return Ok(file);
-            }
+        let file = Entrance::of(netns, record).open()?;
+        if self.hub.nsid(file.as_fd())? == Some(record.nsid) {
+            Ok(file)
+        } else {
+            Err(io::ErrorKind::NotFound.into())
         }
-        Err(io::ErrorKind::NotFound.into())
+    }
+
+    /// The way into a namespace that lives.
+    #[must_use]
+    pub fn entrance(&self, netns: NetnsId) -> Option<Entrance> {
+        Some(Entrance::of(netns, self.records.get(&netns)?))
     }
 
     /// Looks at everything anew: finds namespaces, asks each for its links. `now_ns` is the time by

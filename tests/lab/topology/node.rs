@@ -25,11 +25,16 @@ use crate::{bridge, command};
 pub struct Node {
     /// MTU of the host's interface to the server, whose other end has 1500.
     pub external: u32,
+    /// The lab has the machine to itself.
+    pub exclusive: bool,
 }
 
 impl Default for Node {
     fn default() -> Self {
-        Self { external: 1500 }
+        Self {
+            external: 1500,
+            exclusive: false,
+        }
     }
 }
 
@@ -47,7 +52,11 @@ impl Node {
     ///
     /// Not root, or a tool fails.
     pub fn build(self) -> Result<NodeLab> {
-        let mut lab = Lab::new()?;
+        let mut lab = if self.exclusive {
+            Lab::exclusive()?
+        } else {
+            Lab::new()?
+        };
         lab.add(&["host", "srv"])?;
         let node = NodeLab { lab };
         let (host, server) = (node.host()?, node.server()?);

@@ -1,0 +1,45 @@
+//! `cargo xtask bench`: figures instead of verdicts, of an optimized build.
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+
+use crate::{run, setup};
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Subject {
+    /// How soon a full node is known, how soon new containers are followed, and what leaks.
+    Topology,
+}
+
+impl Subject {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Topology => "topology",
+        }
+    }
+}
+
+/// Builds with optimizations and measures `subject`; `parts` names what to measure of it, all if
+/// empty.
+pub fn run(subject: Subject, parts: &[String]) -> Result<()> {
+    run::require_root("the benchmark builds network namespaces and loads kernel programs")?;
+    setup::run()?;
+    run::step(&mut run::cargo(&[
+        "build",
+        "--locked",
+        "--release",
+        "--package",
+        "mtu-trace",
+    ]))?;
+    sweep()?;
+    let mut bench = run::cargo(&["bench", "--locked", "--package", "mtu-trace-tests"]);
+    bench.args(["--bench", subject.name(), "--"]).args(parts);
+    bench.env("MTU_TRACE_BIN", run::mtu_trace_binary("release")?);
+    let outcome = run::step(&mut bench);
+    outcome.and(sweep())
+}
+
+fn sweep() -> Result<()> {
+    lab::sweep().context("cannot remove what an earlier run left behind")
+}
