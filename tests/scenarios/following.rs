@@ -7,7 +7,6 @@ use lab::link;
 use lab::report::{Finding, NetnsId};
 use lab::topology::{Node, NodeLab};
 use lab::tracer::{Recording, Tracer};
-use lab::traffic::Outcome;
 use lab::usage::Usage;
 use rustix::process::Signal;
 
@@ -26,18 +25,18 @@ fn narrow_uplink() -> Node {
     }
 }
 
-/// The one finding about the connection of `outcome`, with its container.
+/// The one finding about the connection of this client's port.
 fn finding<'a>(
     recording: &'a Recording,
     node: &NodeLab,
-    outcome: &Outcome,
+    port: u16,
     verdict: &str,
 ) -> Result<&'a Finding> {
     let own = |finding: &&&Finding| {
         finding
             .connection
             .as_ref()
-            .is_some_and(|it| it.local.port == outcome.client.port())
+            .is_some_and(|it| it.local.port == port)
     };
     let findings = recording.findings(&node.lab);
     let mut found = findings.iter().filter(own);
@@ -71,27 +70,40 @@ fn blames(finding: &Finding, container: &str, host: &str, egress: &str, limit: u
     Ok(())
 }
 
-/// A container that uploads and is gone at once. Returns its name and how it went.
-fn short_life(node: &NodeLab, number: usize) -> Result<(String, Outcome, Duration)> {
+/// A container that was there for some milliseconds.
+#[derive(Debug)]
+struct Life {
+    name: String,
+    /// Of its one connection.
+    port: u16,
+    lasted: Duration,
+}
+
+/// A container that uploads and is gone at once, with its socket, which would keep it alive.
+fn short_life(node: &NodeLab, number: usize) -> Result<Life> {
     let container = node.container(number)?;
     let born = Instant::now();
     container.connect(1500, 1500)?;
     let outcome = container.run(&UPLOAD)?;
     ensure!(outcome.completed(), "should complete: {outcome:?}");
+    let port = outcome.client.port();
+    drop(outcome);
     let name = container.netns.name().to_owned();
     drop(container);
-    Ok((name, outcome, born.elapsed()))
+    let lasted = born.elapsed();
+    Ok(Life { name, port, lasted })
 }
 
 #[test]
 fn a_container_of_some_milliseconds_is_named() -> Result<()> {
     let node = narrow_uplink().build()?;
     let tracer = Tracer::start(&[])?;
-    let (name, outcome, lived) = short_life(&node, 0)?;
+    let life = short_life(&node, 0)?;
     let recording = tracer.stop()?;
-    let found = finding(&recording, &node, &outcome, "pmtud-working")?;
-    blames(found, &name, node.host()?.name(), NodeLab::EXTERNAL, 1450)
-        .with_context(|| format!("it lived {lived:?}"))
+    let found = finding(&recording, &node, life.port, "pmtud-working")?;
+    let host = node.host()?.name();
+    blames(found, &life.name, host, NodeLab::EXTERNAL, 1450)
+        .with_context(|| format!("it was there for {:?}", life.lasted))
 }
 
 #[test]
@@ -103,10 +115,21 @@ fn containers_that_follow_each_other_keep_their_own_names() -> Result<()> {
         .map(|number| short_life(&node, number))
         .collect::<Result<_>>()?;
     let recording = tracer.stop()?;
-    for (name, outcome, _) in &lives {
-        let found = finding(&recording, &node, outcome, "pmtud-working")?;
-        blames(found, name, node.host()?.name(), NodeLab::EXTERNAL, 1450)?;
+    // They share the cause; whichever stands for all must be by its own name.
+    let mut found = Vec::new();
+    for life in &lives {
+        if let Ok(finding) = finding(&recording, &node, life.port, "pmtud-working") {
+            let host = node.host()?.name();
+            blames(finding, &life.name, host, NodeLab::EXTERNAL, 1450)?;
+            found.push(finding);
+        }
     }
+    let connections: u64 = found.iter().map(|finding| finding.connections).sum();
+    ensure!(
+        connections == 5,
+        "{connections} connections instead of 5: {lives:?}\n{}",
+        recording.everything()
+    );
     Ok(())
 }
 
@@ -120,7 +143,7 @@ fn an_mtu_set_by_hand_is_the_limit_at_once() -> Result<()> {
     let outcome = container.run(&UPLOAD)?;
     ensure!(outcome.completed(), "should complete: {outcome:?}");
     let recording = tracer.stop()?;
-    let found = finding(&recording, &node, &outcome, "pmtud-working")?;
+    let found = finding(&recording, &node, outcome.client.port(), "pmtud-working")?;
     let (name, host) = (container.netns.name(), node.host()?.name());
     blames(found, name, host, NodeLab::EXTERNAL, 1400)?;
     let hop = found
@@ -142,7 +165,7 @@ fn a_new_containers_boundary_is_covered() -> Result<()> {
     let outcome = container.run(&DOWNLOAD)?;
     ensure!(outcome.hung(), "should hang: {outcome:?}");
     let recording = tracer.stop()?;
-    let found = finding(&recording, &node, &outcome, "mtu-black-hole")?;
+    let found = finding(&recording, &node, outcome.client.port(), "mtu-black-hole")?;
     let (name, host) = (container.netns.name(), node.host()?.name());
     blames(found, name, host, &container.port, 1450)?;
     ensure!(
@@ -163,7 +186,16 @@ fn nothing_is_left_of_containers_that_are_gone() -> Result<()> {
     .build()?;
     let tracer = Tracer::start(&[])?;
     let idle = tracer.usage(SETTLE, |_| true)?;
-    for number in 0..100 {
+    // A tracer that follows nothing has nothing to leave either.
+    let first = node.container(0)?;
+    first.connect(1450, 1500)?;
+    let busy = tracer.usage(SETTLE, |usage| usage.descriptors > idle.descriptors)?;
+    ensure!(
+        busy.descriptors > idle.descriptors,
+        "nothing is attached: {busy:?}"
+    );
+    drop(first);
+    for number in 1..=100 {
         node.container(number)?.connect(1450, 1500)?;
     }
     let settled = |usage: &Usage| {

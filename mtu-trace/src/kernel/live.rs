@@ -13,7 +13,10 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use aya_log::EbpfLogger;
 use mtu_trace_common::map::{DropKey, FlowKey};
-use tokio::{io::unix::AsyncFd, time::MissedTickBehavior};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    time::MissedTickBehavior,
+};
 
 use super::{
     attacher::Attacher,
@@ -67,6 +70,7 @@ pub struct Live {
     attacher: Option<Attacher>,
     watcher: Watcher,
     changes: AsyncFd<OwnedFd>,
+    mounts: AsyncFd<OwnedFd>,
     hooks: Vec<HookStatus>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     joining: Joining,
@@ -140,6 +144,7 @@ impl Live {
         let changes = watcher
             .events()
             .context("cannot listen for network changes")?;
+        let mounts = Watcher::mounts().context("cannot listen for mounts")?;
         let attacher = Attacher::start(ebpf, &per_device, options)?;
         let mut live = Self {
             records,
@@ -148,6 +153,7 @@ impl Live {
             attacher: Some(attacher),
             watcher,
             changes,
+            mounts,
             hooks,
             log,
             joining: Joining::default(),
@@ -225,11 +231,15 @@ impl Live {
                     let changes = self.watcher.follow(monotonic_ns());
                     ready.clear_ready();
                     drop(ready);
-                    match changes {
-                        Ok(changes) => self.follow(&changes),
-                        Err(error) => log::warn!("{error:#}"),
-                    }
-                    self.tell_topology(sink);
+                    self.follow_told(changes, sink);
+                }
+                mounted = self.mounts.ready(Interest::PRIORITY) => {
+                    let mut ready = mounted.context("cannot wait for mounts")?;
+                    // Before the look: what is mounted during it is told again.
+                    ready.clear_ready();
+                    drop(ready);
+                    let changes = self.watcher.follow_mounts(monotonic_ns());
+                    self.follow_told(changes, sink);
                 }
                 ready = self.records.readable() => {
                     ready.context("cannot wait for the ring buffer")?;
@@ -379,7 +389,12 @@ impl Live {
     }
 
     fn look_around(&mut self, depth: Depth, sink: &mut impl FnMut(Event)) {
-        match self.watcher.refresh(depth, monotonic_ns()) {
+        let changes = self.watcher.refresh(depth, monotonic_ns());
+        self.follow_told(changes, sink);
+    }
+
+    fn follow_told(&mut self, changes: Result<Changes>, sink: &mut impl FnMut(Event)) {
+        match changes {
             Ok(changes) => self.follow(&changes),
             Err(error) => log::warn!("{error:#}"),
         }

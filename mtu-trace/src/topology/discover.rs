@@ -6,7 +6,7 @@
 //! number. Processes and mounts that vanish under way are normal and no errors.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     ffi::CStr,
     fs, io,
     os::fd::OwnedFd,
@@ -132,6 +132,18 @@ pub(super) fn init_inode() -> Option<u64> {
     let is_kernel = || fs::read("/proc/2/comm").is_ok_and(|comm| comm == b"kthreadd\n");
     inode("1").or_else(|| is_kernel().then(|| inode("2"))?)
 }
+
+/// Inode numbers of the namespaces in the own mounts.
+pub(super) fn mounted() -> io::Result<BTreeSet<u64>> {
+    let mountinfo = fs::read(OWN_MOUNTS)?;
+    Ok(mounts::parse(&mountinfo)
+        .into_iter()
+        .map(|mounted| mounted.inode)
+        .collect())
+}
+
+/// The mounts of this process. Polled, it has urgent data when they change.
+pub(super) const OWN_MOUNTS: &str = "/proc/self/mountinfo";
 
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)

@@ -16,7 +16,8 @@
 //!
 //! What that cannot tell is that a namespace has been *made*. One that matters has a link to a known
 //! one, and making that link is heard: it then points to a namespace not known yet, and
-//! [`Watcher::follow`] looks for it (`discover`). What has no such link is found by the next
+//! [`Watcher::follow`] looks for it (`discover`). Container engines mount theirs before that, which is
+//! told too and makes [`Watcher::follow_mounts`] look. What has neither is found by the next
 //! [`Watcher::refresh`].
 //!
 //! Routes, rules, path MTUs and settings are told only inside. [`Watcher::survey`] goes in for them,

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    fs::File,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
@@ -11,7 +12,7 @@ use anyhow::Context;
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
-    discover::Depth,
+    discover::{self, Depth},
     entrance::Entrance,
     hub::{Hub, Nsid},
     model::{NetnsId, Topology},
@@ -149,6 +150,22 @@ impl Watcher {
         Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE)? })
     }
 
+    /// What has urgent data when mounts change and [`Watcher::follow_mounts`] has work: wait for its
+    /// priority, call that, then clear its readiness.
+    ///
+    /// # Errors
+    ///
+    /// If `/proc` cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with I/O.
+    pub fn mounts() -> io::Result<AsyncFd<OwnedFd>> {
+        let file = OwnedFd::from(File::open(discover::OWN_MOUNTS)?);
+        // SAFETY: the descriptor is owned by the `AsyncFd`, open, and always the same.
+        Ok(unsafe { AsyncFd::register_with_interest(file, Interest::PRIORITY)? })
+    }
+
     /// Opens a namespace that lives, to do something inside. Drop the file soon: it keeps the
     /// namespace alive.
     ///
@@ -196,6 +213,26 @@ impl Watcher {
     pub fn follow(&mut self, now_ns: u64) -> anyhow::Result<Changes> {
         let mut changes = Changes::default();
         self.catch_up(now_ns, &mut changes)?;
+        self.look(now_ns, &mut changes)?;
+        self.publish(now_ns, &mut changes);
+        Ok(changes)
+    }
+
+    /// Looks for namespaces that were mounted, and at what else has changed; cheap if there are none.
+    /// For whoever hears of mounts: a container engine mounts a namespace before it makes a link to
+    /// it. `now_ns` is the time by `CLOCK_MONOTONIC`.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Watcher::refresh`].
+    pub fn follow_mounts(&mut self, now_ns: u64) -> anyhow::Result<Changes> {
+        let mut changes = Changes::default();
+        self.catch_up(now_ns, &mut changes)?;
+        let known: BTreeSet<u64> = self.records.values().map(|record| record.inode).collect();
+        let mounted = discover::mounted().context("cannot read the own mounts")?;
+        if !mounted.is_subset(&known) {
+            self.discover(Depth::Quick, now_ns, &mut changes)?;
+        }
         self.look(now_ns, &mut changes)?;
         self.publish(now_ns, &mut changes);
         Ok(changes)

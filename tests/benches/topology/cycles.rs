@@ -16,6 +16,7 @@ use mtu_trace::topology::{Depth, NetnsFile, NetnsId, Topology, Watcher};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
+use crate::heap;
 use crate::table::Table;
 
 const WARM_UP: usize = 100;
@@ -85,6 +86,7 @@ fn usage(table: &mut Table, usages: &[Usage; 4]) {
         let meaning = format!("of `mtu-trace record`, {moment}");
         table.count("cycles: threads", "threads", usage.threads, &meaning);
         table.count("cycles: descriptors", "open", usage.descriptors, &meaning);
+        // Blind to what fits into memory that the start has freed: see `heap`.
         let resident = usize::try_from(usage.resident_kib).unwrap_or(usize::MAX);
         table.count("cycles: resident memory", "KiB", resident, &meaning);
     }
@@ -129,6 +131,12 @@ fn names(table: &mut Table, truth: &Truth, witnessed: &Witnessed) {
     ] {
         table.count(name, "netns", value, &format!("{meaning}, of {made}"));
     }
+    for (kib, meaning) in witnessed.heap_kib.into_iter().zip([
+        "heap in use of the benchmark with its watcher, with what is kept",
+        "the same when that has expired",
+    ]) {
+        table.count("cycles: watcher's heap", "KiB", kib, meaning);
+    }
 }
 
 /// A watcher that follows on a thread and keeps every name it ever had for a namespace.
@@ -142,6 +150,8 @@ struct Witnessed {
     names: BTreeMap<NetnsId, BTreeSet<String>>,
     kept: usize,
     kept_later: usize,
+    /// Of this process: with what is kept, and without.
+    heap_kib: [usize; 2],
 }
 
 impl Witness {
@@ -160,7 +170,11 @@ impl Witness {
                 witnessed.note(watcher.topology());
             }
             witnessed.kept = watcher.topology().namespaces.len().saturating_sub(already);
+            let names = std::mem::take(&mut witnessed.names);
+            witnessed.heap_kib[0] = heap::in_use_kib();
             watcher.refresh(Depth::Everything, monotonic_ns() + LATER_NS)?;
+            witnessed.heap_kib[1] = heap::in_use_kib();
+            witnessed.names = names;
             let later = watcher.topology().namespaces.len();
             witnessed.kept_later = later.saturating_sub(already);
             Ok(witnessed)

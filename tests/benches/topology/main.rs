@@ -4,6 +4,7 @@
 
 mod cycles;
 mod following;
+mod heap;
 mod monitor;
 mod mtu;
 mod observed;
