@@ -56,6 +56,34 @@ pub fn measure(node: &NodeLab, observed: &Observed, table: &mut Table) -> Result
     Ok(())
 }
 
+/// The same handshakes with no trace. Attachments hold the lock that a container's set-up needs, so
+/// that one beside a trace has more time than it would have.
+pub fn control(node: &NodeLab, table: &mut Table) -> Result<()> {
+    let address = SocketAddr::new(node.server_address(), PORT);
+    let _listener = traffic::listen(node.server()?, address)?;
+    let monitor = Monitor::start(node.host()?)?;
+    let mut times = Vec::new();
+    for number in 0..CONTAINERS {
+        let container = node.container(number)?;
+        let (shaken_ns, created_ns) = monitor.time(&container.port, || {
+            container.connect(1450, 1500)?;
+            let connection = traffic::connect(&container.netns, address, HANDSHAKE)?
+                .context("the handshake failed")?;
+            let now_ns = monotonic_ns();
+            drop(connection);
+            Ok(now_ns)
+        })?;
+        times.push(milliseconds(shaken_ns.saturating_sub(created_ns)));
+    }
+    table.series(
+        "control: handshake ended",
+        "ms",
+        times,
+        "as below, but on a host without a trace",
+    );
+    Ok(())
+}
+
 /// For each container the times after its link's creation, ns.
 #[derive(Default)]
 struct Times(Vec<[u64; 5]>);
@@ -70,7 +98,7 @@ impl Times {
         let names = [
             (
                 "following: named",
-                "the topology has the namespace by its name",
+                "the topology has the namespace by its name (0: before)",
             ),
             (
                 "following: limit set",

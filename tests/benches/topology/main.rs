@@ -31,6 +31,9 @@ fn main() -> Result<()> {
     }
     if wanted("following") || wanted("mtu") {
         let node = Node::default().build()?;
+        if wanted("following") {
+            following::control(&node, &mut table)?;
+        }
         let observed = Observed::start()?;
         if wanted("following") {
             following::measure(&node, &observed, &mut table)?;
