@@ -9,6 +9,7 @@ pub mod commands;
 pub mod correlate;
 pub mod diagnose;
 pub mod event;
+pub mod firewall;
 pub mod identity;
 pub mod kernel;
 mod netlink;

@@ -248,7 +248,7 @@ fn enter_ref(netns: &NetnsRef) -> Option<String> {
 }
 
 /// A word for a shell, quoted where it needs to be: names come from containers.
-fn quote(word: &str) -> String {
+pub(crate) fn quote(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:@".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) {
         word.to_owned()

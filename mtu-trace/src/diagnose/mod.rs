@@ -16,5 +16,6 @@ pub use finding::{
     BlockedAt, Boundary, BoundaryPeer, Confidence, Connection, ContainerRef, Direction, Endpoint,
     Evidence, Finding, Fix, Hop, NetnsRef, Pmtud, ProcessRef, Severity, Verdict,
 };
+pub(crate) use fixes::quote;
 pub use ledger::Analysis;
 pub use rules::{RULES, Rule};

@@ -1,0 +1,9 @@
+//! Rules of nftables, as `nft -j list ruleset` prints them.
+
+mod eval;
+mod operand;
+mod ruleset;
+mod text;
+mod value;
+
+pub use ruleset::Ruleset;

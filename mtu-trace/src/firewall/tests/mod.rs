@@ -1,0 +1,1 @@
+//! Tests on rules that real tools printed, and on real namespaces.
