@@ -7,3 +7,5 @@ mod text;
 mod value;
 
 pub use ruleset::Ruleset;
+#[cfg(test)]
+pub use text::rule_text;
