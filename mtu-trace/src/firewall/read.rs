@@ -79,7 +79,7 @@ fn may_have_nft() -> bool {
 fn read_nft(firewall: &mut Firewall) {
     let ruleset = match tool(&["nft"]) {
         None => Err("nft is not installed".to_owned()),
-        Some(nft) => run(Command::new(nft).args(["-j", "list", "ruleset"]))
+        Some(nft) => run(Command::new(nft).args(["-j", "list", "ruleset"]), PATIENCE)
             .and_then(|json| Ruleset::parse(&json))
             .map_err(|error| format!("the rules of nftables could not be read: {error}")),
     };
@@ -137,7 +137,7 @@ fn save(v6: bool, variant: Variant) -> Result<Saved, String> {
             None => return Err(format!("{named}-save is not installed")),
         },
     };
-    let text = run(Command::new(path).arg("-c"))?;
+    let text = run(Command::new(path).arg("-c"), PATIENCE)?;
     Ok(iptables::parse(&String::from_utf8_lossy(&text), &name, v6))
 }
 
@@ -157,7 +157,7 @@ fn tool(names: &[&str]) -> Option<PathBuf> {
 }
 
 /// What a command prints, if it ends well and in time.
-fn run(command: &mut Command) -> Result<Vec<u8>, String> {
+fn run(command: &mut Command, patience: Duration) -> Result<Vec<u8>, String> {
     let mut child = command
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
@@ -170,19 +170,19 @@ fn run(command: &mut Command) -> Result<Vec<u8>, String> {
     };
     let output = collect(stdout);
     let complaints = collect(stderr);
-    let printed = output.recv_timeout(PATIENCE);
+    let printed = output.recv_timeout(patience);
     let too_much = matches!(&printed, Ok(Ok(bytes)) if bytes.len() as u64 > MAX_BYTES);
     if too_much || printed.is_err() {
         let _gone = child.kill();
     }
     let status = child.wait().map_err(|error| error.to_string())?;
     match printed {
-        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!("no answer within {patience:?}")),
         Ok(Err(error)) => Err(error.to_string()),
         Ok(Ok(_)) if too_much => Err("there are too many".to_owned()),
         Ok(Ok(bytes)) if status.success() => Ok(bytes),
         Ok(Ok(_)) => {
-            let said = complaints.recv_timeout(PATIENCE);
+            let said = complaints.recv_timeout(patience);
             let said = said.ok().and_then(Result::ok).unwrap_or_default();
             let line = said.split(|&byte| byte == b'\n').next().unwrap_or_default();
             Err(format!("{status}: {}", printable(line)))
@@ -204,4 +204,25 @@ fn collect(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<io::Result<Ve
         log::warn!("cannot start a thread: {error}");
     }
     receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(line: &str, patience: Duration) -> Result<Vec<u8>, String> {
+        run(Command::new("sh").args(["-c", line]), patience)
+    }
+
+    #[test]
+    fn tools_that_misbehave_are_ended() {
+        let quick = Duration::from_millis(200);
+        let late = shell("exec sleep 600", quick);
+        assert_eq!(late, Err("no answer within 200ms".to_owned()));
+        let endless = shell("exec yes", PATIENCE);
+        assert_eq!(endless, Err("there are too many".to_owned()));
+        let failed = shell("printf 'bad\\033\\n' >&2; exit 3", PATIENCE);
+        assert_eq!(failed, Err("exit status: 3: bad\\x1b".to_owned()));
+        assert_eq!(shell("cat; echo $LC_ALL", PATIENCE), Ok(b"C\n".to_vec()));
+    }
 }

@@ -67,6 +67,7 @@ impl Rules for &Table {
 }
 
 /// Where a rule sends a packet: `-j` or `-g`, the name, and its options.
+#[derive(Clone, Copy)]
 struct Target<'r> {
     goto: bool,
     name: &'r str,

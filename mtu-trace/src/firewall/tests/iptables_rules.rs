@@ -150,3 +150,24 @@ fn conditions_are_judged() {
         assert_eq!(fate(rule), expected, "{rule}");
     }
 }
+
+#[test]
+fn clamps_that_may_not_be_reached_do_not_count() {
+    let clamp = |rules: &str| {
+        let text = format!("*mangle\n:FORWARD ACCEPT\n:sub -\n{rules}\n");
+        saved(&text, false).clamp(&syn("ppp0")).is_some()
+    };
+    let set = "-p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu";
+    assert!(clamp(&format!("-A FORWARD -j sub\n-A sub {set}")));
+    assert!(clamp(&format!(
+        "-A FORWARD -m mark --mark 1 -j DROP\n-A FORWARD {set}"
+    )));
+    for rules in [
+        format!("-A FORWARD -m mark --mark 1 -j sub\n-A sub {set}"),
+        format!("-A FORWARD -m mark --mark 1 -j ACCEPT\n-A FORWARD {set}"),
+        format!("-A FORWARD -j sub\n-A sub -m mark --mark 1 -j RETURN\n-A sub {set}"),
+        format!("-A FORWARD -j ACCEPT\n-A FORWARD {set}"),
+    ] {
+        assert!(!clamp(&rules), "{rules}");
+    }
+}
