@@ -8,8 +8,8 @@ use super::{Blocking, Clamp, Fate, logic::Truth, packet::Facts};
 
 /// More than the 16 jumps that the kernel allows.
 const DEPTH: usize = 32;
-/// Rules looked at for one packet in one base chain.
-const STEPS: usize = 100_000;
+/// What one packet may cost in all base chains together, see [`Rules::cost`].
+pub const BUDGET: usize = 2_000_000;
 
 /// What a rule does to a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub enum Action {
 pub trait Rules {
     /// How many rules a chain has, if there is such a chain.
     fn length(&self, chain: &str) -> Option<usize>;
+    /// What it costs to judge a rule: its share of [`BUDGET`], about one for each comparison.
+    fn cost(&self, chain: &str, index: usize) -> usize;
     /// What a rule does, in its order: the actions and whether their conditions hold, false ones
     /// left out.
     fn actions(&self, chain: &str, index: usize, facts: &Facts<'_>) -> Vec<(Truth, Action)>;
@@ -77,11 +79,12 @@ impl Outcome {
 }
 
 impl BaseChain<'_> {
-    pub fn run(&self, facts: &Facts<'_>) -> Outcome {
+    /// Follows a packet and takes what that costs off the budget.
+    pub fn run(&self, facts: &Facts<'_>, budget: &mut usize) -> Outcome {
         let mut walk = Walk {
             rules: self.rules.as_ref(),
             facts,
-            steps: 0,
+            budget,
             because: None,
             doubt: false,
             outcome: Outcome {
@@ -124,7 +127,7 @@ enum End {
 struct Walk<'a> {
     rules: &'a dyn Rules,
     facts: &'a Facts<'a>,
-    steps: usize,
+    budget: &'a mut usize,
     /// The rule on whose unknown condition the present place depends.
     because: Option<String>,
     /// Whether the packet may have gone another way before.
@@ -141,11 +144,12 @@ impl Walk<'_> {
             return (End::Return, None);
         };
         for index in 0..length {
-            self.steps += 1;
-            if self.steps > STEPS {
+            let Some(left) = self.budget.checked_sub(self.rules.cost(name, index)) else {
+                *self.budget = 0;
                 self.may_anything("more rules than can be followed".to_owned());
                 return (End::Return, early);
-            }
+            };
+            *self.budget = left;
             for (truth, action) in self.rules.actions(name, index, self.facts) {
                 let end = match truth {
                     Truth::False => None,

@@ -26,7 +26,7 @@ pub use self::{
 };
 
 use self::{
-    engine::{BaseChain, Outcome, Tracking},
+    engine::{BUDGET, BaseChain, Outcome, Tracking},
     packet::Facts,
 };
 
@@ -94,7 +94,7 @@ impl Firewall {
     /// The first rule at the packet's hook that lowers its segment size for certain.
     ///
     /// Conditions on the size announced so far are judged for what a SYN from an Ethernet of 1500
-    /// bytes announces, as far as it comes (see [`packet::Facts`]).
+    /// bytes announces.
     #[must_use]
     pub fn clamp(&self, packet: &Packet) -> Option<Clamp> {
         let facts = self.facts(packet);
@@ -138,8 +138,9 @@ impl Firewall {
         chains.sort_by_key(|&(priority, _)| priority);
         let mut facts = facts.clone();
         let mut outcomes = Vec::new();
+        let mut budget = BUDGET;
         for (_, chain) in chains {
-            let outcome = chain.run(&facts);
+            let outcome = chain.run(&facts, &mut budget);
             if outcome.tracking != Tracking::Tracked {
                 facts = facts.without_state();
             }

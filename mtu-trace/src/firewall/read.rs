@@ -1,12 +1,13 @@
 //! Reads the rules of a namespace with the tools that are installed beside the tracer.
 //!
-//! Reading must not change anything. The tools load modules the kernel has for them, so none is
-//! run for a table kind of which there is no table; a namespace without rules costs no process.
+//! Reading must not change anything. The tools make the kernel load modules, so none is run where
+//! its module is not there yet. iptables makes no tables when it saves (measured, 1.8.9), and is
+//! run only where there are some that it may have made: most namespaces cost one process.
 
 use std::{
-    fs, io,
+    env, fs, io,
     io::Read,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::mpsc,
     thread,
@@ -24,7 +25,7 @@ use crate::topology::{NetnsFile, name::printable};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How much it may print.
 const MAX_BYTES: u64 = 32 << 20;
-/// Where tools are, should the tracer's own search path not say so.
+/// Where tools are besides the tracer's own search path, which may lack the administrator's.
 const DIRECTORIES: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/usr/local/sbin"];
 /// The tables that iptables knows.
 const TABLES: [&str; 5] = ["raw", "mangle", "nat", "filter", "security"];
@@ -77,7 +78,7 @@ fn may_have_nft() -> bool {
 }
 
 fn read_nft(firewall: &mut Firewall) {
-    let ruleset = match tool(&["nft"]) {
+    let ruleset = match tool("nft") {
         None => Err("nft is not installed".to_owned()),
         Some(nft) => run(Command::new(nft).args(["-j", "list", "ruleset"]), PATIENCE)
             .and_then(|json| Ruleset::parse(&json))
@@ -128,11 +129,11 @@ fn save(v6: bool, variant: Variant) -> Result<Saved, String> {
         Variant::Legacy => format!("{plain}-legacy"),
     };
     // The plain name, where it stands for this variant, is the one that people use.
-    let default = tool(&[&format!("{plain}-save")]);
+    let default = tool(&format!("{plain}-save"));
     let default = default.filter(|path| is_legacy(path) == (variant == Variant::Legacy));
     let (path, name) = match default {
         Some(path) => (path, plain.to_owned()),
-        None => match tool(&[&format!("{named}-save")]) {
+        None => match tool(&format!("{named}-save")) {
             Some(path) => (path, named),
             None => return Err(format!("{named}-save is not installed")),
         },
@@ -143,17 +144,19 @@ fn save(v6: bool, variant: Variant) -> Result<Saved, String> {
 
 /// Whether a tool is of the legacy variant: all of one variant are links to one program, and
 /// before there were variants there was only that one.
-fn is_legacy(path: &PathBuf) -> bool {
+fn is_legacy(path: &Path) -> bool {
     let program = fs::canonicalize(path).unwrap_or_default();
     let program = program.to_string_lossy();
     !program.contains("xtables-nft")
 }
 
-fn tool(names: &[&str]) -> Option<PathBuf> {
-    let paths = names
-        .iter()
-        .flat_map(|name| DIRECTORIES.map(|directory| PathBuf::from(directory).join(name)));
-    paths.into_iter().find(|path| path.exists())
+fn tool(name: &str) -> Option<PathBuf> {
+    let search = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&search)
+        .filter(|directory| directory.is_absolute())
+        .chain(DIRECTORIES.map(PathBuf::from))
+        .map(|directory| directory.join(name))
+        .find(|path| path.is_file())
 }
 
 /// What a command prints, if it ends well and in time.

@@ -17,6 +17,10 @@ impl Rules for &Table {
         self.chains.get(chain).map(|chain| chain.rules.len())
     }
 
+    fn cost(&self, _chain: &str, _index: usize) -> usize {
+        10
+    }
+
     fn actions(&self, chain: &str, index: usize, facts: &Facts<'_>) -> Vec<(Truth, Action)> {
         let Some(rule) = self.rule(chain, index) else {
             return Vec::new();

@@ -26,6 +26,23 @@ impl Rules for &Table {
         self.chains.get(chain).map(|chain| chain.rules.len())
     }
 
+    fn cost(&self, chain: &str, index: usize) -> usize {
+        let statements = self.rule(chain, index).map(|rule| &rule.statements);
+        let elements = statements.into_iter().flatten().map(|statement| {
+            let list = match single(statement) {
+                Some(("match", inner)) => &inner["right"],
+                Some(("vmap", inner)) => &inner["data"],
+                _ => return 0,
+            };
+            let named = list.as_str().and_then(|name| name.strip_prefix('@'));
+            match named {
+                Some(name) => self.sets.get(name).map_or(0, Vec::len),
+                None => list["set"].as_array().map_or(0, Vec::len),
+            }
+        });
+        10 + elements.sum::<usize>()
+    }
+
     fn actions(&self, chain: &str, index: usize, facts: &Facts<'_>) -> Vec<(Truth, Action)> {
         let Some(rule) = self.rule(chain, index) else {
             return Vec::new();

@@ -63,6 +63,21 @@ fn circles_and_explosions_end_undecided() {
 }
 
 #[test]
+fn huge_sets_end_undecided() {
+    let numbers: Vec<u32> = (100..100_100).collect();
+    let set = json!({ "set": { "family": "inet", "table": "t", "name": "s", "elem": numbers } });
+    let lookup = json!([{ "match": { "op": "==", "right": "@s", "left":
+        { "payload": { "protocol": "icmp", "field": "type" } } } }, { "drop": null }]);
+    let mut objects = vec![set, chain("a", true, "accept")];
+    objects.extend((0..15).map(|_| rule("a", &lookup)));
+    let firewall = table(objects.clone());
+    assert_eq!(firewall.fate(&message(Hook::Input)), Fate::Passes);
+    objects.extend((0..10).map(|_| rule("a", &lookup)));
+    let why = unknown(table(objects).fate(&message(Hook::Input)));
+    assert_eq!(why, "more rules than can be followed");
+}
+
+#[test]
 fn names_reach_neither_terminal_nor_shell() {
     let text = "*filter\n:INPUT ACCEPT\n:a;reboot -\n-A INPUT -j a;reboot\n-A a;reboot -j DROP\n";
     let blocking = dropped(saved(text, false).fate(&message(Hook::Input)));

@@ -171,3 +171,27 @@ fn clamps_that_may_not_be_reached_do_not_count() {
         assert!(!clamp(&rules), "{rules}");
     }
 }
+
+#[test]
+fn a_chain_gone_to_may_return_to_the_policy() {
+    let fate = |policy: &str| {
+        let text = format!(
+            "*filter\n:INPUT {policy}\n:sub -\n-A INPUT -g sub\n-A sub -m mark --mark 1 -j \
+             RETURN\n-A sub -j DROP\n"
+        );
+        saved(&text, false).fate(&message(Hook::Input))
+    };
+    assert!(unknown(fate("ACCEPT")).ends_with("-j RETURN"));
+    dropped(fate("DROP"));
+}
+
+#[test]
+fn messages_are_not_translated() {
+    let firewall = saved("*nat\n:INPUT ACCEPT\n-A INPUT -j DROP\n", false);
+    assert_eq!(firewall.fate(&message(Hook::Input)), Fate::Passes);
+    let opening = Packet {
+        hook: Hook::Input,
+        ..syn("eth1")
+    };
+    dropped(firewall.fate(&opening));
+}

@@ -264,3 +264,27 @@ fn each_of_many_kinds_of_rules_is_judged() {
     }
     insta::assert_snapshot!(judged);
 }
+
+#[test]
+fn chains_go_by_priority_and_maps_to_their_rest_last() {
+    let firewall = fixture!("order");
+    let clamp = firewall.clamp(&syn("eth1")).expect("a clamp");
+    assert_eq!(clamp.mss, Some(1200));
+    // Only what opens a connection meets the rules about translation.
+    assert_eq!(firewall.fate(&message(Hook::Prerouting)), Fate::Passes);
+    let opening = Packet {
+        hook: Hook::Prerouting,
+        ..syn("eth1")
+    };
+    dropped(firewall.fate(&opening));
+    let to = |last: u8| {
+        let packet = Packet {
+            destination: [10, 0, 0, last].into(),
+            ..message(Hook::Input)
+        };
+        firewall.fate(&packet)
+    };
+    assert_eq!(to(2), Fate::Passes);
+    assert_eq!(dropped(to(3)).rule, "ip daddr 10.0.0.3 drop");
+    assert!(dropped(to(4)).rule.contains("vmap"));
+}
