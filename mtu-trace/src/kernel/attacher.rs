@@ -9,10 +9,10 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
-        mpsc::{self, TryRecvError},
+        mpsc::{self, RecvTimeoutError},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
@@ -27,6 +27,10 @@ use super::{
     load::LoadOptions,
 };
 use crate::topology::{Entrance, NetnsId, Topology, limits::Limits};
+
+/// Directions without a limit, which only show ICMP errors on their way, wait until nothing new has
+/// been wanted for so long: while containers are set up, whoever does that needs the lock.
+const QUIET: Duration = Duration::from_millis(500);
 
 /// The attaching thread and what was asked of it.
 pub struct Attacher {
@@ -87,6 +91,7 @@ impl Attacher {
             stop: Arc::clone(&stop),
             failures,
             waiting: Vec::new(),
+            stirred: Instant::now(),
         };
         let thread = thread::Builder::new()
             .name("attach".to_owned())
@@ -229,35 +234,48 @@ struct Work {
     failures: mpsc::Sender<Device>,
     /// Told when there is nothing left to do.
     waiting: Vec<mpsc::Sender<()>>,
+    /// When something was wanted last.
+    stirred: Instant,
 }
 
 impl Work {
     fn run(&mut self, inbox: &mpsc::Receiver<Command>) {
-        let mut idle = true;
         loop {
             // Whatever has been asked meanwhile goes before the next attachment.
-            let command = if idle {
-                inbox.recv().map_err(|_| TryRecvError::Disconnected)
-            } else {
-                inbox.try_recv()
+            let command = match self.patience() {
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(patience) => inbox.recv_timeout(patience),
             };
             match command {
-                Ok(Command::Apply(plan)) => {
-                    self.apply(plan);
-                    idle = false;
-                }
-                Ok(Command::Wait(done)) => {
-                    self.waiting.push(done);
-                    idle = false;
-                }
+                Ok(Command::Apply(plan)) => self.apply(plan),
+                Ok(Command::Wait(done)) => self.waiting.push(done),
                 Ok(Command::Finish) => return self.boundaries.detach(),
-                Err(TryRecvError::Empty) => idle = self.step(),
-                Err(TryRecvError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => self.step(),
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
+    /// How long to listen before the next attachment; `None` if there is none to make.
+    fn patience(&mut self) -> Option<Duration> {
+        let next = self.boundaries.next_has_limit();
+        let has_limit = next.filter(|_| !self.stop.load(Ordering::Relaxed));
+        let Some(has_limit) = has_limit else {
+            for done in self.waiting.drain(..) {
+                let _nobody_waits = done.send(());
+            }
+            return None;
+        };
+        if has_limit || !self.waiting.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        Some(QUIET.saturating_sub(self.stirred.elapsed()))
+    }
+
     fn apply(&mut self, plan: Plan) {
+        if !plan.wanted.is_empty() {
+            self.stirred = Instant::now();
+        }
         for device in plan.gone {
             self.boundaries.forget(device);
         }
@@ -269,23 +287,11 @@ impl Work {
         }
     }
 
-    /// Makes one attachment. Returns whether there was nothing to do.
-    fn step(&mut self) -> bool {
-        let step = if self.stop.load(Ordering::Relaxed) {
-            Step::Idle
-        } else {
-            self.boundaries.step(&mut self.ebpf)
-        };
-        if let Step::NoEntrance(device) = step {
+    /// Makes one attachment.
+    fn step(&mut self) {
+        if let Step::NoEntrance(device) = self.boundaries.step(&mut self.ebpf) {
             let _nobody_listens = self.failures.send(device);
         }
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = self.boundaries.status();
-        let idle = matches!(step, Step::Idle);
-        if idle {
-            for done in self.waiting.drain(..) {
-                let _nobody_waits = done.send(());
-            }
-        }
-        idle
     }
 }

@@ -77,9 +77,7 @@ struct Task {
 
 /// What became of a [`Boundaries::step`].
 pub enum Step {
-    /// There is nothing to do.
-    Idle,
-    /// An attachment was made or refused.
+    /// An attachment was made or refused, or there was none to make.
     Done,
     /// The device's namespace could not be entered. It is to be wanted anew.
     NoEntrance(Device),
@@ -151,6 +149,11 @@ impl Boundaries {
         }
     }
 
+    /// Whether the next attachment is one of a direction that has a limit; `None` without any.
+    pub fn next_has_limit(&self) -> Option<bool> {
+        self.tasks.first().map(|task| !task.without_limit)
+    }
+
     /// Makes the next attachment.
     pub fn step(&mut self, ebpf: &mut Ebpf) -> Step {
         while let Some(task) = self.tasks.pop_first() {
@@ -195,9 +198,9 @@ impl Boundaries {
                 }
             }
             self.cover(device);
-            return Step::Done;
+            break;
         }
-        Step::Idle
+        Step::Done
     }
 
     /// Tells how a device is covered now.

@@ -403,11 +403,8 @@ impl Live {
 
     /// Looks inside the namespaces, for what is not heard of.
     fn survey(&mut self, sink: &mut impl FnMut(Event)) {
-        match self.watcher.survey(monotonic_ns()) {
-            Ok(changes) => self.follow(&changes, false),
-            Err(error) => log::warn!("{error:#}"),
-        }
-        self.tell_topology(sink);
+        let changes = self.watcher.survey(monotonic_ns());
+        self.follow_told(changes, sink);
     }
 
     /// Puts the connections that events may belong to before them. Events wait, all of them so that

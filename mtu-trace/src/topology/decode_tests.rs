@@ -105,12 +105,14 @@ fn gre_tells_its_options() {
         ip_nla(6, "192.0.2.1"),
         ip_nla(7, "192.0.2.2"),
         u32_nla(1, 9),
+        nla(5, &77u32.to_be_bytes()),
     ]
     .concat();
     let full = info("gre", &[ends, flags(0xb000), nla(10, &[1])]).tunnel;
     let wanted = Tunnel {
         netns: None,
         ifindex: Some(9),
+        id: Some(77),
         local: Some(ip("192.0.2.1")),
         remote: Some(ip("192.0.2.2")),
         overhead_bytes: 36,

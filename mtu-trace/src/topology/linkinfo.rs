@@ -22,6 +22,7 @@ const IFLA_XFRM_LINK: u16 = 1;
 
 mod vxlan {
     //! `IFLA_VXLAN_*` of `linux/if_link.h`.
+    pub const ID: u16 = 1;
     pub const GROUP: u16 = 2;
     pub const LINK: u16 = 3;
     pub const LOCAL: u16 = 4;
@@ -33,6 +34,7 @@ mod vxlan {
 
 mod geneve {
     //! `IFLA_GENEVE_*` of `linux/if_link.h`.
+    pub const ID: u16 = 1;
     pub const REMOTE: u16 = 2;
     pub const REMOTE6: u16 = 7;
     pub const DF: u16 = 13;
@@ -43,6 +45,7 @@ mod gre {
     //! `IFLA_GRE_*` and `GRE_*` of `linux/if_tunnel.h`.
     pub const LINK: u16 = 1;
     pub const OFLAGS: u16 = 3;
+    pub const OKEY: u16 = 5;
     pub const LOCAL: u16 = 6;
     pub const REMOTE: u16 = 7;
     pub const PMTUDISC: u16 = 10;
@@ -113,7 +116,10 @@ impl LinkInfo {
         Self {
             vlan: (kind == "vlan").then(|| data.u16(IFLA_VLAN_ID)).flatten(),
             vrf_table: (kind == "vrf").then(|| data.u32(IFLA_VRF_TABLE)).flatten(),
-            tunnel: tunnel(&kind, data),
+            tunnel: tunnel(&kind, data).map(|tunnel| Tunnel {
+                id: data.id(&kind),
+                ..tunnel
+            }),
             kind: Some(kind),
         }
     }
@@ -216,6 +222,7 @@ impl Ends {
         Tunnel {
             netns: None,
             ifindex: None,
+            id: None,
             local: self.local,
             remote: self.remote,
             overhead_bytes,
@@ -256,6 +263,16 @@ impl Data<'_> {
 
     fn ifindex(self, kind: u16) -> Option<u32> {
         self.u32(kind).filter(|&ifindex| ifindex != 0)
+    }
+
+    /// What tells a tunnel from others between the same ends: VNI, or the key of GRE that it sends.
+    fn id(self, kind: &str) -> Option<u32> {
+        match kind {
+            "vxlan" => self.u32(vxlan::ID),
+            "geneve" => self.u32(geneve::ID),
+            _ if kind.contains("gre") => self.u32(gre::OKEY).map(u32::from_be),
+            _ => None,
+        }
     }
 
     fn ip(self, kind: u16) -> Option<IpAddr> {

@@ -133,12 +133,16 @@ pub struct Tunnel {
     pub netns: Option<NetnsId>,
     /// Device the outer packets must leave by, in that namespace; by its routes if `None`.
     pub ifindex: Option<u32>,
+    /// What tells it from others between the same two ends: VNI or key.
+    #[serde(default)]
+    pub id: Option<u32>,
     /// Source of the outer packets, if it is fixed.
     pub local: Option<IpAddr>,
     /// Destination of the outer packets, if it is fixed. The others are in [`Inside::fdb`].
     pub remote: Option<IpAddr>,
     /// What an inner packet grows by, from its IP header to the outer IP header, both included: an
-    /// Ethernet header where it carries frames, its own header, UDP, and the outer IP header.
+    /// Ethernet header where it carries frames, its own header, UDP, and the outer IP header. 0 if
+    /// that is not known (IPsec).
     pub overhead_bytes: u32,
     /// "Don't fragment" of the outer packets.
     pub df: OuterDf,

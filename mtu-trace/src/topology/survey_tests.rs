@@ -68,6 +68,7 @@ fn vxlans_tell_how_they_wrap_packets() {
     let x4 = Tunnel {
         netns: Some(a),
         ifindex: Some(u0),
+        id: Some(4),
         local: address("192.0.2.1"),
         remote: address("192.0.2.2"),
         overhead_bytes: 50,
@@ -76,6 +77,7 @@ fn vxlans_tell_how_they_wrap_packets() {
     let x6 = Tunnel {
         netns: Some(a),
         ifindex: None,
+        id: Some(6),
         local: address("2001:db8::1"),
         remote: address("2001:db8::2"),
         overhead_bytes: 70,
