@@ -214,6 +214,7 @@ fn evidence(state: &State, member: &Member<'_>) -> Evidence {
         oversized_seen: track.seen.values().sum(),
         sender_mss: track.sender_mss,
         lost_events: state.lost,
+        ways: 0,
         notes: notes(state, member.case.connection, member.case.side),
     }
 }
@@ -332,14 +333,6 @@ fn hops(local: &Local<'_>, drops: &SiteDrops, topology: &Topology) -> Vec<Hop> {
         way.extend(peer);
     }
     way.into_iter()
-        .filter_map(|(netns, ifindex)| {
-            let link = topology.link(netns, ifindex)?;
-            Some(Hop {
-                netns: NetnsRef::new(netns, topology),
-                interface: link.name.clone(),
-                mtu_bytes: link.mtu_bytes,
-                kind: link.kind.clone(),
-            })
-        })
+        .filter_map(|(netns, ifindex)| Hop::new(netns, ifindex, topology))
         .collect()
 }

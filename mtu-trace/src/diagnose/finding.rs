@@ -62,6 +62,8 @@ pub enum Verdict {
     PacketLoss,
     /// Oversized drops, then the sender came down.
     PmtudWorking,
+    /// A larger MTU leads into a smaller one (`check`).
+    MtuMismatch,
 }
 
 impl Verdict {
@@ -75,6 +77,7 @@ impl Verdict {
             Self::HandshakeTimeout => "handshake-timeout",
             Self::PacketLoss => "packet-loss",
             Self::PmtudWorking => "pmtud-working",
+            Self::MtuMismatch => "mtu-mismatch",
         }
     }
 }
@@ -366,6 +369,9 @@ pub struct Evidence {
     pub sender_mss: Option<u32>,
     /// Records of our own that were lost while this was observed.
     pub lost_events: u64,
+    /// Ways through the host that lead over the place (`check`).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub ways: usize,
     /// What was seen by which hook, in words.
     pub notes: Vec<String>,
 }
@@ -381,10 +387,37 @@ pub struct Hop {
     pub mtu_bytes: u32,
     /// Its kind.
     pub kind: String,
+    /// What a packet grows by in it, if it is a tunnel, bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overhead_bytes: Option<u32>,
+    /// The description somebody has given it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+}
+
+impl Hop {
+    /// A link as the topology knows it.
+    #[must_use]
+    pub fn new(netns: NetnsId, ifindex: u32, topology: &Topology) -> Option<Self> {
+        let link = topology.link(netns, ifindex)?;
+        Some(Self {
+            netns: NetnsRef::new(netns, topology),
+            interface: link.name.clone(),
+            mtu_bytes: link.mtu_bytes,
+            kind: link.kind.clone(),
+            overhead_bytes: link.tunnel.as_ref().map(|tunnel| tunnel.overhead_bytes),
+            alias: link.alias.clone(),
+        })
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Something to do about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Fix {
     /// In a few words.
     pub title: String,

@@ -9,6 +9,7 @@ mod finding;
 mod fixes;
 mod ledger;
 mod local;
+pub mod remedy;
 mod rules;
 mod summary;
 
@@ -16,6 +17,6 @@ pub use finding::{
     BlockedAt, Boundary, BoundaryPeer, Confidence, Connection, ContainerRef, Direction, Endpoint,
     Evidence, Finding, Fix, Hop, NetnsRef, Pmtud, ProcessRef, Severity, Verdict,
 };
-pub(crate) use fixes::quote;
 pub use ledger::Analysis;
+pub(crate) use remedy::quote;
 pub use rules::{RULES, Rule};

@@ -14,27 +14,42 @@
 //!   fix 1       …
 //! ```
 
-use std::io::{self, Write};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    io::{self, Write},
+};
 
-use super::{Report, style::Style, wrap::wrap};
+use super::{Audited, Report, style::Style, wrap::wrap};
 use crate::diagnose::{Boundary, Confidence, Connection, Direction, Finding, Fix, Pmtud};
+
+/// The fixes that were told in full, and where.
+type Told<'a> = HashMap<&'a Fix, String>;
 
 /// Column at which the parts' contents begin.
 const INDENT: usize = 14;
 
 /// Writes the whole report.
 pub fn write(report: &Report, to: &mut impl Write, style: &Style) -> io::Result<()> {
-    header(report, to, style)?;
+    match &report.audit {
+        Some(audit) => audit_header(report, audit, to, style)?,
+        None => header(report, to, style)?,
+    }
     if report.findings.is_empty() {
         writeln!(to)?;
         writeln!(
             to,
-            "No stalled connection, no oversized packet dropped, nothing lost that matters."
+            "{}",
+            match &report.audit {
+                Some(_) => "No way on which a larger MTU leads into a smaller one.",
+                None =>
+                    "No stalled connection, no oversized packet dropped, nothing lost that matters.",
+            }
         )?;
     }
+    let mut told = HashMap::new();
     for finding in &report.findings {
         writeln!(to)?;
-        write_finding(report, finding, to, style)?;
+        write_finding(report, finding, &mut told, to, style)?;
     }
     Ok(())
 }
@@ -72,9 +87,36 @@ fn header(report: &Report, to: &mut impl Write, style: &Style) -> io::Result<()>
     Ok(())
 }
 
-fn write_finding(
+fn audit_header(
     report: &Report,
-    finding: &Finding,
+    audit: &Audited,
+    to: &mut impl Write,
+    style: &Style,
+) -> io::Result<()> {
+    let figures = &audit.figures;
+    writeln!(
+        to,
+        "{} on {}, kernel {}: {} namespaces, {} links, {} ways, packet filters of {} read",
+        style.strong(&format!("mtu-trace {}", report.capture.tool_version)),
+        report.capture.hostname,
+        report.capture.kernel,
+        figures.namespaces,
+        figures.links,
+        figures.ways,
+        audit.firewalls,
+    )?;
+    for what in &audit.missing {
+        for line in wrap(what, style.width) {
+            writeln!(to, "{}", style.faint(&line))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_finding<'a>(
+    report: &Report,
+    finding: &'a Finding,
+    told: &mut Told<'a>,
     to: &mut impl Write,
     style: &Style,
 ) -> io::Result<()> {
@@ -105,14 +147,29 @@ fn write_finding(
     }
     if let Some(boundary) = &finding.boundary {
         part(to, style, "boundary", &[boundary_line(boundary)])?;
-        if let Some(pmtud) = &finding.pmtud {
+        if let Some(pmtud) = &finding.pmtud
+            && report.audit.is_none()
+        {
             part(to, style, "icmp", &[pmtud_line(finding, boundary, pmtud)])?;
         }
     }
     path(finding, to, style)?;
-    part(to, style, "evidence", &evidence_lines(report, finding))?;
-    for (number, fix) in finding.fixes.iter().enumerate() {
-        write_fix(number + 1, fix, to, style)?;
+    let evidence = match &report.audit {
+        Some(_) => audit_lines(finding),
+        None => evidence_lines(report, finding),
+    };
+    part(to, style, "evidence", &evidence)?;
+    for (number, fix) in (1..).zip(&finding.fixes) {
+        match told.entry(fix) {
+            Entry::Occupied(before) => {
+                let line = format!("{} (fix {})", style.strong(&fix.title), before.get());
+                write_part(to, style, &format!("fix {number}"), &[line])?;
+            }
+            Entry::Vacant(new) => {
+                new.insert(format!("{number} of {}", finding.id));
+                write_fix(number, fix, to, style)?;
+            }
+        }
     }
     Ok(())
 }
@@ -221,26 +278,48 @@ fn path(finding: &Finding, to: &mut impl Write, style: &Style) -> io::Result<()>
     let mut lines = Vec::new();
     for (hop, name) in finding.path.iter().zip(&names) {
         let at_limit = finding.boundary.as_ref().is_some_and(|boundary| {
-            hop.mtu_bytes == boundary.limit_bytes
-                && match &boundary.peer {
-                    Some(peer) => {
-                        peer.netns == hop.netns
-                            && peer.interface.as_deref() == Some(hop.interface.as_str())
-                    }
-                    None => {
-                        boundary.netns == hop.netns
-                            && boundary.egress.as_deref() == Some(hop.interface.as_str())
-                    }
-                }
+            let (netns, interface) = match &boundary.peer {
+                Some(peer) => (&peer.netns, peer.interface.as_deref()),
+                None => (&boundary.netns, boundary.egress.as_deref()),
+            };
+            *netns == hop.netns && interface == Some(hop.interface.as_str())
         });
-        let line = format!("{name:width$}  mtu {:<5}  {}", hop.mtu_bytes, hop.kind);
-        lines.push(if at_limit {
-            style.fault(&format!("{line}  <- too small"))
-        } else {
-            line
+        let narrow = finding
+            .boundary
+            .as_ref()
+            .is_some_and(|boundary| hop.mtu_bytes <= boundary.limit_bytes);
+        let overhead = hop
+            .overhead_bytes
+            .map_or_else(String::new, |bytes| format!(", adds {bytes} bytes"));
+        let alias = hop
+            .alias
+            .as_ref()
+            .map_or_else(String::new, |alias| format!(" ({alias})"));
+        let line = format!(
+            "{name:width$}  mtu {:<5} {}  {}{overhead}{alias}",
+            hop.mtu_bytes,
+            if narrow { "><" } else { "  " },
+            hop.kind
+        );
+        lines.push(match &finding.boundary {
+            Some(boundary) if at_limit && hop.mtu_bytes > boundary.limit_bytes => {
+                style.fault(&format!("{line}  <- only {} fit", boundary.limit_bytes))
+            }
+            Some(_) if at_limit => style.fault(&format!("{line}  <- too small")),
+            _ => line,
         });
     }
     part(to, style, "path", &lines)
+}
+
+fn audit_lines(finding: &Finding) -> Vec<String> {
+    let ways = match finding.evidence.ways {
+        1 => "1 way leads over it".to_owned(),
+        ways => format!("{ways} ways lead over it"),
+    };
+    std::iter::once(ways)
+        .chain(finding.evidence.notes.iter().cloned())
+        .collect()
 }
 
 fn evidence_lines(report: &Report, finding: &Finding) -> Vec<String> {

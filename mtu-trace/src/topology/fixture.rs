@@ -1,15 +1,28 @@
 //! Made-up topologies for the tests of the pure functions.
 
-use super::model::{Address, Link, Netns, NetnsId, Peer, Topology};
+use std::sync::Arc;
+
+use super::model::{
+    Address, Inside, Link, Netns, NetnsId, NextHop, Peer, Route, RouteKind, Topology,
+};
+
+/// A network or an address with the length of its network, from text.
+pub(crate) fn network(text: &str) -> Address {
+    let (address, bits) = text.split_once('/').expect("a prefix length");
+    Address {
+        address: address.parse().expect("an address"),
+        prefix_len: bits.parse().expect("a length"),
+    }
+}
 
 /// A topology under construction. Namespaces are numbered, links have names; all are up.
 #[derive(Default)]
-pub(super) struct Lab {
+pub(crate) struct Lab {
     pub topology: Topology,
 }
 
 /// The id of a namespace of the lab.
-pub(super) fn id(netns: u64) -> NetnsId {
+pub(crate) fn id(netns: u64) -> NetnsId {
     NetnsId(netns)
 }
 
@@ -91,5 +104,49 @@ impl Lab {
                 prefix_len: 24,
             });
         }
+    }
+
+    /// What is known from inside of a namespace.
+    pub fn inside(&mut self, netns: u64) -> &mut Inside {
+        Arc::make_mut(self.netns(netns).inside.get_or_insert_default())
+    }
+
+    /// Gives a link an address, and the namespace the route that comes with it.
+    pub fn address(&mut self, netns: u64, name: &str, address: &str) -> &mut Self {
+        let address = network(address);
+        self.link_mut(netns, name).addresses.push(address);
+        let ifindex = self.index(netns, name);
+        self.add_route(netns, address, None, ifindex);
+        self
+    }
+
+    /// A route through a router on the link of this name.
+    pub fn route(&mut self, netns: u64, to: &str, via: &str, name: &str) -> &mut Self {
+        let ifindex = self.index(netns, name);
+        let gateway = Some(via.parse().expect("an address"));
+        self.add_route(netns, network(to), gateway, ifindex);
+        self
+    }
+
+    fn add_route(
+        &mut self,
+        netns: u64,
+        destination: Address,
+        gateway: Option<std::net::IpAddr>,
+        ifindex: u32,
+    ) {
+        self.inside(netns).routes.push(Route {
+            destination,
+            table: 254,
+            kind: RouteKind::Unicast,
+            metric: 0,
+            hops: vec![NextHop {
+                gateway,
+                ifindex: Some(ifindex),
+            }],
+            mtu_bytes: None,
+            mtu_locked: false,
+            source: None,
+        });
     }
 }

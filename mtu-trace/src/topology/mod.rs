@@ -35,7 +35,7 @@ mod decode_tests;
 mod discover;
 mod entrance;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod hub;
 mod inside;
 pub mod limits;
@@ -48,7 +48,7 @@ mod notice;
 pub mod path;
 mod record;
 mod requests;
-mod role;
+pub(crate) mod role;
 mod routes;
 mod rules;
 mod snapshot;

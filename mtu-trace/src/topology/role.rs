@@ -33,30 +33,30 @@ const SWITCHES: [&str; 4] = ["bridge", "bond", "team", "openvswitch"];
 const MIN_MTU_BYTES: u32 = 68;
 
 /// Whether it is one of two ends of a virtual cable.
-pub(super) fn is_pair(link: &Link) -> bool {
+pub(crate) fn is_pair(link: &Link) -> bool {
     matches!(link.kind.as_str(), "veth" | "netkit")
 }
 
 /// Whether it sits on another device (`IFLA_LINK` then is that device).
-pub(super) fn is_stacked(link: &Link) -> bool {
+pub(crate) fn is_stacked(link: &Link) -> bool {
     link.peer.is_some() && !is_pair(link)
 }
 
 /// Whether it carries packets inside other packets.
-pub(super) fn is_tunnel(link: &Link) -> bool {
+pub(crate) fn is_tunnel(link: &Link) -> bool {
     TUNNELS.contains(&link.kind.as_str())
 }
 
-pub(super) fn is_loopback(link: &Link) -> bool {
+pub(crate) fn is_loopback(link: &Link) -> bool {
     link.kind == "loopback"
 }
 
-pub(super) fn is_bridge(link: &Link) -> bool {
+pub(crate) fn is_bridge(link: &Link) -> bool {
     link.kind == "bridge"
 }
 
 /// The bridge, bond or team a link is a port of. A VRF is none: its members have addresses.
-pub(super) fn switch_of(netns: &Netns, link: &Link) -> Option<u32> {
+pub(crate) fn switch_of(netns: &Netns, link: &Link) -> Option<u32> {
     let master = link.master?;
     let kind = &netns.links.get(&master)?.kind;
     SWITCHES.contains(&kind.as_str()).then_some(master)
@@ -64,7 +64,7 @@ pub(super) fn switch_of(netns: &Netns, link: &Link) -> Option<u32> {
 
 /// Whether a link takes part in forwarding if its namespace forwards. Links without addresses do
 /// (the host's ends of Calico's veths have none), but not a bridge that merely connects its ports.
-pub(super) fn is_routed(netns: &Netns, link: &Link) -> bool {
+pub(crate) fn is_routed(netns: &Netns, link: &Link) -> bool {
     !is_loopback(link)
         && link.mtu_bytes >= MIN_MTU_BYTES
         && switch_of(netns, link).is_none()
@@ -72,11 +72,12 @@ pub(super) fn is_routed(netns: &Netns, link: &Link) -> bool {
 }
 
 /// Whether a namespace passes packets on between its links by their addresses.
-pub(super) fn forwards(netns: &Netns) -> bool {
+pub(crate) fn forwards(netns: &Netns) -> bool {
     netns.forwards_ipv4 || netns.forwards_ipv6
 }
 
-fn is_link_local(address: IpAddr) -> bool {
+/// Whether an address is good for its own link only.
+pub(crate) fn is_link_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => address.is_unicast_link_local(),

@@ -47,6 +47,7 @@ pub fn report(findings: Vec<Finding>) -> Report {
             wall,
             monotonic_ns: START_NS,
         },
+        audit: None,
     }
 }
 
