@@ -11,7 +11,8 @@ use crate::{
 
 const AFTER_HELP: &str = "\
 Exit status: 0 done; 1 failed; 2 bad usage; `record -- COMMAND` gives COMMAND's own status, 128 plus \
-the signal's number if one ended it; with --exit-code, 3 when a finding of severity error stands.";
+the signal's number if one ended it; with --exit-code, 3 when a finding of severity error stands \
+(check: warning or error).";
 
 /// Finds the TCP connections that stall because a packet is too big for a link.
 #[derive(Debug, Parser)]
@@ -31,6 +32,8 @@ pub struct Cli {
 pub enum Command {
     /// Trace until the time is up, COMMAND ends or Ctrl-C, then print the report (needs root)
     Record(Record),
+    /// Look for places where a larger MTU leads into a smaller one, before any traffic (needs root)
+    Check(Check),
     /// Show which hooks this kernel offers, and what is lost without the missing ones
     Doctor(Doctor),
 }
@@ -59,6 +62,35 @@ pub struct Record {
     /// Run COMMAND, trace while it runs, and end with its status
     #[arg(last = true, value_name = "COMMAND")]
     pub run: Vec<OsString>,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Form of the report
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub format: CheckFormat,
+    /// End with status 3 if a finding of severity warning or error stands
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// Form of `check`'s report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+impl From<CheckFormat> for Format {
+    fn from(format: CheckFormat) -> Self {
+        match format {
+            CheckFormat::Text => Self::Text,
+            CheckFormat::Json => Self::Json,
+        }
+    }
 }
 
 /// `doctor`.

@@ -4,6 +4,7 @@
 //! Data flows one way: kernel record, decoded and attributed ([`kernel`]), to events ([`event`]),
 //! to connections ([`correlate`]), to findings ([`diagnose`]), to a report ([`report`]).
 
+pub mod audit;
 pub mod cli;
 pub mod commands;
 pub mod correlate;

@@ -96,7 +96,7 @@ fn diagnose(options: &Doctor) -> Result<Diagnosis> {
             checks.push(Check {
                 name: "ring buffer and maps",
                 ok: false,
-                detail: format!("{:#}", super::explain_refusal(error)),
+                detail: format!("{:#}", super::explain_refusal(error, super::LOCKED_DOWN)),
             });
             HOOKS
                 .iter()

@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod capabilities;
+mod check;
 mod doctor;
 mod host;
 mod output;
@@ -20,12 +21,15 @@ use crate::{
 const FAILED: u8 = 1;
 /// Exit status of a wrong command line, as clap has it.
 const USAGE: u8 = 2;
+/// Exit status with `--exit-code` when something stands that is bad enough.
+const FOUND: u8 = 3;
 
 /// Runs a command and says how it ended.
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Record(options) => record::run(&options, cli.color),
+        Command::Check(options) => check::run(&options, cli.color),
         Command::Doctor(options) => doctor::run(&options, cli.color),
     };
     match result {
@@ -61,8 +65,13 @@ fn load_options(tracing: &Tracing) -> LoadOptions {
     }
 }
 
-/// What to do about a kernel that lets us do nothing, in one line.
-fn explain_refusal(error: anyhow::Error) -> anyhow::Error {
+/// Why the kernel refuses BPF to a root who lacks nothing.
+const LOCKED_DOWN: &str =
+    "the kernel refuses BPF to root: it is locked down, or a seccomp or security module forbids it";
+
+/// What to do about a kernel that lets us do nothing, in one line; `otherwise` is what is said to a
+/// root who lacks no capability.
+fn explain_refusal(error: anyhow::Error, otherwise: &'static str) -> anyhow::Error {
     let cause = error.root_cause().to_string();
     let denied = ["Operation not permitted", "Permission denied"]
         .iter()
@@ -71,14 +80,11 @@ fn explain_refusal(error: anyhow::Error) -> anyhow::Error {
         return error;
     }
     if !rustix::process::geteuid().is_root() {
-        return anyhow::anyhow!("tracing needs root: run it with sudo ({cause})");
+        return anyhow::anyhow!("this needs root: run it with sudo ({cause})");
     }
     let missing = Effective::current().map_or_else(|_| Vec::new(), |found| found.missing());
     if missing.is_empty() {
-        error.context(
-            "the kernel refuses BPF to root: it is locked down, or a seccomp or security module \
-             forbids it",
-        )
+        error.context(otherwise)
     } else {
         anyhow::anyhow!("this root lacks {}: {error:#}", missing.join(", "))
     }

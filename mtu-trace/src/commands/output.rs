@@ -2,7 +2,12 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use crate::{cli::ColorChoice, report::Style};
+use anyhow::{Context as _, Result};
+
+use crate::{
+    cli::ColorChoice,
+    report::{Format, Report, Style},
+};
 
 /// Columns of a report that goes to no terminal.
 const FILE_COLUMNS: usize = 100;
@@ -51,5 +56,20 @@ pub fn style(choice: ColorChoice) -> Style {
     Style {
         color,
         width: width.min(MOST_COLUMNS),
+    }
+}
+
+/// Prints the report. Whoever closes the pipe early has read what they wanted; the status is still to
+/// be given.
+pub fn print(report: &Report, format: Format, color: ColorChoice) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    match report
+        .write(&mut stdout, format, &style(color))
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write the report to standard output")
+        }
+        _ => Ok(()),
     }
 }

@@ -1,11 +1,6 @@
 //! `record`: traces for a while and reports.
 
-use std::{
-    fs,
-    io::{self, Write as _},
-    path::Path,
-    time::Duration,
-};
+use std::{fs, io, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
@@ -13,8 +8,8 @@ use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    USAGE, explain_refusal, host, load_options,
-    output::{complain, say, style},
+    FOUND, LOCKED_DOWN, USAGE, explain_refusal, host, load_options,
+    output::{self, complain, say},
     workload::Workload,
 };
 use crate::{
@@ -25,8 +20,6 @@ use crate::{
     report::{Capture, Clock, Format, Report},
 };
 
-/// Status with `--exit-code` when a finding of severity `error` stands.
-const FOUND: u8 = 3;
 /// How long a command has to notice a Ctrl-C of its own before it is passed on.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -55,7 +48,8 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
     if let Some(path) = &options.ready_file {
         remove_stale(path)?;
     }
-    let mut live = Live::start(&load_options(&options.tracing)).map_err(explain_refusal)?;
+    let mut live = Live::start(&load_options(&options.tracing))
+        .map_err(|error| explain_refusal(error, LOCKED_DOWN))?;
     announce(&live.hooks(), options.ready_file.as_deref())?;
 
     let stdout_free = options.format != Format::Text;
@@ -102,8 +96,9 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
         },
         findings: analysis.findings(),
         clock,
+        audit: None,
     };
-    print(&report, options.format, color)?;
+    output::print(&report, options.format, color)?;
     drop(live);
 
     // The time was up first: the command goes on, and its status is still the answer.
@@ -120,21 +115,6 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
     } else {
         status.unwrap_or(0)
     })
-}
-
-/// Prints the report. Whoever closes the pipe early has read what they wanted; the status is still to
-/// be given.
-fn print(report: &Report, format: Format, color: ColorChoice) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    match report
-        .write(&mut stdout, format, &style(color))
-        .and_then(|()| stdout.flush())
-    {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write the report to standard output")
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Says on standard error that tracing has begun, and what is missing; creates the ready file.

@@ -70,6 +70,15 @@ impl Symbols {
         Ok(symbols)
     }
 
+    /// Whether there is a function of this name, compiler suffixes stripped.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.functions.iter().any(|&(_, start, len)| {
+            let (start, len) = (start as usize, len as usize);
+            self.names.get(start..start + len) == Some(name)
+        })
+    }
+
     /// Name of the function an address lies in, compiler suffixes stripped.
     pub fn function(&mut self, address: u64) -> Option<&str> {
         if !self.resolved.contains_key(&address) {

@@ -5,13 +5,15 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Capture, Clock, Report, SCHEMA};
+use super::{Audited, Capture, Clock, Report, SCHEMA};
 use crate::diagnose::Finding;
 
 #[derive(Serialize)]
 struct Document<'a> {
     schema: &'static str,
     capture: &'a Capture,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit: Option<&'a Audited>,
     findings: Vec<Dated<'a>>,
 }
 
@@ -51,6 +53,7 @@ pub fn write(report: &Report, to: &mut impl Write) -> io::Result<()> {
     let document = Document {
         schema: SCHEMA,
         capture: &report.capture,
+        audit: report.audit.as_ref(),
         findings: report
             .findings
             .iter()

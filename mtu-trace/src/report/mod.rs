@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{diagnose::Finding, kernel::HookStatus};
+use crate::{audit::Figures, diagnose::Finding, kernel::HookStatus};
 
 pub use style::Style;
 
@@ -75,6 +75,20 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// The clock of the findings' times.
     pub clock: Clock,
+    /// What was looked at, if that was not traffic but the network itself.
+    pub audit: Option<Audited>,
+}
+
+/// What an audit has looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Audited {
+    /// How much.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// Namespaces whose packet filter rules were read.
+    pub firewalls: usize,
+    /// What could not be looked at, in words.
+    pub missing: Vec<String>,
 }
 
 impl Report {

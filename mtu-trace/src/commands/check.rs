@@ -1,0 +1,146 @@
+//! `check`: audits the network as it stands.
+
+use std::{collections::BTreeSet, sync::Mutex, thread};
+
+use anyhow::Result;
+use jiff::Timestamp;
+
+use super::{FOUND, explain_refusal, host, output};
+use crate::{
+    audit::{Audit, Circumstances, Firewalls},
+    cli::{Check, ColorChoice},
+    diagnose::Severity,
+    firewall,
+    kernel::{Symbols, monotonic_ns},
+    report::{Audited, Capture, Clock, Report},
+    topology::{Changes, Depth, NetnsFile, NetnsId, Watcher},
+};
+
+/// Namespaces whose rules are read at the same time: each needs other programs to run.
+const READERS: usize = 4;
+/// Where a packet is dropped that is too long for the other end of a veth, by the names it had.
+const VETH_FUNCTIONS: [&str; 2] = ["__dev_forward_skb2", "__dev_forward_skb"];
+
+/// Why the kernel lets a root who lacks nothing not look.
+const FORBIDDEN: &str = "a seccomp or security module forbids to look at the network";
+
+/// Runs the command; gives the exit status.
+pub fn run(options: &Check, color: ColorChoice) -> Result<u8> {
+    output::log_to_stderr(false);
+    let clock = Clock {
+        wall: Timestamp::now(),
+        monotonic_ns: monotonic_ns(),
+    };
+    let (watcher, changes) = look().map_err(|error| explain_refusal(error, FORBIDDEN))?;
+    let topology = watcher.topology();
+    let audit = Audit::new(topology);
+    let (firewalls, unopened) = read_firewalls(&watcher, &audit.concerned());
+    let now_ns = monotonic_ns();
+    let findings = audit.findings(&Circumstances {
+        firewalls: &firewalls,
+        veth_function: veth_function(),
+        now_ns,
+    });
+    let report = Report {
+        capture: Capture {
+            started: clock.wall,
+            duration_s: std::time::Duration::from_nanos(now_ns - clock.monotonic_ns).as_secs_f64(),
+            kernel: host::kernel_release(),
+            hostname: host::hostname(),
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            hooks: Vec::new(),
+            events: 0,
+            lost_events: 0,
+        },
+        clock,
+        audit: Some(Audited {
+            figures: audit.figures(),
+            firewalls: firewalls.len(),
+            missing: missing(&changes, &audit, unopened),
+        }),
+        findings,
+    };
+    output::print(&report, options.format.into(), color)?;
+    let found = report
+        .findings
+        .iter()
+        .any(|finding| finding.severity >= Severity::Warning);
+    Ok(if options.exit_code && found { FOUND } else { 0 })
+}
+
+/// Looks at the whole network, from outside and from inside.
+fn look() -> Result<(Watcher, Changes)> {
+    let mut watcher = Watcher::new()?;
+    let mut changes = watcher.refresh(Depth::Everything, monotonic_ns())?;
+    changes.skipped += watcher.survey(monotonic_ns())?.skipped;
+    Ok((watcher, changes))
+}
+
+/// Reads the rules of these namespaces; and says how many could not be entered.
+fn read_firewalls(watcher: &Watcher, wanted: &BTreeSet<NetnsId>) -> (Firewalls, usize) {
+    let files: Vec<NetnsFile> = wanted
+        .iter()
+        .filter_map(|&netns| watcher.open(netns).ok())
+        .collect();
+    let unopened = wanted.len() - files.len();
+    let rest = Mutex::new(files.into_iter());
+    let next = || rest.lock().ok()?.next();
+    let read = thread::scope(|scope| {
+        let readers: Vec<_> = (0..READERS)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut read = Firewalls::new();
+                    while let Some(file) = next() {
+                        read.insert(file.id, firewall::read(&file));
+                    }
+                    read
+                })
+            })
+            .collect();
+        readers
+            .into_iter()
+            .filter_map(|reader| reader.join().ok())
+            .flatten()
+            .collect()
+    });
+    (read, unopened)
+}
+
+/// The name this kernel has for the function.
+fn veth_function() -> &'static str {
+    let [newest, ..] = VETH_FUNCTIONS;
+    let Ok(symbols) = Symbols::load() else {
+        return newest;
+    };
+    VETH_FUNCTIONS
+        .into_iter()
+        .find(|name| symbols.contains(name))
+        .unwrap_or(newest)
+}
+
+/// What could not be looked at.
+fn missing(changes: &Changes, audit: &Audit<'_>, unopened: usize) -> Vec<String> {
+    let mut missing = Vec::new();
+    let mut say = |count: usize, what: &str| {
+        if count > 0 {
+            missing.push(format!("{count} {what}"));
+        }
+    };
+    say(
+        changes.skipped as usize,
+        "processes, namespaces or mounts could not be looked at",
+    );
+    say(
+        changes.unknown,
+        "namespaces that links lead to could not be found: ways end there",
+    );
+    say(
+        unopened,
+        "namespaces could not be entered to read their packet filter rules",
+    );
+    say(
+        audit.figures().networks_left_out,
+        "networks beyond this host were left out, because there are too many routes",
+    );
+    missing
+}
