@@ -21,6 +21,7 @@
 //!   [`sweep`] when neither could happen.
 
 pub mod address;
+pub mod audit;
 pub mod binary;
 pub mod bridge;
 pub mod command;

@@ -6,6 +6,8 @@
 #![allow(missing_docs, reason = "a test's name says what it is")]
 
 mod bridge;
+mod check;
+mod check_predicts;
 mod cleanup;
 mod demo;
 mod following;
