@@ -72,8 +72,10 @@ fn misfit(socket: Flow, packet: Flow, sent: u32, acknowledged: u32) -> Option<u6
         socket.source == packet.source,
         socket.destination == packet.destination,
     ) {
-        // The whole tuple, only seen in another namespace: numbers must merely lie ahead.
-        2 if more < 1 << 31 => Some(1),
+        // The whole tuple, only seen in another namespace: numbers must merely lie ahead. The nearest
+        // wins here too: containers of several engines have the same addresses, and the kernel
+        // gives connections between the same addresses the same ports (`secure_ipv4_port_ephemeral`).
+        2 if more < 1 << 31 => Some(2 + distance),
         1 if less <= WINDOW_REQUESTS && more <= WINDOW_DATA => Some(2 + distance),
         _ if more <= WINDOW_STRANGER => Some(2 + distance),
         _ => None,
@@ -123,6 +125,26 @@ mod tests {
         assert_eq!(found.map(|(side, _)| side), Some(Side::In));
         let back = belongs(&socket(), &elsewhere.reversed(), 100, Some(7001));
         assert_eq!(back.map(|(side, _)| side), Some(Side::Out));
+    }
+
+    #[test]
+    fn of_two_with_the_same_addresses_the_nearer_fits_better() {
+        let elsewhere = flow(3, "198.51.100.9:80", "192.0.2.2:40000");
+        let fit = |irs: u32, iss: u32| {
+            let other = Socket {
+                isn: Some(Isn { iss, irs }),
+                ..socket()
+            };
+            belongs(&other, &elsewhere, 7001, Some(100)).map(|(_, misfit)| misfit)
+        };
+        let (right, wrong) = (
+            fit(7000, u32::MAX - 5),
+            fit(
+                7000_u32.wrapping_sub(1 << 29),
+                100_u32.wrapping_sub(1 << 30),
+            ),
+        );
+        assert!(right < wrong && wrong.is_some(), "{right:?} {wrong:?}");
     }
 
     #[test]

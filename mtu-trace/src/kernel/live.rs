@@ -252,6 +252,9 @@ impl Live {
     /// Hands over what is left. The programs come off when this is dropped, which can take seconds
     /// where many devices have them: there is no need to wait for that with a report.
     pub fn finish(&mut self, sink: &mut impl FnMut(Event)) {
+        // What has changed last may not have been heard yet.
+        let changes = self.watcher.follow(monotonic_ns());
+        self.follow_told(changes, sink);
         self.drain(sink);
         self.offer(true, sink);
         self.sample(sink);
