@@ -10,23 +10,35 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subnet {
     v4: [u8; 3],
+    /// Where its 16 addresses begin.
+    first: u8,
     v6: u16,
 }
 
 /// Behind the innermost bridge: where the container is (TEST-NET-1).
 pub const INNER: Subnet = Subnet {
     v4: [192, 0, 2],
+    first: 0,
     v6: 1,
 };
 /// Between a container host and the machine it runs on (TEST-NET-2).
 pub const OUTER: Subnet = Subnet {
     v4: [198, 51, 100],
+    first: 0,
     v6: 2,
 };
 /// Where the server is (TEST-NET-3).
 pub const EXTERNAL: Subnet = Subnet {
     v4: [203, 0, 113],
+    first: 0,
     v6: 3,
+};
+
+/// What an overlay network runs on: between two container hosts (beside [`OUTER`]).
+pub const UNDERLAY: Subnet = Subnet {
+    v4: [198, 51, 100],
+    first: 16,
+    v6: 4,
 };
 
 /// Which IP version the traffic uses.
@@ -45,7 +57,7 @@ impl Subnet {
     pub const fn host(self, number: u8, family: Family) -> IpAddr {
         let [a, b, c] = self.v4;
         match family {
-            Family::V4 => IpAddr::V4(Ipv4Addr::new(a, b, c, number)),
+            Family::V4 => IpAddr::V4(Ipv4Addr::new(a, b, c, self.first + number)),
             Family::V6 => IpAddr::V6(Ipv6Addr::new(
                 0x2001,
                 0xdb8,

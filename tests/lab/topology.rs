@@ -2,8 +2,10 @@
 
 mod nested;
 mod node;
+mod overlay;
 mod switched;
 
 pub use nested::{Nested, NestedLab};
 pub use node::{Container, Node, NodeLab};
+pub use overlay::{Overlay, OverlayLab};
 pub use switched::{Switched, SwitchedLab};

@@ -8,42 +8,15 @@ use lab::address::{Family, INNER, OUTER};
 use lab::counters::{dropped, snmp, snmp6};
 use lab::firewall::{self, Hook};
 use lab::topology::{Nested, NestedLab, Switched, SwitchedLab};
-use lab::traffic::{self, Outcome, Transfer};
+use lab::traffic::{self, Transfer};
 use lab::{link, nat};
 
-/// A container host whose uplink is smaller than its inner network, at both ends.
-const SMALL_UPLINK: Nested = Nested {
-    container: 1500,
-    uplink: 1450,
-    port: 1450,
-    bridge: None,
-    offloads: false,
-    masquerade: false,
-    exclusive: false,
-};
+use crate::verdict::{SMALL_UPLINK, at_least_three, completes, hangs};
+
 /// The payload of one full-size segment on an MTU of 1500, with TCP timestamps.
 const ONE_SEGMENT: usize = 1448;
 const DOWNLOAD: Transfer = Transfer::download(20_000);
 const UPLOAD: Transfer = Transfer::upload(20_000);
-
-fn completes(outcome: &Outcome) -> Result<()> {
-    ensure!(outcome.completed(), "should complete: {outcome:?}");
-    Ok(())
-}
-
-fn hangs(outcome: &Outcome) -> Result<()> {
-    ensure!(
-        outcome.hung() && outcome.received == 0,
-        "should hang: {outcome:?}"
-    );
-    Ok(())
-}
-
-/// Three: the first packet and its retransmissions at 0.2 and 0.6 s.
-fn at_least_three(what: &str, count: u64) -> Result<()> {
-    ensure!(count >= 3, "{what}: {count}");
-    Ok(())
-}
 
 #[test]
 fn equal_mtus_pass_everything() -> Result<()> {

@@ -5,3 +5,5 @@
 
 mod faults;
 mod lifetime;
+mod overlay;
+mod verdict;
