@@ -24,6 +24,7 @@ pub mod address;
 pub mod audit;
 pub mod binary;
 pub mod bridge;
+pub mod clamp;
 pub mod command;
 pub mod counters;
 pub mod demo;

@@ -6,4 +6,5 @@
 mod faults;
 mod lifetime;
 mod overlay;
+mod remedies;
 mod verdict;
