@@ -179,6 +179,8 @@ pub struct NetnsRef {
     pub init: bool,
     /// A process in it.
     pub process: Option<ProcessRef>,
+    /// systemd unit of that process.
+    pub unit: Option<String>,
     /// Container whose network it is.
     pub container: Option<ContainerRef>,
 }
@@ -207,6 +209,8 @@ pub struct ContainerRef {
     pub parent: Option<Box<NetnsRef>>,
     /// Kubernetes pod UID.
     pub pod: Option<String>,
+    /// Kubernetes namespace and name of the pod.
+    pub pod_name: Option<String>,
 }
 
 impl NetnsRef {
@@ -224,6 +228,7 @@ impl NetnsRef {
                 name: None,
                 init: false,
                 process: None,
+                unit: None,
                 container: None,
             };
         };
@@ -236,6 +241,7 @@ impl NetnsRef {
                 pid: process.pid,
                 comm: process.comm.clone(),
             }),
+            unit: netns.unit.clone(),
             container: container(netns, topology, depth),
         }
     }
@@ -244,11 +250,10 @@ impl NetnsRef {
     #[must_use]
     pub fn label(&self) -> String {
         if let Some(container) = &self.container {
-            let short = container.id.get(..12).unwrap_or(&container.id);
-            return container
-                .name
-                .clone()
-                .unwrap_or_else(|| format!("{} {short}", container.runtime));
+            let name = container.name.clone();
+            return name
+                .or_else(|| Some(format!("pod {}", container.pod_name.as_ref()?)))
+                .unwrap_or_else(|| container.short());
         }
         if let Some(name) = &self.name {
             return name.clone();
@@ -256,11 +261,51 @@ impl NetnsRef {
         if self.init {
             return "the host".to_owned();
         }
-        match &self.process {
-            Some(process) => format!("netns {} ({}[{}])", self.inode, process.comm, process.pid),
-            None if self.inode == 0 => format!("netns cookie {}", self.cookie.unwrap_or(0)),
-            None => format!("netns {}", self.inode),
+        match (&self.process, &self.unit) {
+            (Some(_), Some(unit)) => format!("netns {} ({unit})", self.inode),
+            (Some(process), None) => {
+                format!("netns {} ({}[{}])", self.inode, process.comm, process.pid)
+            }
+            _ if self.inode == 0 => format!("netns cookie {}", self.cookie.unwrap_or(0)),
+            _ => format!("netns {}", self.inode),
         }
+    }
+}
+
+impl NetnsRef {
+    /// A container with all that is around it, from the inside out: `build (docker 0123456789ab,
+    /// image ruby:3), in dind (docker fedcba987654), in pod ci/runner-1`. `None` if it is none.
+    #[must_use]
+    pub fn chain(&self) -> Option<String> {
+        let container = self.container.as_ref()?;
+        let mut chain = self.label();
+        let image = container
+            .image
+            .as_ref()
+            .map_or_else(String::new, |image| format!(", image {image}"));
+        if container.name.is_some() || container.pod_name.is_some() {
+            chain.push_str(&format!(" ({}{image})", container.short()));
+        } else {
+            chain.push_str(image.replacen(", ", " of ", 1).as_str());
+        }
+        if let Some(pod) = container.pod_name.as_ref().or(container.pod.as_ref())
+            && container.name.is_some()
+        {
+            chain.push_str(&format!(", in pod {pod}"));
+        }
+        if let Some(around) = container.parent.as_ref().and_then(|parent| parent.chain()) {
+            chain.push_str(", in ");
+            chain.push_str(&around);
+        }
+        Some(chain)
+    }
+}
+
+impl ContainerRef {
+    /// `docker 0123456789ab`, as engines show identifiers.
+    fn short(&self) -> String {
+        let id = self.id.get(..12).unwrap_or(&self.id);
+        format!("{} {id}", self.runtime)
     }
 }
 
@@ -279,6 +324,7 @@ fn container(netns: &Netns, topology: &Topology, depth: usize) -> Option<Contain
             .filter(|_| depth > 0)
             .map(|parent| Box::new(NetnsRef::nested(parent, topology, depth - 1))),
         pod: container.pod.clone(),
+        pod_name: container.pod_name.clone(),
     })
 }
 

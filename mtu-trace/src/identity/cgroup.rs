@@ -193,6 +193,11 @@ mod tests {
                 only(A, "docker"),
             ),
             (format!("/actions_job/{A}"), only(A, "docker")),
+            // Seen from a cgroup namespace beside it.
+            (
+                format!("/../../system.slice/docker-{A}.scope"),
+                only(A, "docker"),
+            ),
             (
                 format!("/kubepods/burstable/pod{UID}/{A}"),
                 in_pod("containerd"),

@@ -1,11 +1,20 @@
-//! Who lives in a namespace: its process and its container, as far as `/proc` tells.
+//! Who lives in a namespace: its process, its container, its systemd unit, as far as `/proc` and the
+//! container engines' own files tell.
 //!
 //! What is read here was named by containers; all of it is made printable on the way.
 
 pub mod cgroup;
+mod engine;
+mod mounted;
+mod names;
+mod rooted;
+mod unit;
 
 use std::fs;
 
+pub use self::{engine::Named, names::Names};
+
+use self::cgroup::Place;
 use crate::topology::{Container, Process, name::printable};
 
 /// What a process says about the namespace it is in.
@@ -17,6 +26,8 @@ pub struct Identity {
     pub container: Option<Container>,
     /// Identifier of the container in which the engine of that container runs.
     pub outer: Option<String>,
+    /// Its systemd unit.
+    pub unit: Option<String>,
 }
 
 /// Looks at a process. One that has vanished has no identity.
@@ -29,10 +40,8 @@ pub fn identify(pid: i32) -> Identity {
         pid,
         comm: printable(comm.strip_suffix(b"\n").unwrap_or(&comm)),
     };
-    let place = fs::read(format!("/proc/{pid}/cgroup"))
-        .ok()
-        .and_then(|cgroup| cgroup::place(&cgroup));
-    let (container, outer) = place.map_or((None, None), |place| {
+    let cgroup = fs::read(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let (container, outer) = place(pid, &cgroup).map_or((None, None), |place| {
         let container = Container {
             id: place.id,
             name: None,
@@ -48,7 +57,35 @@ pub fn identify(pid: i32) -> Identity {
         process: Some(process),
         container,
         outer,
+        unit: unit::unit(&cgroup),
     }
+}
+
+/// The container of a process: by its cgroup, else by what is mounted in it.
+fn place(pid: i32, cgroup: &[u8]) -> Option<Place> {
+    cgroup::place(cgroup).or_else(|| {
+        let mountinfo = fs::read(format!("/proc/{pid}/mountinfo")).ok()?;
+        let (id, runtime) = mounted::place(&mountinfo)?;
+        Some(Place {
+            id,
+            runtime,
+            pod: None,
+            outer: None,
+        })
+    })
+}
+
+/// A process of a container, looked for among all processes; the one with the lowest pid.
+#[must_use]
+pub fn process_of(id: &str) -> Option<i32> {
+    let processes = fs::read_dir("/proc").ok()?;
+    processes
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid: &i32| {
+            let cgroup = fs::read(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+            cgroup::place(&cgroup).is_some_and(|place| place.id == id)
+        })
+        .min()
 }
 
 #[cfg(test)]
@@ -64,5 +101,6 @@ mod tests {
         assert!(!process.comm.is_empty());
         assert!(!process.comm.contains('\n'));
         assert_eq!(identify(i32::MAX), Identity::default());
+        assert_eq!(process_of(&"0".repeat(64)), None);
     }
 }

@@ -20,7 +20,7 @@ use std::{
 };
 
 use super::{Audited, Report, style::Style, wrap::wrap};
-use crate::diagnose::{Boundary, Confidence, Connection, Direction, Finding, Fix, Pmtud};
+use crate::diagnose::{Boundary, Confidence, Connection, Direction, Finding, Fix, NetnsRef, Pmtud};
 
 /// The fixes that were told in full, and where.
 type Told<'a> = HashMap<&'a Fix, String>;
@@ -145,6 +145,7 @@ fn write_finding<'a>(
             &connection_lines(finding, connection),
         )?;
     }
+    part(to, style, "container", &container_lines(finding))?;
     if let Some(boundary) = &finding.boundary {
         part(to, style, "boundary", &[boundary_line(boundary)])?;
         if let Some(pmtud) = &finding.pmtud
@@ -204,6 +205,29 @@ fn connection_lines(finding: &Finding, connection: &Connection) -> Vec<String> {
             .iter()
             .map(|flow| format!("seen as {flow}")),
     );
+    lines
+}
+
+/// The containers it is about, with what is around them.
+fn container_lines(finding: &Finding) -> Vec<String> {
+    let ends = finding
+        .connection
+        .iter()
+        .flat_map(|connection| [&connection.local, &connection.remote])
+        .filter_map(|end| end.netns.as_ref());
+    // Without a connection, the ends of the way.
+    let ways = [finding.path.first(), finding.path.last()]
+        .into_iter()
+        .flatten()
+        .filter(|_| finding.connection.is_none())
+        .map(|hop| &hop.netns);
+    let boundary = finding.boundary.iter().map(|boundary| &boundary.netns);
+    let mut lines = Vec::new();
+    for line in ends.chain(ways).chain(boundary).filter_map(NetnsRef::chain) {
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
     lines
 }
 

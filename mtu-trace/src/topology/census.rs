@@ -141,6 +141,7 @@ impl Watcher {
             cookie: file.cookie,
             found: Found::default(),
             identity: Identity::default(),
+            named: None,
             init: init == Some(inode),
             devices: Devices::new(),
             look: Look::default(),

@@ -94,6 +94,25 @@ pub(super) fn open(pid: i32, path: &Path) -> io::Result<OwnedFd> {
     reopen_nsfs(&found)
 }
 
+/// Where file systems are mounted that answer when they please.
+pub(crate) fn remote_mounts(mountinfo: &[u8]) -> Vec<Vec<u8>> {
+    mountinfo
+        .split(|&byte| byte == b'\n')
+        .filter_map(Line::parse)
+        .filter(|line| is_remote(line.fs_type))
+        .map(|line| unescape(line.mount_point))
+        .collect()
+}
+
+/// What is mounted where in a `mountinfo`: the directory or file of its own file system, and where
+/// it is seen.
+pub(crate) fn bound(mountinfo: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    mountinfo
+        .split(|&byte| byte == b'\n')
+        .filter_map(Line::parse)
+        .map(|line| (line.root, line.mount_point))
+}
+
 /// The number in `net:[4026531840]`.
 pub(super) fn net_inode(link: &[u8]) -> Option<u64> {
     let number = link.strip_prefix(b"net:[")?.strip_suffix(b"]")?;
@@ -199,6 +218,7 @@ garbage
         assert!(!found[1].unsafe_path);
         assert!(found[2].unsafe_path);
         assert_eq!(found[2].path.as_os_str().as_bytes(), b"/home/\xff\xfe/ns");
+        assert_eq!(remote_mounts(MOUNTS), [b"/home/\xff\xfe"]);
     }
 
     #[test]

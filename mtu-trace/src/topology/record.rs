@@ -14,7 +14,7 @@ use super::{
     snapshot::{self, Devices},
     survey::Look,
 };
-use crate::identity::{self, Identity};
+use crate::identity::{self, Identity, Named};
 
 /// Nobody's number: the kernel has it for namespaces that have none.
 const NOBODY: Nsid = -1;
@@ -32,6 +32,8 @@ pub(super) struct Record {
     pub found: Found,
     /// Who is in it, or was.
     pub identity: Identity,
+    /// What the engine calls the container with this identifier.
+    pub named: Option<(String, Named)>,
     /// Whether it is the namespace of the host's first process.
     pub init: bool,
     /// Its links as it was last asked for them.
@@ -98,13 +100,21 @@ impl Record {
         &self,
         id: NetnsId,
         nsids: &HashMap<Nsid, NetnsId>,
-        containers: &BTreeMap<&str, NetnsId>,
+        containers: &BTreeMap<String, NetnsId>,
     ) -> Netns {
         let (forwards_ipv4, forwards_ipv6) = snapshot::forwards(&self.devices);
         let outer = self.identity.outer.as_deref();
         let mut container = self.identity.container.clone();
         if let Some(container) = &mut container {
             container.parent = outer.and_then(|outer| containers.get(outer).copied());
+            if let Some((id, named)) = &self.named
+                && *id == container.id
+            {
+                container.name.clone_from(&named.name);
+                container.image.clone_from(&named.image);
+                container.pod = container.pod.take().or_else(|| named.pod.clone());
+                container.pod_name.clone_from(&named.pod_name);
+            }
         }
         let links = self.devices.iter().map(|(&ifindex, device)| {
             let mut link = device.link.clone();
@@ -127,7 +137,7 @@ impl Record {
             name: self.found.name.clone(),
             container,
             process: self.identity.process.clone(),
-            unit: None,
+            unit: self.identity.unit.clone(),
             init: self.init,
             gone: false,
             forwards_ipv4,
@@ -169,6 +179,7 @@ mod tests {
             cookie: None,
             found: Found::default(),
             identity: Identity::default(),
+            named: None,
             init: false,
             devices: Devices::from([(2, device)]),
             look: Look::default(),

@@ -16,6 +16,7 @@ use super::{
     entrance::Entrance,
     hub::{Hub, Nsid},
     model::{NetnsId, Topology},
+    naming::Naming,
     netns::NetnsFile,
     notice::{Notice, What},
     record::Record,
@@ -57,6 +58,7 @@ pub struct Watcher {
     buried: Vec<(NetnsId, Record)>,
     /// When the ones that are gone went, ns of `CLOCK_MONOTONIC`.
     pub(super) gone: BTreeMap<NetnsId, u64>,
+    pub(super) naming: Naming,
     topology: Arc<Topology>,
 }
 
@@ -118,6 +120,7 @@ impl Watcher {
             all_stale: false,
             buried: Vec::new(),
             gone: BTreeMap::new(),
+            naming: Naming::default(),
             topology: Arc::default(),
         })
     }
@@ -446,11 +449,8 @@ impl Watcher {
 
     /// Brings the topology to what is known, and says what that changed.
     pub(super) fn publish(&mut self, now_ns: u64, changes: &mut Changes) {
-        let containers: BTreeMap<&str, NetnsId> = self
-            .records
-            .iter()
-            .filter_map(|(&id, record)| Some((record.identity.container.as_ref()?.id.as_str(), id)))
-            .collect();
+        self.name_containers(now_ns);
+        let containers = self.containers();
         let mut updates = BTreeMap::new();
         for (id, record) in &self.buried {
             let mut netns = record.model(*id, &self.nsids, &containers);

@@ -1,0 +1,196 @@
+//! Files in the root directory of a process, read from the host.
+//!
+//! Whoever owns the container decides what is there. So no symbolic link leads out of that root
+//! (`openat2(2)`, `RESOLVE_IN_ROOT`), nothing but a regular file is opened, no more than a bound is
+//! read, and a file system that answers when it pleases (FUSE, NFS, …) is not entered at all.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    os::fd::{AsRawFd, OwnedFd},
+    path::Path,
+};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+
+use crate::topology::mounts::remote_mounts;
+
+/// More is not read of any file: engines keep some kilobytes about a container.
+const MOST_BYTES: u64 = 4 << 20;
+
+/// The root directory of a process.
+#[derive(Debug)]
+pub struct Root {
+    directory: OwnedFd,
+    /// Where file systems are mounted in it that may not answer.
+    remote: Vec<Vec<u8>>,
+}
+
+impl Root {
+    /// The root of a process.
+    ///
+    /// # Errors
+    ///
+    /// If the process is gone, or may not be looked at.
+    pub fn of(pid: i32) -> io::Result<Self> {
+        let remote = remote_mounts(&fs::read(format!("/proc/{pid}/mountinfo"))?);
+        Ok(Self {
+            directory: open_directory(Path::new(&format!("/proc/{pid}/root")))?,
+            remote,
+        })
+    }
+
+    /// A directory taken for a root.
+    #[cfg(test)]
+    pub fn at(directory: &Path) -> io::Result<Self> {
+        Ok(Self {
+            directory: open_directory(directory)?,
+            remote: Vec::new(),
+        })
+    }
+
+    /// Reads a regular file, given by its path from this root.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, if it is something else, too long, or on a file system that may not
+    /// answer. Without `openat2` (before Linux 5.6) nothing is read.
+    pub fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        let mut resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        if !self.remote.is_empty() {
+            // With links the way could lead anywhere.
+            resolve |= ResolveFlags::NO_SYMLINKS;
+            let below = |mount: &Vec<u8>| {
+                let rest = path.as_bytes().strip_prefix(mount.as_slice());
+                mount == b"/" || rest.is_some_and(|rest| rest.first() == Some(&b'/'))
+            };
+            if self.remote.iter().any(below) {
+                return Err(io::Error::other("on a file system that may not answer"));
+            }
+        }
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let found = openat2(&self.directory, path, flags, Mode::empty(), resolve)?;
+        // Opening a device or a pipe can do harm or block: it is looked at first.
+        if FileType::from_raw_mode(fstat(&found)?.st_mode) != FileType::RegularFile {
+            return Err(io::Error::other("not a regular file"));
+        }
+        let magic = format!("/proc/self/fd/{}", found.as_raw_fd());
+        let mut bytes = Vec::new();
+        let read = File::open(magic)?
+            .take(MOST_BYTES + 1)
+            .read_to_end(&mut bytes)?;
+        if read as u64 > MOST_BYTES {
+            return Err(io::Error::other("too long"));
+        }
+        Ok(bytes)
+    }
+}
+
+fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use rustix::fs::{FileType, mknodat};
+
+    use super::*;
+
+    struct Directory(std::path::PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("mtt-root-{name}-{}", std::process::id()));
+            fs::create_dir_all(path.join("root/sub")).expect("a directory");
+            // What is outside must not be read.
+            fs::write(path.join("secret"), "secret").expect("a file");
+            fs::write(path.join("root/inside"), "inside").expect("a file");
+            Self(path)
+        }
+
+        fn root(&self) -> Root {
+            Root::at(&self.0.join("root")).expect("a root")
+        }
+
+        fn link(&self, name: &str, to: impl AsRef<Path>) {
+            symlink(to, self.0.join("root").join(name)).expect("a link");
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _gone = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn links_lead_nowhere_but_inside() {
+        let directory = Directory::new("links");
+        let root = directory.root();
+        directory.link("absolute", "/inside");
+        directory.link("up", "../../../../../../../../inside");
+        directory.link("sub/chain", "../up");
+        for path in [
+            "inside",
+            "/inside",
+            "absolute",
+            "up",
+            "sub/chain",
+            "sub/../../inside",
+        ] {
+            assert_eq!(root.read(path).expect(path), b"inside", "{path}");
+        }
+        directory.link("host", "/etc/passwd");
+        directory.link("secret", "../secret");
+        directory.link("whole", directory.0.join("secret"));
+        directory.link("directory", "/etc");
+        directory.link("away", "..");
+        directory.link("magic", "/proc/self/root");
+        for path in [
+            "host",
+            "secret",
+            "../secret",
+            "whole",
+            "directory/passwd",
+            "away/secret",
+            "magic/etc/passwd",
+        ] {
+            assert!(root.read(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn only_regular_files_of_a_bounded_length_are_read() {
+        let directory = Directory::new("kinds");
+        let root = directory.root();
+        // Opening a pipe to read from it would wait for a writer.
+        let mode = Mode::RUSR | Mode::WUSR;
+        let pipe = directory.0.join("root/pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, mode, 0).expect("a pipe");
+        assert!(root.read("pipe").is_err());
+        assert!(root.read("sub").is_err());
+        assert!(root.read("missing").is_err());
+        let long = File::create(directory.0.join("root/long")).expect("a file");
+        long.set_len(MOST_BYTES).expect("room");
+        assert_eq!(root.read("long").expect("just so").len() as u64, MOST_BYTES);
+        long.set_len(MOST_BYTES + 1).expect("room");
+        assert!(root.read("long").is_err());
+    }
+
+    #[test]
+    fn what_may_not_answer_is_not_entered() {
+        let directory = Directory::new("remote");
+        let mut root = directory.root();
+        directory.link("link", "/inside");
+        fs::write(directory.0.join("root/sub/file"), "there").expect("a file");
+        root.remote = vec![b"/sub".to_vec()];
+        assert!(root.read("/sub/file").is_err());
+        assert!(root.read("/link").is_err());
+        assert!(root.read("/inside").is_ok());
+        root.remote = vec![b"/".to_vec()];
+        assert!(root.read("/inside").is_err());
+    }
+}
