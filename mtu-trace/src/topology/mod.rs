@@ -44,6 +44,8 @@ mod model;
 pub(crate) mod mounts;
 pub mod name;
 mod naming;
+#[cfg(test)]
+mod naming_tests;
 mod netns;
 mod notice;
 pub mod path;
