@@ -214,6 +214,37 @@ fn text_shows_the_mismatch_at_a_glance() -> Result<()> {
 }
 
 #[test]
+fn hostile_names_reach_no_terminal() -> Result<()> {
+    let lab = small_uplink().build()?;
+    let alias = format!("\u{1b}]0;owned\u{7}\u{1b}[2J{}", "x".repeat(200));
+    let name = lab.out()?.name();
+    let set = [
+        "-n",
+        name,
+        "link",
+        "set",
+        NestedLab::UPLINK,
+        "alias",
+        alias.as_str(),
+    ];
+    lab::command::run("ip", &set)?;
+    for format in ["text", "json"] {
+        let finished = audit::run(&["--format", format, "--color", "never"])?;
+        ensure!(finished.code() == Some(0), "{finished:?}");
+        let raw = finished
+            .stdout
+            .chars()
+            .find(|it| it.is_control() && *it != '\n');
+        ensure!(raw.is_none(), "{raw:?} in {format}");
+        ensure!(
+            finished.stdout.contains("x1b[2J"),
+            "no alias in {format}: {finished:?}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn the_status_tells_on_demand() -> Result<()> {
     let exclusive = Nested {
         exclusive: true,

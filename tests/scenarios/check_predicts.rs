@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use lab::Lab;
 use lab::audit;
+use lab::clamp::clamp_to_pmtu;
 use lab::firewall::{Hook, drop_frag_needed, drop_packet_too_big};
 use lab::report::{Blocked, Finding, Severity};
 use lab::topology::{Nested, Switched};
@@ -73,7 +74,7 @@ fn predicts(
 }
 
 /// Audits and traces a transfer that works: neither blames anything.
-fn is_quiet(lab: &Lab, transfer: impl FnOnce() -> Result<Outcome>) -> Result<()> {
+fn is_quiet(lab: &Lab, transfer: impl FnOnce() -> Result<Outcome>) -> Result<Recording> {
     let audit = audit::check()?;
     let (trace, outcome) = tracer::record(transfer)?;
     ensure!(outcome.completed(), "{outcome:?}");
@@ -84,7 +85,7 @@ fn is_quiet(lab: &Lab, transfer: impl FnOnce() -> Result<Outcome>) -> Result<()>
             .any(|finding| finding.severity > Severity::Info);
         ensure!(!blamed, "{}\n{}", audit.everything(), trace.everything());
     }
-    Ok(())
+    Ok(audit)
 }
 
 const HOLE: &str = "mtu-black-hole";
@@ -234,7 +235,8 @@ fn l5_port_within_the_slack() -> Result<()> {
         ..Switched::default()
     }
     .build()?;
-    is_quiet(&lab.lab, || lab.run(&DOWNLOAD))
+    is_quiet(&lab.lab, || lab.run(&DOWNLOAD))?;
+    Ok(())
 }
 
 #[test]
@@ -260,11 +262,30 @@ fn v1_and_v2_over_ipv6() -> Result<()> {
 }
 
 #[test]
+fn f1_to_f4_clamps() -> Result<()> {
+    for blocked in [false, true] {
+        let lab = small_uplink().build()?;
+        clamp_to_pmtu(lab.host()?)?;
+        if blocked {
+            drop_frag_needed(lab.host()?, Hook::Output)?;
+        }
+        let audit = is_quiet(&lab.lab, || lab.run(&DOWNLOAD))?;
+        let finding = audit
+            .findings(&lab.lab)
+            .into_iter()
+            .find(|finding| finding.summary.contains("lowers the segment size"));
+        ensure!(finding.is_some(), "{}", audit.everything());
+    }
+    Ok(())
+}
+
+#[test]
 fn f2_inner_network_that_fits() -> Result<()> {
     let lab = Nested {
         container: 1450,
         ..small_uplink()
     }
     .build()?;
-    is_quiet(&lab.lab, || lab.run(&DOWNLOAD))
+    is_quiet(&lab.lab, || lab.run(&DOWNLOAD))?;
+    Ok(())
 }

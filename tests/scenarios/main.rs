@@ -7,6 +7,7 @@
 
 mod bridge;
 mod check;
+mod check_overlay;
 mod check_predicts;
 mod cleanup;
 mod demo;

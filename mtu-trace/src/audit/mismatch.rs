@@ -194,13 +194,17 @@ fn boundary(
         (Kind::Forward, true) => "ip6_forward",
         (Kind::Bridge { netfilter: false }, _) => "br_dev_queue_push_xmit",
         (Kind::Bridge { netfilter: true }, false) => "br_nf_dev_queue_xmit",
-        (Kind::Bridge { netfilter: true } | Kind::SealedTunnel | Kind::Fragmenting, true) => {
-            "ip6_fragment"
-        }
+        (
+            Kind::Bridge { netfilter: true }
+            | Kind::SealedTunnel
+            | Kind::Fragmenting
+            | Kind::RoutedTunnel,
+            true,
+        ) => "ip6_fragment",
         (Kind::SealedTunnel | Kind::Fragmenting, false) => "ip_fragment",
         (Kind::Veth, _) => circumstances.veth_function,
         (Kind::BridgedTunnel, _) => "skb_tunnel_check_pmtu",
-        (Kind::RoutedTunnel, _) => "tnl_update_pmtu",
+        (Kind::RoutedTunnel, false) => "tnl_update_pmtu",
     };
     let reason = if place.kind == Kind::Forward {
         "PKT_TOO_BIG"

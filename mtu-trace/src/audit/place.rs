@@ -254,7 +254,9 @@ impl<'a> Finder<'a> {
         let kind = match (link.kind.as_str(), tunnel.df) {
             ("vxlan" | "geneve", _) if is_port => Kind::BridgedTunnel,
             (_, OuterDf::Unset) if !way.ipv6 => Kind::Fragmenting,
-            ("vxlan" | "geneve" | "bareudp", _) => Kind::SealedTunnel,
+            // They lower the path MTU of the node's own route to the destination, which IPv6 heeds
+            // for what it forwards (`ip6_fragment`) and IPv4 does not.
+            ("vxlan" | "geneve" | "bareudp", _) if !self.ipv6 => Kind::SealedTunnel,
             _ => Kind::RoutedTunnel,
         };
         let outer = (self.wrapped_bytes, self.tunnel, self.ipv6);

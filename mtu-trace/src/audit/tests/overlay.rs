@@ -107,3 +107,38 @@ fn tunnels_of_other_numbers_do_not_meet() {
     lab.link_mut(4, "vx0").tunnel.as_mut().expect("a tunnel").id = Some(43);
     assert_eq!(brief(&check(&lab)), [""; 0]);
 }
+
+#[test]
+fn a_tunnel_that_may_not_be_cut_tells_senders_of_ipv6() {
+    let mut lab = overlay(1500, 1500, 1500, false);
+    for (node, container) in [(3u64, 1u64), (4, 2)] {
+        let (own, other) = (node - 2, 5 - node);
+        lab.netns(node).forwards_ipv6 = true;
+        lab.address(container, "eth0", &format!("2001:db8:{own}::2/64"))
+            .route(container, "::/0", &format!("2001:db8:{own}::1"), "eth0")
+            .address(node, "port", &format!("2001:db8:{own}::1/64"))
+            .address(node, "vx0", &format!("2001:db8:9::{own}/64"))
+            .route(
+                node,
+                &format!("2001:db8:{other}::/64"),
+                &format!("2001:db8:9::{other}"),
+                "vx0",
+            );
+        let tunnel = lab.link_mut(node, "vx0").tunnel.as_mut().expect("a tunnel");
+        tunnel.df = OuterDf::Set;
+    }
+    let found = brief(&check(&lab));
+    let of = |function: &str| found.iter().filter(|line| line.ends_with(function)).count();
+    assert_eq!(
+        (of(" ip_fragment"), of(" ip6_fragment")),
+        (2, 2),
+        "{found:?}"
+    );
+    for line in found {
+        assert_eq!(
+            line.starts_with("Error"),
+            line.ends_with(" ip_fragment"),
+            "{line}"
+        );
+    }
+}
