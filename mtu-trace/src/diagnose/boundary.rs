@@ -52,9 +52,9 @@ pub fn pmtud(track: &Track, site: &Site, topology: &Topology) -> Pmtud {
         .sender_pmtu_bytes
         .is_some_and(|pmtu| pmtu > 0 && pmtu <= site.limit_bytes);
     Pmtud {
-        // A message that is dropped or seen must have been generated, also where that could not be
-        // observed.
-        signalled: icmp.generated > 0 || blocked.is_some() || !icmp.seen.is_empty(),
+        // A message that is heeded, dropped or seen must have been generated, also where that could
+        // not be observed.
+        signalled: came_down || icmp.generated > 0 || blocked.is_some() || !icmp.seen.is_empty(),
         delivered: if came_down {
             Some(true)
         } else {

@@ -31,6 +31,8 @@ use crate::topology::{Entrance, NetnsId, Topology, limits::Limits};
 /// Directions without a limit, which only show ICMP errors on their way, wait until nothing new has
 /// been wanted for so long: while containers are set up, whoever does that needs the lock.
 const QUIET: Duration = Duration::from_millis(500);
+/// They wait no longer than this where it is never quiet.
+const MOST_HELD: Duration = Duration::from_secs(3);
 
 /// The attaching thread and what was asked of it.
 pub struct Attacher {
@@ -92,6 +94,7 @@ impl Attacher {
             failures,
             waiting: Vec::new(),
             stirred: Instant::now(),
+            held: None,
         };
         let thread = thread::Builder::new()
             .name("attach".to_owned())
@@ -236,6 +239,8 @@ struct Work {
     waiting: Vec<mpsc::Sender<()>>,
     /// When something was wanted last.
     stirred: Instant,
+    /// Since when directions without a limit are held back.
+    held: Option<Instant>,
 }
 
 impl Work {
@@ -264,12 +269,15 @@ impl Work {
             for done in self.waiting.drain(..) {
                 let _nobody_waits = done.send(());
             }
+            self.held = None;
             return None;
         };
         if has_limit || !self.waiting.is_empty() {
             return Some(Duration::ZERO);
         }
-        Some(QUIET.saturating_sub(self.stirred.elapsed()))
+        let held = self.held.get_or_insert_with(Instant::now).elapsed();
+        let left = QUIET.saturating_sub(self.stirred.elapsed());
+        Some(left.min(MOST_HELD.saturating_sub(held)))
     }
 
     fn apply(&mut self, plan: Plan) {
