@@ -160,7 +160,8 @@ fn stands(flow: Flow, mss: u32, bytes_acked: u64, bytes_received: u64) -> Sample
         timeouts: 0,
         backoff: 0,
         mss,
-        pmtu_bytes: mss + 52,
+        // Probing (1024) lowers the segment size and leaves the path MTU alone.
+        pmtu_bytes: if mss == 1024 { 1500 } else { mss + 52 },
         unacked: 0,
         bytes_acked,
         bytes_received,
