@@ -86,6 +86,7 @@ impl State {
                     end.socket = socket;
                     end.established = true;
                     self.isns.extend(socket.isn.map(|isn| (isn, id)));
+                    self.unite(id, &socket);
                 }
                 return (id, index);
             }
@@ -122,6 +123,35 @@ impl State {
             irs: isn.iss,
         })?;
         (self.connections.get(&id)?.ends.len() == 1).then_some((id, 1))
+    }
+
+    /// Makes the other end's connection a part of this one, whose only end was not known to be that
+    /// one's until now: its SYN was sent again, before it had initial sequence numbers.
+    fn unite(&mut self, id: ConnectionId, socket: &Socket) {
+        let Some((other, _)) = self.other_end(socket).filter(|(other, _)| *other != id) else {
+            return;
+        };
+        if self
+            .connections
+            .get(&id)
+            .is_none_or(|it| it.ends.len() != 1)
+        {
+            return;
+        }
+        self.turn(other);
+        let Some(end) = self
+            .connections
+            .get_mut(&other)
+            .and_then(|it| it.ends.pop())
+        else {
+            return;
+        };
+        self.sockets.insert(end.socket.flow, (id, 1));
+        self.isns.extend(end.socket.isn.map(|isn| (isn, id)));
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.ends.push(end);
+        }
+        self.absorb(id, other);
     }
 
     /// The connection known only from packets that belong to this socket. What they went by on both

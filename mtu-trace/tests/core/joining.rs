@@ -3,7 +3,7 @@
 
 use mtu_trace::{
     diagnose::{Direction, Verdict},
-    event::{Event, EventKind, Isn},
+    event::{Event, EventKind, Isn, TcpState},
 };
 
 use super::{
@@ -165,6 +165,31 @@ fn addresses_used_again_are_another_connection() {
         (findings[1].first_seen_ns - START_NS) / NS_PER_MS
     );
     assert_eq!(findings[1].evidence.oversized_drops, 10);
+}
+
+#[test]
+fn ends_meet_though_one_was_known_before_it_had_numbers() {
+    // The client's SYN is sent again, so it is heard of before the handshake; the drops are first
+    // found to be the server's.
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    let mut nameless = conn.client;
+    nameless.isn = None;
+    let mut syn = conn.client_resends(0, 1);
+    syn.socket = nameless;
+    syn.state = TcpState::SYN_SENT;
+    let mut events = vec![at(0, told(&places.topology)), at(10, again(syn))];
+    events.push(at(50, conn.server_known()));
+    events.extend(filtered(&places, conn, 100));
+    events.push(at(3000, conn.client_known()));
+    let played = play(events, 4000);
+    assert_eq!(played.analysis.state().connections().count(), 1);
+    let finding = played.only();
+    assert_eq!(finding.verdict, Verdict::MtuBlackHole);
+    assert_eq!(finding.connections, 1);
+    let connection = finding.connection.unwrap();
+    assert_eq!(connection.local.socket_address(), "192.0.2.2:40000");
+    assert_eq!(connection.direction, Direction::Download);
 }
 
 #[test]
