@@ -52,6 +52,8 @@ pub struct Finding {
 pub enum Verdict {
     /// Oversized packets of a stalled connection die at a known place.
     MtuBlackHole,
+    /// Full-size segments get nowhere, small ones do, and nothing is dropped here.
+    RemoteBlackHole,
     /// Recovered, but late.
     PmtudSlow,
     /// Retransmits explained by local drops for another reason.
@@ -60,6 +62,10 @@ pub enum Verdict {
     HandshakeTimeout,
     /// Retransmits that recover, with nothing dropped here.
     PacketLoss,
+    /// The receiver has no room: zero window.
+    ReceiverStalled,
+    /// Reset or given up after retransmits.
+    ConnectionAborted,
     /// Oversized drops, then the sender came down.
     PmtudWorking,
     /// A larger MTU leads into a smaller one (`check`).
@@ -67,15 +73,32 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Every verdict, in the order of the contract.
+    pub const ALL: [Self; 10] = [
+        Self::MtuBlackHole,
+        Self::RemoteBlackHole,
+        Self::PmtudWorking,
+        Self::PmtudSlow,
+        Self::LocalDrop,
+        Self::PacketLoss,
+        Self::HandshakeTimeout,
+        Self::ReceiverStalled,
+        Self::ConnectionAborted,
+        Self::MtuMismatch,
+    ];
+
     /// The name in reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::MtuBlackHole => "mtu-black-hole",
+            Self::RemoteBlackHole => "remote-black-hole",
             Self::PmtudSlow => "pmtud-slow",
             Self::LocalDrop => "local-drop",
             Self::HandshakeTimeout => "handshake-timeout",
             Self::PacketLoss => "packet-loss",
+            Self::ReceiverStalled => "receiver-stalled",
+            Self::ConnectionAborted => "connection-aborted",
             Self::PmtudWorking => "pmtud-working",
             Self::MtuMismatch => "mtu-mismatch",
         }
