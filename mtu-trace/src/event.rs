@@ -76,6 +76,31 @@ impl Flow {
     }
 }
 
+impl Packet {
+    /// The flow of the ends that talk: that of the packet inside, if it is a tunnel's.
+    #[must_use]
+    pub fn flow_of_ends(&self) -> Flow {
+        self.inner.map_or(self.flow, |inner| inner.flow)
+    }
+
+    /// The TCP header of the ends that talk.
+    #[must_use]
+    pub fn tcp_of_ends(&self) -> Option<Tcp> {
+        match &self.inner {
+            Some(inner) => inner.tcp,
+            None => self.tcp,
+        }
+    }
+
+    /// What a tunnel has added to the packet of the ends, bytes.
+    #[must_use]
+    pub fn overhead_bytes(&self) -> u32 {
+        self.inner.map_or(0, |inner| {
+            self.buffer_bytes.saturating_sub(inner.length_bytes)
+        })
+    }
+}
+
 impl fmt::Display for Flow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} -> {}", self.source, self.destination)
@@ -148,6 +173,8 @@ pub struct Packet {
     pub tcp: Option<Tcp>,
     /// The ICMP error it is.
     pub icmp_error: Option<IcmpError>,
+    /// The packet it carries, if it is a tunnel's.
+    pub inner: Option<Inner>,
     /// How many like it there were, this one included, exact.
     pub count: u64,
     /// When the first like it was, ns of `CLOCK_MONOTONIC`.
@@ -156,6 +183,17 @@ pub struct Packet {
     pub repeats: u32,
     /// Headers from the IP header on, never payload.
     pub head: Vec<u8>,
+}
+
+/// The packet in a tunnel's packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inner {
+    /// Its flow. The namespace is that of the tunnel's packet, where it is not routed by this.
+    pub flow: Flow,
+    /// Its length from its IP header on, bytes.
+    pub length_bytes: u32,
+    /// Its TCP header.
+    pub tcp: Option<Tcp>,
 }
 
 /// What became of a packet.

@@ -217,6 +217,7 @@ fn boundary(
         egress: Some(name(topology, key.egress)),
         limit_bytes: place.limit_bytes,
         packet_bytes: suspect.packet_bytes,
+        overhead_bytes: place.wrapped_bytes,
         function: function.to_owned(),
         reason: Some(reason.to_owned()),
         silent: place.kind.is_silent(),

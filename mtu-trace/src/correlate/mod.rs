@@ -4,7 +4,10 @@
 //! Pure: no clock and no I/O. Time is the events' time, and the same events give the same state.
 
 mod connection;
+mod ends;
 mod join;
+mod packets;
+mod progress;
 mod repeats;
 mod site;
 mod state;

@@ -28,6 +28,8 @@ pub struct Site {
     pub limit_bytes: u32,
     /// The packet's layer-3 length, bytes.
     pub packet_bytes: u32,
+    /// What a tunnel has added to it, bytes.
+    pub overhead_bytes: u32,
     /// The kernel's drop reason.
     pub reason: Option<String>,
     /// Whether the function is known to make this test; otherwise only the lengths speak.
@@ -57,6 +59,14 @@ pub enum SiteKind {
     Bridge,
     /// A veth or another device that hands the packet over: it tells nobody.
     Veth,
+}
+
+impl Site {
+    /// The longest packet of the ends that talk which would pass, bytes.
+    #[must_use]
+    pub fn fits_bytes(&self) -> u32 {
+        self.limit_bytes.saturating_sub(self.overhead_bytes)
+    }
 }
 
 impl SiteKind {
@@ -156,6 +166,7 @@ pub fn oversized(packet: &Packet, topology: &Topology) -> Option<Site> {
         peer: packet.peer.clone().filter(|_| kind == SiteKind::Veth),
         limit_bytes,
         packet_bytes: packet.length_bytes,
+        overhead_bytes: packet.overhead_bytes(),
         reason: reason.clone(),
         known_function: known.is_some(),
     })

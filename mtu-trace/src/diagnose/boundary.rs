@@ -18,6 +18,7 @@ pub fn boundary(site: &Site, topology: &Topology) -> Boundary {
         egress: Some(name(&site.egress, topology)),
         limit_bytes: site.limit_bytes,
         packet_bytes: site.packet_bytes,
+        overhead_bytes: site.overhead_bytes,
         function: site.key.function.clone(),
         reason: site.reason.clone().or_else(|| Some(NO_REASON.to_owned())),
         silent: site.kind.is_silent(),
@@ -50,7 +51,7 @@ pub fn pmtud(track: &Track, site: &Site, topology: &Topology) -> Pmtud {
     // only (`tcp_mtu_probing`).
     let came_down = track
         .sender_pmtu_bytes
-        .is_some_and(|pmtu| pmtu > 0 && pmtu <= site.limit_bytes);
+        .is_some_and(|pmtu| pmtu > 0 && pmtu <= site.fits_bytes());
     Pmtud {
         // A message that is heeded, dropped or seen must have been generated, also where that could
         // not be observed.

@@ -364,6 +364,9 @@ pub struct Boundary {
     pub limit_bytes: u32,
     /// Their length from the IP header on.
     pub packet_bytes: u32,
+    /// What a tunnel has added to the connection's own packets, bytes.
+    #[serde(skip_serializing_if = "is_zero_bytes")]
+    pub overhead_bytes: u32,
     /// Kernel function that dropped them.
     pub function: String,
     /// The kernel's drop reason.
@@ -483,6 +486,11 @@ impl Hop {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
 fn is_zero(count: &usize) -> bool {
     *count == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero_bytes(bytes: &u32) -> bool {
+    *bytes == 0
 }
 
 /// Something to do about it.

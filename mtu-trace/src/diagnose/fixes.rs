@@ -53,7 +53,7 @@ fn lower_local_mtu(ailment: &Ailment<'_>, site: &Site) -> Option<Fix> {
     let end = ailment.local.end?;
     let netns = end.socket.flow.netns;
     let (ifindex, _) = ailment.topology.owner(netns, end.socket.flow.source.ip())?;
-    remedy::lower_mtu(ailment.topology, netns, ifindex, site.limit_bytes)
+    remedy::lower_mtu(ailment.topology, netns, ifindex, site.fits_bytes())
 }
 
 /// Lets the message through where it was seen to be dropped.

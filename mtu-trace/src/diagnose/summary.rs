@@ -23,18 +23,18 @@ pub fn summary(
     };
     match (finding.verdict, &finding.boundary) {
         (Verdict::MtuBlackHole, Some(boundary)) => format!(
-            "{who}{others} is stalled: its {}-byte packets die in {} {} (limit {}), and {}.",
-            boundary.packet_bytes,
+            "{who}{others} is stalled: its {} die in {} {} (limit {}), and {}.",
+            packets(boundary),
             boundary.netns.label(),
             between(boundary),
             boundary.limit_bytes,
             silence(finding, boundary),
         ),
         (Verdict::PmtudSlow, Some(boundary)) => format!(
-            "{who}{others} lost {:.1} s: its {}-byte packets died in {} {} (limit {}) until the \
-             sender tried smaller ones.",
+            "{who}{others} lost {:.1} s: its {} died in {} {} (limit {}) until the sender tried \
+             smaller ones.",
             seconds(finding),
-            boundary.packet_bytes,
+            packets(boundary),
             boundary.netns.label(),
             between(boundary),
             boundary.limit_bytes,
@@ -84,6 +84,17 @@ fn transfer(connection: &Connection) -> String {
         Direction::Download => format!("{local}'s download from {remote}"),
         Direction::Upload => format!("{local}'s upload to {remote}"),
         Direction::Both => format!("{local}'s connection with {remote}"),
+    }
+}
+
+/// `1500-byte packets`, with what a tunnel has made of them.
+fn packets(boundary: &Boundary) -> String {
+    let own = boundary
+        .packet_bytes
+        .saturating_sub(boundary.overhead_bytes);
+    match boundary.overhead_bytes {
+        0 => format!("{own}-byte packets"),
+        more => format!("{own}-byte packets, {} with a tunnel's {more},", own + more),
     }
 }
 

@@ -4,21 +4,17 @@
 
 use std::net::SocketAddr;
 
-use etherparse::{
-    Icmpv4Type, Icmpv6Type, LaxPacketHeaders, LaxPayloadSlice, NetHeaders, TransportHeader,
-    icmpv4::DestUnreachableHeader,
-};
 use mtu_trace_common::{
     map::{DropKey, FlowKey, flag},
     record::{self, kind},
 };
 use zerocopy::FromBytes;
 
-use super::{btf::KernelTypes, symbols::Symbols};
+use super::{btf::KernelTypes, headers, symbols::Symbols};
 use crate::{
     event::{
-        Closed, Device, Event, EventKind, Flow, IcmpError, Isn, Packet, PacketKind, Quoted,
-        Retransmit, Socket, TCP, Tcp, TcpState, address,
+        Closed, Device, Event, EventKind, Flow, Isn, Packet, PacketKind, Retransmit, Socket, Tcp,
+        TcpState, address,
     },
     topology::{NetnsId, Topology},
 };
@@ -97,7 +93,7 @@ impl Decoder {
             .head
             .get(..record.head_len as usize)
             .unwrap_or(&record.head);
-        let headers = parse(netns, head);
+        let headers = headers::parse(netns, head);
         let what = match record.header.kind {
             kind::DROP => PacketKind::Dropped {
                 function: self.function(record.key.site),
@@ -145,6 +141,7 @@ impl Decoder {
                 ..tcp
             }),
             icmp_error: headers.icmp_error,
+            inner: headers.inner,
             count: record.count,
             first_ns: record.first_ns,
             repeats: record.repeats,
@@ -304,128 +301,5 @@ fn closed(record: &record::Closed) -> Closed {
         bytes_acked: record.bytes_acked,
         bytes_received: record.bytes_received,
         unacknowledged: record.unacknowledged,
-    }
-}
-
-#[derive(Default)]
-struct Headers {
-    tcp: Option<Tcp>,
-    icmp_error: Option<IcmpError>,
-    /// Bytes of headers, quoted ones included: what lies behind is payload.
-    length: usize,
-}
-
-fn parse(netns: NetnsId, head: &[u8]) -> Headers {
-    let Ok(packet) = LaxPacketHeaders::from_ip(head) else {
-        return Headers::default();
-    };
-    let mut headers = Headers::default();
-    let rest = payload(&packet.payload);
-    headers.length = length(&packet);
-    match &packet.transport {
-        Some(TransportHeader::Tcp(tcp)) => {
-            headers.tcp = Some(Tcp {
-                seq: tcp.sequence_number,
-                ack: tcp.acknowledgment_number,
-                syn: tcp.syn,
-                has_ack: tcp.ack,
-                payload_bytes: 0,
-            });
-        }
-        Some(TransportHeader::Icmpv4(icmp)) => {
-            if let Icmpv4Type::DestinationUnreachable(
-                DestUnreachableHeader::FragmentationNeeded { next_hop_mtu },
-            ) = icmp.icmp_type
-            {
-                let (quoted, length) = quoted(netns, rest);
-                headers.length += length;
-                headers.icmp_error = Some(IcmpError {
-                    mtu_bytes: next_hop_mtu.into(),
-                    quoted,
-                });
-            }
-        }
-        Some(TransportHeader::Icmpv6(icmp)) => {
-            if let Icmpv6Type::PacketTooBig { mtu } = icmp.icmp_type {
-                let (quoted, length) = quoted(netns, rest);
-                headers.length += length;
-                headers.icmp_error = Some(IcmpError {
-                    mtu_bytes: mtu,
-                    quoted,
-                });
-            }
-        }
-        _ => {}
-    }
-    headers
-}
-
-/// The packet an ICMP error quotes and the length of its headers. Routers may quote no more than
-/// eight bytes behind the IP header (RFC 792): the ports and, of TCP, the sequence number.
-fn quoted(netns: NetnsId, bytes: &[u8]) -> (Option<Quoted>, usize) {
-    let Ok(packet) = LaxPacketHeaders::from_ip(bytes) else {
-        return (None, 0);
-    };
-    let rest = payload(&packet.payload);
-    let length = length(&packet);
-    let (source, destination, protocol) = match &packet.net {
-        Some(NetHeaders::Ipv4(ip, _)) => (ip.source.into(), ip.destination.into(), ip.protocol.0),
-        Some(NetHeaders::Ipv6(ip, _)) => (
-            std::net::IpAddr::from(ip.source),
-            std::net::IpAddr::from(ip.destination),
-            match &packet.payload {
-                LaxPayloadSlice::Ip(ip) => ip.ip_number.0,
-                LaxPayloadSlice::Tcp { .. } => TCP,
-                _ => ip.next_header.0,
-            },
-        ),
-        _ => return (None, length),
-    };
-    let (ports, seq, ack, more) = match (&packet.transport, rest) {
-        (Some(TransportHeader::Tcp(tcp)), _) => (
-            (tcp.source_port, tcp.destination_port),
-            Some(tcp.sequence_number),
-            Some(tcp.acknowledgment_number),
-            0,
-        ),
-        (Some(TransportHeader::Udp(udp)), _) => {
-            ((udp.source_port, udp.destination_port), None, None, 0)
-        }
-        (None, [a, b, c, d, e, f, g, h, ..]) if protocol == TCP => (
-            (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])),
-            Some(u32::from_be_bytes([*e, *f, *g, *h])),
-            None,
-            8,
-        ),
-        _ => ((0, 0), None, None, 0),
-    };
-    let quoted = Quoted {
-        flow: Flow {
-            netns,
-            protocol,
-            source: SocketAddr::new(source, ports.0),
-            destination: SocketAddr::new(destination, ports.1),
-        },
-        seq,
-        ack,
-    };
-    (Some(quoted), length + more)
-}
-
-/// Bytes of all headers: there may be more behind the payload than there is payload.
-fn length(packet: &LaxPacketHeaders<'_>) -> usize {
-    let net = packet.net.as_ref().map_or(0, NetHeaders::header_len);
-    let transport = packet.transport.as_ref();
-    net + transport.map_or(0, TransportHeader::header_len)
-}
-
-fn payload<'a>(payload: &LaxPayloadSlice<'a>) -> &'a [u8] {
-    match payload {
-        LaxPayloadSlice::Ip(ip) => ip.payload,
-        LaxPayloadSlice::Udp { payload, .. }
-        | LaxPayloadSlice::Tcp { payload, .. }
-        | LaxPayloadSlice::Icmpv4 { payload, .. }
-        | LaxPayloadSlice::Icmpv6 { payload, .. } => payload,
-        _ => &[],
     }
 }

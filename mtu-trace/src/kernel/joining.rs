@@ -90,10 +90,10 @@ impl Joining {
 
     fn packet(&mut self, time_ns: u64, packet: &Packet) {
         let passing = matches!(packet.what, PacketKind::Seen { .. });
-        if let Some(tcp) = packet.tcp {
+        if let Some(tcp) = packet.tcp_of_ends() {
             // A SYN belongs to no established connection, and what only passes by is not lost.
             if tcp.has_ack && !tcp.syn && !passing {
-                self.want(time_ns, packet.flow, tcp.seq, Some(tcp.ack));
+                self.want(time_ns, packet.flow_of_ends(), tcp.seq, Some(tcp.ack));
             }
         } else if let Some(quoted) = packet.icmp_error.and_then(|error| error.quoted)
             && let Some(seq) = quoted.seq

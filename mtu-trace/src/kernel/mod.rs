@@ -7,6 +7,7 @@ mod btf;
 mod clock;
 mod coverage;
 pub mod decode;
+mod headers;
 mod hooks;
 mod instance;
 mod joining;
@@ -19,6 +20,7 @@ mod ring;
 mod sockets;
 mod symbols;
 mod tc;
+mod tunnelled;
 
 pub use btf::{BtfError, KernelTypes, VMLINUX};
 pub use clock::monotonic_ns;

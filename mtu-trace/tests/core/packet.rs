@@ -95,6 +95,7 @@ impl Places {
                 payload_bytes: MSS,
             }),
             icmp_error: None,
+            inner: None,
             count: 0,
             first_ns: 0,
             repeats: 0,

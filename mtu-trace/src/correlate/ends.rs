@@ -1,0 +1,227 @@
+//! Sockets and packets find their connection, and the ends of one connection find each other.
+
+use super::{
+    connection::{Connection, End, Side},
+    join::belongs,
+    state::{ConnectionId, State},
+};
+use crate::event::{Flow, Isn, Socket};
+
+/// How much worse the same connection may fit on the other side of a NAT: the data between its first
+/// losses there and here.
+const NEAR: u64 = 1 << 20;
+
+impl State {
+    /// The connection of a socket, made if it is new.
+    pub(super) fn socket(&mut self, socket: Socket) -> (ConnectionId, usize) {
+        if let Some(&(id, index)) = self.sockets.get(&socket.flow)
+            && let Some(connection) = self.connections.get_mut(&id)
+        {
+            let end = &mut connection.ends[index];
+            if end.socket.isn.is_none() || socket.isn.is_none() || end.socket.isn == socket.isn {
+                if end.socket.isn.is_none() && socket.isn.is_some() {
+                    end.socket = socket;
+                    end.established = true;
+                    self.isns.extend(socket.isn.map(|isn| (isn, id)));
+                    self.unite(id, &socket);
+                }
+                return (id, index);
+            }
+            // The addresses are used again by a new connection: forget what pointed to the old.
+            self.flows.retain(|_, (known, _)| *known != id);
+        }
+        let place = self
+            .other_end(&socket)
+            .or_else(|| self.adopt(&socket))
+            .unwrap_or_else(|| {
+                let id = self.insert(Connection::new(Vec::new()));
+                (id, 0)
+            });
+        if let Some(connection) = self.connections.get_mut(&place.0) {
+            connection.ends.insert(place.1, End::new(socket));
+            let outwards = if place.1 == 0 {
+                socket.flow
+            } else {
+                socket.flow.reversed()
+            };
+            connection.seen_as.insert(outwards);
+        }
+        self.sockets.insert(socket.flow, place);
+        self.isns.extend(socket.isn.map(|isn| (isn, place.0)));
+        place
+    }
+
+    /// A connection whose one known end is the other end of this socket: their initial sequence
+    /// numbers are each other's.
+    pub(super) fn other_end(&self, socket: &Socket) -> Option<(ConnectionId, usize)> {
+        let isn = socket.isn?;
+        let id = *self.isns.get(&Isn {
+            iss: isn.irs,
+            irs: isn.iss,
+        })?;
+        (self.connections.get(&id)?.ends.len() == 1).then_some((id, 1))
+    }
+
+    /// Makes the other end's connection a part of this one, whose only end was not known to be that
+    /// one's until now: its SYN was sent again, before it had initial sequence numbers.
+    pub(super) fn unite(&mut self, id: ConnectionId, socket: &Socket) {
+        let Some((other, _)) = self.other_end(socket).filter(|(other, _)| *other != id) else {
+            return;
+        };
+        if self
+            .connections
+            .get(&id)
+            .is_none_or(|it| it.ends.len() != 1)
+        {
+            return;
+        }
+        self.turn(other);
+        let Some(end) = self
+            .connections
+            .get_mut(&other)
+            .and_then(|it| it.ends.pop())
+        else {
+            return;
+        };
+        self.sockets.insert(end.socket.flow, (id, 1));
+        self.isns.extend(end.socket.isn.map(|isn| (isn, id)));
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.ends.push(end);
+        }
+        self.absorb(id, other);
+    }
+
+    /// The connection known only from packets that belong to this socket. What they went by on both
+    /// sides of a NAT becomes one.
+    pub(super) fn adopt(&mut self, socket: &Socket) -> Option<(ConnectionId, usize)> {
+        let mut found: Vec<(u64, ConnectionId, Side)> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| connection.ends.is_empty())
+            .filter_map(|(id, connection)| {
+                let (seq, ack) = connection.first_numbers?;
+                let flow = connection.seen_as.first()?;
+                belongs(socket, flow, seq, ack).map(|(side, misfit)| (misfit, *id, side))
+            })
+            .collect();
+        // One that fits far worse than the best is somebody else's.
+        let best = found.iter().map(|(misfit, ..)| *misfit).min()?;
+        found.retain(|(misfit, ..)| *misfit <= best.saturating_add(NEAR));
+        let found: Vec<(ConnectionId, Side)> =
+            found.into_iter().map(|(_, id, side)| (id, side)).collect();
+        for (id, _) in found.iter().filter(|(_, side)| *side == Side::In) {
+            self.turn(*id);
+        }
+        let (&(id, _), others) = found.split_first()?;
+        for (other, _) in others {
+            self.absorb(id, *other);
+        }
+        Some((id, 0))
+    }
+
+    /// Makes SYNs that were lost on the way a part of the connection that sends them: it has no
+    /// initial sequence numbers yet but theirs.
+    pub(super) fn adopt_syns(&mut self, id: ConnectionId, index: usize, seq: u32) {
+        let lost: Vec<ConnectionId> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| {
+                connection.ends.is_empty() && connection.first_numbers == Some((seq, None))
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for other in lost {
+            if Connection::sends(index) == Side::In {
+                self.turn(other);
+            }
+            self.absorb(id, other);
+        }
+    }
+
+    /// Exchanges the two directions of a connection.
+    pub(super) fn turn(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        std::mem::swap(&mut connection.out, &mut connection.incoming);
+        connection.seen_as = connection
+            .seen_as
+            .iter()
+            .map(|flow| flow.reversed())
+            .collect();
+        for (known, side) in self.flows.values_mut() {
+            if *known == id {
+                *side = side.flip();
+            }
+        }
+    }
+
+    /// Makes another connection a part of this one.
+    pub(super) fn absorb(&mut self, id: ConnectionId, other: ConnectionId) {
+        let Some(part) = self.connections.remove(&other) else {
+            return;
+        };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.seen_as.extend(part.seen_as);
+        connection.out.merge(part.out);
+        connection.incoming.merge(part.incoming);
+        connection.last_ns = connection.last_ns.max(part.last_ns);
+        for (known, _) in self.flows.values_mut() {
+            if *known == other {
+                *known = id;
+            }
+        }
+    }
+    /// The connection a packet belongs to, and its direction there. One is made for a packet that
+    /// belongs to no known socket.
+    pub(super) fn find(&mut self, flow: Flow, seq: u32, ack: Option<u32>) -> (ConnectionId, Side) {
+        if let Some(found) = self.look_up(flow, seq, ack) {
+            return found;
+        }
+        let mut connection = Connection::new(Vec::new());
+        connection.seen_as.insert(flow);
+        connection.first_numbers = Some((seq, ack));
+        let id = self.insert(connection);
+        self.flows.insert(flow, (id, Side::Out));
+        self.flows.insert(flow.reversed(), (id, Side::In));
+        (id, Side::Out)
+    }
+
+    pub(super) fn look_up(
+        &mut self,
+        flow: Flow,
+        seq: u32,
+        ack: Option<u32>,
+    ) -> Option<(ConnectionId, Side)> {
+        if let Some(&found) = self.flows.get(&flow) {
+            return Some(found);
+        }
+        let (_, id, side) = self
+            .connections
+            .iter()
+            .flat_map(|(id, connection)| {
+                connection
+                    .ends
+                    .iter()
+                    .enumerate()
+                    .map(move |(index, end)| (*id, index, end))
+            })
+            .filter_map(|(id, index, end)| {
+                let (side, misfit) = belongs(&end.socket, &flow, seq, ack)?;
+                let side = if index == 0 { side } else { side.flip() };
+                Some((misfit, id, side))
+            })
+            .min_by_key(|(misfit, id, _)| (*misfit, std::cmp::Reverse(*id)))?;
+        let connection = self.connections.get_mut(&id)?;
+        let (outwards, side_of) = match side {
+            Side::Out => (flow, Side::Out),
+            Side::In => (flow.reversed(), Side::In),
+        };
+        connection.seen_as.insert(outwards);
+        self.flows.insert(flow, (id, side_of));
+        self.flows.insert(flow.reversed(), (id, side_of.flip()));
+        Some((id, side))
+    }
+}

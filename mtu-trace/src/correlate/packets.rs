@@ -1,0 +1,148 @@
+//! Packets that are dropped, pass by, or tell of others, taken into the connection they belong to.
+
+use std::sync::Arc;
+
+use super::{
+    site::{netfilter_hook, oversized},
+    state::State,
+    track::{Blocked, OtherDrops, OtherKey, SiteDrops},
+};
+use crate::event::{IcmpError, Packet, PacketKind, TCP, UDP};
+
+impl State {
+    pub(super) fn packet(&mut self, time_ns: u64, packet: &Packet) {
+        if let Some(error) = &packet.icmp_error {
+            self.icmp_message(packet, error);
+            return;
+        }
+        let flow = packet.flow_of_ends();
+        if flow.protocol != TCP && flow.protocol != UDP {
+            return;
+        }
+        let tcp = packet.tcp_of_ends();
+        let (seq, ack) = match tcp {
+            Some(tcp) => (tcp.seq, tcp.has_ack.then_some(tcp.ack)),
+            None => (0, None),
+        };
+        let found = if matches!(packet.what, PacketKind::Seen { .. }) {
+            // What only passes by is evidence for a loss, not one itself.
+            self.flows.get(&flow).copied()
+        } else {
+            Some(self.find(flow, seq, ack))
+        };
+        let Some((id, side)) = found else {
+            return;
+        };
+        if packet.inner.is_some() {
+            // Counts and messages about a tunnel's packets speak of the outer flow.
+            self.flows.insert(packet.flow, (id, side));
+        }
+        let topology = Arc::clone(&self.topology);
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.last_ns = time_ns;
+        // The kernel counts by addresses and place: what it had counted there before this connection
+        // was opened was lost by another one with the same addresses.
+        let opened = connection.ends.iter().map(|end| end.socket.opened_ns);
+        let opened_ns = opened.filter(|&ns| ns > 0).min().unwrap_or(0);
+        let (before, first_ns) = if packet.first_ns < opened_ns {
+            (packet.count.saturating_sub(1), time_ns)
+        } else {
+            (0, packet.first_ns.min(time_ns))
+        };
+        let track = connection.track_mut(side);
+        match &packet.what {
+            PacketKind::Dropped { function, reason } => {
+                if let Some(site) = oversized(packet, &topology) {
+                    if tcp.is_some() {
+                        track.holes.lost(seq, time_ns);
+                    }
+                    let drops =
+                        track
+                            .oversized
+                            .entry(site.key.clone())
+                            .or_insert_with(|| SiteDrops {
+                                site: site.clone(),
+                                count: 0,
+                                before,
+                                first_ns,
+                                last_ns: time_ns,
+                            });
+                    drops.site = site;
+                    drops.count = drops.count.max(packet.count.saturating_sub(drops.before));
+                    drops.last_ns = drops.last_ns.max(time_ns);
+                } else if let Some(tcp) = tcp {
+                    let key = OtherKey {
+                        netns: packet.flow.netns,
+                        function: function.clone(),
+                        reason: reason.clone(),
+                        hook: netfilter_hook(packet),
+                    };
+                    let drops = track.other.entry(key).or_insert_with(|| OtherDrops {
+                        count: 0,
+                        first_ns,
+                        last_ns: time_ns,
+                        device: packet.device.clone(),
+                        largest_bytes: 0,
+                        syn: false,
+                    });
+                    drops.count = drops.count.max(packet.count);
+                    drops.last_ns = drops.last_ns.max(time_ns);
+                    drops.largest_bytes = drops.largest_bytes.max(packet.length_bytes);
+                    drops.syn |= tcp.syn;
+                }
+            }
+            PacketKind::IcmpSent => {
+                track.icmp.generated = track.icmp.generated.max(packet.count);
+            }
+            PacketKind::Seen { egress, .. } => {
+                let key = (packet.device.netns, packet.device.ifindex, *egress);
+                let seen = track.seen.entry(key).or_default();
+                *seen = packet.count.max(*seen);
+            }
+        }
+    }
+
+    /// An ICMP error on its way or dropped: it belongs to the connection of the packet it quotes.
+    pub(super) fn icmp_message(&mut self, packet: &Packet, error: &IcmpError) {
+        let Some(quoted) = error.quoted else {
+            return;
+        };
+        let Some((id, side)) = self.look_up(quoted.flow, quoted.seq.unwrap_or(0), quoted.ack)
+        else {
+            return;
+        };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let icmp = &mut connection.track_mut(side).icmp;
+        icmp.mtu_bytes = Some(error.mtu_bytes);
+        match &packet.what {
+            PacketKind::Dropped { function, reason } => {
+                let hook = netfilter_hook(packet);
+                let netns = packet.device.netns;
+                let known = icmp.blocked.iter_mut().find(|known| {
+                    known.netns == netns && known.hook == hook && known.function == *function
+                });
+                match known {
+                    Some(known) => known.count = known.count.max(packet.count),
+                    None => icmp.blocked.push(Blocked {
+                        netns,
+                        hook,
+                        device: packet.has_device.then(|| packet.device.clone()),
+                        function: function.clone(),
+                        reason: reason.clone(),
+                        count: packet.count,
+                    }),
+                }
+            }
+            PacketKind::Seen { egress, .. } => {
+                let key = (packet.device.netns, packet.device.ifindex, *egress);
+                let seen = icmp.seen.entry(key).or_default();
+                *seen = packet.count.max(*seen);
+            }
+            PacketKind::IcmpSent => {}
+        }
+    }
+}

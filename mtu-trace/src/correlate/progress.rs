@@ -1,0 +1,149 @@
+//! What senders and receivers on this host tell: segments sent again, how their sockets stand, their
+//! ends.
+
+use super::{
+    connection::Connection,
+    state::State,
+    track::{Retransmits, Track},
+};
+use crate::event::{Closed, Count, Retransmit, Sample};
+
+impl State {
+    pub(super) fn retransmit(&mut self, time_ns: u64, retransmit: &Retransmit) {
+        let (id, index) = self.socket(retransmit.socket);
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.last_ns = time_ns;
+        let handshake = retransmit.state.is_handshake();
+        let end = &mut connection.ends[index];
+        end.established |= !handshake;
+        end.retransmit = Some(retransmit.clone());
+        let track = connection.track_mut(Connection::sends(index));
+        track.sender_mss = Some(retransmit.mss_cache);
+        track.sender_pmtu_bytes = Some(retransmit.pmtu_bytes);
+        let sent = track.retransmits.get_or_insert_with(|| Retransmits {
+            first_ns: time_ns,
+            ..Retransmits::default()
+        });
+        sent.count = sent.count.max(retransmit.count);
+        sent.last_ns = sent.last_ns.max(time_ns);
+        sent.max_backoff = sent.max_backoff.max(retransmit.backoff);
+        sent.largest_payload = sent
+            .largest_payload
+            .max(retransmit.end_seq.wrapping_sub(retransmit.seq));
+        if handshake {
+            sent.handshake = sent.count;
+            self.adopt_syns(id, index, retransmit.seq);
+            return;
+        }
+        // First what is through, so that the new loss is not taken for one that waits behind it.
+        track.through(retransmit.snd_una, time_ns);
+        if let Some(sent) = &mut track.retransmits {
+            sent.repeats.lost(retransmit.seq, time_ns);
+        }
+    }
+
+    pub(super) fn sample(&mut self, time_ns: u64, sample: &Sample) {
+        let Some(&(id, index)) = self.sockets.get(&sample.flow) else {
+            return;
+        };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let end = &mut connection.ends[index];
+        end.established |= !sample.state.is_handshake();
+        let before = end.sample.replace(*sample);
+        let snd_una = end.snd_una(sample.bytes_acked);
+        let rcv_nxt = end.rcv_nxt(sample.bytes_received);
+        let sends = Connection::sends(index);
+        let out = connection.track_mut(sends);
+        out.sender_mss = Some(sample.mss);
+        out.sender_pmtu_bytes = Some(sample.pmtu_bytes);
+        let moved = before.is_some_and(|before| before.bytes_acked < sample.bytes_acked);
+        progress(out, snd_una, moved, time_ns);
+        let received = before.is_some_and(|before| before.bytes_received < sample.bytes_received);
+        progress(
+            connection.track_mut(sends.flip()),
+            rcv_nxt,
+            received,
+            time_ns,
+        );
+    }
+
+    pub(super) fn closed(&mut self, time_ns: u64, closed: &Closed) {
+        let Some(&(id, index)) = self.sockets.get(&closed.flow) else {
+            return;
+        };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.last_ns = time_ns;
+        let end = &mut connection.ends[index];
+        end.established |= !closed.last_state.is_handshake();
+        end.closed = Some(*closed);
+        let snd_una = end.snd_una(closed.bytes_acked);
+        let rcv_nxt = end.rcv_nxt(closed.bytes_received);
+        let sends = Connection::sends(index);
+        let out = connection.track_mut(sends);
+        progress(out, snd_una, false, time_ns);
+        if closed.error == 0 && closed.unacknowledged == 0 && closed.last_state.is_orderly_close() {
+            out.complete(time_ns);
+        }
+        progress(connection.track_mut(sends.flip()), rcv_nxt, false, time_ns);
+    }
+
+    pub(super) fn count(&mut self, count: &Count) {
+        match count {
+            Count::Dropped {
+                flow,
+                function,
+                count,
+                last_ns,
+            } => {
+                let Some(&(id, side)) = self.flows.get(flow) else {
+                    return;
+                };
+                let Some(connection) = self.connections.get_mut(&id) else {
+                    return;
+                };
+                for (key, drops) in &mut connection.track_mut(side).oversized {
+                    if key.function == *function && key.netns == flow.netns {
+                        drops.count = drops.count.max(count.saturating_sub(drops.before));
+                        drops.last_ns = drops.last_ns.max(*last_ns);
+                    }
+                }
+            }
+            Count::Retransmitted {
+                flow,
+                count,
+                last_ns,
+            } => {
+                let Some(&(id, index)) = self.sockets.get(flow) else {
+                    return;
+                };
+                let Some(connection) = self.connections.get_mut(&id) else {
+                    return;
+                };
+                let track = connection.track_mut(Connection::sends(index));
+                if let Some(sent) = &mut track.retransmits {
+                    sent.count = sent.count.max(*count);
+                    sent.last_ns = sent.last_ns.max(*last_ns);
+                }
+            }
+        }
+    }
+}
+
+/// Tells a direction how far its data has come: exactly where sequence numbers are known, else by
+/// the mere fact that it moved.
+fn progress(track: &mut Track, upto: Option<u32>, moved: bool, time_ns: u64) {
+    match upto {
+        Some(seq) => track.through(seq, time_ns),
+        None if moved => track.complete(time_ns),
+        None => {}
+    }
+    if moved {
+        track.progress_ns = Some(time_ns);
+    }
+}

@@ -1,0 +1,164 @@
+//! Packet headers to what events say of them. Nothing here trusts a length in a header.
+
+use std::net::{IpAddr, SocketAddr};
+
+use etherparse::{
+    Icmpv4Type, Icmpv6Type, LaxPacketHeaders, LaxPayloadSlice, NetHeaders, TcpHeader,
+    TransportHeader, icmpv4::DestUnreachableHeader,
+};
+
+use super::tunnelled;
+use crate::{
+    event::{Flow, IcmpError, Inner, Quoted, TCP, Tcp, UDP},
+    topology::NetnsId,
+};
+
+/// What a packet's headers say besides its flow.
+#[derive(Default)]
+pub struct Headers {
+    /// Its TCP header; the record knows how much payload there is.
+    pub tcp: Option<Tcp>,
+    /// The ICMP error it is.
+    pub icmp_error: Option<IcmpError>,
+    /// The packet it carries.
+    pub inner: Option<Inner>,
+    /// Bytes of headers, quoted and inner ones included: what lies behind is payload.
+    pub length: usize,
+}
+
+/// Parses a packet from its IP header on. What is cut off or odd is left out.
+pub fn parse(netns: NetnsId, head: &[u8]) -> Headers {
+    let Ok(packet) = LaxPacketHeaders::from_ip(head) else {
+        return Headers::default();
+    };
+    let mut headers = Headers::default();
+    let rest = payload(&packet.payload);
+    headers.length = length(&packet);
+    match &packet.transport {
+        Some(TransportHeader::Tcp(tcp)) => {
+            headers.tcp = Some(tcp_header(tcp));
+        }
+        Some(TransportHeader::Icmpv4(icmp)) => {
+            if let Icmpv4Type::DestinationUnreachable(
+                DestUnreachableHeader::FragmentationNeeded { next_hop_mtu },
+            ) = icmp.icmp_type
+            {
+                let (quoted, length) = quoted(netns, rest);
+                headers.length += length;
+                headers.icmp_error = Some(IcmpError {
+                    mtu_bytes: next_hop_mtu.into(),
+                    quoted,
+                });
+            }
+        }
+        Some(TransportHeader::Icmpv6(icmp)) => {
+            if let Icmpv6Type::PacketTooBig { mtu } = icmp.icmp_type {
+                let (quoted, length) = quoted(netns, rest);
+                headers.length += length;
+                headers.icmp_error = Some(IcmpError {
+                    mtu_bytes: mtu,
+                    quoted,
+                });
+            }
+        }
+        transport => {
+            let protocol = match transport {
+                Some(TransportHeader::Udp(_)) => UDP,
+                _ => addresses(&packet).map_or(0, |(_, _, protocol)| protocol),
+            };
+            if let Some((inner, length)) = tunnelled::inner(netns, protocol, rest) {
+                headers.length += length;
+                headers.inner = Some(inner);
+            }
+        }
+    }
+    headers
+}
+
+/// Addresses and transport protocol.
+pub(super) fn addresses(packet: &LaxPacketHeaders<'_>) -> Option<(IpAddr, IpAddr, u8)> {
+    match packet.net.as_ref()? {
+        NetHeaders::Ipv4(ip, _) => Some((ip.source.into(), ip.destination.into(), ip.protocol.0)),
+        NetHeaders::Ipv6(ip, _) => {
+            let protocol = match &packet.payload {
+                LaxPayloadSlice::Ip(ip) => ip.ip_number.0,
+                LaxPayloadSlice::Tcp { .. } => TCP,
+                LaxPayloadSlice::Udp { .. } => UDP,
+                _ => ip.next_header.0,
+            };
+            Some((ip.source.into(), ip.destination.into(), protocol))
+        }
+        NetHeaders::Arp(_) => None,
+    }
+}
+
+/// A TCP header as events have it.
+pub(super) fn tcp_header(tcp: &TcpHeader) -> Tcp {
+    Tcp {
+        seq: tcp.sequence_number,
+        ack: tcp.acknowledgment_number,
+        syn: tcp.syn,
+        has_ack: tcp.ack,
+        payload_bytes: 0,
+    }
+}
+
+/// The packet an ICMP error quotes and the length of its headers. Routers may quote no more than
+/// eight bytes behind the IP header (RFC 792): the ports and, of TCP, the sequence number.
+fn quoted(netns: NetnsId, bytes: &[u8]) -> (Option<Quoted>, usize) {
+    let Ok(packet) = LaxPacketHeaders::from_ip(bytes) else {
+        return (None, 0);
+    };
+    let rest = payload(&packet.payload);
+    let length = length(&packet);
+    let Some((source, destination, protocol)) = addresses(&packet) else {
+        return (None, length);
+    };
+    let (ports, seq, ack, more) = match (&packet.transport, rest) {
+        (Some(TransportHeader::Tcp(tcp)), _) => (
+            (tcp.source_port, tcp.destination_port),
+            Some(tcp.sequence_number),
+            Some(tcp.acknowledgment_number),
+            0,
+        ),
+        (Some(TransportHeader::Udp(udp)), _) => {
+            ((udp.source_port, udp.destination_port), None, None, 0)
+        }
+        (None, [a, b, c, d, e, f, g, h, ..]) if protocol == TCP => (
+            (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])),
+            Some(u32::from_be_bytes([*e, *f, *g, *h])),
+            None,
+            8,
+        ),
+        _ => ((0, 0), None, None, 0),
+    };
+    let quoted = Quoted {
+        flow: Flow {
+            netns,
+            protocol,
+            source: SocketAddr::new(source, ports.0),
+            destination: SocketAddr::new(destination, ports.1),
+        },
+        seq,
+        ack,
+    };
+    (Some(quoted), length + more)
+}
+
+/// Bytes of all headers: there may be more behind the payload than there is payload.
+fn length(packet: &LaxPacketHeaders<'_>) -> usize {
+    let net = packet.net.as_ref().map_or(0, NetHeaders::header_len);
+    let transport = packet.transport.as_ref();
+    net + transport.map_or(0, TransportHeader::header_len)
+}
+
+fn payload<'a>(payload: &LaxPayloadSlice<'a>) -> &'a [u8] {
+    match payload {
+        LaxPayloadSlice::Ip(ip) => ip.payload,
+        LaxPayloadSlice::Udp { payload, .. }
+        | LaxPayloadSlice::Tcp { payload, .. }
+        | LaxPayloadSlice::Icmpv4 { payload, .. }
+        | LaxPayloadSlice::Icmpv6 { payload, .. } => payload,
+        _ => &[],
+    }
+}
