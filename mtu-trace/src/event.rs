@@ -42,8 +42,26 @@ pub enum EventKind {
     Count(Count),
     /// Records lost so far, all told.
     Lost(u64),
+    /// The hooks that are not at work, by name: what only they show is not seen from now on.
+    Blind(Vec<String>),
     /// Time goes on.
     Tick,
+}
+
+/// Names of the hooks, as the kernel has them.
+pub mod hook {
+    /// Packets dropped.
+    pub const DROPS: &str = "skb:kfree_skb";
+    /// Segments sent again.
+    pub const RETRANSMITS: &str = "tcp:tcp_retransmit_skb";
+    /// Handshakes and ends of connections.
+    pub const STATES: &str = "sock:inet_sock_set_state";
+    /// ICMP errors generated.
+    pub const ICMP: &str = "icmp:icmp_send";
+    /// Packets that come in by boundary devices.
+    pub const INGRESS: &str = "tc:ingress";
+    /// Packets that leave by boundary devices.
+    pub const EGRESS: &str = "tc:egress";
 }
 
 /// A flow as the headers have it, in one namespace.
@@ -302,10 +320,28 @@ pub struct Sample {
     pub pmtu_bytes: u32,
     /// Segments in flight.
     pub unacked: u32,
+    /// Of those, segments the peer holds behind a gap.
+    pub sacked: u32,
     /// Bytes acknowledged over the connection's life.
     pub bytes_acked: u64,
     /// Bytes received in order over the connection's life.
     pub bytes_received: u64,
+    /// Bytes of memory for data received behind a gap.
+    pub held_bytes: u32,
+    /// Bytes that wait to be sent.
+    pub unsent_bytes: u32,
+    /// Whether it asks again and again for room at the peer (zero-window probes, RFC 9293, section
+    /// 3.8.6.1).
+    pub window_closed: bool,
+}
+
+impl Sample {
+    /// Whether the socket waits for something it should have had by now: the acknowledgement of
+    /// what it sent again, room at the peer, or what fills a gap.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.window_closed || self.held_bytes > 0 || (self.unacked > 0 && self.backoff > 0)
+    }
 }
 
 /// The end of a socket.

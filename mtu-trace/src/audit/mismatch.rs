@@ -80,7 +80,12 @@ impl Audit<'_> {
                 judged.suspect.path.legs.len(),
             )
         })?;
-        let boundary = boundary(self.topology, key, worst.suspect, circumstances);
+        let boundary = boundary(
+            self.topology,
+            key.egress,
+            worst.suspect,
+            circumstances.veth_function,
+        );
         let path = self.hops(worst.suspect);
         let evidence = Evidence {
             ways: group.ways,
@@ -108,7 +113,7 @@ impl Audit<'_> {
     }
 
     /// The devices of a way, with those that a tunnel's packets pass where it is wrapped.
-    fn hops(&self, suspect: &Suspect) -> Vec<Shown> {
+    pub(super) fn hops(&self, suspect: &Suspect) -> Vec<Shown> {
         let mut devices: Vec<Hop> = Vec::new();
         let legs = &suspect.path.legs;
         for (number, leg) in legs.iter().enumerate() {
@@ -182,11 +187,12 @@ fn name(topology: &Topology, at: Hop) -> String {
         .map_or_else(|| format!("if{}", at.ifindex), |link| link.name.clone())
 }
 
-fn boundary(
+/// A narrow place as reports have it.
+pub(super) fn boundary(
     topology: &Topology,
-    key: &Key,
+    egress: Hop,
     suspect: &Suspect,
-    circumstances: &Circumstances<'_>,
+    veth_function: &str,
 ) -> Boundary {
     let place = &suspect.place;
     let function = match (place.kind, place.ipv6) {
@@ -202,7 +208,7 @@ fn boundary(
             true,
         ) => "ip6_fragment",
         (Kind::SealedTunnel | Kind::Fragmenting, false) => "ip_fragment",
-        (Kind::Veth, _) => circumstances.veth_function,
+        (Kind::Veth, _) => veth_function,
         (Kind::BridgedTunnel, _) => "skb_tunnel_check_pmtu",
         (Kind::RoutedTunnel, false) => "tnl_update_pmtu",
     };
@@ -212,9 +218,9 @@ fn boundary(
         "NOT_SPECIFIED"
     };
     Boundary {
-        netns: NetnsRef::new(key.egress.netns, topology),
+        netns: NetnsRef::new(egress.netns, topology),
         ingress: place.ingress.map(|at| name(topology, at)),
-        egress: Some(name(topology, key.egress)),
+        egress: Some(name(topology, egress)),
         limit_bytes: place.limit_bytes,
         packet_bytes: suspect.packet_bytes,
         overhead_bytes: place.wrapped_bytes,

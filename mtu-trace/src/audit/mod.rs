@@ -13,6 +13,7 @@
 //! Topology -> Audit::new -> Audit::concerned -> (rules are read) -> Audit::findings
 //! ```
 
+mod foresee;
 mod mismatch;
 mod place;
 mod route;
@@ -37,7 +38,11 @@ use self::{
 };
 use crate::topology::{Link, NetnsId, RouteKind, Topology, path::Hop, role};
 
-pub use self::{mismatch::Circumstances, signal::Firewalls};
+pub use self::{
+    foresee::{Foreseen, foresee},
+    mismatch::Circumstances,
+    signal::Firewalls,
+};
 
 /// Networks beyond the host that are looked at, besides the default routes: the first of those that
 /// any namespace has a route to.

@@ -56,6 +56,10 @@ pub struct End {
     pub closed: Option<Closed>,
     /// Whether its handshake is known to be done.
     pub established: bool,
+    /// Since when it asks its peer for room in vain, ns.
+    pub window_closed_ns: Option<u64>,
+    /// Since when it holds data behind a gap that is not filled, ns.
+    pub gap_ns: Option<u64>,
 }
 
 impl End {
@@ -66,7 +70,15 @@ impl End {
             sample: None,
             retransmit: None,
             closed: None,
+            window_closed_ns: None,
+            gap_ns: None,
         }
+    }
+
+    /// Whether it waits for room at its peer, or for what fills a gap.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.window_closed_ns.is_some() || self.gap_ns.is_some()
     }
 
     /// First byte not acknowledged, after so many acknowledged bytes.

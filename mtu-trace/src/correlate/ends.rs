@@ -2,16 +2,25 @@
 
 use super::{
     connection::{Connection, End, Side},
-    join::belongs,
+    join::{BY_ADDRESSES, belongs},
     state::{ConnectionId, State},
 };
-use crate::event::{Flow, Isn, Socket};
+use crate::{
+    event::{Flow, Isn, Socket},
+    topology::NetnsId,
+};
 
 /// How much worse the same connection may fit on the other side of a NAT: the data between its first
 /// losses there and here.
 const NEAR: u64 = 1 << 20;
 
 impl State {
+    /// Whether a packet seen in one namespace can be of a socket in another. Sequence numbers prove
+    /// it; addresses may be the same in networks that have nothing to do with each other.
+    fn may_meet(&self, misfit: u64, packet: NetnsId, socket: NetnsId) -> bool {
+        misfit < BY_ADDRESSES || self.topology.is_connected(packet, socket)
+    }
+
     /// The connection of a socket, made if it is new.
     pub(super) fn socket(&mut self, socket: Socket) -> (ConnectionId, usize) {
         if let Some(&(id, index)) = self.sockets.get(&socket.flow)
@@ -101,7 +110,9 @@ impl State {
             .filter_map(|(id, connection)| {
                 let (seq, ack) = connection.first_numbers?;
                 let flow = connection.seen_as.first()?;
-                belongs(socket, flow, seq, ack).map(|(side, misfit)| (misfit, *id, side))
+                let (side, misfit) = belongs(socket, flow, seq, ack)?;
+                self.may_meet(misfit, flow.netns, socket.flow.netns)
+                    .then_some((misfit, *id, side))
             })
             .collect();
         // One that fits far worse than the best is somebody else's.
@@ -198,7 +209,7 @@ impl State {
         if let Some(&found) = self.flows.get(&flow) {
             return Some(found);
         }
-        let (_, id, side) = self
+        let mut found: Vec<(u64, ConnectionId, Side)> = self
             .connections
             .iter()
             .flat_map(|(id, connection)| {
@@ -210,10 +221,20 @@ impl State {
             })
             .filter_map(|(id, index, end)| {
                 let (side, misfit) = belongs(&end.socket, &flow, seq, ack)?;
+                if !self.may_meet(misfit, flow.netns, end.socket.flow.netns) {
+                    return None;
+                }
                 let side = if index == 0 { side } else { side.flip() };
                 Some((misfit, id, side))
             })
-            .min_by_key(|(misfit, id, _)| (*misfit, std::cmp::Reverse(*id)))?;
+            .collect();
+        found.sort_by_key(|(misfit, id, _)| (*misfit, std::cmp::Reverse(*id)));
+        let &(misfit, id, side) = found.first()?;
+        // Where addresses alone speak, they must speak for one.
+        let twin = found.get(1);
+        if misfit >= BY_ADDRESSES && twin.is_some_and(|twin| twin.0 == misfit && twin.1 != id) {
+            return None;
+        }
         let connection = self.connections.get_mut(&id)?;
         let (outwards, side_of) = match side {
             Side::Out => (flow, Side::Out),

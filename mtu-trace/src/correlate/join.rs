@@ -31,7 +31,9 @@ pub fn belongs(socket: &Socket, flow: &Flow, seq: u32, ack: Option<u32>) -> Opti
     if socket.flow == flow.reversed() {
         return Some((Side::In, 0));
     }
-    let isn = socket.isn?;
+    let Some(isn) = socket.isn else {
+        return by_addresses(socket, flow);
+    };
     let Some(ack) = ack else {
         // A SYN, whose sequence number is the initial one itself.
         return match seq {
@@ -58,6 +60,26 @@ pub fn belongs(socket: &Socket, flow: &Flow, seq: u32, ack: Option<u32>) -> Opti
         (None, Some(inward)) => Some((Side::In, inward)),
         (None, None) => None,
     }
+}
+
+/// Misfits from here on rest on addresses alone: another connection may have the same.
+pub const BY_ADDRESSES: u64 = 1 << 40;
+
+/// The same for a connection whose handshake was not seen: its addresses in another namespace, or
+/// behind a NAT that kept the port and left the other end as it is.
+fn by_addresses(socket: &Socket, flow: &Flow) -> Option<(Side, u64)> {
+    let fits = |packet: &Flow| {
+        if packet.destination != socket.flow.destination {
+            None
+        } else if packet.source == socket.flow.source {
+            Some(BY_ADDRESSES)
+        } else {
+            (packet.source.port() == socket.flow.source.port()).then_some(BY_ADDRESSES + 1)
+        }
+    };
+    fits(flow)
+        .map(|misfit| (Side::Out, misfit))
+        .or_else(|| Some((Side::In, fits(&flow.reversed())?)))
 }
 
 fn misfit(socket: Flow, packet: Flow, sent: u32, acknowledged: u32) -> Option<u64> {

@@ -15,7 +15,7 @@ mod track;
 
 pub use connection::{Connection, End, Side};
 pub use join::belongs;
-pub use repeats::{Recovery, Repeats, after};
+pub use repeats::{Open, Recovery, Repeats, after};
 pub use site::{Hook, Site, SiteKey, SiteKind, netfilter_hook, oversized};
 pub use state::{ConnectionId, State};
-pub use track::{Blocked, Icmp, OtherDrops, OtherKey, Retransmits, SiteDrops, Track};
+pub use track::{Blocked, Icmp, OtherDrops, OtherKey, Retransmits, SiteDrops, Track, Waits};

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::{
-    site::{netfilter_hook, oversized},
+    site::{netfilter_hook, oversized, sighted, signalled},
     state::State,
     track::{Blocked, OtherDrops, OtherKey, SiteDrops},
 };
-use crate::event::{IcmpError, Packet, PacketKind, TCP, UDP};
+use crate::event::{IcmpError, Packet, PacketKind, TCP, UDP, hook};
 
 impl State {
     pub(super) fn packet(&mut self, time_ns: u64, packet: &Packet) {
@@ -38,6 +38,7 @@ impl State {
             self.flows.insert(packet.flow, (id, side));
         }
         let topology = Arc::clone(&self.topology);
+        let blind = self.is_blind(hook::DROPS);
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -58,20 +59,8 @@ impl State {
                     if tcp.is_some() {
                         track.holes.lost(seq, time_ns);
                     }
-                    let drops =
-                        track
-                            .oversized
-                            .entry(site.key.clone())
-                            .or_insert_with(|| SiteDrops {
-                                site: site.clone(),
-                                count: 0,
-                                before,
-                                first_ns,
-                                last_ns: time_ns,
-                            });
-                    drops.site = site;
-                    drops.count = drops.count.max(packet.count.saturating_sub(drops.before));
-                    drops.last_ns = drops.last_ns.max(time_ns);
+                    let fresh = SiteDrops::new(site, before, first_ns);
+                    track.drop_for_size(fresh, packet.count, time_ns);
                 } else if let Some(tcp) = tcp {
                     let key = OtherKey {
                         netns: packet.flow.netns,
@@ -95,11 +84,27 @@ impl State {
             }
             PacketKind::IcmpSent => {
                 track.icmp.generated = track.icmp.generated.max(packet.count);
+                if let Some(site) = signalled(packet).filter(|_| blind) {
+                    if tcp.is_some() {
+                        track.holes.lost(seq, time_ns);
+                    }
+                    let fresh = SiteDrops::new(site, before, first_ns);
+                    track.drop_for_size(fresh, packet.count, time_ns);
+                }
             }
             PacketKind::Seen { egress, .. } => {
                 let key = (packet.device.netns, packet.device.ifindex, *egress);
                 let seen = track.seen.entry(key).or_default();
                 *seen = packet.count.max(*seen);
+                if let Some(site) = sighted(packet, &topology).filter(|_| blind) {
+                    if tcp.is_some() {
+                        track.passed.lost(seq, time_ns);
+                    }
+                    let fresh = SiteDrops::new(site, before, first_ns);
+                    let passing = track.passing.get_or_insert(fresh);
+                    passing.count = passing.count.max(packet.count);
+                    passing.last_ns = passing.last_ns.max(time_ns);
+                }
             }
         }
     }

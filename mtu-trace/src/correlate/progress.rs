@@ -4,7 +4,7 @@
 use super::{
     connection::Connection,
     state::State,
-    track::{Retransmits, Track},
+    track::{Retransmits, Track, Waits},
 };
 use crate::event::{Closed, Count, Retransmit, Sample};
 
@@ -24,6 +24,7 @@ impl State {
         track.sender_pmtu_bytes = Some(retransmit.pmtu_bytes);
         let sent = track.retransmits.get_or_insert_with(|| Retransmits {
             first_ns: time_ns,
+            first_mss: retransmit.mss_cache,
             ..Retransmits::default()
         });
         sent.count = sent.count.max(retransmit.count);
@@ -32,6 +33,9 @@ impl State {
         sent.largest_payload = sent
             .largest_payload
             .max(retransmit.end_seq.wrapping_sub(retransmit.seq));
+        sent.payload_bytes = retransmit.end_seq.wrapping_sub(retransmit.seq);
+        sent.sacked = retransmit.sacked_out > 0;
+        sent.bytes_acked = retransmit.bytes_acked;
         if handshake {
             sent.handshake = sent.count;
             self.adopt_syns(id, index, retransmit.seq);
@@ -54,15 +58,30 @@ impl State {
         let end = &mut connection.ends[index];
         end.established |= !sample.state.is_handshake();
         let before = end.sample.replace(*sample);
+        let moved = before.is_some_and(|before| before.bytes_acked < sample.bytes_acked);
+        let received = before.is_some_and(|before| before.bytes_received < sample.bytes_received);
+        end.window_closed_ns = since(
+            end.window_closed_ns,
+            sample.window_closed && !moved,
+            time_ns,
+        );
+        end.gap_ns = since(end.gap_ns, sample.held_bytes > 0 && !received, time_ns);
         let snd_una = end.snd_una(sample.bytes_acked);
         let rcv_nxt = end.rcv_nxt(sample.bytes_received);
         let sends = Connection::sends(index);
         let out = connection.track_mut(sends);
         out.sender_mss = Some(sample.mss);
         out.sender_pmtu_bytes = Some(sample.pmtu_bytes);
-        let moved = before.is_some_and(|before| before.bytes_acked < sample.bytes_acked);
+        let times_out = sample.unacked > 0 && sample.backoff > 0 && !moved;
+        out.waits = times_out.then(|| Waits {
+            first_ns: out.waits.map_or(time_ns, |waits| waits.first_ns),
+            last_ns: time_ns,
+            backoff: sample.backoff,
+        });
+        if let Some(sent) = &mut out.retransmits {
+            sent.bytes_acked = sent.bytes_acked.max(sample.bytes_acked);
+        }
         progress(out, snd_una, moved, time_ns);
-        let received = before.is_some_and(|before| before.bytes_received < sample.bytes_received);
         progress(
             connection.track_mut(sends.flip()),
             rcv_nxt,
@@ -133,6 +152,11 @@ impl State {
             }
         }
     }
+}
+
+/// Since when something has been so.
+fn since(before: Option<u64>, is: bool, time_ns: u64) -> Option<u64> {
+    is.then(|| before.unwrap_or(time_ns))
 }
 
 /// Tells a direction how far its data has come: exactly where sequence numbers are known, else by

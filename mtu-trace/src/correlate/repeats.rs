@@ -9,6 +9,10 @@ const SAME_ATTEMPT_NS: u64 = 5_000_000;
 /// at the head of the queue, since only its first segment is sent again on a timeout.
 const RESENT_NS: u64 = 200_000_000;
 
+/// Losses of one sequence number whose times are kept: with doubling timeouts, those of its first
+/// half a minute.
+const MOST_TIMES: usize = 8;
+
 /// Losses of the lowest outstanding sequence number of one direction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repeats {
@@ -33,6 +37,8 @@ pub struct Open {
     pub last_ns: u64,
     /// Times it was lost.
     pub attempts: u32,
+    /// When, ns: the first of those times, in the order they became known.
+    times_ns: [u64; MOST_TIMES],
 }
 
 /// A sequence number that got through in the end.
@@ -53,11 +59,21 @@ impl Open {
             first_ns: time_ns,
             last_ns: time_ns,
             attempts: 1,
+            times_ns: [time_ns; MOST_TIMES],
         }
+    }
+
+    /// When it was lost, ns, as far as that is kept.
+    #[must_use]
+    pub fn times_ns(&self) -> &[u64] {
+        &self.times_ns[..(self.attempts as usize).min(MOST_TIMES)]
     }
 
     fn again(&mut self, time_ns: u64) {
         if time_ns.saturating_sub(self.last_ns) >= SAME_ATTEMPT_NS {
+            if let Some(kept) = self.times_ns.get_mut(self.attempts as usize) {
+                *kept = time_ns;
+            }
             self.attempts += 1;
         }
         self.last_ns = self.last_ns.max(time_ns);

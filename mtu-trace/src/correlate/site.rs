@@ -172,6 +172,117 @@ pub fn oversized(packet: &Packet, topology: &Topology) -> Option<Site> {
     })
 }
 
+/// Stands for the function where no drop was seen.
+const UNSEEN: &str = "unknown";
+
+/// The place of a packet that an ICMP error is sent about, for where drops are not seen: the message
+/// is sent where the packet dies.
+#[must_use]
+pub fn signalled(packet: &Packet) -> Option<Site> {
+    let egress = packet.route.as_ref().unwrap_or(&packet.device);
+    let limit_bytes = route_limit(packet, egress);
+    if limit_bytes == 0 || packet.length_bytes <= limit_bytes {
+        return None;
+    }
+    let came_by = Some(&packet.device).filter(|device| device.ifindex != egress.ifindex);
+    let ingress = came_by.or(packet.came_in.as_ref());
+    let function = match packet.route_input.as_deref() {
+        Some(forwards @ ("ip_forward" | "ip6_forward")) => forwards,
+        _ => UNSEEN,
+    };
+    Some(Site {
+        key: SiteKey {
+            netns: egress.netns,
+            egress: egress.ifindex,
+            function: function.to_owned(),
+        },
+        kind: if function == UNSEEN {
+            SiteKind::Output
+        } else {
+            SiteKind::Forward
+        },
+        ingress: ingress
+            .filter(|ingress| ingress.ifindex != egress.ifindex)
+            .cloned(),
+        egress: egress.clone(),
+        peer: None,
+        limit_bytes,
+        packet_bytes: packet.length_bytes,
+        overhead_bytes: packet.overhead_bytes(),
+        reason: None,
+        known_function: false,
+    })
+}
+
+/// The place that a packet seen on its way is too long for, for where drops are not seen. `None` if
+/// more than one device ahead has that limit.
+#[must_use]
+pub fn sighted(packet: &Packet, topology: &Topology) -> Option<Site> {
+    let PacketKind::Seen {
+        egress: leaving,
+        limit_bytes: Some(limit_bytes),
+    } = packet.what
+    else {
+        return None;
+    };
+    let device = &packet.device;
+    let peer = packet
+        .peer
+        .clone()
+        .filter(|peer| leaving && peer.mtu_bytes == limit_bytes);
+    let (kind, ingress, egress) = if peer.is_some() {
+        (SiteKind::Veth, packet.came_in.clone(), device.clone())
+    } else if leaving {
+        (SiteKind::Bridge, packet.came_in.clone(), device.clone())
+    } else {
+        let (kind, egress) = onward(device, limit_bytes, topology)?;
+        (kind, Some(device.clone()), egress)
+    };
+    Some(Site {
+        key: SiteKey {
+            netns: egress.netns,
+            egress: egress.ifindex,
+            function: UNSEEN.to_owned(),
+        },
+        kind,
+        ingress: ingress.filter(|ingress| ingress.ifindex != egress.ifindex),
+        egress,
+        peer,
+        limit_bytes,
+        packet_bytes: packet.length_bytes,
+        overhead_bytes: packet.overhead_bytes(),
+        reason: None,
+        known_function: false,
+    })
+}
+
+/// The one device by which what came in by another can leave and that has this MTU.
+fn onward(device: &Device, mtu_bytes: u32, topology: &Topology) -> Option<(SiteKind, Device)> {
+    let links = &topology.namespaces.get(&device.netns)?.links;
+    let bridge = links.get(&device.ifindex)?.master;
+    let only = |wanted: &dyn Fn(u32, &crate::topology::Link) -> bool| {
+        let mut fitting = links.iter().filter(|(ifindex, link)| {
+            link.up
+                && link.mtu_bytes == mtu_bytes
+                && **ifindex != device.ifindex
+                && wanted(**ifindex, link)
+        });
+        let (&ifindex, link) = fitting.next()?;
+        fitting.next().is_none().then(|| Device {
+            netns: device.netns,
+            ifindex,
+            name: Some(link.name.clone()),
+            mtu_bytes,
+        })
+    };
+    let port = bridge.and_then(|bridge| only(&|_, link| link.master == Some(bridge)));
+    if let Some(port) = port {
+        return Some((SiteKind::Bridge, port));
+    }
+    let routed = only(&|ifindex, link| !link.addresses.is_empty() && Some(ifindex) != bridge)?;
+    Some((SiteKind::Forward, routed))
+}
+
 /// The MTU that `ip_forward` and `ip6_forward` test against: the route's, if it has one, else the
 /// device's (`ip_dst_mtu_maybe_forward`, `ip6_dst_mtu_maybe_forward`).
 fn route_limit(packet: &Packet, egress: &Device) -> u32 {

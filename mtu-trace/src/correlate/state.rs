@@ -29,6 +29,8 @@ pub struct State {
     pub events: u64,
     /// Records of our own that were lost.
     pub lost: u64,
+    /// Hooks that are not at work.
+    blind: BTreeSet<String>,
     pub(super) connections: BTreeMap<ConnectionId, Connection>,
     pub(super) sockets: HashMap<Flow, (ConnectionId, usize)>,
     pub(super) flows: HashMap<Flow, (ConnectionId, Side)>,
@@ -42,10 +44,19 @@ impl State {
         self.connections.iter().map(|(id, found)| (*id, found))
     }
 
+    /// Whether a hook is not at work, so that what only it shows is not seen.
+    #[must_use]
+    pub fn is_blind(&self, hook: &str) -> bool {
+        self.blind.contains(hook)
+    }
+
     /// Takes in one event.
     pub fn apply(&mut self, event: &Event) {
         self.now_ns = self.now_ns.max(event.time_ns);
-        if !matches!(event.kind, EventKind::Tick | EventKind::Topology(_)) {
+        if !matches!(
+            event.kind,
+            EventKind::Tick | EventKind::Topology(_) | EventKind::Blind(_)
+        ) {
             self.events += 1;
         }
         match &event.kind {
@@ -59,6 +70,7 @@ impl State {
             EventKind::Closed(closed) => self.closed(event.time_ns, closed),
             EventKind::Count(count) => self.count(count),
             EventKind::Lost(lost) => self.lost = *lost,
+            EventKind::Blind(hooks) => self.blind = hooks.iter().cloned().collect(),
             EventKind::Tick => {}
         }
     }

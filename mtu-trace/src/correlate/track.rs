@@ -29,6 +29,23 @@ pub struct Track {
     pub sender_pmtu_bytes: Option<u32>,
     /// When data was last known to move on, ns.
     pub progress_ns: Option<u64>,
+    /// Timeouts of its sender, as its socket tells of them.
+    pub waits: Option<Waits>,
+    /// Oversized packets that only pass by, with the place they should not pass.
+    pub passing: Option<SiteDrops>,
+    /// Sequence numbers that pass by too long, again and again.
+    pub passed: Repeats,
+}
+
+/// A sender that waits for an acknowledgement, as its socket tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// Since when that is known, ns.
+    pub first_ns: u64,
+    /// Until when, ns.
+    pub last_ns: u64,
+    /// Doublings of the retransmission timeout.
+    pub backoff: u32,
 }
 
 /// Drops at one place.
@@ -123,9 +140,38 @@ pub struct Retransmits {
     pub repeats: Repeats,
     /// How many of them were SYNs.
     pub handshake: u64,
+    /// Payload of the latest, bytes.
+    pub payload_bytes: u32,
+    /// Segment size when the first was sent again, payload bytes.
+    pub first_mss: u32,
+    /// Whether the peer then held segments behind the gap.
+    pub sacked: bool,
+    /// Bytes acknowledged then, over the connection's life.
+    pub bytes_acked: u64,
+}
+
+impl SiteDrops {
+    pub(super) fn new(site: Site, before: u64, first_ns: u64) -> Self {
+        Self {
+            site,
+            count: 0,
+            before,
+            first_ns,
+            last_ns: first_ns,
+        }
+    }
 }
 
 impl Track {
+    /// Takes in a packet that died for its size at a place, the `count`th there.
+    pub(super) fn drop_for_size(&mut self, fresh: SiteDrops, count: u64, time_ns: u64) {
+        let site = fresh.site.clone();
+        let drops = self.oversized.entry(site.key.clone()).or_insert(fresh);
+        drops.site = site;
+        drops.count = drops.count.max(count.saturating_sub(drops.before));
+        drops.last_ns = drops.last_ns.max(time_ns);
+    }
+
     /// When something was first lost in this direction, ns.
     #[must_use]
     pub fn first_loss_ns(&self) -> Option<u64> {
@@ -134,6 +180,7 @@ impl Track {
             .map(|drops| drops.first_ns)
             .chain(self.other.values().map(|drops| drops.first_ns))
             .chain(self.retransmits.iter().map(|sent| sent.first_ns))
+            .chain(self.waits.map(|waits| waits.first_ns))
             .min()
     }
 
@@ -172,11 +219,14 @@ impl Track {
         self.icmp.seen.extend(other.icmp.seen);
         self.icmp.mtu_bytes = other.icmp.mtu_bytes.or(self.icmp.mtu_bytes);
         self.seen.extend(other.seen);
+        self.passing = self.passing.take().or(other.passing);
+        self.passed.merge(&other.passed);
     }
 
     /// Data up to `seq` is known to have got through.
     pub(super) fn through(&mut self, seq: u32, time_ns: u64) {
         self.holes.through(seq, time_ns);
+        self.passed.through(seq, time_ns);
         if let Some(retransmits) = &mut self.retransmits {
             retransmits.repeats.through(seq, time_ns);
         }
@@ -185,6 +235,7 @@ impl Track {
     /// All data is known to have got through.
     pub(super) fn complete(&mut self, time_ns: u64) {
         self.holes.recovered(time_ns);
+        self.passed.recovered(time_ns);
         if let Some(retransmits) = &mut self.retransmits {
             retransmits.repeats.recovered(time_ns);
         }

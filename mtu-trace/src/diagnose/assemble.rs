@@ -1,6 +1,9 @@
 //! Puts findings together: one for each cause, told from the connection it hurts most.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
 
 use super::{
     boundary::{boundary, pmtud},
@@ -12,7 +15,9 @@ use super::{
     summary,
 };
 use crate::{
-    correlate::{Connection, ConnectionId, Side, SiteDrops, State},
+    audit::foresee,
+    correlate::{Connection, ConnectionId, End, Side, SiteDrops, State},
+    event::Flow,
     topology::{NetnsId, Topology, path},
 };
 
@@ -58,7 +63,8 @@ pub fn groups(state: &State) -> Vec<Group<'_>> {
     for (id, connection) in state.connections() {
         for side in [Side::Out, Side::In] {
             let track = connection.track(side);
-            if track.first_loss_ns().is_none() {
+            let waits = connection.ends.iter().any(End::waits);
+            if track.first_loss_ns().is_none() && !waits {
                 continue;
             }
             let case = Case {
@@ -129,19 +135,43 @@ pub fn finding(state: &State, group: &Group<'_>, detected: Option<&Detected>) ->
         local.direction(side)
     };
     let site = match &group.cause {
-        Cause::Site(key) => track.oversized.get(key),
+        Cause::Site(key) => {
+            let passing = track.passing.as_ref();
+            let unseen = passing.filter(|passing| passing.site.key == *key);
+            track.oversized.get(key).or(unseen)
+        }
         _ => None,
     };
     let shown = local.show(connection, direction, topology);
-    let boundary = site.map(|drops| boundary(&drops.site, topology));
+    let foreseen = match (&group.cause, track.icmp.mtu_bytes) {
+        (Cause::Message(..), Some(told_bytes)) => connection.sender(side).and_then(|sender| {
+            let Flow {
+                netns, destination, ..
+            } = sender.socket.flow;
+            foresee(topology, netns, destination.ip(), told_bytes)
+        }),
+        _ => None,
+    };
+    let seen = site.map(|drops| boundary(&drops.site, topology));
+    let boundary = seen.or_else(|| Some(foreseen.as_ref()?.boundary.clone()));
+    let fits_bytes = match (site, &group.cause) {
+        (Some(drops), _) => Some(drops.site.fits_bytes()),
+        (None, Cause::Message(..)) => track.icmp.mtu_bytes.filter(|&told| told > 0),
+        _ => None,
+    };
+    let is_about_size = site.is_some() || matches!(group.cause, Cause::Message(..));
     // One message may speak for many connections: that of any member tells of the cause.
     let tracks = group.members.iter().map(|member| member.case.track);
     let told = std::iter::once(track)
         .chain(tracks)
         .find(|track| !track.icmp.blocked.is_empty())
         .unwrap_or(track);
-    let pmtud = site.map(|drops| pmtud(told, &drops.site, topology));
-    let mut path = site.map_or_else(Vec::new, |drops| hops(&local, drops, topology));
+    let pmtud = is_about_size.then(|| pmtud(told, fits_bytes.unwrap_or(0), topology));
+    let mut path = match (site, foreseen) {
+        (Some(drops), _) => hops(&local, drops, topology),
+        (None, Some(foreseen)) => foreseen.path,
+        (None, None) => Vec::new(),
+    };
     let last_seen_ns = group
         .members
         .iter()
@@ -154,6 +184,7 @@ pub fn finding(state: &State, group: &Group<'_>, detected: Option<&Detected>) ->
         local: &local,
         other_end: connection.sender(side),
         site: site.map(|drops| &drops.site),
+        fits_bytes,
         pmtud: pmtud.as_ref(),
         topology,
     };
@@ -285,6 +316,15 @@ fn notes(state: &State, connection: &Connection, side: Side) -> Vec<String> {
                 .unwrap_or_default(),
             label(key.netns),
         ));
+    }
+    for end in &connection.ends {
+        if let Some(closed) = end.closed.filter(|closed| closed.error != 0) {
+            notes.push(format!(
+                "sock:inet_sock_set_state: the socket in {} ended with {}",
+                label(end.socket.flow.netns),
+                io::Error::from_raw_os_error(closed.error.cast_signed()),
+            ));
+        }
     }
     if state.lost > 0 {
         notes.push(format!("{} records of our own were lost", state.lost));

@@ -43,15 +43,15 @@ pub fn name(device: &Device, topology: &Topology) -> String {
         .unwrap_or_else(|| format!("if{}", device.ifindex))
 }
 
-/// What became of the message to the sender.
-pub fn pmtud(track: &Track, site: &Site, topology: &Topology) -> Pmtud {
+/// What became of the message to the sender, which tells that packets up to `fits_bytes` pass.
+pub fn pmtud(track: &Track, fits_bytes: u32, topology: &Topology) -> Pmtud {
     let icmp = &track.icmp;
     let blocked = icmp.blocked.iter().max_by_key(|blocked| blocked.count);
     // The path MTU of a socket changes by such a message alone: probing lowers its segment size
     // only (`tcp_mtu_probing`).
     let came_down = track
         .sender_pmtu_bytes
-        .is_some_and(|pmtu| pmtu > 0 && pmtu <= site.fits_bytes());
+        .is_some_and(|pmtu| pmtu > 0 && pmtu <= fits_bytes);
     Pmtud {
         // A message that is heeded, dropped or seen must have been generated, also where that could
         // not be observed.

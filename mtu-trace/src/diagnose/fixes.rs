@@ -20,6 +20,8 @@ pub struct Ailment<'a> {
     pub other_end: Option<&'a End>,
     /// Where packets die.
     pub site: Option<&'a Site>,
+    /// The longest packet that passes, bytes, where that is known.
+    pub fits_bytes: Option<u32>,
     /// What became of the message to the sender.
     pub pmtud: Option<&'a Pmtud>,
     /// The network.
@@ -28,32 +30,34 @@ pub struct Ailment<'a> {
 
 /// Fixes for an ailment, best first.
 pub fn fixes(ailment: &Ailment<'_>) -> Vec<Fix> {
-    let Some(site) = ailment.site else {
-        return Vec::new();
-    };
     match ailment.verdict {
         Verdict::MtuBlackHole | Verdict::PmtudSlow => [
-            lower_local_mtu(ailment, site),
+            lower_local_mtu(ailment),
             unblock(ailment),
-            clamp(ailment, site),
-            align(ailment, site),
+            clamp(ailment),
+            align(ailment),
             probing(ailment),
         ]
         .into_iter()
         .flatten()
         .collect(),
-        Verdict::PmtudWorking => lower_local_mtu(ailment, site).into_iter().collect(),
+        Verdict::PmtudWorking => lower_local_mtu(ailment).into_iter().collect(),
+        Verdict::RemoteBlackHole => [measure(ailment), probing(ailment)]
+            .into_iter()
+            .flatten()
+            .collect(),
         _ => Vec::new(),
     }
 }
 
 /// The user's end announces a segment size that fits its own interface: with a smaller MTU there,
 /// the peer sends smaller segments too (RFC 9293, section 3.7.1).
-fn lower_local_mtu(ailment: &Ailment<'_>, site: &Site) -> Option<Fix> {
+fn lower_local_mtu(ailment: &Ailment<'_>) -> Option<Fix> {
+    let fits_bytes = ailment.fits_bytes?;
     let end = ailment.local.end?;
     let netns = end.socket.flow.netns;
     let (ifindex, _) = ailment.topology.owner(netns, end.socket.flow.source.ip())?;
-    remedy::lower_mtu(ailment.topology, netns, ifindex, site.fits_bytes())
+    remedy::lower_mtu(ailment.topology, netns, ifindex, fits_bytes)
 }
 
 /// Lets the message through where it was seen to be dropped.
@@ -63,7 +67,8 @@ fn unblock(ailment: &Ailment<'_>) -> Option<Fix> {
 }
 
 /// Clamps the announced segment size at the router.
-fn clamp(ailment: &Ailment<'_>, site: &Site) -> Option<Fix> {
+fn clamp(ailment: &Ailment<'_>) -> Option<Fix> {
+    let site = ailment.site?;
     if site.kind != SiteKind::Forward {
         return None;
     }
@@ -71,7 +76,8 @@ fn clamp(ailment: &Ailment<'_>, site: &Site) -> Option<Fix> {
 }
 
 /// Makes the two sides of a layer-2 hole the same.
-fn align(ailment: &Ailment<'_>, site: &Site) -> Option<Fix> {
+fn align(ailment: &Ailment<'_>) -> Option<Fix> {
+    let site = ailment.site?;
     let (ifindex, netns) = match (site.kind, &site.peer) {
         (SiteKind::Veth, Some(peer)) => (peer.ifindex, peer.netns),
         (SiteKind::Bridge, _) => (site.egress.ifindex, site.key.netns),
@@ -83,4 +89,14 @@ fn align(ailment: &Ailment<'_>, site: &Site) -> Option<Fix> {
 /// The stopgap on the sender.
 fn probing(ailment: &Ailment<'_>) -> Option<Fix> {
     remedy::probing(ailment.topology, ailment.other_end?.socket.flow.netns)
+}
+
+/// What is beyond this host can only be measured.
+fn measure(ailment: &Ailment<'_>) -> Option<Fix> {
+    let end = ailment.local.end?;
+    remedy::measure(
+        ailment.topology,
+        end.socket.flow.netns,
+        end.socket.flow.destination.ip(),
+    )
 }

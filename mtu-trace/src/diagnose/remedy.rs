@@ -1,6 +1,8 @@
 //! What can be done about a place that is too narrow: the knobs of what is really there, with the
 //! commands that turn them.
 
+use std::net::IpAddr;
+
 use super::finding::{BlockedAt, Fix, NetnsRef};
 use crate::topology::{NetnsId, Topology};
 
@@ -197,6 +199,29 @@ pub fn probing(topology: &Topology, netns: NetnsId) -> Option<Fix> {
                  4821): each connection still loses some seconds. TCP only."
             .to_owned(),
         commands: vec![format!("{enter} sysctl -w net.ipv4.tcp_mtu_probing=1")],
+    })
+}
+
+/// Finds out what the way to a peer carries, from a namespace.
+pub fn measure(topology: &Topology, netns: NetnsId, peer: IpAddr) -> Option<Fix> {
+    let place = NetnsRef::new(netns, topology);
+    let enter = enter(&place)?;
+    // Bytes of the IP and the ICMP header.
+    let headers = if peer.is_ipv6() { 48 } else { 28 };
+    Some(Fix {
+        title: format!(
+            "Measure what the way from {} to {peer} carries",
+            place.label()
+        ),
+        detail: format!(
+            "If 1400 bytes come back and 1500 do not, a link beyond this host has a smaller MTU and \
+             does not say so: lower the MTU of the interface in {} to what passes. Some hosts do \
+             not answer pings at all.",
+            place.label()
+        ),
+        commands: [1500, 1400]
+            .map(|bytes| format!("{enter} ping -c 3 -M do -s {} {peer}", bytes - headers))
+            .to_vec(),
     })
 }
 

@@ -30,6 +30,45 @@ pub fn summary(
             boundary.limit_bytes,
             silence(finding, boundary),
         ),
+        (Verdict::MtuBlackHole, None) => format!(
+            "{who}{others} is stalled: something on the way says that its packets are too big, and \
+             that message is dropped{}.",
+            finding
+                .pmtud
+                .as_ref()
+                .and_then(|pmtud| pmtud.blocked_at.as_ref())
+                .map_or_else(String::new, |blocked| format!(
+                    " in {}{}",
+                    blocked.netns.label(),
+                    blocked
+                        .hook
+                        .map_or_else(String::new, |hook| format!(", {hook}"))
+                )),
+        ),
+        (Verdict::RemoteBlackHole, _) => format!(
+            "{who}{others} is stalled: {} while small packets pass. Nothing is dropped on this host, \
+             so there is no local evidence; a link beyond it may have a smaller MTU.",
+            match finding.connection.as_ref().map(|it| it.direction) {
+                Some(Direction::Download) if finding.evidence.retransmits == 0 => format!(
+                    "a gap in its data has not been filled for {:.1} s",
+                    seconds(finding)
+                ),
+                _ => "its full-size segments are never acknowledged".to_owned(),
+            },
+        ),
+        (Verdict::ReceiverStalled, _) => format!(
+            "{who}{others} waits for its receiver, which has had no room for {:.1} s (zero window). \
+             The network is not at fault.",
+            seconds(finding)
+        ),
+        (Verdict::ConnectionAborted, _) => format!(
+            "{who}{others} was reset or given up after {} segments had been sent again.",
+            finding.evidence.retransmits
+        ),
+        (Verdict::PmtudSlow, None) => format!(
+            "{who}{others} lost {:.1} s beyond this host until the sender tried smaller packets.",
+            seconds(finding)
+        ),
         (Verdict::PmtudSlow, Some(boundary)) => format!(
             "{who}{others} lost {:.1} s: its {} died in {} {} (limit {}) until the sender tried \
              smaller ones.",

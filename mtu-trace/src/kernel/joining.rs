@@ -5,7 +5,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::maps::{Kept, Maps};
+use super::{
+    maps::{Kept, Maps},
+    patrol::Patrol,
+};
 use crate::{
     correlate::belongs,
     event::{Event, EventKind, Flow, Isn, Packet, PacketKind, Socket, TCP},
@@ -36,6 +39,8 @@ pub struct Joining {
     settled: HashMap<Flow, Flow>,
     /// Flows looked for in vain, and when.
     missed: HashMap<Flow, u64>,
+    /// Flows just given up: their connections may be older than the trace.
+    given_up: Vec<Flow>,
     offered: HashMap<Flow, Offered>,
     /// Initial sequence numbers of sockets looked for: other ends of known ones.
     ends: HashSet<Isn>,
@@ -139,7 +144,16 @@ impl Joining {
     /// is the `last` look. Returns new events in the order they are to be taken.
     ///
     /// The events get the time `time_ns`, that of the first packet they are for.
-    pub fn look(&mut self, maps: &mut Maps, now_ns: u64, time_ns: u64, last: bool) -> Vec<Event> {
+    ///
+    /// A connection older than the trace is offered where none of the kept ones fits.
+    pub fn look(
+        &mut self,
+        maps: &mut Maps,
+        patrol: &Patrol,
+        now_ns: u64,
+        time_ns: u64,
+        last: bool,
+    ) -> Vec<Event> {
         let mut found = self.exact(maps);
         let due = last || now_ns.saturating_sub(self.scanned_ns) >= SCAN_EVERY_NS;
         if due && !(self.wanted.is_empty() && self.ends.is_empty()) {
@@ -147,6 +161,11 @@ impl Joining {
             found.extend(self.scan(maps));
         }
         let mut events = Vec::new();
+        for flow in std::mem::take(&mut self.given_up) {
+            for socket in patrol.older(&flow) {
+                self.offer(&Kept::open(socket), maps, time_ns, &mut events);
+            }
+        }
         for kept in found {
             self.offer(&kept, maps, time_ns, &mut events);
         }
@@ -205,12 +224,14 @@ impl Joining {
             self.missed.clear();
         }
         let (settled, missed) = (&self.settled, &mut self.missed);
+        let given_up = &mut self.given_up;
         self.wanted.retain(|flow, wanted| {
             if settled.contains_key(flow) {
                 return false;
             }
             if wanted.tries >= MOST_TRIES {
                 missed.insert(*flow, wanted.time_ns);
+                given_up.push(*flow);
                 return false;
             }
             true
@@ -245,6 +266,19 @@ impl Joining {
                 kind: EventKind::Closed(closed),
             });
         }
+    }
+
+    /// Whether a socket has been offered.
+    pub fn is_offered(&self, socket: &Flow) -> bool {
+        self.offered.contains_key(socket)
+    }
+
+    /// Offers a socket that was found otherwise.
+    pub fn add(&mut self, socket: Socket, maps: &mut Maps, time_ns: u64) -> Vec<Event> {
+        let mut events = Vec::new();
+        self.offer(&Kept::open(socket), maps, time_ns, &mut events);
+        self.ends.extend(socket.isn.map(turned));
+        events
     }
 
     /// The next sockets worth asking about, `most` of them, in turn.

@@ -28,6 +28,7 @@ use super::{
     joining::Joining,
     load::{LoadOptions, Loaded, load},
     maps::{Maps, take},
+    patrol::Patrol,
     ring::Records,
     sockets,
     symbols::Symbols,
@@ -74,6 +75,7 @@ pub struct Live {
     hooks: Vec<HookStatus>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     joining: Joining,
+    patrol: Patrol,
     /// Decoded events that wait for their connections.
     pending: Vec<Event>,
     counted: Counted,
@@ -157,6 +159,7 @@ impl Live {
             hooks,
             log,
             joining: Joining::default(),
+            patrol: Patrol::default(),
             pending: Vec::new(),
             counted: Counted::default(),
             sampled: HashMap::new(),
@@ -214,6 +217,8 @@ impl Live {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut count = 0u32;
         self.tell_topology(sink);
+        self.tell_blind(sink);
+        self.survey_sockets();
         loop {
             tokio::select! {
                 biased;
@@ -292,6 +297,50 @@ impl Live {
         if let Some(attacher) = &mut self.attacher {
             attacher.ask(topology, &limits::limits(topology), |netns| {
                 watcher.entrance(netns)
+            });
+        }
+    }
+
+    /// Tells which hooks are not at work.
+    fn tell_blind(&mut self, sink: &mut impl FnMut(Event)) {
+        let hooks = self.hooks();
+        let missing = hooks.into_iter().filter(|hook| !hook.attached);
+        let blind: Vec<String> = missing.map(|hook| hook.hook).collect();
+        if !blind.is_empty() {
+            sink(Event {
+                time_ns: monotonic_ns(),
+                kind: EventKind::Blind(blind),
+            });
+        }
+    }
+
+    /// Notes the connections that are older than the trace.
+    fn survey_sockets(&mut self) {
+        let living = self.watcher.topology().namespaces.iter();
+        let living = living.filter(|(_, netns)| !netns.gone);
+        let namespaces: Vec<NetnsId> = living.map(|(id, _)| *id).collect();
+        let watcher = &self.watcher;
+        self.patrol
+            .survey(namespaces, |netns| watcher.open(netns).ok());
+    }
+
+    /// Looks for connections that wait without a record of it.
+    fn patrol(&mut self, sink: &mut impl FnMut(Event)) {
+        let (watcher, joining) = (&self.watcher, &self.joining);
+        let waiting = self.patrol.walk(
+            &self.maps,
+            |flow| joining.is_offered(flow),
+            |netns| watcher.open(netns).ok(),
+        );
+        let time_ns = monotonic_ns();
+        for (socket, sample) in waiting {
+            self.joining
+                .add(socket, &mut self.maps, time_ns)
+                .into_iter()
+                .for_each(&mut *sink);
+            sink(Event {
+                time_ns,
+                kind: EventKind::Sample(sample),
             });
         }
     }
@@ -424,7 +473,7 @@ impl Live {
         let now_ns = monotonic_ns();
         let time_ns = self.pending.first().map_or(now_ns, |first| first.time_ns);
         self.joining
-            .look(&mut self.maps, now_ns, time_ns, last)
+            .look(&mut self.maps, &self.patrol, now_ns, time_ns, last)
             .into_iter()
             .for_each(&mut *sink);
         let waited = now_ns.saturating_sub(time_ns) >= MOST_WAIT_NS;
@@ -438,6 +487,7 @@ impl Live {
         self.sample(sink);
         if count % COUNT_EVERY == COUNT_EVERY - 1 {
             self.counts(sink);
+            self.patrol(sink);
         }
         if count % LOOK_EVERY == LOOK_EVERY - 1 {
             self.look_around(Depth::Normal, sink);

@@ -30,6 +30,17 @@ pub struct Kept {
     pub closed_ns: u64,
 }
 
+impl Kept {
+    /// One that is open.
+    pub fn open(socket: Socket) -> Self {
+        Self {
+            socket,
+            closed: None,
+            closed_ns: 0,
+        }
+    }
+}
+
 impl Maps {
     /// Takes the maps out of the loaded object.
     ///

@@ -15,6 +15,7 @@ mod limit_map;
 mod live;
 mod load;
 mod maps;
+mod patrol;
 mod qdisc;
 mod ring;
 mod sockets;

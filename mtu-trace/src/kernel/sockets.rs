@@ -1,20 +1,24 @@
 //! How sockets stand, asked of the kernel (`sock_diag(7)`), in whatever namespace they are.
 
-use std::{collections::BTreeMap, io, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
-use netlink_packet_core::NLM_F_ACK;
+use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP};
 use netlink_packet_sock_diag::{
     SockDiagMessage,
     constants::{AF_INET, AF_INET6, IPPROTO_TCP},
     inet::{
-        ExtensionFlags, InetRequest, SocketId, StateFlags,
-        nlas::{Nla, TcpInfo},
+        ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags, Timer,
+        nlas::{MemInfo, Nla, TcpInfo},
     },
 };
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
 use crate::{
-    event::{Flow, Sample, TcpState},
+    event::{Flow, Sample, TCP, TcpState},
     netlink::Netlink,
     topology::{NetnsFile, NetnsId},
 };
@@ -56,16 +60,57 @@ fn ask(flows: &[Flow]) -> io::Result<Vec<Sample>> {
             if TcpState(response.header.state.into()) == TcpState::LISTEN {
                 continue;
             }
-            let info = response.nlas.iter().find_map(|nla| match nla {
-                Nla::TcpInfo(info) => Some(info),
-                _ => None,
-            });
-            if let Some(info) = info {
-                samples.push(to_sample(*flow, info));
-            }
+            samples.extend(to_sample(*flow, &response));
         }
     }
     Ok(samples)
+}
+
+/// The connections of the namespace of this thread, which is `netns`: those whose handshake is done
+/// and which are not merely waiting for late packets.
+///
+/// # Errors
+///
+/// Whatever the socket says.
+pub fn all(netns: NetnsId) -> io::Result<Vec<Flow>> {
+    let mut netlink = Netlink::open(NETLINK_SOCK_DIAG)?;
+    let mut flows = Vec::new();
+    for (family, any) in [
+        (AF_INET, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        (AF_INET6, IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+    ] {
+        let request = SockDiagMessage::InetRequest(InetRequest {
+            family,
+            protocol: IPPROTO_TCP,
+            extensions: ExtensionFlags::empty(),
+            states: StateFlags::ESTABLISHED
+                | StateFlags::FIN_WAIT1
+                | StateFlags::CLOSE_WAIT
+                | StateFlags::LAST_ACK
+                | StateFlags::CLOSING,
+            socket_id: SocketId {
+                source_port: 0,
+                destination_port: 0,
+                source_address: any,
+                destination_address: any,
+                interface_id: 0,
+                cookie: [0xff; 8],
+            },
+        });
+        for answer in netlink.ask(request, NLM_F_DUMP)? {
+            let SockDiagMessage::InetResponse(response) = answer else {
+                continue;
+            };
+            let id = &response.header.socket_id;
+            flows.push(Flow {
+                netns,
+                protocol: TCP,
+                source: SocketAddr::new(id.source_address, id.source_port),
+                destination: SocketAddr::new(id.destination_address, id.destination_port),
+            });
+        }
+    }
+    Ok(flows)
 }
 
 fn request(flow: &Flow) -> SockDiagMessage {
@@ -75,7 +120,7 @@ fn request(flow: &Flow) -> SockDiagMessage {
             SocketAddr::V6(_) => AF_INET6,
         },
         protocol: IPPROTO_TCP,
-        extensions: ExtensionFlags::INFO,
+        extensions: ExtensionFlags::INFO | ExtensionFlags::SKMEMINFO,
         states: StateFlags::all(),
         socket_id: SocketId {
             source_port: flow.source.port(),
@@ -89,8 +134,18 @@ fn request(flow: &Flow) -> SockDiagMessage {
     })
 }
 
-fn to_sample(flow: Flow, info: &TcpInfo) -> Sample {
-    Sample {
+/// `None` for a socket that says nothing about TCP, such as one in TIME_WAIT.
+fn to_sample(flow: Flow, response: &InetResponse) -> Option<Sample> {
+    let find = |nla: &Nla| match nla {
+        Nla::TcpInfo(info) => Some(info.clone()),
+        _ => None,
+    };
+    let info: TcpInfo = response.nlas.iter().find_map(find)?;
+    let memory = response.nlas.iter().find_map(|nla| match nla {
+        Nla::MemInfo(memory) => Some(memory),
+        _ => None,
+    });
+    Some(Sample {
         flow,
         state: TcpState(info.state.into()),
         timeouts: info.retransmits.into(),
@@ -98,7 +153,14 @@ fn to_sample(flow: Flow, info: &TcpInfo) -> Sample {
         mss: info.snd_mss,
         pmtu_bytes: info.pmtu,
         unacked: info.unacked,
+        sacked: info.sacked,
         bytes_acked: info.bytes_acked,
         bytes_received: info.bytes_received,
-    }
+        // What can be read now is no gap's; the backlog is not looked at yet.
+        held_bytes: memory
+            .filter(|memory| response.header.recv_queue == 0 && memory.backlog_queue_length == 0)
+            .map_or(0, |memory: &MemInfo| memory.receive_queue),
+        unsent_bytes: info.notsent_bytes,
+        window_closed: matches!(response.header.timer, Some(Timer::Probe(_))),
+    })
 }

@@ -2,7 +2,11 @@
 //!
 //! Plain values that serialize, so that a capture can hold them and a replay needs no live host.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -297,6 +301,31 @@ impl Topology {
     #[must_use]
     pub fn link(&self, netns: NetnsId, ifindex: u32) -> Option<&Link> {
         self.namespaces.get(&netns)?.links.get(&ifindex)
+    }
+
+    /// Whether packets can get from one namespace to another over links of this host, whatever its
+    /// routes say.
+    #[must_use]
+    pub fn is_connected(&self, from: NetnsId, to: NetnsId) -> bool {
+        let mut reached = BTreeSet::from([from]);
+        let mut next = vec![from];
+        while let Some(at) = next.pop() {
+            if at == to {
+                return true;
+            }
+            let links = self.namespaces.get(&at).into_iter();
+            let links = links.flat_map(|netns| netns.links.values());
+            for link in links {
+                let peer = link.peer.as_ref().and_then(|peer| peer.netns);
+                let underlay = link.tunnel.as_ref().and_then(|tunnel| tunnel.netns);
+                next.extend(
+                    peer.into_iter()
+                        .chain(underlay)
+                        .filter(|id| reached.insert(*id)),
+                );
+            }
+        }
+        false
     }
 
     /// The namespace and interface that own an address, in the given namespace.

@@ -163,8 +163,12 @@ fn stands(flow: Flow, mss: u32, bytes_acked: u64, bytes_received: u64) -> Sample
         // Probing (1024) lowers the segment size and leaves the path MTU alone.
         pmtu_bytes: if mss == 1024 { 1500 } else { mss + 52 },
         unacked: 0,
+        sacked: 0,
         bytes_acked,
         bytes_received,
+        held_bytes: 0,
+        unsent_bytes: 0,
+        window_closed: false,
     }
 }
 

@@ -1,0 +1,201 @@
+//! Losses that are no matter of size, and waits that are no losses.
+
+use super::{Case, Cause, Match, STALL_ATTEMPTS, STALL_NS, is_ongoing, lowered};
+use crate::{
+    correlate::{OtherDrops, OtherKey, Track},
+    diagnose::finding::{Confidence, Severity},
+};
+
+/// Segments sent again that are worth a word; fewer are daily life.
+const LOSS_RETRANSMITS: u64 = 3;
+/// How long a SYN stays unanswered before that is worth a word, counted from its first resend, ns.
+const HANDSHAKE_NS: u64 = 500_000_000;
+/// How long a closed window is daily life: a receiver is busy for a moment, ns.
+const WINDOW_NS: u64 = 1_000_000_000;
+/// Errors (errno) by which a connection ends that neither end closed: EPIPE, ECONNABORTED,
+/// ECONNRESET, ETIMEDOUT, EHOSTUNREACH.
+const ABORTED: [u32; 5] = [32, 103, 104, 110, 113];
+
+pub(super) fn handshake_timeout(case: &Case<'_>) -> Option<Match> {
+    let sent = case.track.retransmits.as_ref()?;
+    let sender = case.connection.sender(case.side)?;
+    if sent.handshake == 0
+        || sender.established
+        || case.state.now_ns.saturating_sub(sent.first_ns) < HANDSHAKE_NS
+    {
+        return None;
+    }
+    Some(Match {
+        severity: Severity::Warning,
+        confidence: lowered(case.state, Confidence::Confirmed),
+        cause: worst_other(case.track)
+            .map_or(Cause::Elsewhere, |(key, _)| Cause::Other(key.clone())),
+        ongoing: sender.closed.is_none(),
+        first_ns: sent.first_ns,
+        last_ns: sent.last_ns,
+        attempts: u32::try_from(sent.handshake).unwrap_or(u32::MAX),
+        seq: None,
+    })
+}
+
+pub(super) fn local_drop(case: &Case<'_>) -> Option<Match> {
+    let (key, drops) = worst_other(case.track)?;
+    let sent = case.track.retransmits.as_ref();
+    let retransmits = sent.map_or(0, |sent| sent.count);
+    // SYNs from outside that a firewall refuses are what it is for.
+    if retransmits == 0 && (drops.count < LOSS_RETRANSMITS || drops.syn) {
+        return None;
+    }
+    let open = sent.and_then(|sent| sent.repeats.open);
+    let stalled = open.is_some_and(|open| {
+        open.attempts >= STALL_ATTEMPTS && open.last_ns.saturating_sub(open.first_ns) >= STALL_NS
+    });
+    Some(Match {
+        severity: if stalled {
+            Severity::Error
+        } else {
+            Severity::Warning
+        },
+        confidence: lowered(
+            case.state,
+            if retransmits > 0 {
+                Confidence::Confirmed
+            } else {
+                Confidence::Likely
+            },
+        ),
+        cause: Cause::Other(key.clone()),
+        ongoing: stalled && open.is_some_and(|open| is_ongoing(case, open.first_ns, open.last_ns)),
+        first_ns: drops.first_ns,
+        last_ns: drops.last_ns.max(sent.map_or(0, |sent| sent.last_ns)),
+        attempts: open.map_or(0, |open| open.attempts),
+        seq: open.map(|open| open.seq),
+    })
+}
+
+pub(super) fn packet_loss(case: &Case<'_>) -> Option<Match> {
+    let sent = case.track.retransmits.as_ref()?;
+    // Two ends on one host and no drop between them is still a loss; one that does not recover is
+    // for another rule to explain.
+    if sent.count - sent.handshake.min(sent.count) < LOSS_RETRANSMITS
+        || sent.repeats.recoveries == 0
+        || duplicates(case.track).saturating_mul(2) >= sent.count
+    {
+        return None;
+    }
+    Some(Match {
+        severity: Severity::Info,
+        confidence: lowered(case.state, Confidence::Likely),
+        cause: Cause::Elsewhere,
+        ongoing: false,
+        first_ns: sent.first_ns,
+        last_ns: sent.last_ns,
+        attempts: sent.repeats.worst.map_or(0, |worst| worst.attempts),
+        seq: None,
+    })
+}
+
+/// The peer has no room, and does not get any for a while.
+pub(super) fn receiver_stalled(case: &Case<'_>) -> Option<Match> {
+    let sender = case.connection.sender(case.side)?;
+    let since_ns = sender
+        .window_closed_ns
+        .filter(|_| sender.closed.is_none())?;
+    let now_ns = case.state.now_ns;
+    if now_ns.saturating_sub(since_ns) < WINDOW_NS {
+        return None;
+    }
+    Some(Match {
+        severity: Severity::Info,
+        confidence: lowered(case.state, Confidence::Confirmed),
+        cause: case.peer(),
+        ongoing: true,
+        first_ns: since_ns,
+        last_ns: now_ns,
+        attempts: 0,
+        seq: None,
+    })
+}
+
+/// The connection was reset, or given up, after segments had been sent again.
+pub(super) fn connection_aborted(case: &Case<'_>) -> Option<Match> {
+    let sender = case.connection.sender(case.side)?;
+    let closed = sender.closed.as_ref()?;
+    let sent = case.track.retransmits.as_ref()?;
+    if !sender.established || sent.count <= sent.handshake || !ABORTED.contains(&closed.error) {
+        return None;
+    }
+    Some(Match {
+        severity: Severity::Info,
+        confidence: lowered(case.state, Confidence::Confirmed),
+        cause: case.peer(),
+        ongoing: false,
+        first_ns: sent.first_ns,
+        last_ns: sent.last_ns.max(case.connection.last_ns),
+        attempts: sent.repeats.open.map_or(0, |open| open.attempts),
+        seq: sent.repeats.open.map(|open| open.seq),
+    })
+}
+
+/// Segments that came twice: what was sent again had not been lost (RFC 2883, RFC 3522).
+fn duplicates(track: &Track) -> u64 {
+    const TWICE: &[&str] = &["TCP_OLD_DATA", "TCP_OLD_SEQUENCE", "TCP_OFOMERGE"];
+    track
+        .other
+        .iter()
+        .filter(|(key, _)| {
+            key.reason
+                .as_deref()
+                .is_some_and(|reason| TWICE.contains(&reason))
+        })
+        .map(|(_, drops)| drops.count)
+        .sum()
+}
+
+/// Reasons that explain a loss. Others come after it (segments received twice, queues of closed
+/// sockets) and explain nothing.
+const CAUSES: &[&str] = &[
+    "NETFILTER_DROP",
+    "QDISC_DROP",
+    "QDISC_CONGESTED",
+    "QDISC_OVERLIMIT",
+    "TC_INGRESS",
+    "TC_EGRESS",
+    "BPF_CGROUP_EGRESS",
+    "SOCKET_FILTER",
+    "SOCKET_RCVBUFF",
+    "SOCKET_BACKLOG",
+    "PROTO_MEM",
+    "CPU_BACKLOG",
+    "XDP",
+    "FULL_RING",
+    "NOMEM",
+    "IP_OUTNOROUTES",
+    "IP_INNOROUTES",
+    "IP_RPFILTER",
+    "IP_CSUM",
+    "TCP_CSUM",
+    "NEIGH_FAILED",
+    "NEIGH_QUEUEFULL",
+    "NEIGH_DEAD",
+    "DEV_READY",
+    "XFRM_POLICY",
+    "TCP_MD5UNEXPECTED",
+    "TCP_MD5FAILURE",
+    "TCP_ZEROWINDOW",
+];
+
+/// The place where most packets of this direction die for another reason than their size.
+pub fn worst_other(track: &Track) -> Option<(&OtherKey, &OtherDrops)> {
+    track
+        .other
+        .iter()
+        .filter(|(key, _)| {
+            key.hook.is_some()
+                || key
+                    .reason
+                    .as_deref()
+                    .is_some_and(|reason| CAUSES.contains(&reason))
+        })
+        .max_by_key(|(_, drops)| (drops.count, drops.last_ns))
+}

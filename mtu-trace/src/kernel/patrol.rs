@@ -1,0 +1,127 @@
+//! Looks now and then at connections that no record speaks of: a sender whose peer has no room, a
+//! receiver with a gap, and whatever was open before the trace.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    fs,
+};
+
+use super::{maps::Maps, sockets};
+use crate::{
+    event::{Flow, Sample, Socket},
+    topology::{NetnsFile, NetnsId},
+};
+
+/// Sockets looked at in one go: some 10 µs each.
+const MOST_AT_ONCE: usize = 512;
+/// Connections older than the trace that are remembered at most.
+const MOST_OLD: usize = 20_000;
+
+/// The connections to look at, in turn.
+#[derive(Default)]
+pub struct Patrol {
+    /// Sockets that were open when the trace began.
+    old: Vec<Flow>,
+    /// Those of the round under way that are still to be looked at.
+    round: Vec<Socket>,
+}
+
+impl Patrol {
+    /// Notes what is open in these namespaces now.
+    pub fn survey(
+        &mut self,
+        namespaces: impl IntoIterator<Item = NetnsId>,
+        open: impl Fn(NetnsId) -> Option<NetnsFile>,
+    ) {
+        for netns in namespaces {
+            let Some(file) = open(netns).filter(|_| self.old.len() < MOST_OLD) else {
+                continue;
+            };
+            match file.run(|| {
+                if has_tcp() {
+                    sockets::all(netns)
+                } else {
+                    Ok(Vec::new())
+                }
+            }) {
+                Ok(Ok(found)) => self.old.extend(found),
+                Ok(Err(error)) | Err(error) => {
+                    log::debug!("no sock_diag in netns {}: {error}", file.inode);
+                }
+            }
+        }
+        self.old.truncate(MOST_OLD);
+    }
+
+    /// The connections older than the trace whose packets these may be: with the same addresses, or
+    /// with the same other end and the same port behind a NAT.
+    pub fn older<'a>(&'a self, flow: &'a Flow) -> impl Iterator<Item = Socket> + 'a {
+        self.old
+            .iter()
+            .map(|flow| older(*flow))
+            .filter(|socket| crate::correlate::belongs(socket, flow, 0, Some(0)).is_some())
+    }
+
+    /// Looks at the next connections; gives those that wait for something.
+    pub fn walk(
+        &mut self,
+        maps: &Maps,
+        is_known: impl Fn(&Flow) -> bool,
+        open: impl Fn(NetnsId) -> Option<NetnsFile>,
+    ) -> Vec<(Socket, Sample)> {
+        if self.round.is_empty() {
+            let kept = maps.connections().filter(|kept| kept.closed.is_none());
+            self.round = kept.map(|kept| kept.socket).collect();
+            let newer: HashSet<Flow> = self.round.iter().map(|socket| socket.flow).collect();
+            self.old.retain(|flow| !newer.contains(flow));
+            self.round.extend(self.old.iter().map(|flow| older(*flow)));
+        }
+        let rest = self.round.len().saturating_sub(MOST_AT_ONCE);
+        let mut looked = self.round.split_off(rest);
+        looked.retain(|socket| !is_known(&socket.flow));
+        let samples = sockets::sample(looked.iter().map(|socket| socket.flow), open);
+        let alive: BTreeSet<Flow> = samples.iter().map(|sample| sample.flow).collect();
+        let gone: HashSet<Flow> = looked
+            .iter()
+            .map(|socket| socket.flow)
+            .filter(|flow| !alive.contains(flow))
+            .collect();
+        self.old.retain(|flow| !gone.contains(flow));
+        samples
+            .into_iter()
+            .filter(Sample::is_waiting)
+            .filter_map(|sample| {
+                let socket = looked.iter().find(|socket| socket.flow == sample.flow)?;
+                Some((*socket, sample))
+            })
+            .collect()
+    }
+}
+
+/// A socket whose handshake was not seen.
+fn older(flow: Flow) -> Socket {
+    Socket {
+        flow,
+        opened_ns: 0,
+        isn: None,
+        active: None,
+    }
+}
+
+/// Whether the namespace of this thread has TCP sockets. A dump goes through the hash table of the
+/// whole host for each namespace: most have nothing in it.
+fn has_tcp() -> bool {
+    let used = |file: &str, name: &str| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        text.lines()
+            .filter_map(|line| line.strip_prefix(name))
+            .any(|numbers| {
+                numbers
+                    .split_whitespace()
+                    .nth(1)
+                    .is_some_and(|count| count != "0")
+            })
+    };
+    used("/proc/thread-self/net/sockstat", "TCP:")
+        || used("/proc/thread-self/net/sockstat6", "TCP6:")
+}
