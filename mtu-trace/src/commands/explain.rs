@@ -66,7 +66,20 @@ mod tests {
 
     #[test]
     fn table_of_verdicts() {
-        assert_snapshot!(written(&Style::PLAIN), @"");
+        assert_snapshot!(written(&Style::PLAIN), @r"
+        mtu-black-hole      error                 A hanging connection's oversized packets die on this host.
+        remote-black-hole   error                 Only full-size segments get nowhere, and none dies here.
+        pmtud-working       info                  Packets were too big, the sender came down, data moves.
+        pmtud-slow          warning               Packets were too big; recovery took several timeouts.
+        local-drop          error, warning        Segments are lost on this host, but not for their size.
+        packet-loss         info                  Segments were lost elsewhere and got through when resent.
+        handshake-timeout   warning               SYNs are not answered, which is no MTU problem.
+        receiver-stalled    info                  The receiver has no room (zero window); the sender waits.
+        connection-aborted  info                  A connection with losses was reset or given up.
+        mtu-mismatch        error, warning, info  A larger MTU leads into a smaller one (`mtu-trace check`).
+
+        All about one: mtu-trace explain VERDICT
+        ");
     }
 
     #[test]

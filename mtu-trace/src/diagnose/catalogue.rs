@@ -51,52 +51,52 @@ pub fn entry(verdict: Verdict) -> Entry {
     let (severities, meaning, page): (&[Severity], _, _) = match verdict {
         Verdict::MtuBlackHole => (
             &[Error],
-            "A connection hangs: its packets are too big for a known place on this host.",
+            "A hanging connection's oversized packets die on this host.",
             page!("mtu-black-hole"),
         ),
         Verdict::RemoteBlackHole => (
             &[Error],
-            "Full-size segments get nowhere, small ones do, and nothing is dropped on this host.",
+            "Only full-size segments get nowhere, and none dies here.",
             page!("remote-black-hole"),
         ),
         Verdict::PmtudWorking => (
             &[Info],
-            "Packets were too big, the sender came down soon, and the data moves.",
+            "Packets were too big, the sender came down, data moves.",
             page!("pmtud-working"),
         ),
         Verdict::PmtudSlow => (
             &[Warning],
-            "Packets were too big, and the data got through only after several timeouts.",
+            "Packets were too big; recovery took several timeouts.",
             page!("pmtud-slow"),
         ),
         Verdict::LocalDrop => (
             &[Error, Warning],
-            "Segments are lost on this host for another reason than their size.",
+            "Segments are lost on this host, but not for their size.",
             page!("local-drop"),
         ),
         Verdict::PacketLoss => (
             &[Info],
-            "Segments are lost elsewhere and got through when they were sent again.",
+            "Segments were lost elsewhere and got through when resent.",
             page!("packet-loss"),
         ),
         Verdict::HandshakeTimeout => (
             &[Warning],
-            "SYNs are not answered: the connection never came up, so this is no MTU problem.",
+            "SYNs are not answered, which is no MTU problem.",
             page!("handshake-timeout"),
         ),
         Verdict::ReceiverStalled => (
             &[Info],
-            "The receiver has no room (zero window), so the sender has to wait.",
+            "The receiver has no room (zero window); the sender waits.",
             page!("receiver-stalled"),
         ),
         Verdict::ConnectionAborted => (
             &[Info],
-            "A connection was reset or given up after segments had been sent again.",
+            "A connection with losses was reset or given up.",
             page!("connection-aborted"),
         ),
         Verdict::MtuMismatch => (
             &[Error, Warning, Info],
-            "A larger MTU leads into a smaller one (found by `mtu-trace check`, without traffic).",
+            "A larger MTU leads into a smaller one (`mtu-trace check`).",
             page!("mtu-mismatch"),
         ),
     };
