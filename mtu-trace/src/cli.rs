@@ -2,9 +2,10 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValue};
 
 use crate::{
+    diagnose::{Verdict, entry},
     kernel::{HOOKS, Mechanism},
     report::Format,
 };
@@ -36,6 +37,8 @@ pub enum Command {
     Check(Check),
     /// Show which hooks this kernel offers, and what is lost without the missing ones
     Doctor(Doctor),
+    /// Say what a verdict means, how to confirm it and what to do; without one, list them all
+    Explain(Explain),
 }
 
 /// `record`.
@@ -102,6 +105,24 @@ pub struct Doctor {
     /// How to trace.
     #[command(flatten)]
     pub tracing: Tracing,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Name of the verdict, as reports have it
+    #[arg(value_enum, value_name = "VERDICT", hide_possible_values = true)]
+    pub verdict: Option<Verdict>,
+}
+
+impl ValueEnum for Verdict {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()).help(entry(*self).meaning))
+    }
 }
 
 /// Options of everything that loads kernel programs.
@@ -192,6 +213,28 @@ mod tests {
     #[test]
     fn command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn verdicts_are_explained_by_name() {
+        for verdict in Verdict::ALL {
+            let cli = Cli::try_parse_from(["mtu-trace", "explain", verdict.name()]).unwrap();
+            let Command::Explain(options) = cli.command else {
+                panic!("{cli:?}");
+            };
+            assert_eq!(options.verdict, Some(verdict));
+        }
+        assert!(Cli::try_parse_from(["mtu-trace", "explain"]).is_ok());
+    }
+
+    #[test]
+    fn wrong_verdict_is_bad_usage_and_the_right_ones_are_listed() {
+        let error = Cli::try_parse_from(["mtu-trace", "explain", "mtu-blackhole"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let message = error.to_string();
+        for verdict in Verdict::ALL {
+            assert!(message.contains(verdict.name()), "{message}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod capabilities;
 mod check;
 mod doctor;
+mod explain;
 mod host;
 mod output;
 mod record;
@@ -31,6 +32,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Record(options) => record::run(&options, cli.color),
         Command::Check(options) => check::run(&options, cli.color),
         Command::Doctor(options) => doctor::run(&options, cli.color),
+        Command::Explain(options) => explain::run(&options, cli.color),
     };
     match result {
         Ok(status) => ExitCode::from(status),

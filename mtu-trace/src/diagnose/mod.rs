@@ -5,6 +5,7 @@
 
 mod assemble;
 mod boundary;
+mod catalogue;
 mod finding;
 mod fixes;
 mod ledger;
@@ -13,6 +14,7 @@ pub mod remedy;
 mod rules;
 mod summary;
 
+pub use catalogue::{Entry, entry};
 pub use finding::{
     BlockedAt, Boundary, BoundaryPeer, Confidence, Connection, ContainerRef, Direction, Endpoint,
     Evidence, Finding, Fix, Hop, NetnsRef, Pmtud, ProcessRef, Severity, Verdict,

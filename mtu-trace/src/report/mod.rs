@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::{audit::Figures, diagnose::Finding, kernel::HookStatus};
 
 pub use style::Style;
+pub(crate) use wrap::wrap;
 
 /// The name and version of the JSON form. Keys may be added to it, never changed in meaning.
 pub const SCHEMA: &str = "mtu-trace/report/1";

@@ -1,0 +1,95 @@
+//! `explain`: what a verdict means, how to confirm it and what to do; or which verdicts there are.
+
+use std::io::{self, Write};
+
+use anyhow::{Context as _, Result};
+
+use super::output::style;
+use crate::{
+    cli::{ColorChoice, Explain},
+    diagnose::{Entry, Verdict, entry},
+    report::{Style, wrap},
+};
+
+/// Space between two columns.
+const GAP: usize = 2;
+/// What a meaning gets at least, however narrow the terminal.
+const LEAST_COLUMNS: usize = 24;
+
+/// Runs the command; gives the exit status.
+pub fn run(options: &Explain, color: ColorChoice) -> Result<u8> {
+    let mut stdout = io::stdout().lock();
+    match options.verdict {
+        Some(verdict) => stdout.write_all(entry(verdict).page.as_bytes()),
+        None => table(&mut stdout, &style(color)),
+    }
+    .and_then(|()| stdout.flush())
+    .context("cannot write to standard output")?;
+    Ok(0)
+}
+
+/// Every verdict with its severity and its meaning.
+fn table(to: &mut impl Write, style: &Style) -> io::Result<()> {
+    let rows: Vec<(Entry, String)> = Verdict::ALL
+        .map(entry)
+        .map(|entry| (entry, entry.severity_words()))
+        .into();
+    let names = rows.iter().map(|(entry, _)| entry.verdict.name().len());
+    let names = names.max().unwrap_or(0) + GAP;
+    let words = rows.iter().map(|(_, words)| words.len());
+    let words = words.max().unwrap_or(0) + GAP;
+    let meanings = style.width.saturating_sub(names + words).max(LEAST_COLUMNS);
+    for (entry, severity) in &rows {
+        let name = entry.verdict.name();
+        let gap = names - name.len();
+        write!(to, "{}{:gap$}{severity:words$}", style.strong(name), "")?;
+        for (number, line) in wrap(entry.meaning, meanings).iter().enumerate() {
+            let indent = if number == 0 { 0 } else { names + words };
+            writeln!(to, "{:indent$}{line}", "")?;
+        }
+    }
+    writeln!(to)?;
+    writeln!(to, "All about one: mtu-trace explain VERDICT")
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    fn written(style: &Style) -> String {
+        let mut bytes = Vec::new();
+        table(&mut bytes, style).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn table_of_verdicts() {
+        assert_snapshot!(written(&Style::PLAIN), @r"
+        mtu-black-hole      error                 A hanging connection's oversized packets die on this host.
+        remote-black-hole   error                 Only full-size segments get nowhere, and none dies here.
+        pmtud-working       info                  Packets were too big, the sender came down, data moves.
+        pmtud-slow          warning               Packets were too big; recovery took several timeouts.
+        local-drop          error, warning        Segments are lost on this host, but not for their size.
+        packet-loss         info                  Segments were lost elsewhere and got through when resent.
+        handshake-timeout   warning               SYNs are not answered, which is no MTU problem.
+        receiver-stalled    info                  The receiver has no room (zero window); the sender waits.
+        connection-aborted  info                  A connection with losses was reset or given up.
+        mtu-mismatch        error, warning, info  A larger MTU leads into a smaller one (`mtu-trace check`).
+
+        All about one: mtu-trace explain VERDICT
+        ");
+    }
+
+    #[test]
+    fn table_fits_a_narrow_terminal() {
+        let style = Style {
+            width: 80,
+            ..Style::PLAIN
+        };
+        for line in written(&style).lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+}
