@@ -110,7 +110,7 @@ pub fn entry(verdict: Verdict) -> Entry {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::rules::RULES, *};
+    use super::*;
 
     const SECTIONS: [&str; 6] = [
         "## What it is",
@@ -186,14 +186,15 @@ mod tests {
         }
     }
 
-    /// A page says so as long as nothing comes to its verdict.
+    /// Nobody is told of a verdict that nothing comes to.
     #[test]
-    fn pages_say_what_is_not_reported_yet() {
+    fn every_verdict_has_a_rule() {
         for verdict in Verdict::ALL {
-            let made =
-                verdict == Verdict::MtuMismatch || RULES.iter().any(|rule| rule.verdict == verdict);
-            let denied = entry(verdict).page.contains("does not report it yet");
-            assert_eq!(made, !denied, "{}", verdict.name());
+            let made = verdict == Verdict::MtuMismatch
+                || crate::diagnose::RULES
+                    .iter()
+                    .any(|rule| rule.verdict == verdict);
+            assert!(made, "{}", verdict.name());
         }
     }
 }

@@ -8,7 +8,7 @@ use mtu_trace::{
 use super::{
     black_hole::hole,
     network::{HOST, ROUTED, VETH, told},
-    packet::{MSS, Places},
+    packet::{MSS, Places, Shown},
     story::{Conn, NS_PER_MS, START_NS, again, at, opening, play},
 };
 
@@ -138,18 +138,43 @@ fn silence_of_a_strangers_connection_says_nothing() {
     play(events, 5000).nothing();
 }
 
-#[test]
-fn datagrams_have_no_progress_to_speak_of() {
-    let places = Places::new(ROUTED);
+/// Four datagrams of one flow at a place.
+fn datagrams(places: &Places, place: fn(&Places, Conn, u32) -> Shown) -> Vec<Event> {
     let mut events = vec![at(0, told(&places.topology))];
     for ms in [100, 310, 730, 1560] {
-        let datagram = places.forward(Conn::new(0), 0).with(|packet| {
+        let datagram = place(places, Conn::new(0), 0).with(|packet| {
             packet.flow.protocol = UDP;
             packet.tcp = None;
         });
         events.push(at(ms, datagram));
     }
-    play(events, 9000).nothing();
+    events
+}
+
+#[test]
+fn datagrams_that_die_again_and_again_are_a_hole() {
+    let silent = play(datagrams(&Places::new(VETH), Places::veth), 9000).only();
+    assert_eq!(silent.verdict, Verdict::MtuBlackHole);
+    assert_eq!(silent.confidence, Confidence::Likely);
+    assert_eq!(silent.connection.unwrap().protocol, "udp");
+    assert!(!silent.ongoing);
+    // Nothing is known of a message, and nobody says what got through.
+    let routed = play(datagrams(&Places::new(ROUTED), Places::forward), 9000).only();
+    assert_eq!(routed.verdict, Verdict::MtuBlackHole);
+    assert_eq!(routed.confidence, Confidence::Suspected);
+}
+
+#[test]
+fn a_sender_of_datagrams_that_was_told_and_stops_has_come_down() {
+    let places = Places::new(ROUTED);
+    let mut events = datagrams(&places, Places::forward);
+    let signals: Vec<Event> = datagrams(&places, |places, conn, nth| {
+        places.forward(conn, nth).signalled()
+    });
+    events.extend(signals.into_iter().skip(1));
+    let finding = play(events, 9000).only();
+    assert_eq!(finding.verdict, Verdict::PmtudWorking);
+    assert_eq!(finding.confidence, Confidence::Suspected);
 }
 
 #[test]

@@ -53,8 +53,9 @@ pub(super) fn datagram_black_hole(case: &Case<'_>) -> Option<Match> {
     }
     let unheard = site.site.kind.is_silent() || !case.track.icmp.blocked.is_empty();
     let ongoing = is_ongoing(case, site.first_ns, site.last_ns);
+    let told = case.track.icmp.generated > 0 && !unheard;
     // A sender that was told and has stopped has come down, or has nothing more to say.
-    if !unheard && !ongoing {
+    if told && !ongoing {
         return None;
     }
     let confidence = if unheard && site.site.known_function {
