@@ -26,6 +26,7 @@ pub mod binary;
 pub mod bridge;
 pub mod clamp;
 pub mod command;
+pub mod connection;
 pub mod counters;
 pub mod demo;
 pub mod expect;
@@ -43,6 +44,7 @@ pub mod topology;
 pub mod tracer;
 pub mod traffic;
 pub mod usage;
+pub mod wire;
 
 pub use lifetime::Lab;
 pub use netns::Netns;

@@ -4,8 +4,10 @@ mod nested;
 mod node;
 mod overlay;
 mod switched;
+mod wired;
 
 pub use nested::{Nested, NestedLab};
 pub use node::{Container, Node, NodeLab};
 pub use overlay::{Overlay, OverlayLab};
 pub use switched::{Switched, SwitchedLab};
+pub use wired::{Wired, WiredLab};

@@ -19,6 +19,7 @@ use crate::lifetime::Lab;
 use crate::link::End;
 use crate::netns::Netns;
 use crate::traffic::{self, Outcome, Transfer};
+use crate::wire::{Policy, Wire};
 use crate::{bridge, link, nat};
 
 /// What may be wrong in the nested topology. The default has nothing wrong: 1500 everywhere.
@@ -257,6 +258,37 @@ impl NestedLab {
             NestedLab::EXTERNAL
         ))?;
         Ok(address)
+    }
+
+    /// Puts an opaque wire in the place of the link between the host and the server. Its ends have
+    /// the names, the addresses and the routes of that link. Drop it before the lab.
+    ///
+    /// # Errors
+    ///
+    /// The kernel has no TUN, or there is such a wire already and it was kept.
+    pub fn opaque_wire(&self, policy: Policy) -> Result<Wire> {
+        let (host, server) = (self.host()?, self.server()?);
+        host.ip(&format!("link del {}\n", Self::EXTERNAL))?;
+        let wire = Wire::new(
+            End {
+                netns: host,
+                name: Self::EXTERNAL,
+                mtu: 1500,
+            },
+            End {
+                netns: server,
+                name: Self::SERVER,
+                mtu: 1500,
+            },
+            policy,
+        )?;
+        host.ip(&EXTERNAL.assign(Nested::GATEWAY, Self::EXTERNAL))?;
+        server.ip(&[
+            EXTERNAL.assign(Nested::SERVER, Self::SERVER),
+            EXTERNAL.default_gateway(Nested::GATEWAY),
+        ]
+        .concat())?;
+        Ok(wire)
     }
 
     /// Makes a transfer between the container and the server.

@@ -8,3 +8,4 @@ mod lifetime;
 mod overlay;
 mod remedies;
 mod verdict;
+mod wires;
