@@ -43,6 +43,7 @@ pub mod scratch;
 pub mod topology;
 pub mod tracer;
 pub mod traffic;
+pub mod udp;
 pub mod usage;
 pub mod wire;
 

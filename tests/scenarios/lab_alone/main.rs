@@ -3,6 +3,7 @@
 //! When one of these fails, the scenarios of the tracer mean nothing: the fault is not there.
 #![allow(missing_docs, reason = "a test's name says what it is")]
 
+mod datagrams;
 mod faults;
 mod lifetime;
 mod overlay;
