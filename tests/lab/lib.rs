@@ -44,6 +44,7 @@ pub mod topology;
 pub mod tracer;
 pub mod traffic;
 pub mod udp;
+pub mod unread;
 pub mod usage;
 pub mod wire;
 

@@ -8,5 +8,6 @@ mod faults;
 mod lifetime;
 mod overlay;
 mod remedies;
+mod unread;
 mod verdict;
 mod wires;
