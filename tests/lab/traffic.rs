@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use rustix::net::connect_unspec;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
 use crate::address::Family;
@@ -151,14 +152,48 @@ pub fn exchange(
 ///
 /// A thread cannot be started or panicked.
 pub fn carry(connection: Connection, transfer: &Transfer) -> Result<Outcome> {
+    follow(connection, transfer, |near, far| {
+        near.write_all(REQUEST)
+            .and_then(|()| far.read_exact(&mut [0; REQUEST.len()]))
+    })
+}
+
+/// Sends the payload of `transfer` on a connection that is open, without being asked for it.
+///
+/// # Errors
+///
+/// A thread cannot be started or panicked.
+pub fn push(connection: Connection, transfer: &Transfer) -> Result<Outcome> {
+    follow(connection, transfer, |_, _| Ok(()))
+}
+
+/// Sends a request that the server answers with a reset: the outcome fails with
+/// [`ErrorKind::ConnectionReset`] and nothing was received.
+///
+/// # Errors
+///
+/// A thread cannot be started or panicked.
+pub fn refuse(connection: Connection, transfer: &Transfer) -> Result<Outcome> {
+    follow(connection, transfer, |near, far| {
+        near.write_all(REQUEST)?;
+        far.read_exact(&mut [0; REQUEST.len()])?;
+        // A socket that is told to forget its peer resets the connection at once.
+        connect_unspec(far.stream)?;
+        near.read_exact(&mut [0])
+    })
+}
+
+/// Makes a transfer whose payload follows when `first` has succeeded.
+fn follow(
+    connection: Connection,
+    transfer: &Transfer,
+    first: impl FnOnce(&mut Timed<'_>, &mut Timed<'_>) -> io::Result<()>,
+) -> Result<Outcome> {
     let start = Instant::now();
     let deadline = start + transfer.limit;
     let [mut near, mut far] =
         [&connection.near, &connection.far].map(|stream| Timed { stream, deadline });
-    let asked = near
-        .write_all(REQUEST)
-        .and_then(|()| far.read_exact(&mut [0; REQUEST.len()]));
-    let (received, failure) = match asked {
+    let (received, failure) = match first(&mut near, &mut far) {
         Ok(()) => answer(&mut near, &mut far, transfer)?,
         Err(error) => (0, Some(kind(&error))),
     };

@@ -10,11 +10,12 @@
 //!   192.0.2.0/28                                198.51.100.0/28              203.0.113.0/28
 //! ```
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Result;
 
 use crate::address::{EXTERNAL, Family, INNER, OUTER};
+use crate::connection::Connection;
 use crate::lifetime::Lab;
 use crate::link::End;
 use crate::netns::Netns;
@@ -289,6 +290,16 @@ impl NestedLab {
         ]
         .concat())?;
         Ok(wire)
+    }
+
+    /// Opens a connection from the container to the server, for `transfer` to be made on it.
+    ///
+    /// # Errors
+    ///
+    /// The connection cannot be opened.
+    pub fn open(&self, transfer: &Transfer) -> Result<Connection> {
+        let address = SocketAddr::new(self.server_address(transfer.family), transfer.port);
+        Connection::open(self.inside()?, self.server()?, address, transfer.limit)
     }
 
     /// Makes a transfer between the container and the server.

@@ -9,11 +9,12 @@
 //!                  203.0.113.0/28
 //! ```
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Result;
 
 use crate::address::{EXTERNAL, Family};
+use crate::connection::Connection;
 use crate::lifetime::Lab;
 use crate::link::End;
 use crate::netns::Netns;
@@ -104,6 +105,16 @@ impl WiredLab {
     #[must_use]
     pub fn server_address(&self, family: Family) -> IpAddr {
         EXTERNAL.host(Wired::SERVER, family)
+    }
+
+    /// Opens a connection from the client to the server, for `transfer` to be made on it.
+    ///
+    /// # Errors
+    ///
+    /// The connection cannot be opened.
+    pub fn open(&self, transfer: &Transfer) -> Result<Connection> {
+        let address = SocketAddr::new(self.server_address(transfer.family), transfer.port);
+        Connection::open(self.client()?, self.server()?, address, transfer.limit)
     }
 
     /// Makes a transfer between the client and the server.

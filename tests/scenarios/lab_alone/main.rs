@@ -4,6 +4,7 @@
 #![allow(missing_docs, reason = "a test's name says what it is")]
 
 mod datagrams;
+mod endings;
 mod faults;
 mod lifetime;
 mod overlay;
