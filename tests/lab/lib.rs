@@ -38,6 +38,7 @@ pub mod nat;
 pub mod netns;
 mod ownership;
 pub mod process;
+pub mod queue;
 pub mod report;
 pub mod scratch;
 pub mod topology;

@@ -7,6 +7,7 @@ mod datagrams;
 mod endings;
 mod faults;
 mod lifetime;
+mod obstacles;
 mod overlay;
 mod remedies;
 mod unread;
