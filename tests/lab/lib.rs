@@ -41,6 +41,7 @@ pub mod process;
 pub mod queue;
 pub mod report;
 pub mod scratch;
+pub mod settings;
 pub mod topology;
 pub mod tracer;
 pub mod traffic;

@@ -13,6 +13,7 @@ mod macvlan;
 mod obstacles;
 mod overlay;
 mod remedies;
+mod settings;
 mod unread;
 mod verdict;
 mod wires;
