@@ -21,6 +21,12 @@ pub const INNER: Subnet = Subnet {
     first: 0,
     v6: 1,
 };
+/// Between two container hosts, one inside the other (beside [`INNER`]).
+pub const MIDDLE: Subnet = Subnet {
+    v4: [192, 0, 2],
+    first: 16,
+    v6: 5,
+};
 /// Between a container host and the machine it runs on (TEST-NET-2).
 pub const OUTER: Subnet = Subnet {
     v4: [198, 51, 100],

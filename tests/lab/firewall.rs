@@ -1,4 +1,5 @@
-//! Firewalls that lose what they should not: the ICMP of path MTU discovery, or packets at random.
+//! Firewalls that lose what they should not: the ICMP of path MTU discovery, what goes to a port, what
+//! is long, or packets at random.
 
 use std::fmt;
 
@@ -39,6 +40,10 @@ impl fmt::Display for Hook {
 pub const FRAG_NEEDED: &str = "lab-frag-needed";
 /// The table of [`drop_packet_too_big`].
 pub const PACKET_TOO_BIG: &str = "lab-packet-too-big";
+/// The table of [`drop_port`].
+pub const PORT: &str = "lab-port";
+/// The table of [`drop_longer`].
+pub const LENGTH: &str = "lab-length";
 /// The table of [`lose`].
 pub const LOSS: &str = "lab-loss";
 
@@ -63,6 +68,31 @@ pub fn drop_packet_too_big(netns: &Netns, hook: Hook) -> Result<()> {
         PACKET_TOO_BIG,
         hook,
         "icmpv6 type packet-too-big counter drop",
+    )
+}
+
+/// Drops what goes to TCP port `port` at `hook`, whatever its length.
+///
+/// # Errors
+///
+/// nft refuses.
+pub fn drop_port(netns: &Netns, hook: Hook, port: u16) -> Result<()> {
+    add_filter(netns, PORT, hook, &format!("tcp dport {port} counter drop"))
+}
+
+/// Drops every packet of more than `bytes` at `hook`, IP header included, and tells nobody.
+///
+/// A packet of many segments counts as a whole: offloads make more of it too long.
+///
+/// # Errors
+///
+/// nft refuses.
+pub fn drop_longer(netns: &Netns, hook: Hook, bytes: u32) -> Result<()> {
+    add_filter(
+        netns,
+        LENGTH,
+        hook,
+        &format!("meta length > {bytes} counter drop"),
     )
 }
 

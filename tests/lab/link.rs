@@ -43,6 +43,17 @@ pub fn set_mtu(netns: &Netns, name: &str, mtu: u32) -> Result<()> {
     netns.ip(&format!("link set {name} mtu {mtu}\n"))
 }
 
+/// Sets an interface down: what is at its end of the link is dead, and nobody is told.
+///
+/// Its IPv6 addresses and its routes go with it.
+///
+/// # Errors
+///
+/// There is no such interface.
+pub fn set_down(netns: &Netns, name: &str) -> Result<()> {
+    netns.ip(&format!("link set {name} down\n"))
+}
+
 /// Switches segmentation and receive offloads of an interface on or off.
 ///
 /// With them on, a veth or a bridge passes packets of many segments whatever their length, and only

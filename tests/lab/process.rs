@@ -176,7 +176,7 @@ pub(crate) enum Wait {
 }
 
 /// Polls until a descriptor is ready or the time has come, whatever signals arrive.
-fn poll_until(fds: &mut [PollFd<'_>], deadline: Instant) -> Result<()> {
+pub(crate) fn poll_until(fds: &mut [PollFd<'_>], deadline: Instant) -> Result<()> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = Timespec {

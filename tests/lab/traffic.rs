@@ -1,7 +1,4 @@
 //! TCP traffic of known size, bounded in bytes and time.
-//!
-//! A socket belongs to the namespace it was made in, whichever thread uses it: only its making has to
-//! happen inside.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -9,10 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use rustix::net::sockopt::{Timeout, set_socket_linger, set_socket_timeout};
-use rustix::net::{Shutdown, shutdown};
+use rustix::net::connect_unspec;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
 use crate::address::Family;
+use crate::connection::Connection;
 use crate::netns::Netns;
 
 /// What a client asks first: a small packet after the handshake, as every protocol has it.
@@ -110,7 +108,8 @@ pub struct Outcome {
     pub client: SocketAddr,
     /// The server's address as the client sees it.
     pub server: SocketAddr,
-    connection: [TcpStream; 2],
+    /// The connection, for what comes after.
+    pub connection: Connection,
 }
 
 impl Outcome {
@@ -127,16 +126,6 @@ impl Outcome {
     }
 }
 
-impl Drop for Outcome {
-    fn drop(&mut self) {
-        for end in &self.connection {
-            // A reset instead of a FIN: the socket of a stalled connection would live on for minutes
-            // to retransmit, and keep its namespace alive with it.
-            let _ = set_socket_linger(end, Some(Duration::ZERO));
-        }
-    }
-}
-
 /// Makes `transfer` between a socket in `client` and one in `server` that listens on `address`.
 ///
 /// # Errors
@@ -149,70 +138,94 @@ pub fn exchange(
     transfer: &Transfer,
 ) -> Result<Outcome> {
     let address = SocketAddr::new(address, transfer.port);
-    let listener = listen(server, address)?;
-    let near = connect(client, address, transfer.limit)?
-        .with_context(|| format!("connecting to {address}"))?;
-    set_socket_timeout(&listener, Timeout::Recv, Some(transfer.limit))
-        .context("limiting the wait for the connection")?;
-    let (far, _) = listener.accept().context("accepting the connection")?;
-    // Closing is not enough to free the port at once: a child process that another thread is just
-    // starting has a copy of the descriptor until it runs its own program.
-    shutdown(&listener, Shutdown::Both).context("closing the listening socket")?;
-    near.set_nodelay(true).context("setting TCP_NODELAY")?;
-    far.set_nodelay(true).context("setting TCP_NODELAY")?;
-    let client_address = near.local_addr().context("reading the client's address")?;
+    carry(
+        Connection::open(client, server, address, transfer.limit)?,
+        transfer,
+    )
+}
 
+/// Makes `transfer` on a connection that is open: the request, and the payload when it has arrived.
+///
+/// Its family and port are those of the connection.
+///
+/// # Errors
+///
+/// A thread cannot be started or panicked.
+pub fn carry(connection: Connection, transfer: &Transfer) -> Result<Outcome> {
+    follow(connection, transfer, |near, far| {
+        near.write_all(REQUEST)
+            .and_then(|()| far.read_exact(&mut [0; REQUEST.len()]))
+    })
+}
+
+/// Sends the payload of `transfer` on a connection that is open, without being asked for it.
+///
+/// # Errors
+///
+/// A thread cannot be started or panicked.
+pub fn push(connection: Connection, transfer: &Transfer) -> Result<Outcome> {
+    follow(connection, transfer, |_, _| Ok(()))
+}
+
+/// Sends a request that the server answers with a reset: the outcome fails with
+/// [`ErrorKind::ConnectionReset`] and nothing was received.
+///
+/// # Errors
+///
+/// A thread cannot be started or panicked.
+pub fn refuse(connection: Connection, transfer: &Transfer) -> Result<Outcome> {
+    follow(connection, transfer, |near, far| {
+        near.write_all(REQUEST)?;
+        far.read_exact(&mut [0; REQUEST.len()])?;
+        // A socket that is told to forget its peer resets the connection at once.
+        connect_unspec(far.stream)?;
+        near.read_exact(&mut [0])
+    })
+}
+
+/// Makes a transfer whose payload follows when `first` has succeeded.
+fn follow(
+    connection: Connection,
+    transfer: &Transfer,
+    first: impl FnOnce(&mut Timed<'_>, &mut Timed<'_>) -> io::Result<()>,
+) -> Result<Outcome> {
     let start = Instant::now();
     let deadline = start + transfer.limit;
-    Timed {
-        stream: &near,
-        deadline,
-    }
-    .write_all(REQUEST)
-    .context("sending the request")?;
-    Timed {
-        stream: &far,
-        deadline,
-    }
-    .read_exact(&mut [0; REQUEST.len()])
-    .context("reading the request")?;
-    let (sender, receiver) = match transfer.direction {
-        Direction::Download => (&far, &near),
-        Direction::Upload => (&near, &far),
+    let [mut near, mut far] =
+        [&connection.near, &connection.far].map(|stream| Timed { stream, deadline });
+    let (received, failure) = match first(&mut near, &mut far) {
+        Ok(()) => answer(&mut near, &mut far, transfer)?,
+        Err(error) => (0, Some(kind(&error))),
     };
-    let (received, failure) = thread::scope(|scope| {
-        let sending = scope.spawn(|| {
-            send(
-                &mut Timed {
-                    stream: sender,
-                    deadline,
-                },
-                transfer.bytes,
-                transfer.paced,
-            )
-        });
-        let (received, outcome) = receive(
-            &mut Timed {
-                stream: receiver,
-                deadline,
-            },
-            transfer.bytes,
-            transfer.paced,
-        );
-        // A receiver that gave up leaves a sender that waits for room: its deadline is the same.
-        let sent = sending
-            .join()
-            .map_err(|_| anyhow!("the sending thread panicked"))?;
-        anyhow::Ok((received, outcome.and(sent).err().map(|error| kind(&error))))
-    })?;
     Ok(Outcome {
         received,
         expected: transfer.bytes,
         elapsed: start.elapsed(),
         failure,
-        client: client_address,
-        server: address,
-        connection: [near, far],
+        client: connection.client,
+        server: connection.server,
+        connection,
+    })
+}
+
+/// Sends the payload from one end to the other, both at once.
+fn answer<'a>(
+    near: &mut Timed<'a>,
+    far: &mut Timed<'a>,
+    transfer: &Transfer,
+) -> Result<(usize, Option<ErrorKind>)> {
+    let (sender, receiver) = match transfer.direction {
+        Direction::Download => (far, near),
+        Direction::Upload => (near, far),
+    };
+    thread::scope(|scope| {
+        let sending = scope.spawn(|| send(sender, transfer.bytes, transfer.paced));
+        let (received, outcome) = receive(receiver, transfer.bytes, transfer.paced);
+        // A receiver that gave up leaves a sender that waits for room: its deadline is the same.
+        let sent = sending
+            .join()
+            .map_err(|_| anyhow!("the sending thread panicked"))?;
+        Ok((received, outcome.and(sent).err().map(|error| kind(&error))))
     })
 }
 

@@ -10,15 +10,17 @@
 //!   192.0.2.0/28                                198.51.100.0/28              203.0.113.0/28
 //! ```
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Result;
 
 use crate::address::{EXTERNAL, Family, INNER, OUTER};
+use crate::connection::Connection;
 use crate::lifetime::Lab;
 use crate::link::End;
 use crate::netns::Netns;
 use crate::traffic::{self, Outcome, Transfer};
+use crate::wire::{Policy, Wire};
 use crate::{bridge, link, nat};
 
 /// What may be wrong in the nested topology. The default has nothing wrong: 1500 everywhere.
@@ -257,6 +259,47 @@ impl NestedLab {
             NestedLab::EXTERNAL
         ))?;
         Ok(address)
+    }
+
+    /// Puts an opaque wire in the place of the link between the host and the server. Its ends have
+    /// the names, the addresses and the routes of that link. Drop it before the lab.
+    ///
+    /// # Errors
+    ///
+    /// The kernel has no TUN, or there is such a wire already and it was kept.
+    pub fn opaque_wire(&self, policy: Policy) -> Result<Wire> {
+        let (host, server) = (self.host()?, self.server()?);
+        host.ip(&format!("link del {}\n", Self::EXTERNAL))?;
+        let wire = Wire::new(
+            End {
+                netns: host,
+                name: Self::EXTERNAL,
+                mtu: 1500,
+            },
+            End {
+                netns: server,
+                name: Self::SERVER,
+                mtu: 1500,
+            },
+            policy,
+        )?;
+        host.ip(&EXTERNAL.assign(Nested::GATEWAY, Self::EXTERNAL))?;
+        server.ip(&[
+            EXTERNAL.assign(Nested::SERVER, Self::SERVER),
+            EXTERNAL.default_gateway(Nested::GATEWAY),
+        ]
+        .concat())?;
+        Ok(wire)
+    }
+
+    /// Opens a connection from the container to the server, for `transfer` to be made on it.
+    ///
+    /// # Errors
+    ///
+    /// The connection cannot be opened.
+    pub fn open(&self, transfer: &Transfer) -> Result<Connection> {
+        let address = SocketAddr::new(self.server_address(transfer.family), transfer.port);
+        Connection::open(self.inside()?, self.server()?, address, transfer.limit)
     }
 
     /// Makes a transfer between the container and the server.

@@ -3,8 +3,17 @@
 //! When one of these fails, the scenarios of the tracer mean nothing: the fault is not there.
 #![allow(missing_docs, reason = "a test's name says what it is")]
 
+mod asymmetric;
+mod datagrams;
+mod deep;
+mod endings;
 mod faults;
 mod lifetime;
+mod macvlan;
+mod obstacles;
 mod overlay;
 mod remedies;
+mod settings;
+mod unread;
 mod verdict;
+mod wires;
