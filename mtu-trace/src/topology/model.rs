@@ -307,25 +307,29 @@ impl Topology {
     /// routes say.
     #[must_use]
     pub fn is_connected(&self, from: NetnsId, to: NetnsId) -> bool {
+        self.reachable(from).contains(&to)
+    }
+
+    /// What stands for all namespaces that are connected with this one.
+    #[must_use]
+    pub fn network(&self, of: NetnsId) -> NetnsId {
+        self.reachable(of).first().copied().unwrap_or(of)
+    }
+
+    fn reachable(&self, from: NetnsId) -> BTreeSet<NetnsId> {
         let mut reached = BTreeSet::from([from]);
         let mut next = vec![from];
         while let Some(at) = next.pop() {
-            if at == to {
-                return true;
-            }
             let links = self.namespaces.get(&at).into_iter();
             let links = links.flat_map(|netns| netns.links.values());
             for link in links {
                 let peer = link.peer.as_ref().and_then(|peer| peer.netns);
                 let underlay = link.tunnel.as_ref().and_then(|tunnel| tunnel.netns);
-                next.extend(
-                    peer.into_iter()
-                        .chain(underlay)
-                        .filter(|id| reached.insert(*id)),
-                );
+                let onward = peer.into_iter().chain(underlay);
+                next.extend(onward.filter(|id| reached.insert(*id)));
             }
         }
-        false
+        reached
     }
 
     /// The namespace and interface that own an address, in the given namespace.

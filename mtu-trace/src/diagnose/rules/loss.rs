@@ -29,7 +29,7 @@ pub(super) fn handshake_timeout(case: &Case<'_>) -> Option<Match> {
         severity: Severity::Warning,
         confidence: lowered(case.state, Confidence::Confirmed),
         cause: worst_other(case.track)
-            .map_or(Cause::Elsewhere, |(key, _)| Cause::Other(key.clone())),
+            .map_or_else(|| case.peer(), |(key, _)| Cause::Other(key.clone())),
         ongoing: sender.closed.is_none(),
         first_ns: sent.first_ns,
         last_ns: sent.last_ns,
@@ -86,7 +86,7 @@ pub(super) fn packet_loss(case: &Case<'_>) -> Option<Match> {
     Some(Match {
         severity: Severity::Info,
         confidence: lowered(case.state, Confidence::Likely),
-        cause: Cause::Elsewhere,
+        cause: case.peer(),
         ongoing: false,
         first_ns: sent.first_ns,
         last_ns: sent.last_ns,

@@ -3,7 +3,7 @@
 mod loss;
 mod size;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::finding::{Confidence, Severity, Verdict};
 use crate::{
@@ -95,10 +95,9 @@ pub enum Cause {
     Other(OtherKey),
     /// The message about their size is dropped at a place: namespace, function and hook.
     Message(NetnsId, String, Option<Hook>),
-    /// Something at or before one peer, by its address.
-    Peer(IpAddr),
-    /// Something beyond this host.
-    Elsewhere,
+    /// Something at or before one peer, by its address and the network it is of: networks that have
+    /// nothing to do with each other may have the same addresses.
+    Peer(Option<NetnsId>, IpAddr),
 }
 
 impl Case<'_> {
@@ -119,13 +118,15 @@ impl Case<'_> {
 
     /// Whatever is at fault lies towards the other end: the one beyond this host, else the receiver.
     fn peer(&self) -> Cause {
-        let Some(flow) = self.flow() else {
-            return Cause::Elsewhere;
-        };
-        Cause::Peer(match self.connection.sender(self.side) {
-            Some(_) => flow.destination.ip(),
-            None => flow.source.ip(),
-        })
+        let flow = self.flow();
+        let address = flow.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |flow| {
+            match self.connection.sender(self.side) {
+                Some(_) => flow.destination.ip(),
+                None => flow.source.ip(),
+            }
+        });
+        let network = flow.map(|flow| self.state.topology.network(flow.netns));
+        Cause::Peer(network, address)
     }
 
     /// The stall of a sender on this host: the same segment sent again and again, or timeouts that

@@ -1,0 +1,81 @@
+//! Faults beyond what this host can see: an opaque wire in user space.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use lab::topology::{Nested, NestedLab, Wired};
+use lab::traffic::Transfer;
+use lab::wire::Policy;
+
+use super::{DOWNLOAD, UPLOAD, act, completes, finds, hangs, scenario};
+use crate::scenario::{Act, Expect, Scenario, Want};
+
+/// Enough packets for a policy that meets some of them.
+const LONG: Transfer = Transfer::download(500_000).within(Duration::from_secs(15));
+
+const fn remote(direction: &'static str) -> Expect {
+    finds(Want::new("remote-black-hole", "error").direction(direction))
+}
+
+pub const SCENARIOS: &[Scenario] = &[
+    scenario(
+        "R1",
+        "a hole beyond this host, download",
+        remote("download"),
+        || behind(Policy::Limit(1450), DOWNLOAD),
+    ),
+    scenario(
+        "R2",
+        "a hole beyond this host, upload",
+        remote("upload"),
+        || behind(Policy::Limit(1450), UPLOAD),
+    ),
+    scenario(
+        "R3",
+        "a hole beyond this host, IPv6",
+        remote("upload"),
+        || behind(Policy::Limit(1450), UPLOAD.v6()),
+    ),
+    scenario(
+        "R4",
+        "5 % of packets lost beyond this host",
+        finds(Want::new("packet-loss", "info")),
+        || wired(Policy::Lose { percent: 5 }, LONG),
+    ),
+    scenario(
+        "R5",
+        "15 % of packets lost beyond this host",
+        finds(Want::new("packet-loss", "info")),
+        || {
+            wired(
+                Policy::Lose { percent: 15 },
+                Transfer::download(200_000).within(Duration::from_secs(30)),
+            )
+        },
+    ),
+    scenario("R6", "every packet comes twice", Expect::Nothing, || {
+        wired(Policy::Duplicate, LONG)
+    }),
+    scenario("R7", "packets overtake each other", Expect::Nothing, || {
+        wired(Policy::Reorder { every: 5 }, LONG)
+    }),
+];
+
+fn behind(policy: Policy, transfer: Transfer) -> Result<Act> {
+    let lab: NestedLab = Nested::default().build()?;
+    let wire = lab.opaque_wire(policy)?;
+    let outcome = lab.run(&transfer)?;
+    ensure!(outcome.hung(), "should hang: {outcome:?}");
+    Ok(act(lab, transfer, vec![Box::new(outcome), Box::new(wire)]))
+}
+
+fn wired(policy: Policy, transfer: Transfer) -> Result<Act> {
+    let lab = Wired {
+        policy,
+        ..Wired::default()
+    };
+    if matches!(policy, Policy::Limit(_)) {
+        return hangs(lab.build()?, transfer);
+    }
+    completes(lab.build()?, transfer)
+}

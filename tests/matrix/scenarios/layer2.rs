@@ -1,0 +1,130 @@
+//! Holes at layer 2, where nobody can tell the sender.
+
+use lab::topology::{Nested, NestedLab, Switched, SwitchedLab};
+use lab::traffic::Transfer;
+
+use super::{DOWNLOAD, ONE_SEGMENT, SMALL_UPLINK, completes, finds, hangs, scenario};
+use crate::scenario::{Expect, Place, Scenario, Want};
+
+const VETH: Place = Place {
+    role: "host",
+    egress: NestedLab::OUTER_PORT,
+    function: "__dev_forward_skb2",
+    limit_bytes: 1450,
+    packet_bytes: 1500,
+};
+const PORT: Place = Place {
+    function: "br_dev_queue_push_xmit",
+    ..VETH
+};
+const SWITCH: Place = Place {
+    role: "sw",
+    egress: SwitchedLab::CLIENT_PORT,
+    ..PORT
+};
+
+const fn hole(place: Place) -> Expect {
+    finds(Want::hole(place).silent().direction("download"))
+}
+
+const fn uplink(mtu: u32, offloads: bool) -> Nested {
+    Nested {
+        uplink: mtu,
+        port: 1500,
+        offloads,
+        ..SMALL_UPLINK
+    }
+}
+
+const fn forced(offloads: bool) -> Nested {
+    Nested {
+        bridge: Some(1500),
+        offloads,
+        ..SMALL_UPLINK
+    }
+}
+
+const fn switch(port: u32, netfilter: bool) -> Switched {
+    Switched {
+        port,
+        bridge: Some(1500),
+        netfilter,
+        offloads: false,
+    }
+}
+
+pub const SCENARIOS: &[Scenario] = &[
+    scenario("B1", "the veth's other end is smaller", hole(VETH), || {
+        hangs(uplink(1450, false).build()?, DOWNLOAD)
+    }),
+    scenario(
+        "B2",
+        "B1 with offloads, two segments a time",
+        Expect::Nothing,
+        || {
+            let pairs = Transfer::download(20 * ONE_SEGMENT).paced(2 * ONE_SEGMENT);
+            completes(uplink(1450, true).build()?, pairs)
+        },
+    ),
+    scenario("B2b", "B1 with offloads, one segment", hole(VETH), || {
+        hangs(uplink(1450, true).build()?, Transfer::download(ONE_SEGMENT))
+    }),
+    scenario("B3", "smaller by four bytes: fits", Expect::Nothing, || {
+        completes(uplink(1496, false).build()?, DOWNLOAD)
+    }),
+    scenario(
+        "B4",
+        "smaller by five bytes",
+        hole(Place {
+            limit_bytes: 1495,
+            ..VETH
+        }),
+        || hangs(uplink(1495, false).build()?, DOWNLOAD),
+    ),
+    scenario("C1", "a bridge larger than its port", hole(PORT), || {
+        hangs(forced(false).build()?, DOWNLOAD)
+    }),
+    scenario(
+        "C2",
+        "C1 with offloads, two segments a time",
+        Expect::Nothing,
+        || {
+            let pairs = Transfer::download(20 * ONE_SEGMENT).paced(2 * ONE_SEGMENT);
+            completes(forced(true).build()?, pairs)
+        },
+    ),
+    scenario("C2b", "C1 with offloads, one segment", hole(PORT), || {
+        hangs(forced(true).build()?, Transfer::download(ONE_SEGMENT))
+    }),
+    scenario("L1", "a switch with a small port", hole(SWITCH), || {
+        hangs(switch(1450, false).build()?, DOWNLOAD)
+    }),
+    scenario(
+        "L2",
+        "L1 with bridge netfilter",
+        hole(Place {
+            function: "br_nf_dev_queue_xmit",
+            ..SWITCH
+        }),
+        || hangs(switch(1450, true).build()?, DOWNLOAD),
+    ),
+    scenario(
+        "L4",
+        "port of 1497, with bridge netfilter",
+        hole(Place {
+            function: "br_nf_dev_queue_xmit",
+            limit_bytes: 1497,
+            ..SWITCH
+        }),
+        || hangs(switch(1497, true).build()?, DOWNLOAD),
+    ),
+    scenario("L5", "port of 1497, without: fits", Expect::Nothing, || {
+        completes(switch(1497, false).build()?, DOWNLOAD)
+    }),
+    scenario(
+        "V4",
+        "IPv6: the veth's other end is smaller",
+        hole(VETH),
+        || hangs(uplink(1450, false).build()?, DOWNLOAD.v6()),
+    ),
+];

@@ -1,0 +1,137 @@
+//! Plays scenarios side by side under one tracer.
+
+use std::collections::VecDeque;
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+
+use anyhow::{Context, Result, ensure};
+use lab::binary;
+use lab::tracer::{Recording, Tracer};
+
+use crate::judge::{Judged, judge};
+use crate::scenario::{Act, Expect, Scenario};
+
+/// How many scenarios are under way at once: they wait far more than they compute.
+const AT_ONCE: usize = 8;
+/// Ends a tracer that nobody stops.
+const LONGEST: &str = "300s";
+
+/// What became of all scenarios.
+pub struct Played {
+    /// The hook that was switched off.
+    pub without: Option<&'static str>,
+    /// In the order of the matrix.
+    pub lines: Vec<Line>,
+}
+
+/// What became of one.
+pub struct Line {
+    pub scenario: Scenario,
+    pub judged: Judged,
+}
+
+impl Played {
+    /// Plays them all.
+    ///
+    /// # Errors
+    ///
+    /// The tracer fails.
+    pub fn play(scenarios: &[Scenario], without: Option<&'static str>) -> Result<Self> {
+        let mut options = vec!["--format", "json"];
+        options.extend(without.iter().flat_map(|hook| ["--without", hook]));
+        let tracer = Tracer::start_for(LONGEST, &binary::mtu_trace(), &options)?;
+        let acts = act_all(scenarios);
+        let recording = tracer.stop()?;
+        let lines = thread::scope(|scope| {
+            let running: Vec<_> = acts
+                .into_iter()
+                .map(|(scenario, act)| {
+                    let recording = &recording;
+                    let line = scope.spawn(move || line(scenario, act, recording, without));
+                    (scenario, line)
+                })
+                .collect();
+            running
+                .into_iter()
+                .map(|(scenario, line)| {
+                    line.join().unwrap_or_else(|_| Line {
+                        scenario,
+                        judged: Judged::failed("panicked".to_owned()),
+                    })
+                })
+                .collect()
+        });
+        Ok(Self { without, lines })
+    }
+}
+
+fn act_all(scenarios: &[Scenario]) -> Vec<(Scenario, Result<Act>)> {
+    let todo: Mutex<VecDeque<(usize, Scenario)>> =
+        Mutex::new(scenarios.iter().copied().enumerate().collect());
+    let done = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let next = todo.lock().ok().and_then(|mut todo| todo.pop_front());
+                    let Some((number, scenario)) = next else {
+                        return;
+                    };
+                    let act = (scenario.act)();
+                    if let Ok(mut done) = done.lock() {
+                        done.push((number, scenario, act));
+                    }
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_default();
+    done.sort_by_key(|(number, ..)| *number);
+    done.into_iter()
+        .map(|(_, scenario, act)| (scenario, act))
+        .collect()
+}
+
+fn line(
+    scenario: Scenario,
+    act: Result<Act>,
+    recording: &Recording,
+    without: Option<&str>,
+) -> Line {
+    let judged = match act {
+        Err(error) => Judged::failed(format!("{error:#}")),
+        Ok(act) => {
+            let lab = act.lab.lab();
+            let findings = recording.findings(lab);
+            let mut judged = judge(&scenario.expect, lab, &findings, without);
+            if without.is_none()
+                && let Expect::Finding(want) = scenario.expect
+                && want.fixed
+                && let Some(finding) = findings.iter().find(|it| it.verdict == want.verdict)
+                && let Some(fix) = finding.fixes.first()
+                && let Err(error) = apply(&act, &fix.commands)
+            {
+                judged.wrong(format!("fix \"{}\": {error:#}", fix.title));
+            }
+            judged
+        }
+    };
+    Line { scenario, judged }
+}
+
+/// Does what the fix says and makes the transfer again.
+fn apply(act: &Act, commands: &[String]) -> Result<()> {
+    ensure!(!commands.is_empty(), "no commands");
+    for command in commands {
+        let output = Command::new("sh").args(["-c", command]).output()?;
+        ensure!(
+            output.status.success(),
+            "{command}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    let again = act.again.as_ref().context("it cannot be made again")?;
+    ensure!(again()?, "the transfer hangs still");
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! The matrix as text, with its figures.
+
+use jiff::SignedDuration;
+
+use crate::scenario::Expect;
+use crate::stage::Played;
+
+/// Prints it; whether all is right.
+pub fn print(played: &Played) -> bool {
+    let title = played
+        .without
+        .map_or_else(|| "all hooks".to_owned(), |hook| format!("without {hook}"));
+    println!("\nmatrix, {title}");
+    println!("{:<10} {:<52} {:<22} got", "scenario", "what", "expected");
+    let (mut right, mut missed) = (0, 0);
+    for line in &played.lines {
+        let expected = match line.scenario.expect {
+            Expect::Nothing => "-",
+            Expect::Finding(want) => want.verdict,
+        };
+        let got = if line.judged.got.is_empty() {
+            "-".to_owned()
+        } else {
+            line.judged.got.join(", ")
+        };
+        let is_missed = expected != "-" && !line.judged.found;
+        let mark = match (line.judged.is_right(), is_missed) {
+            (true, true) => "  (missed)",
+            (true, false) => "",
+            (false, _) => "  WRONG",
+        };
+        println!(
+            "{:<10} {:<52} {expected:<22} {got}{mark}",
+            line.scenario.id, line.scenario.what
+        );
+        for fault in &line.judged.faults {
+            println!("{:11}{fault}", "");
+        }
+        right += usize::from(line.judged.is_right());
+        missed += usize::from(is_missed);
+    }
+    let wanted = played
+        .lines
+        .iter()
+        .filter(|line| matches!(line.scenario.expect, Expect::Finding(_)))
+        .count();
+    let found = wanted - missed;
+    let extra: usize = played.lines.iter().map(|line| line.judged.extra).sum();
+    println!(
+        "{right} of {} right; precision {}, recall {}{}",
+        played.lines.len(),
+        share(found, found + extra),
+        share(found, wanted),
+        times(played),
+    );
+    right == played.lines.len()
+}
+
+fn share(part: usize, whole: usize) -> String {
+    match whole {
+        0 => "-".to_owned(),
+        _ => format!(
+            "{}.{:02} ({part} of {whole})",
+            part / whole,
+            part * 100 / whole % 100
+        ),
+    }
+}
+
+fn times(played: &Played) -> String {
+    let mut times: Vec<SignedDuration> = played
+        .lines
+        .iter()
+        .filter_map(|line| line.judged.took)
+        .collect();
+    times.sort();
+    match (times.get(times.len() / 2), times.last()) {
+        (Some(median), Some(worst)) => format!(
+            "; first loss to verdict: median {} ms, worst {} ms",
+            median.as_millis(),
+            worst.as_millis()
+        ),
+        _ => String::new(),
+    }
+}
