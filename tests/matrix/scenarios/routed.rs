@@ -185,7 +185,7 @@ pub const SCENARIOS: &[Scenario] = &[
         finds(
             hole(
                 Place {
-                    role: "l2",
+                    role: "c1",
                     egress: DeepLab::BRIDGE,
                     ..HOST
                 },

@@ -75,12 +75,12 @@ pub(super) fn local_drop(case: &Case<'_>) -> Option<Match> {
 
 pub(super) fn packet_loss(case: &Case<'_>) -> Option<Match> {
     let sent = case.track.retransmits.as_ref()?;
+    let resent = sent.count.saturating_sub(sent.handshake);
+    // What came twice had not been lost; where that is most of it, the sender was impatient.
+    let lost = resent.saturating_sub(duplicates(case.track));
     // Two ends on one host and no drop between them is still a loss; one that does not recover is
     // for another rule to explain.
-    if sent.count - sent.handshake.min(sent.count) < LOSS_RETRANSMITS
-        || sent.repeats.recoveries == 0
-        || duplicates(case.track).saturating_mul(2) >= sent.count
-    {
+    if lost < LOSS_RETRANSMITS || lost.saturating_mul(4) < resent || sent.repeats.recoveries == 0 {
         return None;
     }
     Some(Match {
