@@ -4,6 +4,7 @@
 //! ```text
 //! matrix [NAME…]            only scenarios whose id begins so
 //! MTU_TRACE_MATRIX=once     without the runs that lack a hook
+//! MTU_TRACE_MATRIX=HOOK     only the run that lacks this one
 //! ```
 #![allow(missing_docs, reason = "a test binary")]
 
@@ -15,7 +16,7 @@ mod table;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::stage::Played;
 
@@ -58,14 +59,22 @@ fn run() -> Result<bool> {
     if chosen.is_empty() {
         return Ok(true);
     }
+    let how = std::env::var("MTU_TRACE_MATRIX").unwrap_or_default();
+    let (whole, without): (bool, Vec<&'static str>) = match how.as_str() {
+        "" => (true, HOOKS.to_vec()),
+        "once" => (true, Vec::new()),
+        only => (
+            false,
+            HOOKS.into_iter().filter(|hook| *hook == only).collect(),
+        ),
+    };
+    ensure!(whole || !without.is_empty(), "no hook is called {how}");
     let mut fine = true;
-    let played = Played::play(&chosen, None)?;
-    fine &= table::print(&played);
-    if std::env::var_os("MTU_TRACE_MATRIX").is_none_or(|how| how != "once") {
-        for hook in HOOKS {
-            let played = Played::play(&chosen, Some(hook))?;
-            fine &= table::print(&played);
-        }
+    if whole {
+        fine &= table::print(&Played::play(&chosen, None)?);
+    }
+    for hook in without {
+        fine &= table::print(&Played::play(&chosen, Some(hook))?);
     }
     Ok(fine)
 }

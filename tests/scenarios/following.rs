@@ -18,12 +18,16 @@ const SETTLE: Duration = Duration::from_secs(20);
 /// the uplink.
 const KEPT: usize = 4;
 
-fn narrow_uplink() -> Node {
-    Node {
-        external: 1450,
-        ..Node::default()
-    }
-}
+/// A machine to itself: to be covered and named in some milliseconds is a matter of how soon the kernel
+/// answers, and every other tracer keeps it waiting for a lock of its own (RTNL).
+const ALONE: Node = Node {
+    external: 1500,
+    exclusive: true,
+};
+const NARROW_UPLINK: Node = Node {
+    external: 1450,
+    ..ALONE
+};
 
 /// The one finding about the connection of this client's port.
 fn finding<'a>(
@@ -96,7 +100,7 @@ fn short_life(node: &NodeLab, number: usize) -> Result<Life> {
 
 #[test]
 fn a_container_of_some_milliseconds_is_named() -> Result<()> {
-    let node = narrow_uplink().build()?;
+    let node = NARROW_UPLINK.build()?;
     let tracer = Tracer::start(&[])?;
     let life = short_life(&node, 0)?;
     let recording = tracer.stop()?;
@@ -109,7 +113,7 @@ fn a_container_of_some_milliseconds_is_named() -> Result<()> {
 #[test]
 fn containers_that_follow_each_other_keep_their_own_names() -> Result<()> {
     // The same address, link-layer address and perhaps inode number: all but the name and the port.
-    let node = narrow_uplink().build()?;
+    let node = NARROW_UPLINK.build()?;
     let tracer = Tracer::start(&[])?;
     let lives: Vec<_> = (0..5)
         .map(|number| short_life(&node, number))
@@ -135,7 +139,7 @@ fn containers_that_follow_each_other_keep_their_own_names() -> Result<()> {
 
 #[test]
 fn an_mtu_set_by_hand_is_the_limit_at_once() -> Result<()> {
-    let node = narrow_uplink().build()?;
+    let node = NARROW_UPLINK.build()?;
     let container = node.container(0)?;
     container.connect(1500, 1500)?;
     let tracer = Tracer::start(&[])?;
@@ -157,7 +161,7 @@ fn an_mtu_set_by_hand_is_the_limit_at_once() -> Result<()> {
 
 #[test]
 fn a_new_containers_boundary_is_covered() -> Result<()> {
-    let node = Node::default().build()?;
+    let node = ALONE.build()?;
     let tracer = Tracer::start(&[])?;
     let container = node.container(0)?;
     // The bridge sends what its port cannot.
@@ -179,11 +183,7 @@ fn a_new_containers_boundary_is_covered() -> Result<()> {
 #[test]
 fn nothing_is_left_of_containers_that_are_gone() -> Result<()> {
     // Boundaries of other labs would come and go meanwhile.
-    let node = Node {
-        exclusive: true,
-        ..Node::default()
-    }
-    .build()?;
+    let node = ALONE.build()?;
     let tracer = Tracer::start(&[])?;
     let idle = tracer.usage(SETTLE, |_| true)?;
     // A tracer that follows nothing has nothing to leave either.

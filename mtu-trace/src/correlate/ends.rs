@@ -2,7 +2,7 @@
 
 use super::{
     connection::{Connection, End, Side},
-    join::{BY_ADDRESSES, belongs},
+    join::{BY_ADDRESSES, belongs, faces},
     state::{ConnectionId, State},
 };
 use crate::{
@@ -33,6 +33,8 @@ impl State {
                     end.established = true;
                     self.isns.extend(socket.isn.map(|isn| (isn, id)));
                     self.unite(id, &socket);
+                } else {
+                    end.socket.active = end.socket.active.or(socket.active);
                 }
                 return (id, index);
             }
@@ -41,6 +43,7 @@ impl State {
         }
         let place = self
             .other_end(&socket)
+            .or_else(|| self.facing_end(&socket))
             .or_else(|| self.adopt(&socket))
             .unwrap_or_else(|| {
                 let id = self.insert(Connection::new(Vec::new()));
@@ -69,6 +72,34 @@ impl State {
             irs: isn.iss,
         })?;
         (self.connections.get(&id)?.ends.len() == 1).then_some((id, 1))
+    }
+
+    /// The same for a connection whose handshake was not seen at one end or both: addresses alone
+    /// speak, and must speak for one. Ends that packets can go between come before ends that are
+    /// known to have the addresses only.
+    fn facing_end(&self, socket: &Socket) -> Option<(ConnectionId, usize)> {
+        let mut facing: Vec<(bool, u64, ConnectionId)> = self
+            .connections
+            .iter()
+            .filter_map(|(id, connection)| {
+                let [end] = connection.ends.as_slice() else {
+                    return None;
+                };
+                let unseen = end.socket.isn.is_none() || socket.isn.is_none();
+                if !unseen || end.closed.is_some() {
+                    return None;
+                }
+                let misfit = faces(&end.socket, socket)?;
+                let (here, there) = (socket.flow.netns, end.socket.flow.netns);
+                let apart = !self.topology.is_connected(here, there);
+                // Behind a NAT only the port is left to go by: too little between strangers.
+                (!apart || misfit == BY_ADDRESSES).then_some((apart, misfit, *id))
+            })
+            .collect();
+        facing.sort_unstable();
+        let &(apart, misfit, id) = facing.first()?;
+        let is_twin = |twin: &(bool, u64, ConnectionId)| (twin.0, twin.1) == (apart, misfit);
+        (!facing.get(1).is_some_and(is_twin)).then_some((id, 1))
     }
 
     /// Makes the other end's connection a part of this one, whose only end was not known to be that
@@ -115,9 +146,14 @@ impl State {
                     .then_some((misfit, *id, side))
             })
             .collect();
-        // One that fits far worse than the best is somebody else's.
+        // One that fits far worse than the best is somebody else's; addresses fit or do not.
         let best = found.iter().map(|(misfit, ..)| *misfit).min()?;
-        found.retain(|(misfit, ..)| *misfit <= best.saturating_add(NEAR));
+        let worst = if best < BY_ADDRESSES {
+            best.saturating_add(NEAR)
+        } else {
+            best
+        };
+        found.retain(|(misfit, ..)| *misfit <= worst);
         let found: Vec<(ConnectionId, Side)> =
             found.into_iter().map(|(_, id, side)| (id, side)).collect();
         for (id, _) in found.iter().filter(|(_, side)| *side == Side::In) {

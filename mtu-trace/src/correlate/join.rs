@@ -66,20 +66,32 @@ pub fn belongs(socket: &Socket, flow: &Flow, seq: u32, ack: Option<u32>) -> Opti
 pub const BY_ADDRESSES: u64 = 1 << 40;
 
 /// The same for a connection whose handshake was not seen: its addresses in another namespace, or
-/// behind a NAT that kept the port and left the other end as it is.
+/// behind a NAT.
 fn by_addresses(socket: &Socket, flow: &Flow) -> Option<(Side, u64)> {
-    let fits = |packet: &Flow| {
-        if packet.destination != socket.flow.destination {
-            None
-        } else if packet.source == socket.flow.source {
-            Some(BY_ADDRESSES)
-        } else {
-            (packet.source.port() == socket.flow.source.port()).then_some(BY_ADDRESSES + 1)
-        }
-    };
-    fits(flow)
+    let outwards = alike(&socket.flow, flow);
+    outwards
         .map(|misfit| (Side::Out, misfit))
-        .or_else(|| Some((Side::In, fits(&flow.reversed())?)))
+        .or_else(|| Some((Side::In, alike(&socket.flow, &flow.reversed())?)))
+}
+
+/// How badly two flows in the same direction fit, as far as addresses tell: they are the same, or one
+/// end is and the other has the same port, as most NAT leaves it.
+fn alike(a: &Flow, b: &Flow) -> Option<u64> {
+    match (a.source == b.source, a.destination == b.destination) {
+        (true, true) => Some(BY_ADDRESSES),
+        (true, false) if a.destination.port() == b.destination.port() => Some(BY_ADDRESSES + 1),
+        (false, true) if a.source.port() == b.source.port() => Some(BY_ADDRESSES + 1),
+        _ => None,
+    }
+}
+
+/// How badly two sockets fit as the ends of one connection, as far as addresses tell.
+#[must_use]
+pub(super) fn faces(one: &Socket, other: &Socket) -> Option<u64> {
+    let same_protocol = one.flow.protocol == other.flow.protocol;
+    same_protocol
+        .then(|| alike(&one.flow, &other.flow.reversed()))
+        .flatten()
 }
 
 fn misfit(socket: Flow, packet: Flow, sent: u32, acknowledged: u32) -> Option<u64> {

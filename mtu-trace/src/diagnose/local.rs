@@ -21,7 +21,7 @@ pub struct Local<'a> {
 
 impl<'a> Local<'a> {
     /// Picks the end: a container's before the host's, one behind NAT before one that is not, the
-    /// one that opened the connection before the one that answered.
+    /// one that opened the connection before the one that answered, as far as that is known.
     pub fn of(connection: &'a Connection, topology: &Topology) -> Option<Self> {
         let index = match connection.ends.as_slice() {
             [] => {
@@ -104,6 +104,15 @@ fn score(end: &End, other: &End, topology: &Topology) -> (bool, bool, bool, bool
         // The other end knows it by another address: it is behind NAT.
         other.socket.flow.destination != end.socket.flow.source,
         netns.is_some_and(|netns| !netns.init),
-        end.socket.active == Some(true),
+        opened(end, other),
     )
+}
+
+/// Whether this end opened the connection. Of an older one that may be known from the other end, whose
+/// port is listened on; else the port tells: those of clients are from the top of the range (RFC 6335,
+/// section 6).
+fn opened(end: &End, other: &End) -> bool {
+    let of_other = || other.socket.active.map(|active| !active);
+    let by_port = || end.socket.flow.source.port() > other.socket.flow.source.port();
+    end.socket.active.or_else(of_other).unwrap_or_else(by_port)
 }

@@ -64,6 +64,7 @@ impl Wanted {
 
 struct Offered {
     isn: Option<Isn>,
+    active: Option<bool>,
     last_ns: u64,
     closed: bool,
 }
@@ -74,18 +75,28 @@ impl Joining {
         match &event.kind {
             EventKind::Packet(packet) => self.packet(event.time_ns, packet),
             EventKind::Retransmit(retransmit) => {
-                let Socket { flow, isn, .. } = retransmit.socket;
-                let news = self.offered.get(&flow).is_none_or(|known| known.isn != isn);
+                let Socket {
+                    flow, isn, active, ..
+                } = retransmit.socket;
+                let known = self.offered.get(&flow);
+                let news = known.is_none_or(|known| known.isn != isn);
+                let active = active.or_else(|| known?.active);
                 self.offered.insert(
                     flow,
                     Offered {
                         isn,
+                        active,
                         last_ns: event.time_ns,
                         closed: false,
                     },
                 );
-                if news && let Some(isn) = isn {
-                    self.ends.insert(turned(isn));
+                match isn.filter(|_| news) {
+                    Some(isn) => {
+                        self.ends.insert(turned(isn));
+                    }
+                    // Its handshake was not seen: neither was the other end's.
+                    None if news => self.given_up.push(flow),
+                    None => {}
                 }
             }
             EventKind::Closed(closed) => self.close(&closed.flow),
@@ -144,16 +155,7 @@ impl Joining {
     /// is the `last` look. Returns new events in the order they are to be taken.
     ///
     /// The events get the time `time_ns`, that of the first packet they are for.
-    ///
-    /// A connection older than the trace is offered where none of the kept ones fits.
-    pub fn look(
-        &mut self,
-        maps: &mut Maps,
-        patrol: &Patrol,
-        now_ns: u64,
-        time_ns: u64,
-        last: bool,
-    ) -> Vec<Event> {
+    pub fn look(&mut self, maps: &mut Maps, now_ns: u64, time_ns: u64, last: bool) -> Vec<Event> {
         let mut found = self.exact(maps);
         let due = last || now_ns.saturating_sub(self.scanned_ns) >= SCAN_EVERY_NS;
         if due && !(self.wanted.is_empty() && self.ends.is_empty()) {
@@ -161,13 +163,24 @@ impl Joining {
             found.extend(self.scan(maps));
         }
         let mut events = Vec::new();
+        for kept in found {
+            self.offer(&kept, maps, time_ns, &mut events);
+        }
+        events
+    }
+
+    /// Whether [`Joining::older`] has something to look for.
+    pub fn is_any_given_up(&self) -> bool {
+        !self.given_up.is_empty()
+    }
+
+    /// Offers, where none of the kept connections fits, those whose handshakes were not seen.
+    pub fn older(&mut self, maps: &mut Maps, patrol: &Patrol, time_ns: u64) -> Vec<Event> {
+        let mut events = Vec::new();
         for flow in std::mem::take(&mut self.given_up) {
             for socket in patrol.older(&flow) {
                 self.offer(&Kept::open(socket), maps, time_ns, &mut events);
             }
-        }
-        for kept in found {
-            self.offer(&kept, maps, time_ns, &mut events);
         }
         events
     }
@@ -239,12 +252,12 @@ impl Joining {
     }
 
     fn offer(&mut self, kept: &Kept, maps: &mut Maps, time_ns: u64, events: &mut Vec<Event>) {
-        let Socket { flow, isn, .. } = kept.socket;
-        if self
-            .offered
-            .get(&flow)
-            .is_some_and(|known| known.isn == isn)
-        {
+        let Socket {
+            flow, isn, active, ..
+        } = kept.socket;
+        let same =
+            |known: &Offered| known.isn == isn && (known.active == active || active.is_none());
+        if self.offered.get(&flow).is_some_and(same) {
             return;
         }
         maps.watch(&flow);
@@ -252,6 +265,7 @@ impl Joining {
             flow,
             Offered {
                 isn,
+                active,
                 last_ns: time_ns,
                 closed: kept.closed.is_some(),
             },

@@ -35,7 +35,7 @@ use super::{
     tc,
 };
 use crate::{
-    event::{Count, Event, EventKind, Flow, Sample},
+    event::{Count, Event, EventKind, Flow, Sample, hook},
     topology::{Changes, Depth, NetnsId, Topology, Watcher, limits},
 };
 
@@ -60,6 +60,10 @@ const MOST_WAIT_NS: u64 = 100_000_000;
 const MOST_COUNTED: usize = 50_000;
 /// How long a namespace that could not be found is not looked for again, ns.
 const STRANGER_NS: u64 = 5_000_000_000;
+/// How old the list of open connections may be where handshakes are not seen: when one of them is
+/// looked for, and when nothing is, ns.
+const SURVEY_ASKED_NS: u64 = 200_000_000;
+const SURVEY_IDLE_NS: u64 = 5_000_000_000;
 /// A socket that stands still is told again after this time, ns.
 const SAMPLE_AGAIN_NS: u64 = 1_000_000_000;
 
@@ -73,6 +77,8 @@ pub struct Live {
     changes: AsyncFd<OwnedFd>,
     mounts: AsyncFd<OwnedFd>,
     hooks: Vec<HookStatus>,
+    /// Whether connections open unseen.
+    handshakes_unseen: bool,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     joining: Joining,
     patrol: Patrol,
@@ -148,6 +154,9 @@ impl Live {
             .context("cannot listen for network changes")?;
         let mounts = Watcher::mounts().context("cannot listen for mounts")?;
         let attacher = Attacher::start(ebpf, &per_device, options)?;
+        let handshakes_unseen = hooks
+            .iter()
+            .any(|status| status.hook == hook::STATES && !status.attached);
         let mut live = Self {
             records,
             decoder: Decoder::new(types, symbols),
@@ -157,6 +166,7 @@ impl Live {
             changes,
             mounts,
             hooks,
+            handshakes_unseen,
             log,
             joining: Joining::default(),
             patrol: Patrol::default(),
@@ -314,18 +324,28 @@ impl Live {
         }
     }
 
-    /// Notes the connections that are older than the trace.
+    /// Notes the connections whose handshakes were not seen.
     fn survey_sockets(&mut self) {
         let living = self.watcher.topology().namespaces.iter();
         let living = living.filter(|(_, netns)| !netns.gone);
         let namespaces: Vec<NetnsId> = living.map(|(id, _)| *id).collect();
         let watcher = &self.watcher;
         self.patrol
-            .survey(namespaces, |netns| watcher.open(netns).ok());
+            .survey(namespaces, |netns| watcher.open(netns).ok(), monotonic_ns());
+    }
+
+    /// The same again where handshakes are not seen at all, if the last survey is older than this.
+    fn survey_unseen(&mut self, age_ns: u64) {
+        if self.handshakes_unseen && self.patrol.is_outdated(age_ns, monotonic_ns()) {
+            self.survey_sockets();
+        }
     }
 
     /// Looks for connections that wait without a record of it.
     fn patrol(&mut self, sink: &mut impl FnMut(Event)) {
+        if self.patrol.is_round_done() {
+            self.survey_unseen(SURVEY_IDLE_NS);
+        }
         let (watcher, joining) = (&self.watcher, &self.joining);
         let waiting = self.patrol.walk(
             &self.maps,
@@ -473,9 +493,16 @@ impl Live {
         let now_ns = monotonic_ns();
         let time_ns = self.pending.first().map_or(now_ns, |first| first.time_ns);
         self.joining
-            .look(&mut self.maps, &self.patrol, now_ns, time_ns, last)
+            .look(&mut self.maps, now_ns, time_ns, last)
             .into_iter()
             .for_each(&mut *sink);
+        if self.joining.is_any_given_up() {
+            self.survey_unseen(SURVEY_ASKED_NS);
+            self.joining
+                .older(&mut self.maps, &self.patrol, time_ns)
+                .into_iter()
+                .for_each(&mut *sink);
+        }
         let waited = now_ns.saturating_sub(time_ns) >= MOST_WAIT_NS;
         if last || waited || !self.joining.is_waiting() {
             self.pending.drain(..).for_each(sink);

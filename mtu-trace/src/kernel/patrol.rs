@@ -20,19 +20,34 @@ const MOST_OLD: usize = 20_000;
 /// The connections to look at, in turn.
 #[derive(Default)]
 pub struct Patrol {
-    /// Sockets that were open when the trace began.
-    old: Vec<Flow>,
+    /// Sockets whose handshakes were not seen: those that were open when the trace began, and all
+    /// where handshakes are not seen.
+    old: Vec<Socket>,
+    surveyed_ns: u64,
     /// Those of the round under way that are still to be looked at.
     round: Vec<Socket>,
 }
 
 impl Patrol {
-    /// Notes what is open in these namespaces now.
+    /// Whether the last survey is older than this.
+    pub fn is_outdated(&self, age_ns: u64, now_ns: u64) -> bool {
+        now_ns.saturating_sub(self.surveyed_ns) >= age_ns
+    }
+
+    /// Whether the next [`Patrol::walk`] begins a new round.
+    pub fn is_round_done(&self) -> bool {
+        self.round.is_empty()
+    }
+
+    /// Notes what is open in these namespaces now, in place of what was noted before.
     pub fn survey(
         &mut self,
         namespaces: impl IntoIterator<Item = NetnsId>,
         open: impl Fn(NetnsId) -> Option<NetnsFile>,
+        now_ns: u64,
     ) {
+        self.surveyed_ns = now_ns;
+        self.old.clear();
         for netns in namespaces {
             let Some(file) = open(netns).filter(|_| self.old.len() < MOST_OLD) else {
                 continue;
@@ -58,7 +73,7 @@ impl Patrol {
     pub fn older<'a>(&'a self, flow: &'a Flow) -> impl Iterator<Item = Socket> + 'a {
         self.old
             .iter()
-            .map(|flow| older(*flow))
+            .copied()
             .filter(|socket| crate::correlate::belongs(socket, flow, 0, Some(0)).is_some())
     }
 
@@ -73,8 +88,8 @@ impl Patrol {
             let kept = maps.connections().filter(|kept| kept.closed.is_none());
             self.round = kept.map(|kept| kept.socket).collect();
             let newer: HashSet<Flow> = self.round.iter().map(|socket| socket.flow).collect();
-            self.old.retain(|flow| !newer.contains(flow));
-            self.round.extend(self.old.iter().map(|flow| older(*flow)));
+            self.old.retain(|socket| !newer.contains(&socket.flow));
+            self.round.extend(&self.old);
         }
         let rest = self.round.len().saturating_sub(MOST_AT_ONCE);
         let mut looked = self.round.split_off(rest);
@@ -86,7 +101,7 @@ impl Patrol {
             .map(|socket| socket.flow)
             .filter(|flow| !alive.contains(flow))
             .collect();
-        self.old.retain(|flow| !gone.contains(flow));
+        self.old.retain(|socket| !gone.contains(&socket.flow));
         samples
             .into_iter()
             .filter(Sample::is_waiting)
@@ -95,16 +110,6 @@ impl Patrol {
                 Some((*socket, sample))
             })
             .collect()
-    }
-}
-
-/// A socket whose handshake was not seen.
-fn older(flow: Flow) -> Socket {
-    Socket {
-        flow,
-        opened_ns: 0,
-        isn: None,
-        active: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! How sockets stand, asked of the kernel (`sock_diag(7)`), in whatever namespace they are.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
@@ -18,7 +18,7 @@ use netlink_packet_sock_diag::{
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
 use crate::{
-    event::{Flow, Sample, TCP, TcpState},
+    event::{Flow, Sample, Socket, TCP, TcpState},
     netlink::Netlink,
     topology::{NetnsFile, NetnsId},
 };
@@ -67,14 +67,16 @@ fn ask(flows: &[Flow]) -> io::Result<Vec<Sample>> {
 }
 
 /// The connections of the namespace of this thread, which is `netns`: those whose handshake is done
-/// and which are not merely waiting for late packets.
+/// and which are not merely waiting for late packets. A port that is listened on here did not open the
+/// connection; any other may have been listened on.
 ///
 /// # Errors
 ///
 /// Whatever the socket says.
-pub fn all(netns: NetnsId) -> io::Result<Vec<Flow>> {
+pub fn all(netns: NetnsId) -> io::Result<Vec<Socket>> {
     let mut netlink = Netlink::open(NETLINK_SOCK_DIAG)?;
-    let mut flows = Vec::new();
+    let mut sockets = Vec::new();
+    let mut listening = BTreeSet::new();
     for (family, any) in [
         (AF_INET, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         (AF_INET6, IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
@@ -87,7 +89,8 @@ pub fn all(netns: NetnsId) -> io::Result<Vec<Flow>> {
                 | StateFlags::FIN_WAIT1
                 | StateFlags::CLOSE_WAIT
                 | StateFlags::LAST_ACK
-                | StateFlags::CLOSING,
+                | StateFlags::CLOSING
+                | StateFlags::LISTEN,
             socket_id: SocketId {
                 source_port: 0,
                 destination_port: 0,
@@ -102,15 +105,30 @@ pub fn all(netns: NetnsId) -> io::Result<Vec<Flow>> {
                 continue;
             };
             let id = &response.header.socket_id;
-            flows.push(Flow {
-                netns,
-                protocol: TCP,
-                source: SocketAddr::new(id.source_address, id.source_port),
-                destination: SocketAddr::new(id.destination_address, id.destination_port),
+            if TcpState(response.header.state.into()) == TcpState::LISTEN {
+                listening.insert(id.source_port);
+                continue;
+            }
+            // An IPv6 socket may have IPv4 addresses; packets do not show that.
+            let address = |ip: IpAddr, port| SocketAddr::new(ip.to_canonical(), port);
+            sockets.push(Socket {
+                flow: Flow {
+                    netns,
+                    protocol: TCP,
+                    source: address(id.source_address, id.source_port),
+                    destination: address(id.destination_address, id.destination_port),
+                },
+                opened_ns: 0,
+                isn: None,
+                active: None,
             });
         }
     }
-    Ok(flows)
+    for socket in &mut sockets {
+        let listened = listening.contains(&socket.flow.source.port());
+        socket.active = listened.then_some(false);
+    }
+    Ok(sockets)
 }
 
 fn request(flow: &Flow) -> SockDiagMessage {

@@ -92,38 +92,6 @@ fn packets_on_both_sides_of_a_nat_join_the_socket_that_comes_later() {
 }
 
 #[test]
-fn connection_older_than_the_trace_joins_by_its_addresses() {
-    let places = Places::new(ROUTED);
-    let mut conn = Conn::new(0);
-    for socket in [&mut conn.client, &mut conn.server] {
-        socket.opened_ns = 0;
-    }
-    let old = |mut retransmit: mtu_trace::event::Retransmit| {
-        retransmit.socket.isn = None;
-        retransmit.socket.active = None;
-        again(retransmit)
-    };
-    let mut events = vec![at(0, told(&places.topology))];
-    for (timeouts, ms) in (0..).zip([310, 730, 1560]) {
-        events.push(at(ms, old(conn.client_resends(0, timeouts))));
-    }
-    for ms in [100, 310, 730, 1560] {
-        // Dropped in the container's own namespace, where its addresses are its own.
-        events.push(at(
-            ms,
-            places
-                .upload(conn, 0)
-                .with(|packet| packet.flow.netns = CONTAINER),
-        ));
-    }
-    let finding = play(events, 2000).only();
-    assert_eq!(finding.verdict, Verdict::MtuBlackHole);
-    assert_eq!(finding.evidence.retransmits, 3);
-    assert_eq!(finding.evidence.attempts, 4);
-    assert_eq!(finding.connection.unwrap().direction, Direction::Upload);
-}
-
-#[test]
 fn addresses_used_again_are_another_connection() {
     let places = Places::new(ROUTED);
     let first = Conn::new(0);

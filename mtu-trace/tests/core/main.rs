@@ -8,6 +8,7 @@ mod hostile;
 mod joining;
 mod loss;
 mod network;
+mod older;
 mod packet;
 mod path_mtu;
 mod properties;

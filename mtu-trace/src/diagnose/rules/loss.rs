@@ -1,9 +1,10 @@
 //! Losses that are no matter of size, and waits that are no losses.
 
-use super::{Case, Cause, Match, STALL_ATTEMPTS, STALL_NS, is_ongoing, lowered};
+use super::{Case, Cause, Match, is_ongoing, lowered};
 use crate::{
     correlate::{OtherDrops, OtherKey, Track},
     diagnose::finding::{Confidence, Severity},
+    event::hook,
 };
 
 /// Segments sent again that are worth a word; fewer are daily life.
@@ -47,11 +48,9 @@ pub(super) fn local_drop(case: &Case<'_>) -> Option<Match> {
         return None;
     }
     let open = sent.and_then(|sent| sent.repeats.open);
-    let stalled = open.is_some_and(|open| {
-        open.attempts >= STALL_ATTEMPTS && open.last_ns.saturating_sub(open.first_ns) >= STALL_NS
-    });
+    let stall = case.stall();
     Some(Match {
-        severity: if stalled {
+        severity: if stall.is_some() {
             Severity::Error
         } else {
             Severity::Warning
@@ -65,10 +64,15 @@ pub(super) fn local_drop(case: &Case<'_>) -> Option<Match> {
             },
         ),
         cause: Cause::Other(key.clone()),
-        ongoing: stalled && open.is_some_and(|open| is_ongoing(case, open.first_ns, open.last_ns)),
+        ongoing: stall
+            .as_ref()
+            .is_some_and(|stall| is_ongoing(case, stall.first_ns, stall.last_ns)),
         first_ns: drops.first_ns,
         last_ns: drops.last_ns.max(sent.map_or(0, |sent| sent.last_ns)),
-        attempts: open.map_or(0, |open| open.attempts),
+        attempts: match &stall {
+            Some(stall) => stall.attempts,
+            None => open.map_or(0, |open| open.attempts),
+        },
         seq: open.map(|open| open.seq),
     })
 }
@@ -83,9 +87,15 @@ pub(super) fn packet_loss(case: &Case<'_>) -> Option<Match> {
     if lost < LOSS_RETRANSMITS || lost.saturating_mul(4) < resent || sent.repeats.recoveries == 0 {
         return None;
     }
+    // What came twice, and what was dropped here, is known from drops alone.
+    let confidence = if case.state.is_blind(hook::DROPS) {
+        Confidence::Suspected
+    } else {
+        Confidence::Likely
+    };
     Some(Match {
         severity: Severity::Info,
-        confidence: lowered(case.state, Confidence::Likely),
+        confidence: lowered(case.state, confidence),
         cause: case.peer(),
         ongoing: false,
         first_ns: sent.first_ns,

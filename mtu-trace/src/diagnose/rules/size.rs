@@ -5,8 +5,10 @@ use super::{
     lowered,
 };
 use crate::{
+    correlate::Connection,
     diagnose::finding::{Confidence, Severity},
-    event::{UDP, hook},
+    event::{Flow, UDP, hook},
+    topology::NetnsId,
 };
 
 /// Options that a segment may carry besides those that are taken off its size beforehand: selective
@@ -25,6 +27,7 @@ pub(super) fn mtu_black_hole(case: &Case<'_>) -> Option<Match> {
         case.connection.ends.iter().any(|end| {
             end.retransmit.is_some() || (end.socket.isn.is_some() && end.sample.is_some())
         });
+    let watched = watched && is_surely_its(case, site.site.key.netns);
     let confidence = match (watched, site.site.known_function) {
         (true, true) => Confidence::Confirmed,
         (true, false) | (false, true) => Confidence::Likely,
@@ -39,6 +42,23 @@ pub(super) fn mtu_black_hole(case: &Case<'_>) -> Option<Match> {
         last_ns: open.last_ns,
         attempts: open.attempts,
         seq: Some(open.seq),
+    })
+}
+
+/// Whether a packet seen in a namespace is surely of this connection: by sequence numbers, or by the
+/// very addresses of an end. Behind a NAT the port alone is not proof.
+fn is_surely_its(case: &Case<'_>, netns: NetnsId) -> bool {
+    let Connection { ends, seen_as, .. } = case.connection;
+    ends.iter().any(|end| {
+        let own = end.socket.flow;
+        let is_own = |seen: &Flow| {
+            let turned = seen.reversed();
+            [*seen, turned]
+                .iter()
+                .any(|seen| (seen.source, seen.destination) == (own.source, own.destination))
+        };
+        let here = |seen: &&Flow| seen.netns == netns;
+        end.socket.isn.is_some() || seen_as.iter().filter(here).any(is_own)
     })
 }
 
