@@ -49,7 +49,7 @@ pub const HOOKS: &[Hook] = &[
         program: "kfree_skb",
         mechanisms: &[Mechanism::RawTracepoint],
         shows: "packets dropped, where and why; ICMP errors that are filtered",
-        lost: "no drop is seen: black holes can only be suspected",
+        lost: "no drop is seen: black holes are known from ICMP and passing packets, never confirmed",
     },
     Hook {
         name: hook::RETRANSMITS,
@@ -63,7 +63,7 @@ pub const HOOKS: &[Hook] = &[
         program: "inet_sock_set_state",
         mechanisms: &[Mechanism::RawTracepoint],
         shows: "handshakes and ends of connections, with their initial sequence numbers",
-        lost: "drops behind NAT cannot be joined to a container's connection",
+        lost: "connections are joined by addresses only, not behind a NAT that changes ports",
     },
     Hook {
         name: hook::ICMP,
