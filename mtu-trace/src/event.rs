@@ -185,6 +185,9 @@ pub struct Packet {
     pub length_bytes: u32,
     /// Length of the whole buffer from the IP header on; above the former for a GSO packet.
     pub buffer_bytes: u32,
+    /// Length of the VLAN tag that is written into the frame, bytes; one beside it, as most are, has
+    /// none.
+    pub tag_bytes: u32,
     /// Whether it is a GSO packet.
     pub gso: bool,
     /// TCP header.

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::command;
 use crate::netns::Netns;
 
 /// Lowers the MSS of every handshake that passes through to what its route can carry.
@@ -18,4 +19,15 @@ pub fn clamp_to_pmtu(netns: &Netns) -> Result<()> {
             }
         }",
     )
+}
+
+/// The same as most guides write it, with iptables.
+///
+/// # Errors
+///
+/// iptables refuses.
+pub fn clamp_to_pmtu_by_iptables(netns: &Netns) -> Result<()> {
+    let rule = "-t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu";
+    let arguments: Vec<&str> = rule.split(' ').collect();
+    netns.run(|| command::run("iptables", &arguments)).map(drop)
 }

@@ -43,10 +43,26 @@ impl Connection {
         address: SocketAddr,
         limit: Duration,
     ) -> Result<Self> {
+        Self::open_published(client, server, address, address, limit)
+    }
+
+    /// The same where the client has another address for the server than the server itself, which
+    /// listens on `address`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::open`].
+    pub fn open_published(
+        client: &Netns,
+        server: &Netns,
+        published: SocketAddr,
+        address: SocketAddr,
+        limit: Duration,
+    ) -> Result<Self> {
         let listener = listen(server, address)?;
-        let near =
-            connect(client, address, limit)?.with_context(|| format!("connecting to {address}"))?;
-        Self::accept(near, &listener, address, limit)
+        let near = connect(client, published, limit)?
+            .with_context(|| format!("connecting to {published}"))?;
+        Self::accept(near, &listener, published, limit)
     }
 
     /// The same with little room at either end for what is not read: `bytes` of receive buffer, of

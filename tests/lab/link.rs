@@ -1,4 +1,4 @@
-//! Veth pairs: their ends, MTUs and offloads.
+//! Links: veth pairs, and the MTUs and offloads of interfaces.
 
 use anyhow::Result;
 
@@ -63,13 +63,42 @@ pub fn set_down(netns: &Netns, name: &str) -> Result<()> {
 ///
 /// ethtool refuses.
 pub fn set_offloads(netns: &Netns, name: &str, on: bool) -> Result<()> {
+    set_features(netns, name, &["tso", "gso", "gro"], on)
+}
+
+/// Switches only the segmentation offloads of an interface on or off: whether its own host hands it
+/// packets of many segments.
+///
+/// # Errors
+///
+/// ethtool refuses.
+pub fn set_segmentation(netns: &Netns, name: &str, on: bool) -> Result<()> {
+    set_features(netns, name, &["tso", "gso"], on)
+}
+
+/// Switches only the receive offload of an interface on or off: whether segments that come in one by
+/// one are put together before anything sees them.
+///
+/// # Errors
+///
+/// ethtool refuses.
+pub fn set_merging(netns: &Netns, name: &str, on: bool) -> Result<()> {
+    set_features(netns, name, &["gro"], on)
+}
+
+/// Makes the VLANs on an interface write their tags into the frames, as they do on hardware that
+/// cannot do it for them.
+///
+/// # Errors
+///
+/// ethtool refuses.
+pub fn write_tags(netns: &Netns, name: &str) -> Result<()> {
+    set_features(netns, name, &["txvlan"], false)
+}
+
+fn set_features(netns: &Netns, name: &str, features: &[&str], on: bool) -> Result<()> {
     let state = if on { "on" } else { "off" };
-    netns
-        .run(|| {
-            command::run(
-                "ethtool",
-                &["-K", name, "tso", state, "gso", state, "gro", state],
-            )
-        })
-        .map(drop)
+    let mut arguments = vec!["-K", name];
+    arguments.extend(features.iter().flat_map(|feature| [feature, state]));
+    netns.run(|| command::run("ethtool", &arguments)).map(drop)
 }

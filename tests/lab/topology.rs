@@ -2,11 +2,13 @@
 
 mod asymmetric;
 mod deep;
+mod encapsulation;
 mod macvlan;
 mod nested;
 mod node;
 mod overlay;
 mod switched;
+mod trunk;
 mod wired;
 
 pub use asymmetric::{Asymmetric, AsymmetricLab};
@@ -16,4 +18,5 @@ pub use nested::{Nested, NestedLab};
 pub use node::{Container, Node, NodeLab};
 pub use overlay::{Overlay, OverlayLab};
 pub use switched::{Switched, SwitchedLab};
+pub use trunk::{Trunk, TrunkLab};
 pub use wired::{Wired, WiredLab};

@@ -11,7 +11,9 @@ use anyhow::{Context, Result, ensure};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
-use rustix::net::sockopt::{set_ip_mtu_discover, set_ipv6_mtu_discover};
+use rustix::net::sockopt::{
+    set_ip_mtu_discover, set_ipv6_mtu_discover, set_socket_recv_buffer_size,
+};
 
 use crate::address::Family;
 use crate::netns::Netns;
@@ -106,6 +108,43 @@ pub fn send(from: &Netns, to: &Netns, address: IpAddr, datagrams: &Datagrams) ->
         &receiver,
         datagrams,
     )
+}
+
+/// A socket that has datagrams in its buffer, and nobody who reads them.
+#[derive(Debug)]
+pub struct Unread {
+    /// How many were sent.
+    pub sent: usize,
+    _receiver: UdpSocket,
+}
+
+/// Sends `datagrams` to a socket with room for a few only: the others are dropped.
+///
+/// # Errors
+///
+/// As [`send`].
+pub fn overflow(
+    from: &Netns,
+    to: &Netns,
+    address: IpAddr,
+    datagrams: &Datagrams,
+) -> Result<Unread> {
+    let receiver = listen(to, address)?;
+    // The kernel makes the smallest of it that it allows.
+    set_socket_recv_buffer_size(&receiver, 1).context("setting SO_RCVBUF")?;
+    let sender = socket(from, address, datagrams.discovery)?;
+    let payload = vec![b'x'; datagrams.bytes];
+    for _ in 0..datagrams.count {
+        sender
+            .send_to(&payload, SocketAddr::new(address, PORT))
+            .with_context(|| format!("sending to {address}"))?;
+        // Nothing comes: this is the time from one to the next.
+        receive(&sender, Instant::now() + datagrams.interval)?;
+    }
+    Ok(Unread {
+        sent: datagrams.count,
+        _receiver: receiver,
+    })
 }
 
 /// How a QUIC-like connection went.

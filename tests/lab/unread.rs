@@ -99,7 +99,9 @@ impl Unread {
     }
 }
 
-fn write_until_stuck(mut sender: &TcpStream, deadline: Instant) -> Result<usize> {
+/// Writes to a non-blocking socket until it takes nothing for a while, and returns how many bytes it
+/// took.
+pub(crate) fn write_until_stuck(mut sender: &TcpStream, deadline: Instant) -> Result<usize> {
     let chunk = vec![b'x'; 64 * 1024];
     let mut sent = 0;
     loop {

@@ -21,6 +21,8 @@ pub struct Judged {
     pub extra: usize,
     /// From the first drop or retransmit to the verdict.
     pub took: Option<SignedDuration>,
+    /// The kind of interface that the kernel lacks: nothing was judged.
+    pub skipped: Option<&'static str>,
 }
 
 impl Judged {
@@ -29,6 +31,14 @@ impl Judged {
         let mut judged = Self::default();
         judged.wrong(why);
         judged
+    }
+
+    /// One that this kernel cannot have.
+    pub fn skipped(kind: &'static str) -> Self {
+        Self {
+            skipped: Some(kind),
+            ..Self::default()
+        }
     }
 
     /// Adds a fault.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use lab::Lab;
+use lab::kinds::Kind;
 
 /// A fault, or none, with traffic that meets it.
 #[derive(Clone, Copy)]
@@ -16,8 +17,32 @@ pub struct Scenario {
     /// What should be said of it.
     pub expect: Expect,
     /// Builds it and lets the traffic meet it.
-    pub act: fn() -> Result<Act>,
+    pub play: Play,
+    /// The kind of interface that not every kernel has.
+    pub needs: Option<Kind>,
 }
+
+impl Scenario {
+    /// The same where the kernel has interfaces of `kind`, else skipped.
+    pub const fn needs(self, kind: Kind) -> Self {
+        Self {
+            needs: Some(kind),
+            ..self
+        }
+    }
+}
+
+/// How much of a scenario the tracer sees.
+#[derive(Clone, Copy)]
+pub enum Play {
+    /// All of it.
+    Whole(fn() -> Result<Act>),
+    /// What is left when this has returned, which is older than the trace.
+    Rest(fn() -> Result<Rest>),
+}
+
+/// What is left of a scenario.
+pub type Rest = Box<dyn FnOnce() -> Result<Act> + Send>;
 
 /// What is to be found.
 #[derive(Clone, Copy)]
@@ -147,5 +172,6 @@ has_lab!(
     lab::topology::WiredLab,
     lab::topology::DeepLab,
     lab::topology::AsymmetricLab,
-    lab::topology::MacvlanLab
+    lab::topology::MacvlanLab,
+    lab::topology::TrunkLab
 );

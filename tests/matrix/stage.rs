@@ -10,7 +10,7 @@ use lab::binary;
 use lab::tracer::{Recording, Tracer};
 
 use crate::judge::{Judged, judge};
-use crate::scenario::{Act, Expect, Scenario};
+use crate::scenario::{Act, Expect, Play, Rest, Scenario};
 
 /// How many scenarios are under way at once: they wait far more than they compute.
 const AT_ONCE: usize = 8;
@@ -40,8 +40,11 @@ impl Played {
     pub fn play(scenarios: &[Scenario], without: Option<&'static str>) -> Result<Self> {
         let mut options = vec!["--format", "json"];
         options.extend(without.iter().flat_map(|hook| ["--without", hook]));
+        let ready = each(scenarios.to_vec(), |scenario| {
+            (scenario, prepare(&scenario))
+        });
         let tracer = Tracer::start_for(LONGEST, &binary::mtu_trace(), &options)?;
-        let acts = act_all(scenarios);
+        let acts = each(ready, |(scenario, ready)| (scenario, act(ready)));
         let recording = tracer.stop()?;
         let lines = thread::scope(|scope| {
             let running: Vec<_> = acts
@@ -66,42 +69,78 @@ impl Played {
     }
 }
 
-fn act_all(scenarios: &[Scenario]) -> Vec<(Scenario, Result<Act>)> {
-    let todo: Mutex<VecDeque<(usize, Scenario)>> =
-        Mutex::new(scenarios.iter().copied().enumerate().collect());
+/// A scenario before the trace.
+enum Ready {
+    /// All of it is still to come.
+    Whole(fn() -> Result<Act>),
+    /// It has begun, and this is left.
+    Rest(Rest),
+    /// The kernel cannot have it.
+    Skipped(&'static str),
+}
+
+/// What became of a scenario under the trace.
+enum Acted {
+    Done(Box<Act>),
+    Skipped(&'static str),
+}
+
+fn prepare(scenario: &Scenario) -> Result<Ready> {
+    if let Some(kind) = scenario.needs
+        && !kind.is_supported()?
+    {
+        return Ok(Ready::Skipped(kind.name()));
+    }
+    match scenario.play {
+        Play::Whole(act) => Ok(Ready::Whole(act)),
+        Play::Rest(prepare) => prepare().map(Ready::Rest),
+    }
+}
+
+fn act(ready: Result<Ready>) -> Result<Acted> {
+    match ready? {
+        Ready::Whole(act) => act(),
+        Ready::Rest(rest) => rest(),
+        Ready::Skipped(kind) => return Ok(Acted::Skipped(kind)),
+    }
+    .map(|act| Acted::Done(Box::new(act)))
+}
+
+/// Does `work` for each of `items`, some at once, and returns the results in the order of the items.
+fn each<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let todo: Mutex<VecDeque<(usize, T)>> = Mutex::new(items.into_iter().enumerate().collect());
     let done = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 loop {
                     let next = todo.lock().ok().and_then(|mut todo| todo.pop_front());
-                    let Some((number, scenario)) = next else {
+                    let Some((number, item)) = next else {
                         return;
                     };
-                    let act = (scenario.act)();
+                    let result = work(item);
                     if let Ok(mut done) = done.lock() {
-                        done.push((number, scenario, act));
+                        done.push((number, result));
                     }
                 }
             });
         }
     });
     let mut done = done.into_inner().unwrap_or_default();
-    done.sort_by_key(|(number, ..)| *number);
-    done.into_iter()
-        .map(|(_, scenario, act)| (scenario, act))
-        .collect()
+    done.sort_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 fn line(
     scenario: Scenario,
-    act: Result<Act>,
+    act: Result<Acted>,
     recording: &Recording,
     without: Option<&str>,
 ) -> Line {
     let judged = match act {
         Err(error) => Judged::failed(format!("{error:#}")),
-        Ok(act) => {
+        Ok(Acted::Skipped(kind)) => Judged::skipped(kind),
+        Ok(Acted::Done(act)) => {
             let lab = act.lab.lab();
             let findings = recording.findings(lab);
             let mut judged = judge(&scenario.expect, lab, &findings, without);

@@ -13,11 +13,19 @@ pub fn print(played: &Played) -> bool {
     println!("\nmatrix, {title}");
     println!("{:<10} {:<52} {:<22} got", "scenario", "what", "expected");
     let (mut right, mut missed) = (0, 0);
+    let judged = || played.lines.iter().filter(|it| it.judged.skipped.is_none());
     for line in &played.lines {
         let expected = match line.scenario.expect {
             Expect::Nothing => "-",
             Expect::Finding(want) => want.verdict,
         };
+        if let Some(kind) = line.judged.skipped {
+            println!(
+                "{:<10} {:<52} {expected:<22} skipped: kernel has no {kind}",
+                line.scenario.id, line.scenario.what
+            );
+            continue;
+        }
         let got = if line.judged.got.is_empty() {
             "-".to_owned()
         } else {
@@ -39,21 +47,23 @@ pub fn print(played: &Played) -> bool {
         right += usize::from(line.judged.is_right());
         missed += usize::from(is_missed);
     }
-    let wanted = played
-        .lines
-        .iter()
+    let wanted = judged()
         .filter(|line| matches!(line.scenario.expect, Expect::Finding(_)))
         .count();
     let found = wanted - missed;
     let extra: usize = played.lines.iter().map(|line| line.judged.extra).sum();
+    let all = judged().count();
+    let skipped = match played.lines.len() - all {
+        0 => String::new(),
+        more => format!(", {more} skipped"),
+    };
     println!(
-        "{right} of {} right; precision {}, recall {}{}",
-        played.lines.len(),
+        "{right} of {all} right{skipped}; precision {}, recall {}{}",
         share(found, found + extra),
         share(found, wanted),
         times(played),
     );
-    right == played.lines.len()
+    right == all
 }
 
 fn share(part: usize, whole: usize) -> String {

@@ -141,7 +141,10 @@ pub fn oversized(packet: &Packet, topology: &Topology) -> Option<Site> {
         return None;
     }
     let slack = match known {
-        Some((_, SiteKind::Veth)) | Some(("br_dev_queue_push_xmit", _)) => VLAN_HLEN,
+        // A tag in the frame uses it up.
+        Some((_, SiteKind::Veth)) | Some(("br_dev_queue_push_xmit", _)) => {
+            VLAN_HLEN.saturating_sub(packet.tag_bytes)
+        }
         _ => 0,
     };
     if limit_bytes == 0 || packet.length_bytes <= limit_bytes.saturating_add(slack) {

@@ -99,12 +99,15 @@ impl<'a> Local<'a> {
 
 fn score(end: &End, other: &End, topology: &Topology) -> (bool, bool, bool, bool) {
     let netns = topology.namespaces.get(&end.socket.flow.netns);
+    let opened = opened(end, other);
+    // The other end knows it by another address: it is behind NAT. That a server has one for its
+    // clients says only that it is published.
+    let translated = other.socket.flow.destination != end.socket.flow.source;
     (
         netns.is_some_and(|netns| netns.container.is_some()),
-        // The other end knows it by another address: it is behind NAT.
-        other.socket.flow.destination != end.socket.flow.source,
+        opened && translated,
         netns.is_some_and(|netns| !netns.init),
-        opened(end, other),
+        opened,
     )
 }
 

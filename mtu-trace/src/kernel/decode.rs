@@ -19,6 +19,12 @@ use crate::{
     topology::{NetnsId, Topology},
 };
 
+/// Protocols of frames that begin with a VLAN tag (`linux/if_ether.h`).
+const ETH_P_8021Q: u32 = 0x8100;
+const ETH_P_8021AD: u32 = 0x88a8;
+/// The length of a tag, bytes.
+const VLAN_HLEN: u32 = 4;
+
 /// A record that is not what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -135,6 +141,10 @@ impl Decoder {
                 record.l3_len
             },
             buffer_bytes: record.l3_len,
+            tag_bytes: match record.ethertype {
+                ETH_P_8021Q | ETH_P_8021AD => VLAN_HLEN,
+                _ => 0,
+            },
             gso,
             tcp: headers.tcp.map(|tcp| Tcp {
                 payload_bytes: record.l3_len.saturating_sub(record.headers_len),

@@ -62,6 +62,11 @@ pub fn parse(netns: NetnsId, head: &[u8]) -> Headers {
             }
         }
         transport => {
+            if let Some(tcp) = first_fragment(&packet) {
+                headers.length += tcp.header_len();
+                headers.tcp = Some(tcp_header(&tcp));
+                return headers;
+            }
             let protocol = match transport {
                 Some(TransportHeader::Udp(_)) => UDP,
                 _ => addresses(&packet).map_or(0, |(_, _, protocol)| protocol),
@@ -73,6 +78,25 @@ pub fn parse(netns: NetnsId, head: &[u8]) -> Headers {
         }
     }
     headers
+}
+
+/// The TCP header of a segment of which this is the first part: a fragment is known by its segment,
+/// which is lost with it.
+fn first_fragment(packet: &LaxPacketHeaders<'_>) -> Option<TcpHeader> {
+    let offset = match packet.net.as_ref()? {
+        NetHeaders::Ipv4(ip, _) => ip.fragment_offset,
+        NetHeaders::Ipv6(_, extensions) => extensions.fragment.as_ref()?.fragment_offset,
+        NetHeaders::Arp(_) => return None,
+    };
+    match &packet.payload {
+        LaxPayloadSlice::Ip(ip)
+            if ip.fragmented && ip.ip_number.0 == TCP && offset.value() == 0 =>
+        {
+            let (tcp, _) = TcpHeader::from_slice(ip.payload).ok()?;
+            Some(tcp)
+        }
+        _ => None,
+    }
 }
 
 /// Addresses and transport protocol.
@@ -160,5 +184,70 @@ fn payload<'a>(payload: &LaxPayloadSlice<'a>) -> &'a [u8] {
         | LaxPayloadSlice::Icmpv4 { payload, .. }
         | LaxPayloadSlice::Icmpv6 { payload, .. } => payload,
         _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use etherparse::{IpNumber, Ipv4Header, Ipv6FragmentHeader, Ipv6Header, TcpHeader};
+
+    use super::*;
+
+    const NETNS: NetnsId = NetnsId(7);
+
+    fn segment() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut tcp = TcpHeader::new(40_000, 80, 7001, 1000);
+        tcp.ack = true;
+        tcp.acknowledgment_number = 99;
+        tcp.write(&mut bytes).unwrap();
+        bytes.extend([b'x'; 12]);
+        bytes
+    }
+
+    fn v4(offset: u16) -> Vec<u8> {
+        let segment = segment();
+        let mut ip =
+            Ipv4Header::new(32, 64, IpNumber::TCP, [192, 0, 2, 2], [203, 0, 113, 10]).unwrap();
+        ip.more_fragments = true;
+        ip.fragment_offset = offset.try_into().unwrap();
+        let mut bytes = ip.to_bytes().to_vec();
+        bytes.extend(segment);
+        bytes
+    }
+
+    fn v6(offset: u16) -> Vec<u8> {
+        let segment = segment();
+        let ip = Ipv6Header {
+            payload_length: 8 + 32,
+            next_header: IpNumber::IPV6_FRAGMENTATION_HEADER,
+            hop_limit: 64,
+            source: [0x20; 16],
+            destination: [0x21; 16],
+            ..Ipv6Header::default()
+        };
+        let mut bytes = ip.to_bytes().to_vec();
+        let offset = offset.try_into().unwrap();
+        let fragment = Ipv6FragmentHeader::new(IpNumber::TCP, offset, true, 5);
+        bytes.extend(fragment.to_bytes());
+        bytes.extend(segment);
+        bytes
+    }
+
+    #[test]
+    fn a_first_fragment_is_known_by_its_segment() {
+        for (packet, before) in [(v4(0), 20), (v6(0), 48)] {
+            let headers = parse(NETNS, &packet);
+            let tcp = headers.tcp.unwrap();
+            assert_eq!((tcp.seq, tcp.ack, tcp.has_ack), (7001, 99, true));
+            assert_eq!(headers.length, before + 20);
+        }
+    }
+
+    #[test]
+    fn later_fragments_have_no_header() {
+        for packet in [v4(3), v6(3)] {
+            assert_eq!(parse(NETNS, &packet).tcp, None);
+        }
     }
 }

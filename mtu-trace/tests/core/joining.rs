@@ -91,6 +91,22 @@ fn packets_on_both_sides_of_a_nat_join_the_socket_that_comes_later() {
     assert_eq!(played.analysis.state().connections().count(), 1);
 }
 
+/// Only the client knows the server by another address than its own.
+#[test]
+fn a_service_is_looked_at_from_its_client() {
+    let places = Places::new(ROUTED);
+    let mut conn = Conn::new(0);
+    conn.server.flow.source = "203.0.113.77:8080".parse().unwrap();
+    conn.server.flow.destination = conn.client.flow.source;
+    let mut events = opening(&places, conn);
+    events.extend(filtered(&places, conn, 100));
+    let finding = play(events, 4000).only();
+    assert_eq!(finding.verdict, Verdict::MtuBlackHole);
+    let connection = finding.connection.unwrap();
+    assert_eq!(connection.local.socket_address(), "192.0.2.2:40000");
+    assert_eq!(connection.direction, Direction::Download);
+}
+
 #[test]
 fn addresses_used_again_are_another_connection() {
     let places = Places::new(ROUTED);

@@ -86,6 +86,7 @@ impl Places {
             route_mtu_bytes: None,
             length_bytes: MSS + HEADERS,
             buffer_bytes: MSS + HEADERS,
+            tag_bytes: 0,
             gso: false,
             tcp: Some(Tcp {
                 seq,

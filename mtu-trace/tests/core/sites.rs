@@ -70,6 +70,14 @@ fn layer_two_has_room_for_a_vlan_tag() {
         let bridge = kind(&places, &places.bridge(conn, 0));
         assert_eq!(bridge.is_some(), dies, "bridge, {bytes}");
     }
+    // The tag of a frame that has one takes it.
+    let places = Places::new(Mtus {
+        inner: 1496,
+        ..VETH
+    });
+    let tagged = places.veth(conn, 0).with(|packet| packet.tag_bytes = 4);
+    assert_eq!(kind(&places, &tagged), Some(SiteKind::Veth));
+    assert_eq!(kind(&places, &tagged.long(1496)), None);
     // Bridge netfilter has none.
     let places = Places::new(Mtus {
         port: 1496,

@@ -53,21 +53,6 @@ impl Macvlan {
     const FIRST: u8 = 2;
     const SERVER: u8 = 10;
 
-    /// Whether the kernel has macvlan, found out by making one in a namespace of its own.
-    ///
-    /// # Errors
-    ///
-    /// Not root, or the namespace cannot be made.
-    pub fn is_supported() -> Result<bool> {
-        let mut lab = Lab::new()?;
-        lab.add(&["probe"])?;
-        let probe = lab.netns("probe")?;
-        probe.ip("link add lower type veth peer name other\n")?;
-        Ok(probe
-            .ip("link add link lower name upper type macvlan mode bridge\n")
-            .is_ok())
-    }
-
     /// Builds it.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! Two container hosts and a vxlan tunnel between them, as Docker Swarm and flannel build them.
+//! Two container hosts and a tunnel between them: a vxlan, as Docker Swarm and flannel build them, or
+//! another kind.
 //!
 //! ```text
 //!  in             node1                                                node2             srv
@@ -11,6 +12,7 @@
 //! ```
 //!
 //! Routed, there is no bridge: the veths and `vxlan0` have addresses, and each network its subnet.
+//! Tunnels that carry no Ethernet frames are always routed.
 //!
 //! ```text
 //!  .2       192.0.2.0/28       .1   .1   198.51.100.0/28   .2   .1       203.0.113.0/28       .10
@@ -18,9 +20,11 @@
 
 use std::net::IpAddr;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
+use super::encapsulation::{self, TunnelEnd};
 use crate::address::{EXTERNAL, Family, INNER, OUTER, Subnet, UNDERLAY};
+use crate::kinds::Kind;
 use crate::lifetime::Lab;
 use crate::link::End;
 use crate::netns::Netns;
@@ -31,6 +35,8 @@ use crate::{bridge, link};
 /// 50 bytes that the tunnel adds.
 #[derive(Debug, Clone, Copy)]
 pub struct Overlay {
+    /// What makes the tunnel.
+    pub tunnel: Kind,
     /// MTU of `vxlan0` of both nodes.
     pub overlay: u32,
     /// MTU of the containers' interfaces and their veth peers. A bridge follows its smallest port.
@@ -41,7 +47,8 @@ pub struct Overlay {
     pub far: u32,
     /// The nodes route between their container and the tunnel instead of bridging them.
     pub routed: bool,
-    /// The tunnel forbids the underlay to fragment.
+    /// The tunnel forbids the underlay to fragment. GRE and IP in IP hand on what the inner packet
+    /// says where it does not.
     pub df: bool,
     /// Segmentation and receive offloads, of every interface.
     pub offloads: bool,
@@ -50,6 +57,7 @@ pub struct Overlay {
 impl Default for Overlay {
     fn default() -> Self {
         Self {
+            tunnel: Kind::Vxlan,
             overlay: 1450,
             container: 1450,
             underlay: 1500,
@@ -87,8 +95,13 @@ impl Overlay {
     ///
     /// # Errors
     ///
-    /// Not root, the kernel has no vxlan, or a tool fails.
+    /// Not root, the kernel has no such tunnel, it carries no frames to be bridged, or a tool fails.
     pub fn build(self) -> Result<OverlayLab> {
+        ensure!(
+            self.routed || encapsulation::carries_frames(self.tunnel),
+            "{} cannot be bridged",
+            self.tunnel.name()
+        );
         let mut lab = Lab::new()?;
         lab.add(&["in", "node1", "node2", "srv"])?;
         let servers = if self.routed { EXTERNAL } else { INNER };
@@ -143,10 +156,11 @@ impl Overlay {
         bridge::set_netfilter(node.netns, false)?;
         node.netns.forward()?;
         self.add_tunnel(node)?;
+        let tunnel = encapsulation::device(self.tunnel);
         if self.routed {
-            Self::route(node)?;
+            self.route(node)?;
         } else {
-            let ports = [OverlayLab::TUNNEL, node.port];
+            let ports = [tunnel, node.port];
             bridge::add(node.netns, OverlayLab::BRIDGE, &ports, None)?;
             link::set_offloads(node.netns, OverlayLab::BRIDGE, self.offloads)?;
             node.container
@@ -155,7 +169,7 @@ impl Overlay {
         for (netns, name) in [
             (node.container, OverlayLab::CONTAINER),
             (node.netns, node.port),
-            (node.netns, OverlayLab::TUNNEL),
+            (node.netns, tunnel),
             (node.netns, OverlayLab::UNDERLAY),
         ] {
             link::set_offloads(netns, name, self.offloads)?;
@@ -164,27 +178,23 @@ impl Overlay {
     }
 
     fn add_tunnel(self, node: &Node<'_>) -> Result<()> {
-        let address = |number| UNDERLAY.host(number, Family::V4);
-        // Not bound to a device: the kernel would limit its MTU to what that device can carry.
-        node.netns.ip(&format!(
-            "{}link add {name} mtu {} type vxlan id {} local {} remote {} dstport {}{}\n\
-             link set {name} up\n",
-            UNDERLAY.assign(node.number, OverlayLab::UNDERLAY),
-            self.overlay,
-            OverlayLab::ID,
-            address(node.number),
-            address(node.other),
-            OverlayLab::PORT,
-            if self.df { " df set" } else { "" },
-            name = OverlayLab::TUNNEL,
-        ))
+        node.netns
+            .ip(&UNDERLAY.assign(node.number, OverlayLab::UNDERLAY))?;
+        encapsulation::add(&TunnelEnd {
+            netns: node.netns,
+            kind: self.tunnel,
+            mtu: self.overlay,
+            local: UNDERLAY.host(node.number, Family::V4),
+            remote: UNDERLAY.host(node.other, Family::V4),
+            df: self.df,
+        })
     }
 
-    fn route(node: &Node<'_>) -> Result<()> {
+    fn route(self, node: &Node<'_>) -> Result<()> {
         let [own, other] = node.subnets;
         node.netns.ip(&[
             own.assign(Self::GATEWAY, node.port),
-            OUTER.assign(node.number, OverlayLab::TUNNEL),
+            OUTER.assign(node.number, encapsulation::device(self.tunnel)),
             other.route_through(OUTER, node.other),
         ]
         .concat())?;
@@ -214,14 +224,20 @@ impl OverlayLab {
     pub const SERVER_PORT: &'static str = "veth83b1f5e";
     /// Each node's bridge; there is none when routed.
     pub const BRIDGE: &'static str = "br0";
-    /// Each node's end of the tunnel.
-    pub const TUNNEL: &'static str = "vxlan0";
+    /// Each node's end of the tunnel, where that is a vxlan.
+    pub const TUNNEL: &'static str = Self::tunnel(Kind::Vxlan);
     /// Each node's interface to the other.
     pub const UNDERLAY: &'static str = "eth0";
-    /// The tunnel's network identifier.
-    pub const ID: u32 = 42;
-    /// The tunnel's UDP port.
-    pub const PORT: u16 = 4789;
+    /// The identifier of a vxlan's network.
+    pub const ID: u32 = encapsulation::ID;
+    /// The UDP port of a vxlan.
+    pub const PORT: u16 = encapsulation::VXLAN_PORT;
+
+    /// Each node's end of a tunnel of this kind.
+    #[must_use]
+    pub const fn tunnel(kind: Kind) -> &'static str {
+        encapsulation::device(kind)
+    }
 
     /// The client's container.
     ///

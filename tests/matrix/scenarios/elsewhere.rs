@@ -12,6 +12,8 @@ use crate::scenario::{Act, Expect, Scenario, Want};
 
 /// Enough packets for a policy that meets some of them.
 const LONG: Transfer = Transfer::download(500_000).within(Duration::from_secs(15));
+/// Enough for one that meets few.
+const LONGER: Transfer = Transfer::download(3_000_000).within(Duration::from_secs(20));
 
 const fn remote(direction: &'static str) -> Expect {
     finds(Want::new("remote-black-hole", "error").direction(direction))
@@ -50,6 +52,23 @@ pub const SCENARIOS: &[Scenario] = &[
             wired(
                 Policy::Lose { percent: 15 },
                 Transfer::download(200_000).within(Duration::from_secs(30)),
+            )
+        },
+    ),
+    scenario(
+        "R4b",
+        "1 % of packets lost beyond this host",
+        finds(Want::new("packet-loss", "info")),
+        || wired(Policy::Lose { percent: 1 }, LONGER),
+    ),
+    scenario(
+        "R5b",
+        "20 % of packets lost beyond this host",
+        finds(Want::new("packet-loss", "info")),
+        || {
+            wired(
+                Policy::Lose { percent: 20 },
+                Transfer::download(100_000).within(Duration::from_secs(40)),
             )
         },
     ),

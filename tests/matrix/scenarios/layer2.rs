@@ -1,7 +1,9 @@
 //! Holes at layer 2, where nobody can tell the sender.
 
+use anyhow::Result;
 use lab::topology::{Nested, NestedLab, Switched, SwitchedLab};
 use lab::traffic::Transfer;
+use lab::{link, settings};
 
 use super::{DOWNLOAD, ONE_SEGMENT, SMALL_UPLINK, completes, finds, hangs, scenario};
 use crate::scenario::{Expect, Place, Scenario, Want};
@@ -51,6 +53,17 @@ const fn switch(port: u32, netfilter: bool) -> Switched {
         netfilter,
         offloads: false,
     }
+}
+
+/// Enough to have its beginning and its end behind it for a while.
+const BULK: Transfer = Transfer::download(2_000_000);
+
+/// B1 with a sender that sends segment by segment, and a host that puts them together or not.
+fn one_by_one(merged: bool) -> Result<NestedLab> {
+    let lab = uplink(1450, true).build()?;
+    link::set_segmentation(lab.server()?, NestedLab::SERVER, false)?;
+    link::set_merging(lab.host()?, NestedLab::EXTERNAL, merged)?;
+    Ok(lab)
 }
 
 pub const SCENARIOS: &[Scenario] = &[
@@ -121,6 +134,53 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario("L5", "port of 1497, without: fits", Expect::Nothing, || {
         completes(switch(1497, false).build()?, DOWNLOAD)
     }),
+    scenario(
+        "L3",
+        "L2 over IPv6",
+        hole(Place {
+            function: "ip6_fragment",
+            ..SWITCH
+        }),
+        || {
+            let follows = Switched {
+                bridge: None,
+                ..switch(1450, true)
+            };
+            hangs(follows.build()?, DOWNLOAD.v6())
+        },
+    ),
+    scenario(
+        "L3b",
+        "L3 with a bridge larger than its port",
+        hole(Place {
+            packet_bytes: 1496,
+            ..SWITCH
+        }),
+        || hangs(switch(1450, true).build()?, DOWNLOAD.v6()),
+    ),
+    scenario(
+        "G1",
+        "B1, segments put together on the way",
+        Expect::Nothing,
+        || completes(one_by_one(true)?, BULK),
+    ),
+    scenario("G2", "B1, segments stay as they are", hole(VETH), || {
+        hangs(one_by_one(false)?, BULK)
+    }),
+    scenario("S5", "B1 from a sender without DF", hole(VETH), || {
+        let lab = uplink(1450, false).build()?;
+        settings::no_discovery(lab.server()?, 1)?;
+        hangs(lab, DOWNLOAD)
+    }),
+    scenario(
+        "V3b",
+        "IPv6: V4 with offloads, two segments a time",
+        Expect::Nothing,
+        || {
+            let pairs = Transfer::download(20 * ONE_SEGMENT).paced(2 * ONE_SEGMENT);
+            completes(uplink(1450, true).build()?, pairs.v6())
+        },
+    ),
     scenario(
         "V4",
         "IPv6: the veth's other end is smaller",

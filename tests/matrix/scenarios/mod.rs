@@ -1,12 +1,18 @@
 //! All scenarios. The names are those of the kernel facts they were measured for: A routed, B veth, C
-//! bridge, L switch, V IPv6, X overlay, N translated, F fixed, S settings, T other transports, R beyond
-//! this host, O other faults.
+//! bridge, L switch, G segments put together, V IPv6, X overlay, E other tunnels, M macvlan, W tagged
+//! frames, N translated, K services, F fixed, S settings, H older than the trace, T other transports, R
+//! beyond this host, P receivers, O other faults.
 
+mod devices;
 mod elsewhere;
 mod layer2;
+mod older;
 mod other;
 mod overlay;
+mod receivers;
 mod routed;
+mod services;
+mod tunnels;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -15,7 +21,7 @@ use anyhow::{Result, ensure};
 use lab::topology::{Nested, NestedLab};
 use lab::traffic::{Outcome, Transfer};
 
-use crate::scenario::{Act, Expect, HasLab, Scenario, Want};
+use crate::scenario::{Act, Expect, HasLab, Play, Rest, Scenario, Want};
 
 const DOWNLOAD: Transfer = Transfer::download(20_000);
 const UPLOAD: Transfer = Transfer::upload(20_000);
@@ -28,8 +34,13 @@ pub fn all() -> Vec<Scenario> {
         routed::SCENARIOS,
         layer2::SCENARIOS,
         overlay::SCENARIOS,
+        tunnels::SCENARIOS,
+        devices::SCENARIOS,
+        services::SCENARIOS,
+        older::SCENARIOS,
         elsewhere::SCENARIOS,
         other::SCENARIOS,
+        receivers::SCENARIOS,
     ]
     .concat()
 }
@@ -44,7 +55,24 @@ const fn scenario(
         id,
         what,
         expect,
-        act,
+        play: Play::Whole(act),
+        needs: None,
+    }
+}
+
+/// One that begins before the trace: `prepare` returns what is left to do under it.
+const fn older(
+    id: &'static str,
+    what: &'static str,
+    expect: Expect,
+    prepare: fn() -> Result<Rest>,
+) -> Scenario {
+    Scenario {
+        id,
+        what,
+        expect,
+        play: Play::Rest(prepare),
+        needs: None,
     }
 }
 
@@ -85,7 +113,8 @@ runs!(
     lab::topology::WiredLab,
     lab::topology::DeepLab,
     lab::topology::AsymmetricLab,
-    lab::topology::MacvlanLab
+    lab::topology::MacvlanLab,
+    lab::topology::TrunkLab
 );
 
 /// The transfer must hang.

@@ -42,6 +42,35 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     ),
     scenario(
+        "O2b",
+        "a forwarder loses 1 % of packets",
+        finds(Want::new("local-drop", "warning")),
+        || {
+            let lab = Nested::default().build()?;
+            firewall::lose(lab.host()?, Hook::Forward, 1)?;
+            completes(
+                lab,
+                Transfer {
+                    bytes: 3_000_000,
+                    ..LOSSY
+                },
+            )
+        },
+    ),
+    scenario(
+        "O2c",
+        "a forwarder loses 20 % of packets",
+        finds(Want::new("local-drop", "warning")),
+        || {
+            let lab = Nested::default().build()?;
+            firewall::lose(lab.host()?, Hook::Forward, 20)?;
+            completes(
+                lab,
+                Transfer::download(100_000).within(Duration::from_secs(40)),
+            )
+        },
+    ),
+    scenario(
         "O3",
         "a port that is closed later",
         finds(Want::new("local-drop", "error").direction("upload")),

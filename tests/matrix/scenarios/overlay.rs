@@ -1,6 +1,7 @@
 //! Tunnels that are too large for what they run on.
 
 use lab::firewall::{Hook, drop_frag_needed};
+use lab::kinds::Kind;
 use lab::topology::{Overlay, OverlayLab};
 use lab::traffic::Transfer;
 
@@ -9,6 +10,7 @@ use crate::scenario::{Expect, Place, Scenario, Want};
 
 /// The overlay has the underlay's MTU: no room for the tunnel's 50 bytes.
 const TOO_LARGE: Overlay = Overlay {
+    tunnel: Kind::Vxlan,
     overlay: 1500,
     container: 1500,
     underlay: 1500,
@@ -26,6 +28,13 @@ const SMALL_FAR_END: Overlay = Overlay {
 };
 /// The payload of one full-size segment on an overlay of 1450, with TCP timestamps.
 const ONE_SEGMENT: usize = 1398;
+
+const fn offloading(overlay: Overlay) -> Overlay {
+    Overlay {
+        offloads: true,
+        ..overlay
+    }
+}
 
 pub const SCENARIOS: &[Scenario] = &[
     scenario(
@@ -105,6 +114,15 @@ pub const SCENARIOS: &[Scenario] = &[
         || hangs(SMALL_FAR_END.build()?, UPLOAD),
     ),
     scenario(
+        "X7b",
+        "X7 with offloads, two segments a time",
+        Expect::Nothing,
+        || {
+            let pairs = Transfer::upload(20 * ONE_SEGMENT).paced(2 * ONE_SEGMENT);
+            completes(offloading(SMALL_FAR_END).build()?, pairs)
+        },
+    ),
+    scenario(
         "X7c",
         "X7 with offloads, one segment",
         finds(
@@ -119,11 +137,8 @@ pub const SCENARIOS: &[Scenario] = &[
             .direction("upload"),
         ),
         || {
-            let offloading = Overlay {
-                offloads: true,
-                ..SMALL_FAR_END
-            };
-            hangs(offloading.build()?, Transfer::upload(ONE_SEGMENT))
+            let one = Transfer::upload(ONE_SEGMENT);
+            hangs(offloading(SMALL_FAR_END).build()?, one)
         },
     ),
     scenario("X8", "vxlan with room", Expect::Nothing, || {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use lab::address::{Family, INNER};
-use lab::clamp::clamp_to_pmtu;
+use lab::clamp::{clamp_to_pmtu, clamp_to_pmtu_by_iptables};
 use lab::firewall::{Hook, drop_frag_needed, drop_packet_too_big};
 use lab::settings::{self, Probing};
 use lab::topology::{Asymmetric, AsymmetricLab, Deep, DeepLab, Nested, NestedLab};
@@ -139,6 +139,9 @@ pub const SCENARIOS: &[Scenario] = &[
             hangs(lab, UPLOAD.v6())
         },
     ),
+    scenario("V3", "V1 with offloads", Expect::Nothing, || {
+        completes(offloading(SMALL_UPLINK).build()?, DOWNLOAD.v6())
+    }),
     scenario(
         "N1",
         "discovery works through two masquerades",
@@ -157,11 +160,11 @@ pub const SCENARIOS: &[Scenario] = &[
     ),
     scenario(
         "F1",
-        "A2 with a clamp at the router",
+        "a clamp to the path MTU, by iptables",
         Expect::Nothing,
         || {
-            let lab = unheard_download()?;
-            clamp_to_pmtu(lab.host()?)?;
+            let lab = SMALL_UPLINK.build()?;
+            clamp_to_pmtu_by_iptables(lab.host()?)?;
             completes(lab, DOWNLOAD)
         },
     ),
@@ -176,6 +179,26 @@ pub const SCENARIOS: &[Scenario] = &[
             }
             .build()?;
             drop_frag_needed(lab.host()?, Hook::Output)?;
+            completes(lab, DOWNLOAD)
+        },
+    ),
+    scenario(
+        "F3",
+        "a clamp to the route's MTU, by nft",
+        Expect::Nothing,
+        || {
+            let lab = SMALL_UPLINK.build()?;
+            clamp_to_pmtu(lab.out()?)?;
+            completes(lab, UPLOAD)
+        },
+    ),
+    scenario(
+        "F4",
+        "A2 with a clamp at the router",
+        Expect::Nothing,
+        || {
+            let lab = unheard_download()?;
+            clamp_to_pmtu(lab.host()?)?;
             completes(lab, DOWNLOAD)
         },
     ),

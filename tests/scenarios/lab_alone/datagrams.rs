@@ -135,3 +135,17 @@ fn quic_over_an_opaque_wire() -> Result<()> {
     ensure!(outcome.data == twice, "{outcome:?}");
     Ok(())
 }
+
+#[test]
+fn a_receive_buffer_overflows() -> Result<()> {
+    let lab = Nested::default().build()?;
+    let address = lab.server_address(Family::V4);
+    let datagrams = Datagrams {
+        count: 50,
+        ..Datagrams::probing(1000)
+    };
+    let unread = udp::overflow(lab.inside()?, lab.server()?, address, &datagrams)?;
+    let lost = snmp(lab.server()?, "Udp", "RcvbufErrors")?;
+    ensure!(unread.sent == 50 && (40..50).contains(&lost), "{lost} lost");
+    Ok(())
+}

@@ -132,6 +132,28 @@ fn b2_segmentation_offload_hides_all_but_a_single_segment() -> Result<()> {
     hangs(&lab.run(&Transfer::download(ONE_SEGMENT))?)
 }
 
+/// What a receiver's interface has put together passes, though it came segment by segment.
+#[test]
+fn g1_g2_receive_offload_hides_it_too() -> Result<()> {
+    for merged in [true, false] {
+        let lab = Nested {
+            uplink: 1450,
+            offloads: true,
+            ..Nested::default()
+        }
+        .build()?;
+        link::set_segmentation(lab.server()?, NestedLab::SERVER, false)?;
+        link::set_merging(lab.host()?, NestedLab::EXTERNAL, merged)?;
+        let outcome = lab.run(&Transfer::download(2_000_000))?;
+        if merged {
+            completes(&outcome)?;
+        } else {
+            hangs(&outcome)?;
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn b3_b4_veth_has_a_slack_of_four_bytes() -> Result<()> {
     completes(

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use anyhow::{Result, ensure};
 use lab::counters::dropped;
+use lab::kinds::Kind;
 use lab::link;
 use lab::topology::{Macvlan, MacvlanLab};
 use lab::traffic::{self, Transfer};
@@ -15,7 +16,7 @@ const UPLOAD: Transfer = Transfer::upload(20_000);
 
 /// Builds it, or says that this kernel cannot.
 fn build(macvlan: Macvlan) -> Result<Option<MacvlanLab>> {
-    if Macvlan::is_supported()? {
+    if Kind::Macvlan.is_supported()? {
         return macvlan.build().map(Some);
     }
     // Not eprintln, which is not shown of a test that passes.

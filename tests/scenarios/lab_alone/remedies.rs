@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lab::clamp::clamp_to_pmtu;
+use lab::clamp::{clamp_to_pmtu, clamp_to_pmtu_by_iptables};
 use lab::counters::{snmp, snmp6};
 use lab::firewall::{self, Hook};
 use lab::topology::{Nested, NestedLab};
@@ -40,6 +40,18 @@ fn f2_small_container_mtu() -> Result<()> {
         }
         .build()?,
     )
+}
+
+#[test]
+fn f1_clamp_by_iptables() -> Result<()> {
+    let lab = SMALL_UPLINK.build()?;
+    clamp_to_pmtu_by_iptables(lab.host()?)?;
+    for transfer in [DOWNLOAD, UPLOAD] {
+        completes(&lab.run(&transfer)?)?;
+    }
+    ensure!(snmp(lab.host()?, "Ip", "FragFails")? == 0);
+    ensure!(snmp(lab.out()?, "Ip", "FragFails")? == 0);
+    Ok(())
 }
 
 #[test]

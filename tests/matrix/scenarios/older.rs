@@ -1,0 +1,123 @@
+//! Connections that are older than the trace: nobody has seen their handshake.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use lab::firewall::{Hook, drop_frag_needed};
+use lab::topology::{Nested, NestedLab};
+use lab::traffic::{self, Transfer};
+
+use super::{DOWNLOAD, SMALL_UPLINK, UPLOAD, act, finds, older};
+use crate::scenario::{Act, Expect, Place, Rest, Scenario, Want};
+
+const ROUTED: Place = Place {
+    role: "host",
+    egress: NestedLab::OUTER_BRIDGE,
+    function: "ip_forward",
+    limit_bytes: 1450,
+    packet_bytes: 1500,
+};
+const VETH: Place = Place {
+    egress: NestedLab::OUTER_PORT,
+    function: "__dev_forward_skb2",
+    ..ROUTED
+};
+const VETH_ALONE: Nested = Nested {
+    port: 1500,
+    ..SMALL_UPLINK
+};
+
+const fn unheard() -> Expect {
+    finds(
+        Want::hole(ROUTED)
+            .blocked("host", "OUTPUT")
+            .direction("download"),
+    )
+}
+
+pub const SCENARIOS: &[Scenario] = &[
+    older("H1", "A2, opened before the trace", unheard(), || {
+        opened(unheard_download(SMALL_UPLINK)?, DOWNLOAD)
+    }),
+    older(
+        "H2",
+        "B1, opened before the trace",
+        finds(Want::hole(VETH).silent().direction("download")),
+        || opened(VETH_ALONE.build()?, DOWNLOAD),
+    ),
+    older("H3", "N2, opened before the trace", unheard(), || {
+        let nested = Nested {
+            masquerade: true,
+            ..SMALL_UPLINK
+        };
+        opened(unheard_download(nested)?, DOWNLOAD)
+    }),
+    older(
+        "H4",
+        "A5b, opened before the trace",
+        finds(
+            Want::hole(Place {
+                role: "out",
+                egress: NestedLab::UPLINK,
+                ..ROUTED
+            })
+            .blocked("in", "INPUT")
+            .direction("upload"),
+        ),
+        || {
+            let lab = SMALL_UPLINK.build()?;
+            drop_frag_needed(lab.inside()?, Hook::Input)?;
+            opened(lab, UPLOAD)
+        },
+    ),
+    older("H5", "A2, stalled before the trace", unheard(), || {
+        let lab = unheard_download(SMALL_UPLINK)?;
+        let connection = lab.open(&DOWNLOAD)?;
+        let soon = DOWNLOAD.within(Duration::from_millis(1000));
+        let outcome = traffic::carry(connection, &soon)?;
+        ensure!(outcome.hung(), "should hang: {outcome:?}");
+        Ok(Box::new(move || {
+            // Three more timeouts: 1.5, 3.1 and 6.5 s after the first of all.
+            let waiting = Transfer::download(1).within(Duration::from_secs(8));
+            let outcome = traffic::push(outcome.connection, &waiting)?;
+            ensure!(outcome.hung(), "should hang: {outcome:?}");
+            Ok(act(lab, DOWNLOAD, vec![Box::new(outcome)]))
+        }))
+    }),
+    older(
+        "H6",
+        "nothing wrong, opened before the trace",
+        Expect::Nothing,
+        || {
+            let lab = Nested::default().build()?;
+            let outcome = lab.run(&DOWNLOAD)?;
+            ensure!(outcome.completed(), "should complete: {outcome:?}");
+            Ok(Box::new(move || {
+                let outcome = traffic::carry(outcome.connection, &DOWNLOAD)?;
+                ensure!(outcome.completed(), "should complete: {outcome:?}");
+                Ok(act(lab, DOWNLOAD, vec![Box::new(outcome)]))
+            }))
+        },
+    ),
+];
+
+fn unheard_download(nested: Nested) -> Result<NestedLab> {
+    let lab = nested.build()?;
+    drop_frag_needed(lab.host()?, Hook::Output)?;
+    Ok(lab)
+}
+
+/// A connection that is open, with what is left: a transfer that hangs.
+fn opened(lab: NestedLab, transfer: Transfer) -> Result<Rest> {
+    let small = Transfer {
+        bytes: 100,
+        ..transfer
+    };
+    let outcome = traffic::carry(lab.open(&small)?, &small)?;
+    ensure!(outcome.completed(), "should complete: {outcome:?}");
+    Ok(Box::new(move || -> Result<Act> {
+        let outcome = traffic::carry(outcome.connection, &transfer)?;
+        ensure!(outcome.hung(), "should hang: {outcome:?}");
+        Ok(act(lab, transfer, vec![Box::new(outcome)]))
+    }))
+}
