@@ -95,8 +95,9 @@ pub(super) fn faces(one: &Socket, other: &Socket) -> Option<u64> {
 }
 
 fn misfit(socket: Flow, packet: Flow, sent: u32, acknowledged: u32) -> Option<u64> {
-    // The first one is the SYN itself: an established connection is past it.
-    if sent == 0 || acknowledged == 0 {
+    // The first one is the SYN itself: an established connection is past it. But the answer to the SYN
+    // may be lost, and be the first that is known of the connection.
+    if acknowledged == 0 || (sent == 0 && acknowledged != 1) {
         return None;
     }
     let (less, more) = (sent.min(acknowledged), sent.max(acknowledged));
@@ -188,6 +189,16 @@ mod tests {
         assert_eq!(side(u32::MAX - 5), Some(Side::Out));
         assert_eq!(side(7000), Some(Side::In));
         assert_eq!(side(7001), None);
+    }
+
+    #[test]
+    fn the_answer_to_a_syn_is_the_connections() {
+        let elsewhere = flow(3, "203.0.113.77:61000", "203.0.113.1:30080");
+        let fits = |seq, ack| belongs(&socket(), &elsewhere.reversed(), seq, Some(ack));
+        let (first, answered) = (7000, u32::MAX - 4);
+        assert_eq!(fits(first, answered).map(|(side, _)| side), Some(Side::In));
+        assert_eq!(fits(first, answered + 1), None);
+        assert_eq!(fits(first, answered - 1), None);
     }
 
     #[test]
