@@ -128,11 +128,12 @@ fn compare(
         same("protocol", &connection.protocol, &want.protocol);
         let local = role(connection.local.netns.as_ref());
         // Without its handshake a connection may be known from its packets only.
-        if want.local.is_some() && (without.is_none() || local.is_some()) {
+        let is_known = without.is_none() || (local.is_some() && want.local_needs != without);
+        if want.local.is_some() && is_known {
             same("local end", &local.as_deref(), &want.local);
         }
         if let Some(direction) = want.direction
-            && (without.is_none() || local.is_some())
+            && is_known
         {
             same("direction", &connection.direction, &direction);
         }

@@ -64,6 +64,9 @@ pub struct Want {
     pub silent: Option<bool>,
     /// Role of the namespace of the connection's own end.
     pub local: Option<&'static str>,
+    /// The hook without which that end cannot be found, since the addresses have nothing in common: the
+    /// connection is then told from its other end.
+    pub local_needs: Option<&'static str>,
     pub direction: Option<&'static str>,
     pub protocol: &'static str,
     /// Whether the top fix, applied, lets the transfer complete.
@@ -91,6 +94,7 @@ impl Want {
             blocked: None,
             silent: None,
             local: None,
+            local_needs: None,
             direction: None,
             protocol: "tcp",
             fixed: false,

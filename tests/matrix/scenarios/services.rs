@@ -44,11 +44,12 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "K2",
         "K1 behind two masquerades",
-        finds(
-            Want::hole(ROUTED)
+        finds(Want {
+            local_needs: Some("sock:inet_sock_set_state"),
+            ..Want::hole(ROUTED)
                 .blocked("host", "OUTPUT")
-                .direction("download"),
-        ),
+                .direction("download")
+        }),
         || {
             let service = Service::new(Nested {
                 masquerade: true,
