@@ -55,8 +55,9 @@ const fn switch(port: u32, netfilter: bool) -> Switched {
     }
 }
 
-/// Enough to have its beginning and its end behind it for a while.
-const BULK: Transfer = Transfer::download(2_000_000);
+/// A lot, but few segments at a time: a queue that overflows would leave one to be sent again by itself.
+const BULK: Transfer = Transfer::download(50 * BURST).paced(BURST);
+const BURST: usize = 20 * ONE_SEGMENT;
 
 /// B1 with a sender that sends segment by segment, and a host that puts them together or not.
 fn one_by_one(merged: bool) -> Result<NestedLab> {
