@@ -20,7 +20,7 @@ use crate::{Lab, Netns};
 /// How long attaching every hook may take on a machine that runs many tests at once.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 /// How long the report may take after the signal.
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// Ends a tracer that nobody stops.
 const DURATION: &str = "60s";
 /// How often a tracer's usage is looked at that is waited for.
