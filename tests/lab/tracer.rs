@@ -218,10 +218,14 @@ impl Recording {
 }
 
 impl crate::report::NetnsId {
-    /// Whether this names `netns`.
+    /// Whether this names `netns`. Its number says so only where it has no name: the kernel gives that of
+    /// a namespace that is gone to the next, which may be another lab's.
     #[must_use]
     pub fn is(&self, netns: &Netns) -> bool {
-        self.inode == netns.inode() || self.name.as_deref() == Some(netns.name())
+        match &self.name {
+            Some(name) => name == netns.name(),
+            None => self.inode == netns.inode(),
+        }
     }
 }
 
