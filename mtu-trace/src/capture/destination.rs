@@ -36,7 +36,7 @@ pub struct Destination {
     whole_bytes: Option<u64>,
     /// The parts that are there, the latest last.
     parts: VecDeque<PathBuf>,
-    written: bool,
+    touched: bool,
     looked: Instant,
 }
 
@@ -58,7 +58,7 @@ impl Destination {
                 file: File::from(file),
                 whole_bytes: None,
                 parts: VecDeque::new(),
-                written: false,
+                touched: false,
                 looked: Instant::now(),
             });
         }
@@ -75,7 +75,7 @@ impl Destination {
             file,
             whole_bytes,
             parts: VecDeque::from([first]),
-            written: false,
+            touched: false,
             looked: Instant::now(),
         })
     }
@@ -107,6 +107,7 @@ impl Destination {
     ///
     /// If it is full, closed, or no longer there.
     pub(super) fn write(&mut self, blocks: &[u8]) -> Result<()> {
+        self.touched = true;
         let mut done = 0;
         while done < blocks.len() {
             match self.file.write(&blocks[done..]) {
@@ -118,7 +119,6 @@ impl Destination {
                 Err(error) => return self.give_up(blocks, done, &error),
             }
         }
-        self.written = true;
         if let Some(whole) = &mut self.whole_bytes {
             *whole += blocks.len() as u64;
         }
@@ -134,7 +134,10 @@ impl Destination {
         if self.is_stdout() && error.kind() == io::ErrorKind::BrokenPipe {
             bail!("whoever read the capture from standard output has closed it");
         }
-        bail!("cannot write the capture to {}: {error}", self.name())
+        bail!(
+            "cannot write the capture to {}: {error}; what was written before can be read",
+            self.name()
+        )
     }
 
     /// A file that somebody removes takes everything that is written to it, for nobody.
@@ -181,7 +184,7 @@ impl Destination {
 impl Drop for Destination {
     /// A file that was made for nothing goes again.
     fn drop(&mut self) {
-        if self.written || self.whole_bytes.is_none() {
+        if self.touched || self.whole_bytes.is_none() {
             return;
         }
         if let Some(path) = self.parts.back() {

@@ -123,7 +123,7 @@ impl Recording {
     fn fail(&mut self, error: &anyhow::Error) {
         self.failed = true;
         complain(&format!(
-            "{error:#}; the capture ends here and what was written can be read, the trace goes on"
+            "{error:#}; nothing more is captured, the trace goes on"
         ));
     }
 
