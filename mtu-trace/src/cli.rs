@@ -1,5 +1,7 @@
 //! The command line.
 
+mod capture;
+
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValue};
@@ -9,6 +11,8 @@ use crate::{
     kernel::{HOOKS, Mechanism},
     report::Format,
 };
+
+pub use capture::{ExportFormat, ExportOptions, Keep, ReportOptions};
 
 const AFTER_HELP: &str = "\
 Exit status: 0 done; 1 failed; 2 bad usage; `record -- COMMAND` gives COMMAND's own status, 128 plus \
@@ -33,6 +37,10 @@ pub struct Cli {
 pub enum Command {
     /// Trace until the time is up, COMMAND ends or Ctrl-C, then print the report (needs root)
     Record(Record),
+    /// Print the report of a capture (needs no root)
+    Report(ReportOptions),
+    /// Print the events of a capture (needs no root)
+    Export(ExportOptions),
     /// Look for places where a larger MTU leads into a smaller one, before any traffic (needs root)
     Check(Check),
     /// Show which hooks this kernel offers, and what is lost without the missing ones
@@ -56,9 +64,9 @@ pub struct Record {
     /// Create this file when every hook that this kernel offers is attached
     #[arg(long, value_name = "PATH")]
     pub ready_file: Option<PathBuf>,
-    /// Keep the events in FILE (not in this version yet)
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    /// What to keep.
+    #[command(flatten)]
+    pub keep: Keep,
     /// How to trace.
     #[command(flatten)]
     pub tracing: Tracing,

@@ -12,7 +12,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::topology::{NetnsId, Topology};
+use crate::topology::{
+    NetnsId, Topology,
+    name::stored::{printable, printable_or_none, printables},
+};
 
 /// Something that happened at a time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +28,7 @@ pub struct Event {
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EventKind {
     /// The network as it is from now on.
     Topology(Arc<Topology>),
@@ -43,7 +47,7 @@ pub enum EventKind {
     /// Records lost so far, all told.
     Lost(u64),
     /// The hooks that are not at work, by name: what only they show is not seen from now on.
-    Blind(Vec<String>),
+    Blind(#[serde(deserialize_with = "printables")] Vec<String>),
     /// Time goes on.
     Tick,
 }
@@ -110,6 +114,15 @@ impl Packet {
         }
     }
 
+    /// Whether its device was sending it, if that was seen.
+    #[must_use]
+    pub fn egress(&self) -> Option<bool> {
+        match self.what {
+            PacketKind::Seen { egress, .. } => Some(egress),
+            _ => None,
+        }
+    }
+
     /// What a tunnel has added to the packet of the ends, bytes.
     #[must_use]
     pub fn overhead_bytes(&self) -> u32 {
@@ -155,6 +168,7 @@ pub struct Device {
     /// Interface index.
     pub ifindex: u32,
     /// Its name then, if it is known.
+    #[serde(deserialize_with = "printable_or_none")]
     pub name: Option<String>,
     /// MTU in bytes.
     pub mtu_bytes: u32,
@@ -178,6 +192,7 @@ pub struct Packet {
     /// Device by which the packet came into the namespace.
     pub came_in: Option<Device>,
     /// The kernel function that handles packets received on this route.
+    #[serde(deserialize_with = "printable_or_none")]
     pub route_input: Option<String>,
     /// MTU metric of the route, bytes.
     pub route_mtu_bytes: Option<u32>,
@@ -202,7 +217,9 @@ pub struct Packet {
     pub first_ns: u64,
     /// How often this very sequence number was here before.
     pub repeats: u32,
-    /// Headers from the IP header on, never payload.
+    /// Headers from the IP header on, never payload. Whoever stores the event keeps them beside it, in
+    /// a capture as the packet's bytes.
+    #[serde(skip)]
     pub head: Vec<u8>,
 }
 
@@ -219,12 +236,15 @@ pub struct Inner {
 
 /// What became of a packet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PacketKind {
     /// Freed before it arrived.
     Dropped {
         /// Kernel function that freed it, compiler suffixes stripped.
+        #[serde(deserialize_with = "printable")]
         function: String,
         /// Drop reason by name, such as `PKT_TOO_BIG`; `None` where the kernel has no reasons.
+        #[serde(deserialize_with = "printable_or_none")]
         reason: Option<String>,
     },
     /// An ICMP error about it is about to be sent.
@@ -366,12 +386,14 @@ pub struct Closed {
 
 /// An exact count from a kernel map.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Count {
     /// Packets of a flow freed in a function.
     Dropped {
         /// The flow there.
         flow: Flow,
         /// The function.
+        #[serde(deserialize_with = "printable")]
         function: String,
         /// All so far.
         count: u64,

@@ -2,9 +2,11 @@
 //! where, why nobody told the sender, and what to set.
 //!
 //! Data flows one way: kernel record, decoded and attributed ([`kernel`]), to events ([`event`]),
-//! to connections ([`correlate`]), to findings ([`diagnose`]), to a report ([`report`]).
+//! to connections ([`correlate`]), to findings ([`diagnose`]), to a report ([`report`]). Between the
+//! events and the connections they can be kept in a file, and read from it ([`capture`]).
 
 pub mod audit;
+pub mod capture;
 pub mod cli;
 pub mod commands;
 pub mod correlate;

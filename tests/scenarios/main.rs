@@ -6,6 +6,7 @@
 #![allow(missing_docs, reason = "a test's name says what it is")]
 
 mod bridge;
+mod captured;
 mod check;
 mod check_overlay;
 mod check_predicts;

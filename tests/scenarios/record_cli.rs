@@ -16,14 +16,14 @@ use rustix::process::Signal;
 
 use crate::{DOWNLOAD, small_uplink};
 
-const LIMIT: Duration = Duration::from_secs(40);
+pub(crate) const LIMIT: Duration = Duration::from_secs(40);
 
-fn run(arguments: &[&str]) -> Result<Finished> {
+pub(crate) fn run(arguments: &[&str]) -> Result<Finished> {
     finish(Command::new(mtu_trace()).args(arguments), LIMIT)
 }
 
 /// Checks for status `code` and a message, on standard error alone, that has all of `words`.
-fn fails(finished: &Finished, code: i32, words: &[&str]) -> Result<()> {
+pub(crate) fn fails(finished: &Finished, code: i32, words: &[&str]) -> Result<()> {
     let message = finished.stderr.to_lowercase();
     ensure!(
         finished.code() == Some(code),
@@ -169,7 +169,7 @@ fn unreadable_btf_is_one_message() -> Result<()> {
     in_one_message(&finished)
 }
 
-fn as_nobody(arguments: &[&str]) -> Result<Finished> {
+pub(crate) fn as_nobody(arguments: &[&str]) -> Result<Finished> {
     // The build directory may be where only root may look.
     let scratch = Scratch::new()?;
     let copy = scratch.install(&mtu_trace(), "mtu-trace")?;

@@ -51,6 +51,7 @@ pub fn run(options: &Check, color: ColorChoice) -> Result<u8> {
             hooks: Vec::new(),
             events: 0,
             lost_events: 0,
+            notes: Vec::new(),
         },
         clock,
         audit: Some(Audited {

@@ -4,9 +4,13 @@ mod capabilities;
 mod check;
 mod doctor;
 mod explain;
+mod export;
 mod host;
 mod output;
 mod record;
+mod recording;
+mod replayed;
+mod report;
 mod workload;
 
 use std::{io, process::ExitCode};
@@ -30,6 +34,8 @@ const FOUND: u8 = 3;
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Record(options) => record::run(&options, cli.color),
+        Command::Report(options) => report::run(&options, cli.color),
+        Command::Export(options) => export::run(&options),
         Command::Check(options) => check::run(&options, cli.color),
         Command::Doctor(options) => doctor::run(&options, cli.color),
         Command::Explain(options) => explain::run(&options, cli.color),
@@ -51,6 +57,14 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
             .downcast_ref::<io::Error>()
             .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     })
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a duration for people and programs to read"
+)]
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
 }
 
 fn load_options(tracing: &Tracing) -> LoadOptions {

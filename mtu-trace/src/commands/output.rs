@@ -73,3 +73,9 @@ pub fn print(report: &Report, format: Format, color: ColorChoice) -> Result<()> 
         _ => Ok(()),
     }
 }
+
+/// Writes the report to standard error, where standard output is taken. That it cannot be said is no
+/// reason to fail.
+pub fn print_beside(report: &Report, format: Format) {
+    let _unheard = report.write(&mut io::stderr().lock(), format, &Style::PLAIN);
+}

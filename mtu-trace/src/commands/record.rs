@@ -10,6 +10,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     FOUND, LOCKED_DOWN, USAGE, explain_refusal, host, load_options,
     output::{self, complain, say},
+    recording::{Recording, misuse},
+    seconds,
     workload::Workload,
 };
 use crate::{
@@ -25,11 +27,8 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// Runs the command; gives the exit status.
 pub fn run(options: &Record, color: ColorChoice) -> Result<u8> {
-    if options.output.is_some() {
-        complain(
-            "--output is not in this version: it cannot keep events in a file yet. Without it, \
-             record prints its report to standard output.",
-        );
+    if let Some(why) = misuse(&options.keep) {
+        complain(why);
         return Ok(USAGE);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -48,11 +47,13 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
     if let Some(path) = &options.ready_file {
         remove_stale(path)?;
     }
+    let mut recording = Recording::prepare(&options.keep)?;
     let mut live = Live::start(&load_options(&options.tracing))
         .map_err(|error| explain_refusal(error, LOCKED_DOWN))?;
     announce(&live.hooks(), options.ready_file.as_deref())?;
 
-    let stdout_free = options.format != Format::Text;
+    recording.start(clock, live.hooks())?;
+    let stdout_free = options.format != Format::Text || recording.to_stdout();
     let mut workload = if options.run.is_empty() {
         None
     } else {
@@ -68,6 +69,7 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
     let mut progress = Progress::default();
     let mut status = None;
     let mut sink = |event: Event| {
+        recording.note(&event);
         analysis.apply(&event);
         progress.tell(&analysis, &event);
     };
@@ -82,23 +84,33 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
     }
     let hooks = live.hooks();
     live.finish(&mut sink);
+    let ended_ns = monotonic_ns();
+    let interrupted = async {
+        interrupts.next().await;
+    };
+    recording.finish(ended_ns, hooks.clone(), interrupted).await;
 
     let report = Report {
         capture: Capture {
             started: clock.wall,
-            duration_s: seconds(monotonic_ns().saturating_sub(clock.monotonic_ns)),
+            duration_s: seconds(ended_ns.saturating_sub(clock.monotonic_ns)),
             kernel: host::kernel_release(),
             hostname: host::hostname(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             hooks,
             events: analysis.state().events,
             lost_events: analysis.state().lost,
+            notes: Vec::new(),
         },
         findings: analysis.findings(),
         clock,
         audit: None,
     };
-    output::print(&report, options.format, color)?;
+    if recording.to_stdout() {
+        output::print_beside(&report, options.format);
+    } else {
+        output::print(&report, options.format, color)?;
+    }
     drop(live);
 
     // The time was up first: the command goes on, and its status is still the answer.
@@ -113,7 +125,7 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
     Ok(if options.exit_code && found {
         FOUND
     } else {
-        status.unwrap_or(0)
+        recording.status(status.unwrap_or(0))
     })
 }
 
@@ -244,12 +256,4 @@ impl Progress {
             }
         }
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a duration for people and programs to read"
-)]
-fn seconds(ns: u64) -> f64 {
-    ns as f64 / 1e9
 }

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::hook;
+use crate::{
+    event::hook,
+    topology::name::stored::{printable, printable_or_none},
+};
 
 /// How a program hangs on its hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,18 +95,29 @@ pub const HOOKS: &[Hook] = &[
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookStatus {
     /// The hook's name.
+    #[serde(deserialize_with = "printable")]
     pub hook: String,
     /// How it is attached, or how it was tried last.
+    #[serde(deserialize_with = "printable")]
     pub mechanism: String,
     /// Whether it is attached.
     pub attached: bool,
     /// Why it is not, or where it is.
+    #[serde(deserialize_with = "printable_or_none")]
     pub detail: Option<String>,
     /// What it shows, if it is attached.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "printable_or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub shows: Option<String>,
     /// What is lost without it, if it is not.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "printable_or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub lost: Option<String>,
 }
 

@@ -1,6 +1,8 @@
 //! Findings for people and for programs.
 
+mod events;
 mod json;
+mod markdown;
 mod style;
 mod text;
 mod wrap;
@@ -8,10 +10,11 @@ mod wrap;
 use std::io::{self, Write};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{audit::Figures, diagnose::Finding, kernel::HookStatus};
 
+pub use events::{Dated, EVENTS_SCHEMA, Recording, Row};
 pub use style::Style;
 pub(crate) use wrap::wrap;
 
@@ -27,6 +30,8 @@ pub enum Format {
     Json,
     /// One JSON object a line: the capture, then each finding.
     Ndjson,
+    /// For issues, merge requests and job summaries.
+    Markdown,
 }
 
 /// What was recorded.
@@ -48,10 +53,13 @@ pub struct Capture {
     pub events: u64,
     /// Records of our own that were lost.
     pub lost_events: u64,
+    /// What is wrong with the file that this was read from, in sentences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// The clock of the events: kernel time to wall time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
     /// A wall time.
     pub wall: Timestamp,
@@ -103,6 +111,7 @@ impl Report {
             Format::Text => text::write(self, to, style),
             Format::Json => json::write(self, to),
             Format::Ndjson => json::write_lines(self, to),
+            Format::Markdown => markdown::write(self, to),
         }
     }
 }

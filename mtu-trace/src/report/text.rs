@@ -25,6 +25,10 @@ use crate::diagnose::{Boundary, Confidence, Connection, Direction, Finding, Fix,
 /// The fixes that were told in full, and where.
 type Told<'a> = HashMap<&'a Fix, String>;
 
+/// What is said of a trace without findings.
+pub(super) const NOTHING: &str =
+    "No stalled connection, no oversized packet dropped, nothing lost that matters.";
+
 /// Column at which the parts' contents begin.
 const INDENT: usize = 14;
 
@@ -41,8 +45,7 @@ pub fn write(report: &Report, to: &mut impl Write, style: &Style) -> io::Result<
             "{}",
             match &report.audit {
                 Some(_) => "No way on which a larger MTU leads into a smaller one.",
-                None =>
-                    "No stalled connection, no oversized packet dropped, nothing lost that matters.",
+                None => NOTHING,
             }
         )?;
     }
@@ -84,6 +87,13 @@ fn header(report: &Report, to: &mut impl Write, style: &Style) -> io::Result<()>
             writeln!(to, "{}", style.faint(&line))?;
         }
     }
+    for line in capture
+        .notes
+        .iter()
+        .flat_map(|note| wrap(note, style.width))
+    {
+        writeln!(to, "{}", style.fault(&line))?;
+    }
     Ok(())
 }
 
@@ -120,17 +130,13 @@ fn write_finding<'a>(
     to: &mut impl Write,
     style: &Style,
 ) -> io::Result<()> {
-    let confidence = match finding.confidence {
-        Confidence::Confirmed => "confirmed",
-        Confidence::Likely => "likely",
-        Confidence::Suspected => "suspected",
-    };
     writeln!(
         to,
-        "{} {} {} ({confidence}{})",
+        "{} {} {} ({}{})",
         style.strong(&finding.id),
         style.severity(finding.severity),
         style.strong(finding.verdict.name()),
+        confidence(finding),
         if finding.ongoing { ", ongoing" } else { "" },
     )?;
     for line in wrap(&finding.summary, style.width.saturating_sub(2)) {
@@ -154,7 +160,7 @@ fn write_finding<'a>(
             part(to, style, "icmp", &[pmtud_line(finding, boundary, pmtud)])?;
         }
     }
-    path(finding, to, style)?;
+    part(to, style, "path", &path_lines(finding, style))?;
     let evidence = match &report.audit {
         Some(_) => audit_lines(finding),
         None => evidence_lines(report, finding),
@@ -175,7 +181,15 @@ fn write_finding<'a>(
     Ok(())
 }
 
-fn connection_lines(finding: &Finding, connection: &Connection) -> Vec<String> {
+pub(super) fn confidence(finding: &Finding) -> &'static str {
+    match finding.confidence {
+        Confidence::Confirmed => "confirmed",
+        Confidence::Likely => "likely",
+        Confidence::Suspected => "suspected",
+    }
+}
+
+pub(super) fn connection_lines(finding: &Finding, connection: &Connection) -> Vec<String> {
     let place = |endpoint: &crate::diagnose::Endpoint| {
         endpoint.netns.as_ref().map_or_else(
             || endpoint.socket_address(),
@@ -209,7 +223,7 @@ fn connection_lines(finding: &Finding, connection: &Connection) -> Vec<String> {
 }
 
 /// The containers it is about, with what is around them.
-fn container_lines(finding: &Finding) -> Vec<String> {
+pub(super) fn container_lines(finding: &Finding) -> Vec<String> {
     let ends = finding
         .connection
         .iter()
@@ -231,7 +245,7 @@ fn container_lines(finding: &Finding) -> Vec<String> {
     lines
 }
 
-fn boundary_line(boundary: &Boundary) -> String {
+pub(super) fn boundary_line(boundary: &Boundary) -> String {
     let interfaces = match (&boundary.ingress, &boundary.egress) {
         (Some(ingress), Some(egress)) => format!("{ingress} -> {egress}"),
         (None, Some(egress)) => format!("-> {egress}"),
@@ -255,7 +269,7 @@ fn boundary_line(boundary: &Boundary) -> String {
     )
 }
 
-fn pmtud_line(finding: &Finding, boundary: &Boundary, pmtud: &Pmtud) -> String {
+pub(super) fn pmtud_line(finding: &Finding, boundary: &Boundary, pmtud: &Pmtud) -> String {
     let generated = finding.evidence.icmp_generated;
     if let Some(blocked) = &pmtud.blocked_at {
         let hook = blocked
@@ -288,7 +302,7 @@ fn pmtud_line(finding: &Finding, boundary: &Boundary, pmtud: &Pmtud) -> String {
 ///   path        eth0 1500  in           veth
 ///               veth3 1450  host        veth     <- 1500 bytes die here
 /// ```
-fn path(finding: &Finding, to: &mut impl Write, style: &Style) -> io::Result<()> {
+pub(super) fn path_lines(finding: &Finding, style: &Style) -> Vec<String> {
     let names: Vec<String> = finding
         .path
         .iter()
@@ -333,10 +347,10 @@ fn path(finding: &Finding, to: &mut impl Write, style: &Style) -> io::Result<()>
             _ => line,
         });
     }
-    part(to, style, "path", &lines)
+    lines
 }
 
-fn audit_lines(finding: &Finding) -> Vec<String> {
+pub(super) fn audit_lines(finding: &Finding) -> Vec<String> {
     let ways = match finding.evidence.ways {
         1 => "1 way leads over it".to_owned(),
         ways => format!("{ways} ways lead over it"),
@@ -346,7 +360,7 @@ fn audit_lines(finding: &Finding) -> Vec<String> {
         .collect()
 }
 
-fn evidence_lines(report: &Report, finding: &Finding) -> Vec<String> {
+pub(super) fn evidence_lines(report: &Report, finding: &Finding) -> Vec<String> {
     let evidence = &finding.evidence;
     let mut numbers = Vec::new();
     let mut number = |count: u64, what: &str| {

@@ -10,6 +10,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::name::stored::{printable, printable_or_none};
+
 /// A network namespace: its cookie, unique for the boot, or where the kernel has none its inode
 /// number. The kernel programs use the same number.
 #[derive(
@@ -33,13 +35,14 @@ pub struct Netns {
     /// Cookie (`SO_NETNS_COOKIE`), `None` before Linux 5.14.
     pub cookie: Option<u64>,
     /// Name given by `ip netns`.
+    #[serde(deserialize_with = "printable_or_none")]
     pub name: Option<String>,
     /// Container whose network this is.
     pub container: Option<Container>,
     /// The process with the lowest pid in it, for want of a better name.
     pub process: Option<Process>,
     /// systemd unit of that process, such as `docker.service`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "printable_or_none")]
     pub unit: Option<String>,
     /// Whether it is the namespace of the host's first process.
     pub init: bool,
@@ -61,17 +64,22 @@ pub struct Netns {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
     /// Identifier given by the engine, 64 hexadecimal digits with most of them.
+    #[serde(deserialize_with = "printable")]
     pub id: String,
     /// Name given by the user or the engine.
+    #[serde(deserialize_with = "printable_or_none")]
     pub name: Option<String>,
     /// Image it was made from.
+    #[serde(deserialize_with = "printable_or_none")]
     pub image: Option<String>,
     /// Engine: `docker`, `containerd`, `cri-o`, `podman`, …
+    #[serde(deserialize_with = "printable")]
     pub runtime: String,
     /// Kubernetes pod UID.
+    #[serde(deserialize_with = "printable_or_none")]
     pub pod: Option<String>,
     /// Kubernetes namespace and name of the pod, `build/runner-1`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "printable_or_none")]
     pub pod_name: Option<String>,
     /// Namespace of the container it runs in.
     pub parent: Option<NetnsId>,
@@ -83,6 +91,7 @@ pub struct Process {
     /// Process identifier in the tracer's pid namespace.
     pub pid: i32,
     /// Command name, at most 15 bytes, made printable.
+    #[serde(deserialize_with = "printable")]
     pub comm: String,
 }
 
@@ -90,12 +99,14 @@ pub struct Process {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// Name, made printable.
+    #[serde(deserialize_with = "printable")]
     pub name: String,
     /// `IFLA_IFALIAS`, a description that anyone with rights in the namespace can set, made
     /// printable.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "printable_or_none")]
     pub alias: Option<String>,
     /// `IFLA_INFO_KIND` (`veth`, `bridge`, `vxlan`, …), `loopback`, or `physical`.
+    #[serde(deserialize_with = "printable")]
     pub kind: String,
     /// MTU in bytes, as `ip link` prints it.
     pub mtu_bytes: u32,
@@ -241,8 +252,10 @@ pub struct Rule {
     /// Only packets to there.
     pub destination: Option<Address>,
     /// Only packets that came in by this interface.
+    #[serde(deserialize_with = "printable_or_none")]
     pub iif: Option<String>,
     /// Only packets that leave by this interface.
+    #[serde(deserialize_with = "printable_or_none")]
     pub oif: Option<String>,
     /// Whether there are further conditions that are not understood here (marks, ports, …).
     pub conditional: bool,

@@ -2,7 +2,8 @@
 //!
 //! Interfaces, processes, namespaces and cgroups are named by whoever makes them, which in a
 //! container is anyone. Every such name goes through here on its way into the model, so that
-//! nothing behind the model can send it to a terminal raw.
+//! nothing behind the model can send it to a terminal raw. What a capture says goes through here
+//! too ([`stored`]): anyone may have written it.
 
 use std::fmt::Write;
 
@@ -14,7 +15,15 @@ const MAX_CHARS: usize = 128;
 /// change the direction of writing (`\u{202e}`).
 #[must_use]
 pub fn printable(name: &[u8]) -> String {
-    let mut shown = Shown::default();
+    escape(name, MAX_CHARS)
+}
+
+fn escape(name: &[u8], most: usize) -> String {
+    let mut shown = Shown {
+        text: String::new(),
+        chars: 0,
+        most,
+    };
     for chunk in name.utf8_chunks() {
         for character in chunk.valid().chars() {
             if !shown.push(character) {
@@ -30,10 +39,54 @@ pub fn printable(name: &[u8]) -> String {
     shown.text
 }
 
-#[derive(Default)]
+/// Names and words that were stored and are read again. What was printable stays as it is.
+pub mod stored {
+    use serde::{Deserialize, Deserializer};
+
+    /// As [`printable`](super::printable), of any length: it has been cut before, if it was to be.
+    #[must_use]
+    pub fn clean(text: String) -> String {
+        if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+            return text;
+        }
+        super::escape(text.as_bytes(), usize::MAX)
+    }
+
+    /// A string that can be shown.
+    ///
+    /// # Errors
+    ///
+    /// If it is no string.
+    pub fn printable<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+        String::deserialize(from).map(clean)
+    }
+
+    /// A string that can be shown, or none.
+    ///
+    /// # Errors
+    ///
+    /// If it is neither.
+    pub fn printable_or_none<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<String>, D::Error> {
+        Ok(Option::<String>::deserialize(from)?.map(clean))
+    }
+
+    /// Strings that can be shown.
+    ///
+    /// # Errors
+    ///
+    /// If they are no list of strings.
+    pub fn printables<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+        let texts = Vec::<String>::deserialize(from)?;
+        Ok(texts.into_iter().map(clean).collect())
+    }
+}
+
 struct Shown {
     text: String,
     chars: usize,
+    most: usize,
 }
 
 impl Shown {
@@ -44,7 +97,7 @@ impl Shown {
             self.push_escape(format_args!("\\x{code:02x}"), 4)
         } else if is_deceptive(character) {
             self.push_escape(format_args!("\\u{{{code:x}}}"), 8)
-        } else if self.chars < MAX_CHARS {
+        } else if self.chars < self.most {
             self.text.push(character);
             self.chars += 1;
             true
@@ -54,7 +107,7 @@ impl Shown {
     }
 
     fn push_escape(&mut self, escape: std::fmt::Arguments<'_>, chars: usize) -> bool {
-        if self.chars + chars > MAX_CHARS {
+        if self.chars + chars > self.most {
             return self.cut();
         }
         // Writing to a string cannot fail.
@@ -96,6 +149,21 @@ mod tests {
         // C1 controls are two bytes of UTF-8 and one character: CSI.
         assert_eq!(printable("\u{9b}31m".as_bytes()), "\\x9b31m");
         assert_eq!(printable("\u{202e}lo".as_bytes()), "\\u{202e}lo");
+    }
+
+    #[test]
+    fn what_was_shown_once_stays() {
+        for name in [
+            &b"eth0"[..],
+            b"\x1b[2J\xff",
+            "größe 雪\u{202e}".as_bytes(),
+            &[0x1b; 500],
+        ] {
+            let shown = printable(name);
+            assert_eq!(stored::clean(shown.clone()), shown);
+        }
+        assert_eq!(stored::clean("\u{1b}]0;".to_owned()), "\\x1b]0;");
+        assert_eq!(stored::clean("ö\n".repeat(500)), "ö\\x0a".repeat(500));
     }
 
     #[test]

@@ -4,6 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "what is missing here is a failed test")]
 
 mod black_hole;
+mod captured;
+mod damaged;
+mod golden;
 mod hostile;
 mod joining;
 mod loss;

@@ -143,7 +143,7 @@ fn kinds() -> impl Strategy<Value = EventKind> {
 }
 
 /// Events out of order, some of them twice.
-fn events() -> impl Strategy<Value = Vec<Event>> {
+pub fn events() -> impl Strategy<Value = Vec<Event>> {
     let event = (0..5000u64, kinds(), 0..8u8).prop_map(|(ms, kind, twice)| {
         let event = at(ms, kind);
         vec![event; if twice == 0 { 2 } else { 1 }]

@@ -41,6 +41,7 @@ pub fn report(findings: Vec<Finding>) -> Report {
             hooks,
             events: 73,
             lost_events: 0,
+            notes: Vec::new(),
         },
         findings,
         clock: Clock {

@@ -25,7 +25,9 @@ const TOOLCHAIN: [&str; 4] = [
     LLVM_PACKAGE,
 ];
 /// What the tests and the demo run.
-const TOOLS: [&str; 4] = ["iproute2", "nftables", "iptables", "ethtool"];
+const TOOLS: [&str; 6] = [
+    "iproute2", "nftables", "iptables", "ethtool", "tshark", "zstd",
+];
 
 /// Whether this machine has packages of this kind.
 pub fn is_here() -> bool {

@@ -5,11 +5,14 @@ use anyhow::{Result, ensure};
 use crate::bpf_toolchain;
 
 /// The programs the lab runs, each with the project it comes from.
-const TOOLS: [(&str, &str); 4] = [
+const TOOLS: [(&str, &str); 7] = [
     ("ip", "iproute2"),
     ("tc", "iproute2"),
     ("nft", "nftables"),
     ("ethtool", "ethtool"),
+    ("tshark", "Wireshark"),
+    ("capinfos", "Wireshark"),
+    ("zstd", "zstd"),
 ];
 
 /// Fails with the names of what is missing.

@@ -1,0 +1,127 @@
+//! Changes of the network. A snapshot of a large host has megabytes and the next differs from it by a
+//! link, so only the first of a section is whole.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::topology::{Inside, Link, Netns, NetnsId, Topology};
+
+/// How a topology differs from the one before.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// When it was told, ns of `CLOCK_MONOTONIC`.
+    pub time_ns: u64,
+    /// Namespaces that are no longer in it.
+    pub removed: BTreeSet<NetnsId>,
+    /// Namespaces that are new or different.
+    pub namespaces: BTreeMap<NetnsId, NetnsChange>,
+}
+
+/// How a namespace differs from what it was before, or from an empty one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NetnsChange {
+    /// All but its links and what is seen from inside, if any of that changed.
+    pub netns: Option<Box<Netns>>,
+    /// Links that are gone.
+    pub removed: BTreeSet<u32>,
+    /// Links that are new or different.
+    pub links: BTreeMap<u32, Link>,
+    /// What is seen from inside, if that changed.
+    pub inside: Option<Arc<Inside>>,
+    /// Whether what was seen from inside is known no more.
+    pub inside_unknown: bool,
+}
+
+impl Change {
+    /// What leads from one topology to another.
+    pub fn between(before: &Topology, after: &Topology, time_ns: u64) -> Self {
+        let none = Netns::default();
+        let gone = before.namespaces.keys();
+        let gone = gone.filter(|id| !after.namespaces.contains_key(id));
+        let mut namespaces = BTreeMap::new();
+        for (&id, netns) in &after.namespaces {
+            match before.namespaces.get(&id) {
+                Some(known) if known == netns => {}
+                Some(known) => {
+                    namespaces.insert(id, NetnsChange::between(known, netns));
+                }
+                None => {
+                    namespaces.insert(id, NetnsChange::between(&none, netns));
+                }
+            }
+        }
+        Self {
+            time_ns,
+            removed: gone.copied().collect(),
+            namespaces,
+        }
+    }
+
+    /// The topology this leads to.
+    pub fn apply(self, before: &Topology) -> Topology {
+        let mut after = before.clone();
+        for id in &self.removed {
+            after.namespaces.remove(id);
+        }
+        for (id, change) in self.namespaces {
+            change.apply(after.namespaces.entry(id).or_default());
+        }
+        after
+    }
+}
+
+impl NetnsChange {
+    fn between(before: &Netns, after: &Netns) -> Self {
+        let (old, new) = (outline(before), outline(after));
+        let gone = before.links.keys();
+        let gone = gone.filter(|ifindex| !after.links.contains_key(ifindex));
+        let links = after.links.iter();
+        let links = links.filter(|(ifindex, link)| before.links.get(ifindex) != Some(link));
+        Self {
+            netns: (old != new).then(|| Box::new(new)),
+            removed: gone.copied().collect(),
+            links: links
+                .map(|(ifindex, link)| (*ifindex, link.clone()))
+                .collect(),
+            inside: after
+                .inside
+                .clone()
+                .filter(|_| before.inside != after.inside),
+            inside_unknown: before.inside.is_some() && after.inside.is_none(),
+        }
+    }
+
+    fn apply(self, netns: &mut Netns) {
+        if let Some(outline) = self.netns {
+            *netns = Netns {
+                links: std::mem::take(&mut netns.links),
+                inside: netns.inside.take(),
+                ..*outline
+            };
+        }
+        for ifindex in &self.removed {
+            netns.links.remove(ifindex);
+        }
+        netns.links.extend(self.links);
+        if self.inside.is_some() || self.inside_unknown {
+            netns.inside = self.inside;
+        }
+    }
+}
+
+/// A namespace without what changes on its own.
+fn outline(netns: &Netns) -> Netns {
+    Netns {
+        links: BTreeMap::new(),
+        inside: None,
+        process: netns.process.clone(),
+        container: netns.container.clone(),
+        name: netns.name.clone(),
+        unit: netns.unit.clone(),
+        ..*netns
+    }
+}

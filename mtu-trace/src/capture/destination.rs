@@ -1,0 +1,325 @@
+//! Where a capture is written to: one file, files in a row, or standard output.
+
+use std::{
+    collections::VecDeque,
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+/// How often it is looked whether the file is still there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The size of a part at which another begins, bytes; without it there is only one.
+    pub part_bytes: Option<u64>,
+    /// How many parts are kept.
+    pub parts: Option<u32>,
+}
+
+/// Where a capture is written to.
+#[derive(Debug)]
+pub struct Destination {
+    /// The name the user gave; `-` is standard output.
+    path: PathBuf,
+    limits: Limits,
+    force: bool,
+    file: File,
+    /// What of the file is known to be whole, bytes; `None` where nothing can be taken back.
+    whole_bytes: Option<u64>,
+    /// The parts that are there, the latest last.
+    parts: VecDeque<PathBuf>,
+    touched: bool,
+    looked: Instant,
+}
+
+impl Destination {
+    /// Opens a file, the first of a row of files if they are limited, or standard output for `-`.
+    ///
+    /// # Errors
+    ///
+    /// If there is something already and `force` is not set, or it cannot be made.
+    pub fn open(path: &Path, limits: Limits, force: bool) -> Result<Self> {
+        if path.as_os_str() == "-" {
+            let stdout = io::stdout();
+            let file = stdout.as_fd().try_clone_to_owned();
+            let file = file.context("cannot write the capture to standard output")?;
+            return Ok(Self {
+                path: path.to_owned(),
+                limits,
+                force,
+                file: File::from(file),
+                whole_bytes: None,
+                parts: VecDeque::new(),
+                touched: false,
+                looked: Instant::now(),
+            });
+        }
+        let mut first = path.to_owned();
+        if limits.part_bytes.is_some() {
+            first = part_path(path, 1);
+            clear(path, force)?;
+        }
+        let (file, whole_bytes) = create(&first, force)?;
+        Ok(Self {
+            path: path.to_owned(),
+            limits,
+            force,
+            file,
+            whole_bytes,
+            parts: VecDeque::from([first]),
+            touched: false,
+            looked: Instant::now(),
+        })
+    }
+
+    /// Whether it is standard output.
+    #[must_use]
+    pub fn is_stdout(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// How much is kept.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// What is written to at present, for a message.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.parts.back().map_or_else(
+            || "standard output".to_owned(),
+            |path| path.display().to_string(),
+        )
+    }
+
+    /// Writes whole blocks. After an error the file ends with the last whole block.
+    ///
+    /// # Errors
+    ///
+    /// If it is full, closed, or no longer there.
+    pub(super) fn write(&mut self, blocks: &[u8]) -> Result<()> {
+        self.touched = true;
+        let mut done = 0;
+        while done < blocks.len() {
+            match self.file.write(&blocks[done..]) {
+                Ok(0) => {
+                    return self.give_up(blocks, done, &io::ErrorKind::WriteZero.into());
+                }
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return self.give_up(blocks, done, &error),
+            }
+        }
+        if let Some(whole) = &mut self.whole_bytes {
+            *whole += blocks.len() as u64;
+        }
+        self.look()
+    }
+
+    fn give_up(&mut self, blocks: &[u8], done: usize, error: &io::Error) -> Result<()> {
+        if let Some(whole) = self.whole_bytes {
+            let good = whole + whole_blocks(blocks, done) as u64;
+            // If this fails too, readers will say that the file is cut off.
+            let _as_it_is = self.file.set_len(good);
+        }
+        if self.is_stdout() && error.kind() == io::ErrorKind::BrokenPipe {
+            bail!("whoever read the capture from standard output has closed it");
+        }
+        bail!(
+            "cannot write the capture to {}: {error}; what was written before can be read",
+            self.name()
+        )
+    }
+
+    /// A file that somebody removes takes everything that is written to it, for nobody.
+    fn look(&mut self) -> Result<()> {
+        if self.whole_bytes.is_none() || self.looked.elapsed() < LOOK_EVERY {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        if self.file.metadata().is_ok_and(|found| found.nlink() == 0) {
+            bail!("{} was removed while it was being written", self.name());
+        }
+        Ok(())
+    }
+
+    /// Goes on in another file, and removes the oldest if there are too many.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made.
+    pub(super) fn next_part(&mut self, number: u32) -> Result<()> {
+        let path = part_path(&self.path, number);
+        let (file, whole_bytes) = create(&path, self.force)?;
+        self.file = file;
+        self.whole_bytes = whole_bytes;
+        self.parts.push_back(path);
+        let most = self.limits.parts.unwrap_or(u32::MAX) as usize;
+        while self.parts.len() > most
+            && let Some(oldest) = self.parts.pop_front()
+        {
+            match fs::remove_file(&oldest) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    bail!(
+                        "cannot remove the oldest part {}: {error}",
+                        oldest.display()
+                    );
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Destination {
+    /// A file that was made for nothing goes again.
+    fn drop(&mut self) {
+        if self.touched || self.whole_bytes.is_none() {
+            return;
+        }
+        if let Some(path) = self.parts.back() {
+            let _stays = fs::remove_file(path);
+        }
+    }
+}
+
+/// Makes a file, and says whether it is one whose end can be taken back.
+fn create(path: &Path, force: bool) -> Result<(File, Option<u64>)> {
+    let special = fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+    let mut options = OpenOptions::new();
+    options.write(true);
+    if special {
+        // A FIFO or a device: there is nothing to overwrite.
+        let file = options.open(path);
+        let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+        return Ok((file, None));
+    }
+    if force {
+        options.create(true).truncate(true);
+    } else {
+        options.create_new(true);
+    }
+    match options.open(path) {
+        Ok(file) => Ok((file, Some(0))),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => bail!(
+            "{} exists already: choose another name, or overwrite it with --force",
+            path.display()
+        ),
+        Err(error) => {
+            Err(error).with_context(|| format!("cannot create the capture file {}", path.display()))
+        }
+    }
+}
+
+/// `trace.pcapng` to `trace-00001.pcapng`.
+fn part_path(path: &Path, number: u32) -> PathBuf {
+    let mut name = OsString::from(path.file_stem().unwrap_or_default());
+    name.push(format!("-{number:05}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
+/// Makes way for a new row of parts: those of an earlier one would be taken for its continuation.
+fn clear(path: &Path, force: bool) -> Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let found = fs::read_dir(directory)
+        .with_context(|| format!("cannot look for parts in {}", directory.display()))?;
+    for entry in found.flatten() {
+        let old = path.with_file_name(entry.file_name());
+        if !is_part(path, &old) {
+            continue;
+        }
+        if !force {
+            bail!(
+                "{} exists already: choose another name, or have all parts of it removed with --force",
+                old.display()
+            );
+        }
+        fs::remove_file(&old).with_context(|| format!("cannot remove {}", old.display()))?;
+    }
+    Ok(())
+}
+
+fn is_part(path: &Path, other: &Path) -> bool {
+    let stem = |path: &Path| Some(path.file_stem()?.to_str()?.to_owned());
+    let number = stem(other).and_then(|other| {
+        let number = other.strip_prefix(&stem(path)?)?.strip_prefix('-')?;
+        (number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit()))
+            .then(|| number.parse().ok())?
+    });
+    number.is_some_and(|number| part_path(path, number) == other)
+}
+
+/// How many of the first `written` bytes are whole blocks.
+fn whole_blocks(blocks: &[u8], written: usize) -> usize {
+    let mut end = 0;
+    while let Some([a, b, c, d]) = blocks.get(end + 4..end + 8) {
+        let next = end + u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+        if next > written || next == end {
+            break;
+        }
+        end = next;
+    }
+    end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_have_numbers_before_the_extension() {
+        let part = |path: &str| part_path(Path::new(path), 12);
+        assert_eq!(part("/a/b.pcapng"), Path::new("/a/b-00012.pcapng"));
+        assert_eq!(part("b"), Path::new("b-00012"));
+        assert_eq!(part("b.x.pcapng"), Path::new("b.x-00012.pcapng"));
+    }
+
+    #[test]
+    fn parts_are_told_from_other_files() {
+        let path = Path::new("/a/b.pcapng");
+        for part in [
+            "/a/b-00001.pcapng",
+            "/a/b-99999.pcapng",
+            "/a/b-100000.pcapng",
+        ] {
+            assert!(is_part(path, Path::new(part)), "{part}");
+        }
+        for other in [
+            "/a/b.pcapng",
+            "/a/b-1.pcapng",
+            "/a/b-00001.pcap",
+            "/a/bb-00001.pcapng",
+            "/a/b-0000x.pcapng",
+            "/a/b--0001.pcapng",
+        ] {
+            assert!(!is_part(path, Path::new(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn whole_blocks_are_counted() {
+        let block = |length: u32| [&[9; 4], &length.to_le_bytes()[..], &[0; 100]].concat();
+        let blocks = [&block(12)[..12], &block(16)[..16]].concat();
+        for (written, whole) in [(0, 0), (11, 0), (12, 12), (27, 12), (28, 28)] {
+            assert_eq!(whole_blocks(&blocks, written), whole, "{written}");
+        }
+        assert_eq!(whole_blocks(&[0; 20], 20), 0);
+    }
+}

@@ -1,0 +1,153 @@
+//! Where a capture is read from: a file or standard input, compressed or not.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Cursor, Read},
+    path::Path,
+};
+
+use flate2::bufread::MultiGzDecoder;
+use ruzstd::decoding::StreamingDecoder;
+
+/// Bytes read at once.
+const BUFFER_BYTES: usize = 256 << 10;
+/// What gzip files begin with (RFC 1952, section 2.3.1).
+const GZIP: &[u8] = &[0x1f, 0x8b];
+/// What zstd frames begin with (RFC 8878, section 3.1.1).
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+
+/// The bytes of a capture.
+pub type Input = Box<dyn Read>;
+
+/// Opens a capture; `-` is standard input.
+///
+/// # Errors
+///
+/// If it cannot be opened or read.
+pub fn open(path: &Path) -> io::Result<Input> {
+    if path.as_os_str() == "-" {
+        return plain(io::stdin().lock());
+    }
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    plain(file)
+}
+
+/// What is in a stream, whether or not it is compressed.
+///
+/// # Errors
+///
+/// If its first bytes cannot be read.
+pub fn plain(from: impl Read + 'static) -> io::Result<Input> {
+    let mut from = from;
+    // A pipe may hand over less than was asked for.
+    let mut start = Vec::new();
+    from.by_ref()
+        .take(ZSTD.len() as u64)
+        .read_to_end(&mut start)?;
+    let (gzip, zstd) = (start.starts_with(GZIP), start.starts_with(ZSTD));
+    let whole = Cursor::new(start).chain(from);
+    Ok(if gzip {
+        Box::new(MultiGzDecoder::new(BufReader::with_capacity(
+            BUFFER_BYTES,
+            whole,
+        )))
+    } else if zstd {
+        Box::new(Zstd {
+            state: Frames::Between(BufReader::with_capacity(BUFFER_BYTES, whole)),
+        })
+    } else {
+        Box::new(whole)
+    })
+}
+
+/// A row of zstd frames, which is what concatenated files and parallel compressors make.
+struct Zstd<R: BufRead> {
+    state: Frames<R>,
+}
+
+enum Frames<R: BufRead> {
+    Between(R),
+    Within(Box<StreamingDecoder<R, ruzstd::decoding::FrameDecoder>>),
+    Ended,
+}
+
+impl<R: BufRead> Read for Zstd<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        if to.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            match std::mem::replace(&mut self.state, Frames::Ended) {
+                Frames::Ended => return Ok(0),
+                Frames::Between(mut from) => {
+                    if !from.fill_buf()?.is_empty() {
+                        let frame = StreamingDecoder::new(from).map_err(io::Error::other)?;
+                        self.state = Frames::Within(Box::new(frame));
+                    }
+                }
+                Frames::Within(mut frame) => match frame.read(to)? {
+                    0 => self.state = Frames::Between(frame.into_inner()),
+                    read => {
+                        self.state = Frames::Within(frame);
+                        return Ok(read);
+                    }
+                },
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn read(from: Vec<u8>) -> io::Result<Vec<u8>> {
+        let mut to = Vec::new();
+        plain(Cursor::new(from))?.read_to_end(&mut to).map(|_| to)
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut to = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        to.write_all(bytes).unwrap();
+        to.finish().unwrap()
+    }
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+        compress_to_vec(bytes, CompressionLevel::Fastest)
+    }
+
+    #[test]
+    fn compressed_or_not_is_the_same() {
+        let bytes: Vec<u8> = (0..100_000u32).flat_map(u32::to_le_bytes).collect();
+        assert_eq!(read(bytes.clone()).unwrap(), bytes);
+        assert_eq!(read(gzip(&bytes)).unwrap(), bytes);
+        assert_eq!(read(zstd(&bytes)).unwrap(), bytes);
+        assert_eq!(read(Vec::new()).unwrap(), b"");
+        assert_eq!(read(vec![0x28]).unwrap(), [0x28]);
+    }
+
+    #[test]
+    fn concatenated_files_are_one_after_the_other() {
+        for compress in [gzip, zstd] {
+            let both = [compress(b"first "), compress(b"second")].concat();
+            assert_eq!(read(both).unwrap(), b"first second");
+        }
+    }
+
+    #[test]
+    fn what_ends_early_is_an_error_after_what_was_good() {
+        let bytes: Vec<u8> = (0..200_000u32).flat_map(u32::to_le_bytes).collect();
+        for whole in [gzip(&bytes), zstd(&bytes)] {
+            let mut input = plain(Cursor::new(whole[..whole.len() / 2].to_vec())).unwrap();
+            let mut to = Vec::new();
+            assert!(input.read_to_end(&mut to).is_err());
+            assert!(!to.is_empty() && bytes.starts_with(&to));
+        }
+    }
+}

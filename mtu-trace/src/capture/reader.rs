@@ -1,0 +1,447 @@
+//! A capture's events, exactly as they were written, and what is wrong with the file.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Read},
+    sync::Arc,
+};
+
+use pcap_parser::{
+    EPB_MAGIC, EnhancedPacketBlock, SHB_MAGIC, parse_enhancedpacketblock_be,
+    parse_enhancedpacketblock_le, traits::PcapNGPacketBlock as _,
+};
+
+use super::{
+    blocks::{Blocks, Found, NoBlock},
+    format::{self, BLOCK_TYPE, End, FORMAT, Header, Item, MAGIC, Misread, OPTION_CODE},
+};
+use crate::{
+    event::{Event, EventKind},
+    topology::Topology,
+};
+
+/// Names of unknown kinds that are told apart.
+const MOST_NAMES: usize = 20;
+
+/// Why nothing of a file can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It has no bytes.
+    #[error("it is empty")]
+    Empty,
+    /// It is of another type.
+    #[error("it is no capture: {0}")]
+    OtherType(&'static str),
+    /// It has packets, but no trace.
+    #[error(
+        "it is a pcapng file of another program: it has packets, but not what mtu-trace records \
+         with them"
+    )]
+    Foreign,
+    /// A newer version of this tool has written it.
+    #[error(
+        "it has version {0} of the format, of which {FORMAT} is the newest that this version of \
+         mtu-trace can read; use a newer one"
+    )]
+    Newer(u8),
+    /// Its beginning is damaged.
+    #[error("it is damaged {0}, before the first event")]
+    Damaged(Damage),
+    /// It cannot be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Where a file is damaged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Where the block begins that cannot be used, bytes from the start of the file, or of what was
+    /// in it before it was compressed.
+    pub offset: u64,
+    /// What is wrong there.
+    pub what: String,
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "at byte {} ({})", self.offset, self.what)
+    }
+}
+
+/// How a file was found, once all of it has been read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// Where and why reading ended before the file did, or where the file ends too early.
+    pub damage: Option<Damage>,
+    /// Whether the recording's end is missing, without a damage.
+    pub unended: bool,
+    /// What was skipped because it is not known here, and how often.
+    pub unknown: BTreeMap<String, u64>,
+    /// The first part that was read, if that is not the first of the recording.
+    pub first_part: Option<u32>,
+    /// Parts that are missing between others.
+    pub missing_parts: Vec<u32>,
+    /// Whether parts follow that were not read.
+    pub continued: bool,
+    /// Where something begins that does not belong to the recording, bytes.
+    pub other: Option<u64>,
+}
+
+impl Condition {
+    /// What a user should know, in sentences.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if let Some(damage) = &self.damage {
+            notes.push(format!(
+                "The capture is damaged or cut off {damage}: the report is of what comes before."
+            ));
+        }
+        if self.unended {
+            notes.push(
+                "The capture has no end: it is still being written, or its recording was killed."
+                    .to_owned(),
+            );
+        }
+        if !self.unknown.is_empty() {
+            let kinds = self.unknown.iter();
+            let kinds = kinds.map(|(name, count)| format!("{count} of \"{name}\""));
+            let kinds: Vec<String> = kinds.collect();
+            notes.push(format!(
+                "Something in the capture is not known to this version and was left out: {}.",
+                kinds.join(", ")
+            ));
+        }
+        if let Some(part) = self.first_part {
+            notes.push(format!(
+                "The capture begins with part {part} of its recording: what came before is not in \
+                 it, but for the network and the connections that were open."
+            ));
+        }
+        for part in &self.missing_parts {
+            notes.push(format!("Part {part} of the recording is missing."));
+        }
+        if self.continued {
+            notes.push("The recording goes on in another part.".to_owned());
+        }
+        if let Some(offset) = self.other {
+            notes.push(format!(
+                "At byte {offset} another recording begins, which was left out: report each alone."
+            ));
+        }
+        notes
+    }
+}
+
+/// Reads a capture, event by event.
+pub struct Reader<R> {
+    blocks: Blocks<R>,
+    first: Header,
+    /// That of the part that is being read.
+    part: u32,
+    /// Whether what earlier parts have told is to be told again.
+    told_before: bool,
+    /// What a section that is being read is to us.
+    section: Section,
+    topology: Arc<Topology>,
+    end: Option<End>,
+    condition: Condition,
+    done: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Section {
+    /// Its header must come next.
+    New,
+    /// Of the recording.
+    Ours,
+    /// Not of the recording.
+    Other,
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads the beginning of a capture.
+    ///
+    /// # Errors
+    ///
+    /// If nothing of it can be used.
+    pub fn new(input: R) -> Result<Self, ReadError> {
+        let mut blocks = Blocks::new(input);
+        if let Some(error) = unfit(blocks.peek(12)?) {
+            return Err(error);
+        }
+        let damaged = |offset, why| match why {
+            NoBlock::Io(error) => ReadError::Io(error),
+            other => ReadError::Damaged(Damage {
+                offset,
+                what: words(other),
+            }),
+        };
+        blocks.next().map_err(|why| damaged(0, why))?;
+        let offset = blocks.offset();
+        let found = match blocks.next() {
+            Ok(found) => found,
+            // A section without a block: whoever wrote it, there is nothing in it.
+            Err(NoBlock::End) => return Err(damaged(offset, NoBlock::Truncated)),
+            Err(why) => return Err(damaged(offset, why)),
+        };
+        let (version, content) = own(&blocks, &found).ok_or(ReadError::Foreign)?;
+        if version > FORMAT {
+            return Err(ReadError::Newer(version));
+        }
+        let header = match format::item(content) {
+            Ok(Item::Header(header)) => *header,
+            Ok(_) | Err(Misread::Unknown(_)) => {
+                return Err(ReadError::Damaged(Damage {
+                    offset,
+                    what: "the recording's header is missing".to_owned(),
+                }));
+            }
+            Err(Misread::Malformed(what)) => {
+                return Err(ReadError::Damaged(Damage { offset, what }));
+            }
+        };
+        let condition = Condition {
+            first_part: (header.part > 1).then_some(header.part),
+            ..Condition::default()
+        };
+        Ok(Self {
+            blocks,
+            part: header.part,
+            first: header,
+            told_before: false,
+            section: Section::Ours,
+            topology: Arc::default(),
+            end: None,
+            condition,
+            done: false,
+        })
+    }
+
+    /// How the recording, or the first part of it that was read, came about.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.first
+    }
+
+    /// How the recording, or the last part of it that was read, ended.
+    #[must_use]
+    pub fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    /// How the file was found. Complete once all events are read.
+    #[must_use]
+    pub fn condition(&self) -> &Condition {
+        &self.condition
+    }
+
+    /// The next event; `None` once nothing more can be read.
+    pub fn next_event(&mut self) -> Option<Event> {
+        while !self.done {
+            match self.blocks.next() {
+                Ok(found) => match self.block(&found) {
+                    Ok(Some(event)) => return Some(event),
+                    Ok(None) => {}
+                    Err(what) => self.stop(found.offset, what),
+                },
+                Err(NoBlock::End) => {
+                    self.done = true;
+                    match &self.end {
+                        Some(end) => self.condition.continued = end.continued,
+                        None => self.condition.unended = true,
+                    }
+                }
+                Err(why) => self.stop(self.blocks.offset(), words(why)),
+            }
+        }
+        None
+    }
+
+    fn stop(&mut self, offset: u64, what: String) {
+        self.condition.damage = Some(Damage { offset, what });
+        self.end = None;
+        self.done = true;
+    }
+
+    fn skip(&mut self, name: String) {
+        let unknown = &mut self.condition.unknown;
+        let room = unknown.len() < MOST_NAMES || unknown.contains_key(&name);
+        let name = if room { name } else { "others".to_owned() };
+        *unknown.entry(name).or_default() += 1;
+    }
+
+    /// Takes in a block: the event it has, or what is wrong with it.
+    fn block(&mut self, found: &Found) -> Result<Option<Event>, String> {
+        if found.block_type == SHB_MAGIC {
+            self.section = Section::New;
+            return Ok(None);
+        }
+        if self.section == Section::New {
+            return self.section_header(found).map(|()| None);
+        }
+        if self.section == Section::Other {
+            return Ok(None);
+        }
+        if found.block_type == EPB_MAGIC {
+            return self.packet(found);
+        }
+        let Some((version, content)) = own(&self.blocks, found) else {
+            return Ok(None);
+        };
+        if version > FORMAT {
+            self.skip(format!("format {version}"));
+            return Ok(None);
+        }
+        match format::item(content) {
+            Ok(item) => Ok(self.item(item)),
+            Err(Misread::Unknown(name)) => {
+                self.skip(name);
+                Ok(None)
+            }
+            Err(Misread::Malformed(what)) => Err(what),
+        }
+    }
+
+    fn item(&mut self, item: Item) -> Option<Event> {
+        let event = match item {
+            Item::Event(event) => event,
+            Item::Carried(_) if self.told_before => return None,
+            Item::Carried(event) => event,
+            Item::Change(change) => {
+                let time_ns = change.time_ns;
+                let topology = Arc::new(change.apply(&self.topology));
+                Event {
+                    time_ns,
+                    kind: EventKind::Topology(topology),
+                }
+            }
+            Item::End(end) => {
+                self.end = Some(*end);
+                return None;
+            }
+            Item::Header(_) => {
+                self.skip("header".to_owned());
+                return None;
+            }
+        };
+        if let EventKind::Topology(topology) = &event.kind {
+            self.topology = Arc::clone(topology);
+        }
+        Some(event)
+    }
+
+    /// Takes in the first block of a further section.
+    fn section_header(&mut self, found: &Found) -> Result<(), String> {
+        self.section = Section::Other;
+        let header = match own(&self.blocks, found) {
+            Some((version, content)) if version <= FORMAT => match format::item(content) {
+                Ok(Item::Header(header)) => Some(header),
+                Ok(_) | Err(Misread::Unknown(_)) => None,
+                Err(Misread::Malformed(what)) => return Err(what),
+            },
+            _ => None,
+        };
+        match header {
+            Some(header) if header.recording == self.first.recording && header.part > self.part => {
+                self.section = Section::Ours;
+                self.told_before = header.part == self.part + 1;
+                if !self.told_before {
+                    let missing = self.part + 1..header.part;
+                    let room = MOST_NAMES.saturating_sub(self.condition.missing_parts.len());
+                    self.condition.missing_parts.extend(missing.take(room));
+                }
+                self.part = header.part;
+                self.end = None;
+            }
+            _ => {
+                self.condition.other.get_or_insert(found.offset);
+            }
+        }
+        Ok(())
+    }
+
+    fn packet(&mut self, found: &Found) -> Result<Option<Event>, String> {
+        let bytes = self.blocks.bytes(found);
+        let parsed = if found.big_endian {
+            parse_enhancedpacketblock_be(bytes)
+        } else {
+            parse_enhancedpacketblock_le(bytes)
+        };
+        let Ok((_, packet)) = parsed else {
+            return Err("a packet that is longer than its block".to_owned());
+        };
+        match event(&packet) {
+            Ok(mut event) => {
+                if let EventKind::Packet(kept) = &mut event.kind {
+                    kept.head = packet.packet_data().to_vec();
+                }
+                Ok(Some(event))
+            }
+            Err(Misread::Unknown(name)) => {
+                self.skip(name);
+                Ok(None)
+            }
+            Err(Misread::Malformed(what)) => Err(what),
+        }
+    }
+}
+
+/// The event of a packet's block, without the packet.
+fn event(packet: &EnhancedPacketBlock<'_>) -> Result<Event, Misread> {
+    let mut parts = packet
+        .options
+        .iter()
+        .filter(|option| option.code.0 == OPTION_CODE)
+        .filter_map(|option| option.as_bytes().ok());
+    let Some(first) = parts.next() else {
+        return Err(Misread::Unknown("packet without an event".to_owned()));
+    };
+    let more: Vec<&[u8]> = parts.collect();
+    if more.is_empty() {
+        return format::event(first);
+    }
+    format::event(&[&[first], more.as_slice()].concat().concat())
+}
+
+/// Version and content of a block of ours.
+fn own<'a, R: Read>(blocks: &'a Blocks<R>, found: &Found) -> Option<(u8, &'a [u8])> {
+    if found.block_type != BLOCK_TYPE {
+        return None;
+    }
+    let bytes = blocks.bytes(found);
+    let content = bytes.get(8..bytes.len() - 4)?.strip_prefix(&MAGIC)?;
+    content
+        .split_first()
+        .map(|(version, rest)| (*version, rest))
+}
+
+fn words(why: NoBlock) -> String {
+    match why {
+        NoBlock::End => "the file ends".to_owned(),
+        NoBlock::Truncated => "the file ends within a block".to_owned(),
+        NoBlock::Wrong(what) => what,
+        NoBlock::Io(error) => format!("it cannot be read further: {error}"),
+    }
+}
+
+/// Why a file that begins like this is none of ours.
+fn unfit(start: &[u8]) -> Option<ReadError> {
+    const PCAPNG: [u8; 4] = SHB_MAGIC.to_le_bytes();
+    const CLASSIC: [[u8; 4]; 4] = [
+        [0xa1, 0xb2, 0xc3, 0xd4],
+        [0xd4, 0xc3, 0xb2, 0xa1],
+        [0xa1, 0xb2, 0x3c, 0x4d],
+        [0x4d, 0x3c, 0xb2, 0xa1],
+    ];
+    let type_of = |magic: &[u8; 4]| start.starts_with(magic);
+    match start {
+        [] => Some(ReadError::Empty),
+        _ if type_of(&PCAPNG) => None,
+        _ if start.len() < PCAPNG.len() && PCAPNG.starts_with(start) => None,
+        _ if CLASSIC.iter().any(type_of) => Some(ReadError::OtherType(
+            "it is a classic pcap file, which has packets but not what mtu-trace records with them",
+        )),
+        _ => Some(ReadError::OtherType("it does not begin as pcapng files do")),
+    }
+}

@@ -1,0 +1,109 @@
+//! Captures as the commands that read them need them.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use super::output::complain;
+use crate::{
+    capture::{self, Input, Reader},
+    diagnose::Analysis,
+    event::{Event, EventKind},
+    report::{Capture, Report},
+};
+
+/// Opens a capture and reads its beginning.
+pub fn open(path: &Path) -> Result<Reader<Input>> {
+    let name = name(path);
+    let input = capture::open(path).with_context(|| format!("cannot read {name}"))?;
+    Reader::new(input).map_err(|error| anyhow!("cannot use {name}: {error}"))
+}
+
+/// How messages call it.
+pub fn name(path: &Path) -> String {
+    if path.as_os_str() == "-" {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    }
+}
+
+/// What passes by while a capture is read.
+#[derive(Debug, Default)]
+pub struct Passed {
+    /// Events of all kinds.
+    pub events: u64,
+    /// Records that were lost, as the last event of that kind says.
+    pub lost: u64,
+    /// Time of the latest event, ns of `CLOCK_MONOTONIC`.
+    pub last_ns: u64,
+    /// Events as reports count them: ticks, topology and what hooks are missing left out.
+    pub counted: u64,
+}
+
+impl Passed {
+    /// Takes in an event.
+    pub fn note(&mut self, event: &Event) {
+        self.events += 1;
+        self.last_ns = self.last_ns.max(event.time_ns);
+        match event.kind {
+            EventKind::Tick | EventKind::Topology(_) | EventKind::Blind(_) => {}
+            EventKind::Lost(lost) => {
+                self.lost = lost;
+                self.counted += 1;
+            }
+            _ => self.counted += 1,
+        }
+    }
+}
+
+/// How a capture came about, once it has been read, and what is wrong with it.
+pub fn summary(reader: &Reader<Input>, passed: &Passed) -> Capture {
+    let header = reader.header();
+    let end = reader.end();
+    let ended_ns = end.map_or(passed.last_ns, |end| end.ended_ns);
+    Capture {
+        started: header.clock.wall(header.began_ns),
+        duration_s: super::seconds(ended_ns.saturating_sub(header.began_ns)),
+        kernel: header.kernel.clone(),
+        hostname: header.hostname.clone(),
+        tool_version: header.tool_version.clone(),
+        hooks: end.map_or(&header.hooks, |end| &end.hooks).clone(),
+        events: passed.counted,
+        lost_events: passed.lost,
+        notes: reader.condition().notes(),
+    }
+}
+
+/// Fails if a damage has left nothing, and says on standard error what is wrong otherwise.
+pub fn judge(reader: &Reader<Input>, passed: &Passed, path: &Path) -> Result<()> {
+    let condition = reader.condition();
+    if let (Some(damage), 0) = (&condition.damage, passed.events) {
+        bail!(
+            "cannot use {}: it is damaged {damage}, before the first event",
+            name(path)
+        );
+    }
+    for note in condition.notes() {
+        complain(&format!("{}: {note}", name(path)));
+    }
+    Ok(())
+}
+
+/// Analyses a whole capture.
+pub fn analyse(path: &Path) -> Result<Report> {
+    let mut reader = open(path)?;
+    let mut analysis = Analysis::default();
+    let mut passed = Passed::default();
+    while let Some(event) = reader.next_event() {
+        passed.note(&event);
+        analysis.apply(&event);
+    }
+    judge(&reader, &passed, path)?;
+    Ok(Report {
+        capture: summary(&reader, &passed),
+        findings: analysis.findings(),
+        clock: reader.header().clock,
+        audit: None,
+    })
+}

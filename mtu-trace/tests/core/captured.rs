@@ -1,0 +1,320 @@
+//! Captures: what was kept is read again exactly, and means the same.
+
+use std::{io::Cursor, sync::Arc};
+
+use mtu_trace::{
+    capture::{Encoder, End, Header, Reader},
+    diagnose::Analysis,
+    event::{Event, EventKind, PacketKind},
+    report::Clock,
+    topology::{Inside, Link, NetnsId, PathMtu, Topology},
+};
+use proptest::prelude::*;
+
+use super::{
+    black_hole::{filtered_story, silent_story},
+    network::{ROUTED, VETH},
+    packet::Places,
+    path_mtu::healthy_story,
+    properties,
+    reports::json,
+    story::{NS_PER_MS, START_NS, timeline},
+};
+
+/// How a made-up recording came about.
+pub fn header() -> Header {
+    Header {
+        tool_version: "0.1.0".to_owned(),
+        hostname: "node-1".to_owned(),
+        kernel: "6.18.44".to_owned(),
+        machine: "x86_64".to_owned(),
+        clock: Clock {
+            wall: "2026-03-04T05:06:07.123456789Z".parse().unwrap(),
+            monotonic_ns: START_NS,
+        },
+        recording: 7,
+        part: 1,
+        began_ns: START_NS,
+        hooks: Vec::new(),
+    }
+}
+
+/// The file of a recording.
+pub fn kept(events: &[Event]) -> Vec<u8> {
+    parts(events, usize::MAX).concat()
+}
+
+/// The files of a recording, so many events in each.
+pub fn parts(events: &[Event], most: usize) -> Vec<Vec<u8>> {
+    let mut encoder = Encoder::new(header());
+    let mut files = vec![encoder.opening().unwrap()];
+    let mut now_ns = START_NS;
+    for (number, event) in events.iter().enumerate() {
+        if number > 0 && number % most == 0 {
+            let (end, opening) = encoder.next_part(now_ns).unwrap();
+            files.last_mut().unwrap().extend(end);
+            files.push(opening);
+        }
+        now_ns = event.time_ns;
+        encoder.event(event, files.last_mut().unwrap()).unwrap();
+    }
+    let end = encoder.close(now_ns, Vec::new()).unwrap();
+    files.last_mut().unwrap().extend(end);
+    files
+}
+
+/// What is read from a file, and the reader after it.
+pub fn read(file: &[u8]) -> (Vec<Event>, Reader<Cursor<Vec<u8>>>) {
+    let mut reader = Reader::new(Cursor::new(file.to_vec())).unwrap();
+    let events = std::iter::from_fn(|| reader.next_event()).collect();
+    (events, reader)
+}
+
+pub fn findings(events: &[Event]) -> String {
+    let mut analysis = Analysis::default();
+    for event in events {
+        analysis.apply(event);
+    }
+    json(analysis.findings())
+}
+
+/// A story with packets whose headers are there.
+pub fn story() -> Vec<Event> {
+    let mut events = timeline(filtered_story(&Places::new(ROUTED)), 4000);
+    for (number, event) in events.iter_mut().enumerate() {
+        if let EventKind::Packet(packet) = &mut event.kind {
+            packet.head = (0..20 + number % 41).map(|at| at as u8).collect();
+        }
+    }
+    events
+}
+
+/// What a part begins with: the network and both ends of the connection.
+fn opening() -> Vec<Event> {
+    let events = story().into_iter();
+    let mut opening: Vec<Event> = events
+        .filter(|event| !matches!(event.kind, EventKind::Tick))
+        .collect();
+    opening.truncate(3);
+    opening
+}
+
+#[test]
+fn events_come_back_and_mean_the_same() {
+    let stories = [
+        story(),
+        timeline(silent_story(VETH, Places::veth), 4000),
+        timeline(healthy_story(&Places::new(ROUTED), 2), 4000),
+    ];
+    for events in stories {
+        let file = kept(&events);
+        let (again, reader) = read(&file);
+        assert_eq!(again, events);
+        assert_eq!(findings(&again), findings(&events));
+        assert_eq!(*reader.header(), header());
+        assert_eq!(reader.condition().notes(), Vec::<String>::new());
+        let end = End {
+            ended_ns: events.last().unwrap().time_ns,
+            hooks: Vec::new(),
+            events: events.len() as u64,
+            continued: false,
+        };
+        assert_eq!(reader.end(), Some(&end));
+    }
+}
+
+#[test]
+fn parts_together_are_the_whole() {
+    let events = story();
+    for most in [1, 7, 20] {
+        let files = parts(&events, most);
+        let (again, reader) = read(&files.concat());
+        assert_eq!(again, events);
+        assert_eq!(reader.condition().notes(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_part_alone_has_what_is_needed_and_says_what_is_not_there() {
+    let events = story();
+    let files = parts(&events, 20);
+    let (first, reader) = read(&files[0]);
+    assert_eq!(first, events[..20]);
+    let notes = reader.condition().notes().concat();
+    assert!(notes.contains("goes on in another part"), "{notes}");
+
+    let (second, reader) = read(&files[1]);
+    let notes = reader.condition().notes().concat();
+    assert!(notes.contains("begins with part 2"), "{notes}");
+    let (carried, own) = second.split_at(second.len() - 20);
+    assert_eq!(own, &events[20..40]);
+    assert_eq!(carried, opening());
+    // What goes on is found again without what came before.
+    let (later, _) = read(&parts(&events, 4)[1..].concat());
+    assert!(findings(&later).contains("mtu-black-hole"));
+
+    // With one missing, the state is told again.
+    let gap = [files[0].as_slice(), &files[2]].concat();
+    let (with_gap, reader) = read(&gap);
+    assert_eq!(reader.condition().missing_parts, [2]);
+    assert_eq!(with_gap[..20], events[..20]);
+    assert_eq!(with_gap[20..23], opening());
+}
+
+#[test]
+fn another_recording_behind_is_left_out() {
+    let events = story();
+    let mut other = Encoder::new(Header {
+        recording: 8,
+        ..header()
+    });
+    let mut file = kept(&events);
+    let length = file.len();
+    file.extend(other.opening().unwrap());
+    other.event(&events[0], &mut file).unwrap();
+    let (again, reader) = read(&file);
+    assert_eq!(again, events);
+    let offset = reader.condition().other.unwrap();
+    // Its first block is the section header, which has nothing of ours in it.
+    assert!(offset > length as u64 && offset < length as u64 + 400);
+}
+
+#[test]
+fn a_connection_that_is_closed_is_not_told_again() {
+    let events = opening();
+    let mut encoder = Encoder::new(header());
+    let mut file = encoder.opening().unwrap();
+    for event in &events {
+        encoder.event(event, &mut file).unwrap();
+    }
+    let EventKind::Connection(socket) = events[1].kind else {
+        panic!("{:?}", events[1]);
+    };
+    let closed = super::story::at(60, super::story::ends(socket, 1, 0));
+    encoder.event(&closed, &mut file).unwrap();
+    let (_, opening) = encoder.next_part(START_NS).unwrap();
+    let (carried, _) = read(&opening);
+    assert_eq!(carried, [events[0].clone(), events[2].clone()]);
+}
+
+#[test]
+fn a_long_event_of_a_packet_fills_several_options() {
+    let mut events = story();
+    for event in &mut events {
+        if let EventKind::Packet(packet) = &mut event.kind {
+            packet.what = PacketKind::Dropped {
+                function: "f".repeat(150_000),
+                reason: None,
+            };
+        }
+    }
+    let (again, _) = read(&kept(&events));
+    assert!(again == events);
+}
+
+#[test]
+fn names_of_a_stranger_are_made_printable() {
+    let mut events = story();
+    for event in &mut events {
+        if let EventKind::Packet(packet) = &mut event.kind {
+            packet.device.name = Some("\u{1b}[2Jeth0".to_owned());
+        }
+    }
+    let (again, _) = read(&kept(&events));
+    let names: Vec<&str> = again
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::Packet(packet) => packet.device.name.as_deref(),
+            _ => None,
+        })
+        .collect();
+    assert!(!names.is_empty());
+    assert!(
+        names.iter().all(|name| *name == "\\x1b[2Jeth0"),
+        "{names:?}"
+    );
+}
+
+/// A network that differs from another in this or that.
+fn topologies() -> impl Strategy<Value = Topology> {
+    let links = prop::collection::btree_map(1..5u32, (0..3u32, "[a-z]{1,3}"), 0..4);
+    let netns = (links, 0..3u8, any::<bool>(), prop::option::of("[a-z]{1,3}"));
+    prop::collection::btree_map(1..5u64, netns, 0..4).prop_map(|all| {
+        let namespaces = all.into_iter().map(|(id, (links, inside, gone, name))| {
+            let links = links.into_iter().map(|(ifindex, (mtu, name))| {
+                let link = Link {
+                    name,
+                    mtu_bytes: 1400 + mtu,
+                    ..Link::default()
+                };
+                (ifindex, link)
+            });
+            let netns = mtu_trace::topology::Netns {
+                links: links.collect(),
+                gone,
+                name,
+                inside: (inside > 0).then(|| {
+                    Arc::new(Inside {
+                        path_mtus: vec![PathMtu {
+                            destination: [192, 0, 2, inside].into(),
+                            mtu_bytes: 1400,
+                        }],
+                        ..Inside::default()
+                    })
+                }),
+                ..Default::default()
+            };
+            (NetnsId(id), netns)
+        });
+        Topology {
+            namespaces: namespaces.collect(),
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 100,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn any_events_come_back(
+        events in properties::events(),
+        heads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..140), 120),
+        times in prop::collection::vec(prop_oneof![Just(0), Just(u64::MAX), any::<u64>()], 20),
+        most in 1..40usize,
+    ) {
+        let mut events = events;
+        for (event, head) in events.iter_mut().zip(heads) {
+            if let EventKind::Packet(packet) = &mut event.kind {
+                packet.head = head;
+            }
+        }
+        for (event, time_ns) in events.iter_mut().zip(times) {
+            event.time_ns = time_ns;
+        }
+        let (again, reader) = read(&kept(&events));
+        prop_assert_eq!(&again, &events);
+        prop_assert!(reader.condition().notes().is_empty());
+        prop_assert_eq!(findings(&again), findings(&events));
+        let (again, _) = read(&parts(&events, most).concat());
+        prop_assert_eq!(&again, &events);
+    }
+
+    #[test]
+    fn any_network_comes_back(topologies in prop::collection::vec(topologies(), 1..8)) {
+        let events: Vec<Event> = (0..)
+            .zip(topologies)
+            .map(|(number, topology)| Event {
+                time_ns: START_NS + number * NS_PER_MS,
+                kind: EventKind::Topology(Arc::new(topology)),
+            })
+            .collect();
+        let (again, _) = read(&kept(&events));
+        prop_assert_eq!(&again, &events);
+        let (again, _) = read(&parts(&events, 3).concat());
+        prop_assert_eq!(&again, &events);
+    }
+}

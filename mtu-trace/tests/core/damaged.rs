@@ -1,0 +1,223 @@
+//! Files that are cut off, damaged, hostile, or something else: a clear word on it, what was good is
+//! used, and never a panic.
+
+use mtu_trace::{
+    capture::{MOST_BLOCK_BYTES, ReadError, Reader},
+    event::Event,
+};
+use proptest::prelude::*;
+
+use super::captured::{findings, kept, read, story};
+
+/// Type of the blocks of our own, as the format's documentation has it.
+const OWN: u32 = 0x8d55_544d;
+
+fn block(kind: u32, content: &[u8]) -> Vec<u8> {
+    let padding = vec![0; content.len().next_multiple_of(4) - content.len()];
+    let length = (12 + content.len() + padding.len()) as u32;
+    let length = length.to_le_bytes();
+    [&kind.to_le_bytes(), &length, content, &padding, &length]
+        .map(<[u8]>::to_vec)
+        .concat()
+}
+
+/// A section header without options.
+fn section() -> Vec<u8> {
+    let content = [
+        &0x1a2b_3c4d_u32.to_le_bytes()[..],
+        &1u16.to_le_bytes(),
+        &0u16.to_le_bytes(),
+        &u64::MAX.to_le_bytes(),
+    ];
+    block(0x0a0d_0d0a, &content.concat())
+}
+
+fn refused(file: &[u8]) -> ReadError {
+    match Reader::new(file) {
+        Ok(_) => panic!("it was taken"),
+        Err(error) => error,
+    }
+}
+
+/// Where the blocks of a file begin, and its end.
+fn offsets(file: &[u8]) -> Vec<usize> {
+    let mut offsets = vec![0];
+    let mut at = 0;
+    while at < file.len() {
+        let length: [u8; 4] = file[at + 4..at + 8].try_into().unwrap();
+        at += u32::from_le_bytes(length) as usize;
+        offsets.push(at);
+    }
+    offsets
+}
+
+#[test]
+fn cut_off_anywhere_it_is_used_up_to_there() {
+    let events: Vec<Event> = story().into_iter().take(30).collect();
+    let file = kept(&events);
+    let ends = offsets(&file);
+    let mut most = 0;
+    for length in 0..file.len() {
+        let cut = &file[..length];
+        let Ok(mut reader) = Reader::new(cut) else {
+            assert!(length < ends[2], "refused at {length}");
+            continue;
+        };
+        let read: Vec<Event> = std::iter::from_fn(|| reader.next_event()).collect();
+        assert!(events.starts_with(&read), "{length}");
+        assert!(read.len() >= most, "{length}");
+        most = read.len();
+        let condition = reader.condition();
+        match &condition.damage {
+            Some(damage) => {
+                let before = ends.iter().rev().find(|end| **end <= length).unwrap();
+                assert_eq!(damage.offset, *before as u64, "{length}");
+                assert!(!ends.contains(&length));
+            }
+            None => assert!(condition.unended && ends.contains(&length), "{length}"),
+        }
+        assert_eq!(condition.notes().len(), 1);
+    }
+    assert_eq!(most, events.len());
+}
+
+#[test]
+fn other_files_are_refused_with_a_reason() {
+    let words = |file: &[u8]| refused(file).to_string();
+    assert!(words(b"").contains("empty"));
+    assert!(words(b"hello, this is text").contains("no capture"));
+    assert!(words(&[0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0]).contains("classic pcap"));
+    assert!(words(&[0; 4096]).contains("no capture"));
+    // Wireshark's begin with an interface.
+    let interface = block(1, &[101, 0, 0, 0, 0, 0, 0, 0]);
+    assert!(words(&[section(), interface].concat()).contains("another program"));
+    // Others use blocks for local use, too, and may even have the same type.
+    let foreign = block(OWN, b"their own words");
+    assert!(words(&[section(), foreign].concat()).contains("another program"));
+    assert!(words(&[section(), block(OWN, b"trc\x02\xa0")].concat()).contains("version 2"));
+    assert!(words(&[section(), block(OWN, b"trc\x01\xff")].concat()).contains("byte 28"));
+    assert!(words(&section()).contains("byte 28"));
+}
+
+#[test]
+fn hostile_lengths_take_no_memory() {
+    let good = kept(&story());
+    let end = good.len() as u64;
+    for length in [0, 1, 8, 11, 13, 0x7fff_fffc, u32::MAX - 3, u32::MAX] {
+        let lie = [&OWN.to_le_bytes()[..], &length.to_le_bytes(), &[0; 64]].concat();
+        let file = [good.clone(), lie].concat();
+        let (events, reader) = read(&file);
+        assert_eq!(events.len(), story().len());
+        let damage = reader.condition().damage.clone().unwrap();
+        assert_eq!(damage.offset, end, "{length}");
+    }
+    // Just below what is allowed: cut off, and no more memory than there are bytes.
+    let length = (MOST_BLOCK_BYTES as u32).to_le_bytes();
+    let file = [good, OWN.to_le_bytes().to_vec(), length.to_vec()].concat();
+    let (_, reader) = read(&file);
+    let damage = reader.condition().damage.clone().unwrap();
+    assert!(damage.what.contains("within a block"), "{damage}");
+}
+
+#[test]
+fn a_packet_that_lies_about_its_length_is_a_damage() {
+    let file = kept(&story());
+    let at = offsets(&file)
+        .into_iter()
+        .find(|at| file.get(*at..at + 4) == Some(&6u32.to_le_bytes()))
+        .unwrap();
+    for length in [1000, 0xffff_fff0, u32::MAX] {
+        let mut file = file.clone();
+        file[at + 20..at + 24].copy_from_slice(&u32::to_le_bytes(length));
+        let (_, reader) = read(&file);
+        let damage = reader.condition().damage.clone().unwrap();
+        assert_eq!(damage.offset, at as u64);
+    }
+}
+
+#[test]
+fn what_a_newer_version_adds_is_left_out_and_counted() {
+    let events = story();
+    let file = kept(&events);
+    // {"event": {"time_ns": 1, "kind": {"yawn": {}}}} and the same of a newer format.
+    let yawn = b"\xa1\x65event\xa2\x67time_ns\x01\x64kind\xa1\x64yawn\xa0";
+    let yawn = [b"trc\x01".as_slice(), yawn].concat();
+    let newer = b"trc\x02whatever";
+    let added = [block(OWN, &yawn), block(OWN, newer), block(OWN, &yawn)].concat();
+    let last = offsets(&file)[5];
+    let file = [&file[..last], &added, &file[last..]].concat();
+    let (again, reader) = read(&file);
+    assert_eq!(again, events);
+    let unknown: Vec<(&str, u64)> = reader
+        .condition()
+        .unknown
+        .iter()
+        .map(|(name, count)| (name.as_str(), *count))
+        .collect();
+    assert_eq!(unknown, [("format 2", 1), ("yawn", 2)]);
+    let notes = reader.condition().notes().concat();
+    assert!(notes.contains("2 of \"yawn\""), "{notes}");
+}
+
+#[test]
+fn blocks_of_others_between_ours_are_skipped() {
+    let events = story();
+    let file = kept(&events);
+    let statistics = block(5, &[0; 12]);
+    let custom = block(0x0bad, &[0; 40]);
+    let at = offsets(&file)[7];
+    let file = [&file[..at], &statistics, &custom, &file[at..]].concat();
+    let (again, reader) = read(&file);
+    assert_eq!(again, events);
+    assert!(reader.condition().notes().is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 500,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Whatever is in a file: it is read, analysed and put into words, or refused.
+    #[test]
+    fn damaged_files_never_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut file = kept(&story()[..40]);
+        for (at, byte) in changes {
+            let at = at.index(file.len());
+            file[at] = byte;
+        }
+        if let Some(cut) = cut {
+            file.truncate(cut.index(file.len()));
+        }
+        check(&file);
+    }
+
+    #[test]
+    fn noise_behind_a_header_never_panics(noise in prop::collection::vec(any::<u8>(), 0..200)) {
+        let header = section();
+        check(&noise);
+        check(&[header.clone(), noise.clone()].concat());
+        let own = block(OWN, &[b"trc\x01", noise.as_slice()].concat());
+        check(&[header, own.clone()].concat());
+        check(&[kept(&story()[..5]), own].concat());
+    }
+}
+
+fn check(file: &[u8]) {
+    let Ok(mut reader) = Reader::new(file) else {
+        return;
+    };
+    let events: Vec<Event> = std::iter::from_fn(|| reader.next_event()).collect();
+    assert!(findings(&events).contains("findings"));
+    assert!(
+        reader
+            .condition()
+            .notes()
+            .iter()
+            .all(|note| !note.contains('\u{1b}'))
+    );
+}
