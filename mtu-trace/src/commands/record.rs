@@ -90,6 +90,7 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
             kernel: host::kernel_release(),
             hostname: host::hostname(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            selection: analysis.selected(),
             hooks,
             events: analysis.state().events,
             lost_events: analysis.state().lost,

@@ -13,5 +13,6 @@ mod path_mtu;
 mod properties;
 mod records;
 mod reports;
+mod selecting;
 mod sites;
 mod story;
