@@ -40,6 +40,8 @@ pub fn run(options: &Record, color: ColorChoice) -> Result<u8> {
 }
 
 async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
+    let scope = options.selection.live();
+    let scope = scope.map_err(|error| explain_refusal(error.into(), LOCKED_DOWN))?;
     let mut interrupts = Interrupts::new()?;
     let clock = Clock {
         wall: Timestamp::now(),
@@ -64,7 +66,7 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
             }
         }
     };
-    let mut analysis = Analysis::default();
+    let mut analysis = Analysis::of(scope);
     let mut progress = Progress::default();
     let mut status = None;
     let mut sink = |event: Event| {
@@ -227,12 +229,19 @@ impl Interrupts {
 #[derive(Default)]
 struct Progress {
     told: usize,
+    begun: bool,
 }
 
 impl Progress {
     fn tell(&mut self, analysis: &Analysis, event: &Event) {
         if !matches!(event.kind, crate::event::EventKind::Tick) {
             return;
+        }
+        if !self.begun {
+            self.begun = true;
+            for absent in analysis.scope().absent() {
+                say(&format!("{absent}; going on, since it may still come"));
+            }
         }
         let made = analysis.detected();
         if made == self.told {
