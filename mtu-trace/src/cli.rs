@@ -10,6 +10,7 @@ use crate::{
     diagnose::{Verdict, entry},
     kernel::{HOOKS, Mechanism},
     report::Format,
+    select::Selection,
 };
 
 pub use capture::{ExportFormat, ExportOptions, Keep, ReportOptions};
@@ -70,6 +71,9 @@ pub struct Record {
     /// How to trace.
     #[command(flatten)]
     pub tracing: Tracing,
+    /// What to report.
+    #[command(flatten)]
+    pub selection: Selection,
     /// Run COMMAND, trace while it runs, and end with its status
     #[arg(last = true, value_name = "COMMAND")]
     pub run: Vec<OsString>,
@@ -243,6 +247,41 @@ mod tests {
         for verdict in Verdict::ALL {
             assert!(message.contains(verdict.name()), "{message}");
         }
+    }
+
+    fn record(arguments: &[&str]) -> Record {
+        let arguments = [&["mtu-trace", "record"], arguments].concat();
+        let cli = Cli::try_parse_from(arguments).unwrap();
+        let Command::Record(options) = cli.command else {
+            panic!("{cli:?}");
+        };
+        options
+    }
+
+    #[test]
+    fn words_before_the_dashes_are_the_filter_and_those_after_it_the_command() {
+        let options = record(&[
+            "--netns",
+            "a",
+            "port",
+            "80",
+            "--pid",
+            "7",
+            "or",
+            "443",
+            "--netns=b",
+            "--",
+            "port",
+            "22",
+        ]);
+        assert_eq!(options.selection.filter, ["port", "80", "or", "443"]);
+        assert_eq!(options.selection.netns, ["a", "b"]);
+        assert_eq!(options.selection.pid, [7]);
+        assert_eq!(options.run, ["port", "22"]);
+        let options = record(&["not (port 80)", "--container", "build"]);
+        assert_eq!(options.selection.filter, ["not (port 80)"]);
+        assert_eq!(options.selection.container, ["build"]);
+        assert_eq!(record(&["--", "true"]).selection, Selection::default());
     }
 
     #[test]

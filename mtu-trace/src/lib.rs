@@ -17,4 +17,5 @@ pub mod identity;
 pub mod kernel;
 mod netlink;
 pub mod report;
+pub mod select;
 pub mod topology;

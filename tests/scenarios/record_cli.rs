@@ -163,6 +163,39 @@ fn wrong_options_are_usage_errors() -> Result<()> {
 }
 
 #[test]
+fn wrong_filter_is_shown_with_its_place() -> Result<()> {
+    let finished = run(&["record", "port", "80", "and", "hots", "192.0.2.1"])?;
+    fails(&finished, 2, &["column 13", "`hots`", "host, net, port"])?;
+    in_one_message(&finished)?;
+    let lines: Vec<&str> = finished.stderr.lines().collect();
+    ensure!(
+        lines[1..] == ["  port 80 and hots 192.0.2.1", "              ^"],
+        "{}",
+        finished.stderr
+    );
+    // A command that was meant to be run.
+    fails(&run(&["record", "docker", "build", "."])?, 2, &["after --"])
+}
+
+#[test]
+fn namespaces_that_cannot_be_meant_are_one_message() -> Result<()> {
+    for (option, value, wanted) in [
+        ("--netns", "/dev/null", "not a namespace"),
+        ("--netns", "/nowhere/at/all", "no such file"),
+        ("--pid", "2147483647", "no such process"),
+    ] {
+        let finished = run(&["record", "--duration", "1s", option, value])?;
+        fails(&finished, 1, &[option, value, wanted])?;
+        in_one_message(&finished)?;
+    }
+    for arguments in [["--pid", "0"], ["--pid", "me"], ["--container", ""]] {
+        let arguments = [&["record"], &arguments[..]].concat();
+        fails(&run(&arguments)?, 2, &[arguments[1]])?;
+    }
+    Ok(())
+}
+
+#[test]
 fn unreadable_btf_is_one_message() -> Result<()> {
     let finished = run(&["record", "--duration", "1s", "--btf", "/nonexistent"])?;
     fails(&finished, 1, &["btf", "/nonexistent"])?;

@@ -48,6 +48,7 @@ pub fn run(options: &Check, color: ColorChoice) -> Result<u8> {
             kernel: host::kernel_release(),
             hostname: host::hostname(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            selection: None,
             hooks: Vec::new(),
             events: 0,
             lost_events: 0,

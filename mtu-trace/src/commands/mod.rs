@@ -20,6 +20,7 @@ use capabilities::Effective;
 use crate::{
     cli::{Cli, Command, Tracing},
     kernel::{BtfError, LoadOptions},
+    select::SelectError,
 };
 
 /// Exit status of a failure.
@@ -45,6 +46,10 @@ pub fn run(cli: Cli) -> ExitCode {
         // Whoever closed the pipe has read what they wanted.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(SelectError::Filter(wrong)) = error.downcast_ref() {
+                output::say(&wrong.pointed());
+                return ExitCode::from(USAGE);
+            }
             output::complain(&format!("{error:#}"));
             ExitCode::from(FAILED)
         }

@@ -39,6 +39,8 @@ pub fn run(options: &Record, color: ColorChoice) -> Result<u8> {
 }
 
 async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
+    let scope = options.selection.live();
+    let scope = scope.map_err(|error| explain_refusal(error.into(), LOCKED_DOWN))?;
     let mut interrupts = Interrupts::new()?;
     let clock = Clock {
         wall: Timestamp::now(),
@@ -65,7 +67,7 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
             }
         }
     };
-    let mut analysis = Analysis::default();
+    let mut analysis = Analysis::of(scope);
     let mut progress = Progress::default();
     let mut status = None;
     let mut sink = |event: Event| {
@@ -97,6 +99,7 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
             kernel: host::kernel_release(),
             hostname: host::hostname(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            selection: analysis.selected(),
             hooks,
             events: analysis.state().events,
             lost_events: analysis.state().lost,
@@ -238,12 +241,19 @@ impl Interrupts {
 #[derive(Default)]
 struct Progress {
     told: usize,
+    begun: bool,
 }
 
 impl Progress {
     fn tell(&mut self, analysis: &Analysis, event: &Event) {
         if !matches!(event.kind, crate::event::EventKind::Tick) {
             return;
+        }
+        if !self.begun {
+            self.begun = true;
+            for absent in analysis.scope().absent() {
+                say(&format!("{absent}; going on, since it may still come"));
+            }
         }
         let made = analysis.detected();
         if made == self.told {

@@ -44,6 +44,16 @@ impl State {
         self.connections.iter().map(|(id, found)| (*id, found))
     }
 
+    /// The connection that a flow was found to belong to, and the direction of the flow in it.
+    #[must_use]
+    pub fn connection(&self, flow: &Flow) -> Option<(&Connection, Side)> {
+        let of_socket = self.sockets.get(flow);
+        let (id, side) = of_socket
+            .map(|&(id, index)| (id, Connection::sends(index)))
+            .or_else(|| self.flows.get(flow).copied())?;
+        Some((self.connections.get(&id)?, side))
+    }
+
     /// Whether a hook is not at work, so that what only it shows is not seen.
     #[must_use]
     pub fn is_blind(&self, hook: &str) -> bool {

@@ -15,9 +15,9 @@ use super::{
     summary,
 };
 use crate::{
-    audit::foresee,
-    correlate::{Connection, ConnectionId, End, Side, SiteDrops, State},
-    event::Flow,
+    audit::{Foreseen, foresee},
+    correlate::{Connection, ConnectionId, End, OtherKey, Side, SiteDrops, SiteKey, State},
+    select::{Scope, Subject},
     topology::{NetnsId, Topology, path},
 };
 
@@ -57,8 +57,8 @@ impl Member<'_> {
     }
 }
 
-/// Applies the rules to every connection.
-pub fn groups(state: &State) -> Vec<Group<'_>> {
+/// Applies the rules to every connection, and keeps what is selected.
+pub fn groups<'a>(state: &'a State, scope: &Scope) -> Vec<Group<'a>> {
     let mut groups: BTreeMap<(Verdict, Cause), Vec<Member<'_>>> = BTreeMap::new();
     for (id, connection) in state.connections() {
         for side in [Side::Out, Side::In] {
@@ -76,7 +76,9 @@ pub fn groups(state: &State) -> Vec<Group<'_>> {
             let found = RULES
                 .iter()
                 .find_map(|rule| Some((rule.verdict, (rule.fits)(&case)?)));
-            if let Some((verdict, found)) = found {
+            if let Some((verdict, found)) = found
+                && is_selected(&case, &found, scope)
+            {
                 groups
                     .entry((verdict, found.cause.clone()))
                     .or_default()
@@ -94,12 +96,46 @@ pub fn groups(state: &State) -> Vec<Group<'_>> {
         .collect()
 }
 
+/// Whether a direction of a connection is selected: by the connection, or by the place that its
+/// finding names besides.
+fn is_selected(case: &Case<'_>, found: &Match, scope: &Scope) -> bool {
+    if scope.is_everything() {
+        return true;
+    }
+    let mut subject = Subject::connection(case.connection, case.side);
+    match &found.cause {
+        Cause::Site(SiteKey { netns, .. }) | Cause::Other(OtherKey { netns, .. }) => {
+            subject.also_in(*netns);
+        }
+        Cause::Message(netns, ..) => {
+            subject.also_in(*netns);
+            if let Some(foreseen) = foreseen(case, &found.cause) {
+                subject.also_in(foreseen.boundary.netns.id());
+            }
+        }
+        // A whole network is no place.
+        Cause::Peer(..) => {}
+    }
+    scope.includes(&subject)
+}
+
+/// The place where packets must die, where a message tells of it and no drop.
+fn foreseen(case: &Case<'_>, cause: &Cause) -> Option<Foreseen> {
+    let (Cause::Message(..), Some(told_bytes)) = (cause, case.track.icmp.mtu_bytes) else {
+        return None;
+    };
+    let flow = case.connection.sender(case.side)?.socket.flow;
+    let topology = &case.state.topology;
+    foresee(topology, flow.netns, flow.destination.ip(), told_bytes)
+}
+
 /// The findings that stand, worst first. `detected` tells how each was made.
 pub fn findings<'a>(
     state: &State,
+    scope: &Scope,
     detected: impl Fn(Verdict, &Cause) -> Option<&'a Detected>,
 ) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = groups(state)
+    let mut findings: Vec<Finding> = groups(state, scope)
         .iter()
         .filter_map(|group| finding(state, group, detected(group.verdict, &group.cause)))
         .collect();
@@ -143,15 +179,7 @@ pub fn finding(state: &State, group: &Group<'_>, detected: Option<&Detected>) ->
         _ => None,
     };
     let shown = local.show(connection, direction, topology);
-    let foreseen = match (&group.cause, track.icmp.mtu_bytes) {
-        (Cause::Message(..), Some(told_bytes)) => connection.sender(side).and_then(|sender| {
-            let Flow {
-                netns, destination, ..
-            } = sender.socket.flow;
-            foresee(topology, netns, destination.ip(), told_bytes)
-        }),
-        _ => None,
-    };
+    let foreseen = foreseen(&worst.case, &group.cause);
     let seen = site.map(|drops| boundary(&drops.site, topology));
     let boundary = seen.or_else(|| Some(foreseen.as_ref()?.boundary.clone()));
     let fits_bytes = match (site, &group.cause) {

@@ -269,6 +269,12 @@ impl NetnsRef {
         }
     }
 
+    /// What the rest of the program knows it by.
+    #[must_use]
+    pub fn id(&self) -> NetnsId {
+        NetnsId(self.cookie.unwrap_or(self.inode))
+    }
+
     /// The shortest thing a person would call it.
     #[must_use]
     pub fn label(&self) -> String {

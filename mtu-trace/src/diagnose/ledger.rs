@@ -3,19 +3,22 @@
 use std::collections::HashMap;
 
 use super::{
-    assemble,
+    assemble::{self, groups},
     finding::{Finding, Fix, Hop, Verdict},
     rules::Cause,
 };
 use crate::{
     correlate::State,
     event::{Event, EventKind},
+    select::{Scope, Selected, Subject},
 };
 
 /// Takes in events and tells what they mean. Live tracing, recording and replaying all run this.
 #[derive(Clone, Debug, Default)]
 pub struct Analysis {
     state: State,
+    /// Of what findings are made.
+    scope: Scope,
     detected: HashMap<(Verdict, Cause), Detected>,
     made: usize,
 }
@@ -32,17 +35,30 @@ pub(super) struct Detected {
 }
 
 impl Analysis {
+    /// An analysis whose findings are about what is selected, from all that is known of it. It is
+    /// made for one selection: when a finding was made, and what the network was like then, depends
+    /// on which connections it is about.
+    #[must_use]
+    pub fn of(scope: Scope) -> Self {
+        Self {
+            scope,
+            ..Self::default()
+        }
+    }
+
     /// Takes in one event. Conclusions are drawn at each tick.
     pub fn apply(&mut self, event: &Event) {
         self.state.apply(event);
-        if matches!(event.kind, EventKind::Tick) {
-            self.note();
+        match &event.kind {
+            EventKind::Topology(topology) => self.scope.learn(topology),
+            EventKind::Tick => self.note(),
+            _ => {}
         }
     }
 
     fn note(&mut self) {
         let now = self.state.now_ns;
-        for group in assemble::groups(&self.state) {
+        for group in groups(&self.state, &self.scope) {
             let key = (group.verdict, group.cause.clone());
             let known = self.detected.get(&key);
             // What was found there before is over if this began later: it is another one.
@@ -67,9 +83,33 @@ impl Analysis {
     /// The findings that stand now, worst first.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        assemble::findings(&self.state, |verdict, cause| {
+        assemble::findings(&self.state, &self.scope, |verdict, cause| {
             self.detected.get(&(verdict, cause.clone()))
         })
+    }
+
+    /// Whether an event that was taken in, or its connection, is selected; also if it is about the
+    /// trace as a whole.
+    #[must_use]
+    pub fn includes(&self, event: &Event) -> bool {
+        Subject::event(event, &self.state).is_none_or(|subject| self.scope.includes(&subject))
+    }
+
+    /// The selection.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The selection for a report, with the number of findings outside; `None` if it is everything.
+    #[must_use]
+    pub fn selected(&self) -> Option<Selected> {
+        if self.scope.is_everything() {
+            return None;
+        }
+        let all = groups(&self.state, &Scope::default()).len();
+        self.scope
+            .selected(all - groups(&self.state, &self.scope).len())
     }
 
     /// How many findings were ever made.

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{audit::Figures, diagnose::Finding, kernel::HookStatus};
+use crate::{audit::Figures, diagnose::Finding, kernel::HookStatus, select::Selected};
 
 pub use events::{Dated, EVENTS_SCHEMA, Recording, Row};
 pub use style::Style;
@@ -47,6 +47,9 @@ pub struct Capture {
     pub hostname: String,
     /// Version of this tool.
     pub tool_version: String,
+    /// What the findings were selected by; the events are all there were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Selected>,
     /// What became of each hook.
     pub hooks: Vec<HookStatus>,
     /// Events seen.

@@ -44,6 +44,7 @@ pub fn write(report: &Report, to: &mut impl Write, style: &Style) -> io::Result<
             to,
             "{}",
             match &report.audit {
+                _ if report.capture.selection.is_some() => "Nothing in the selection.",
                 Some(_) => "No way on which a larger MTU leads into a smaller one.",
                 None => NOTHING,
             }
@@ -76,6 +77,11 @@ fn header(report: &Report, to: &mut impl Write, style: &Style) -> io::Result<()>
             lost
         },
     )?;
+    if let Some(selected) = &capture.selection {
+        for line in wrap(&selected.to_string(), style.width) {
+            writeln!(to, "{line}")?;
+        }
+    }
     for hook in capture.hooks.iter().filter(|hook| !hook.attached) {
         let line = format!(
             "without {}: {} ({})",

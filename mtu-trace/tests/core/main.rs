@@ -17,5 +17,6 @@ mod path_mtu;
 mod properties;
 mod records;
 mod reports;
+mod selecting;
 mod sites;
 mod story;

@@ -38,6 +38,7 @@ pub fn report(findings: Vec<Finding>) -> Report {
             kernel: "6.18.44".to_owned(),
             hostname: "node-1".to_owned(),
             tool_version: "0.1.0".to_owned(),
+            selection: None,
             hooks,
             events: 73,
             lost_events: 0,
