@@ -202,6 +202,8 @@ pub struct Packet {
     pub buffer_bytes: u32,
     /// Length of the VLAN tag that is written into the frame, bytes; one beside it, as most are, has
     /// none.
+    // Captures of before it was known do not have it.
+    #[serde(default)]
     pub tag_bytes: u32,
     /// Whether it is a GSO packet.
     pub gso: bool,

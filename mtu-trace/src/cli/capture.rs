@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use crate::{capture::Limits, report::Format};
+use crate::{capture::Limits, report::Format, select::Selection};
 
 /// What `record` keeps.
 #[derive(Clone, Debug, Args)]
@@ -58,6 +58,9 @@ pub struct ReportOptions {
     /// End with status 3 if a finding of severity error stands
     #[arg(long)]
     pub exit_code: bool,
+    /// What to report.
+    #[command(flatten)]
+    pub selection: Selection,
 }
 
 /// `export`.
@@ -69,6 +72,9 @@ pub struct ExportOptions {
     /// Form of the events
     #[arg(long, value_enum)]
     pub format: ExportFormat,
+    /// What to export.
+    #[command(flatten)]
+    pub selection: Selection,
 }
 
 /// A form of the events.

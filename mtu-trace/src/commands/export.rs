@@ -12,6 +12,7 @@ use super::replayed::{self, Passed};
 use crate::{
     capture::{Input, Reader},
     cli::{ExportFormat, ExportOptions},
+    diagnose::Analysis,
     event::{Event, EventKind},
     report::{Dated, Recording, Row},
     topology::Topology,
@@ -23,6 +24,7 @@ pub fn run(options: &ExportOptions) -> Result<u8> {
         reader: replayed::open(&options.file)?,
         passed: Passed::default(),
         topology: Arc::default(),
+        analysis: Analysis::of(options.selection.recorded()?),
     };
     let mut to = BufWriter::new(io::stdout().lock());
     match options.format {
@@ -33,6 +35,10 @@ pub fn run(options: &ExportOptions) -> Result<u8> {
     .and_then(|()| to.flush())
     .context("cannot write the events to standard output")?;
     events.judge(&options.file)?;
+    let scope = events.analysis.scope();
+    scope
+        .complete()
+        .with_context(|| replayed::name(&options.file))?;
     Ok(0)
 }
 
@@ -41,16 +47,26 @@ struct Events {
     reader: Reader<Input>,
     passed: Passed,
     topology: Arc<Topology>,
+    /// Knows which connections are selected, and which events belong to them.
+    analysis: Analysis,
 }
 
 impl Events {
     fn next(&mut self) -> Option<Event> {
-        let event = self.reader.next_event()?;
-        self.passed.note(&event);
-        if let EventKind::Topology(topology) = &event.kind {
-            self.topology = Arc::clone(topology);
+        loop {
+            let event = self.reader.next_event()?;
+            self.passed.note(&event);
+            if let EventKind::Topology(topology) = &event.kind {
+                self.topology = Arc::clone(topology);
+            }
+            if self.analysis.scope().is_everything() {
+                return Some(event);
+            }
+            self.analysis.apply(&event);
+            if self.analysis.includes(&event) {
+                return Some(event);
+            }
         }
-        Some(event)
     }
 
     fn dated<'a>(&self, event: &'a Event) -> Dated<'a> {

@@ -10,6 +10,7 @@ use crate::{
     diagnose::Analysis,
     event::{Event, EventKind},
     report::{Capture, Report},
+    select::Scope,
 };
 
 /// Opens a capture and reads its beginning.
@@ -68,6 +69,7 @@ pub fn summary(reader: &Reader<Input>, passed: &Passed) -> Capture {
         kernel: header.kernel.clone(),
         hostname: header.hostname.clone(),
         tool_version: header.tool_version.clone(),
+        selection: None,
         hooks: end.map_or(&header.hooks, |end| &end.hooks).clone(),
         events: passed.counted,
         lost_events: passed.lost,
@@ -90,18 +92,22 @@ pub fn judge(reader: &Reader<Input>, passed: &Passed, path: &Path) -> Result<()>
     Ok(())
 }
 
-/// Analyses a whole capture.
-pub fn analyse(path: &Path) -> Result<Report> {
+/// Analyses a whole capture, of which the selected is reported.
+pub fn analyse(path: &Path, scope: Scope) -> Result<Report> {
     let mut reader = open(path)?;
-    let mut analysis = Analysis::default();
+    let mut analysis = Analysis::of(scope);
     let mut passed = Passed::default();
     while let Some(event) = reader.next_event() {
         passed.note(&event);
         analysis.apply(&event);
     }
     judge(&reader, &passed, path)?;
+    analysis.scope().complete().with_context(|| name(path))?;
     Ok(Report {
-        capture: summary(&reader, &passed),
+        capture: Capture {
+            selection: analysis.selected(),
+            ..summary(&reader, &passed)
+        },
         findings: analysis.findings(),
         clock: reader.header().clock,
         audit: None,

@@ -10,7 +10,7 @@ use crate::{
 
 /// Runs the command; gives the exit status.
 pub fn run(options: &ReportOptions, color: ColorChoice) -> Result<u8> {
-    let report = replayed::analyse(&options.file)?;
+    let report = replayed::analyse(&options.file, options.selection.recorded()?)?;
     output::print(&report, options.format, color)?;
     let found = report
         .findings

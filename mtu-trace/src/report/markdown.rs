@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use super::{
     Report, Style,
     text::{
-        NOTHING, boundary_line, confidence, connection_lines, container_lines, evidence_lines,
+        boundary_line, confidence, connection_lines, container_lines, evidence_lines, nothing,
         path_lines, pmtud_line,
     },
 };
@@ -47,9 +47,13 @@ pub fn write(report: &Report, to: &mut impl Write) -> io::Result<()> {
         writeln!(to)?;
         writeln!(to, "> Without {}: {}", code(&hook.hook), escaped(lost))?;
     }
+    if let Some(selected) = &capture.selection {
+        writeln!(to)?;
+        writeln!(to, "> {}", escaped(&selected.to_string()))?;
+    }
     if report.findings.is_empty() {
         writeln!(to)?;
-        writeln!(to, "{NOTHING}")?;
+        writeln!(to, "{}", nothing(report))?;
     }
     for finding in &report.findings {
         write_finding(report, finding, to)?;

@@ -25,9 +25,16 @@ use crate::diagnose::{Boundary, Confidence, Connection, Direction, Finding, Fix,
 /// The fixes that were told in full, and where.
 type Told<'a> = HashMap<&'a Fix, String>;
 
-/// What is said of a trace without findings.
-pub(super) const NOTHING: &str =
-    "No stalled connection, no oversized packet dropped, nothing lost that matters.";
+/// What is said where there are no findings.
+pub(super) fn nothing(report: &Report) -> &'static str {
+    if report.capture.selection.is_some() {
+        "Nothing in the selection."
+    } else if report.audit.is_some() {
+        "No way on which a larger MTU leads into a smaller one."
+    } else {
+        "No stalled connection, no oversized packet dropped, nothing lost that matters."
+    }
+}
 
 /// Column at which the parts' contents begin.
 const INDENT: usize = 14;
@@ -40,15 +47,7 @@ pub fn write(report: &Report, to: &mut impl Write, style: &Style) -> io::Result<
     }
     if report.findings.is_empty() {
         writeln!(to)?;
-        writeln!(
-            to,
-            "{}",
-            match &report.audit {
-                _ if report.capture.selection.is_some() => "Nothing in the selection.",
-                Some(_) => "No way on which a larger MTU leads into a smaller one.",
-                None => NOTHING,
-            }
-        )?;
+        writeln!(to, "{}", nothing(report))?;
     }
     let mut told = HashMap::new();
     for finding in &report.findings {
