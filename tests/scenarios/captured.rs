@@ -306,3 +306,43 @@ fn what_is_no_capture_is_one_message() -> Result<()> {
     fails(&run(&["report", "/nonexistent"])?, 1, &["/nonexistent"])?;
     Ok(())
 }
+
+#[test]
+fn capture_is_shown_in_part() -> Result<()> {
+    let (scratch, live) = recorded(&[])?;
+    let file = path(&scratch, "trace.pcapng");
+    let report = |selection: &[&str]| -> Result<serde_json::Value> {
+        let shown = as_nobody(&[&["report", &file, "--format", "json"], selection].concat())?;
+        ensure!(shown.code() == Some(0), "{shown:?}");
+        Ok(serde_json::from_str(&shown.stdout)?)
+    };
+    let whole: serde_json::Value = serde_json::from_str(&live.stdout)?;
+    let finding = &whole["findings"][0];
+    let local = &finding["connection"]["local"];
+    let netns = local["netns"]["name"].as_str().context("no name")?;
+    let port = format!("src port {}", local["port"]);
+
+    let shown = report(&["--netns", netns])?;
+    ensure!(shown["findings"][0] == *finding, "{shown:#}");
+    ensure!(shown["capture"]["selection"]["netns"][0] == netns);
+    let nothing = report(&["--netns", netns, "port 1"])?;
+    ensure!(nothing["findings"].as_array().is_some_and(Vec::is_empty));
+    ensure!(nothing["capture"]["selection"]["hidden_findings"].as_u64() >= Some(1));
+    let missing = as_nobody(&["report", &file, "--netns", "no-such-namespace"])?;
+    fails(&missing, 1, &["no-such-namespace", netns])?;
+
+    let rows = |selection: &[&str]| -> Result<Vec<String>> {
+        let table = as_nobody(&[&["export", &file, "--format", "csv"], selection].concat())?;
+        ensure!(table.code() == Some(0), "{table:?}");
+        Ok(table.stdout.lines().skip(1).map(str::to_owned).collect())
+    };
+    let (all, own, none) = (rows(&[])?, rows(&[&port])?, rows(&["port 1"])?);
+    let of_connection = |row: &&String| row.contains(&local["port"].to_string());
+    ensure!(own.iter().any(|row| row.contains("tcp")), "{own:?}");
+    ensure!(own.len() <= all.len() && none.len() < own.len());
+    ensure!(!none.iter().any(|row| of_connection(&row)), "{none:?}");
+    let json = as_nobody(&["export", &file, "--format", "json", &port])?;
+    let events: serde_json::Value = serde_json::from_str(&json.stdout)?;
+    ensure!(events["events"].as_array().is_some_and(|it| !it.is_empty()));
+    Ok(())
+}

@@ -82,7 +82,8 @@ fn json(events: &mut Events, to: &mut impl Write) -> io::Result<()> {
     let capture = replayed::summary(&events.reader, &events.passed);
     let recording = serde_json::to_string(&Recording::from(&capture))?;
     // Everything of the recording, and the events behind it, without having them all in memory.
-    write!(to, "{},\"events\":[", recording.trim_end_matches('}'))?;
+    let opened = recording.strip_suffix('}').unwrap_or(&recording);
+    write!(to, "{opened},\"events\":[")?;
     let mut first = true;
     while let Some(event) = events.next() {
         to.write_all(if first { b"\n" } else { b",\n" })?;

@@ -95,7 +95,7 @@ impl Joining {
                         self.ends.insert(turned(isn));
                     }
                     // Its handshake was not seen: neither was the other end's.
-                    None if news => self.given_up.push(flow),
+                    None if news && !retransmit.state.is_handshake() => self.given_up.push(flow),
                     None => {}
                 }
             }

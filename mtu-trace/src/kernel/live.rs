@@ -12,7 +12,6 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use aya_log::EbpfLogger;
-use mtu_trace_common::map::{DropKey, FlowKey};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     time::MissedTickBehavior,
@@ -21,8 +20,9 @@ use tokio::{
 use super::{
     attacher::Attacher,
     clock::monotonic_ns,
+    counted::Counted,
     coverage::Coverage,
-    decode::{self, Decoder, Told, flow},
+    decode::{self, Decoder},
     hooks::HookStatus,
     instance::Instance,
     joining::Joining,
@@ -35,7 +35,7 @@ use super::{
     tc,
 };
 use crate::{
-    event::{Count, Event, EventKind, Flow, Sample, hook},
+    event::{Event, EventKind, Flow, Sample, hook},
     topology::{Changes, Depth, NetnsId, Topology, Watcher, limits},
 };
 
@@ -56,8 +56,6 @@ const BATCH: usize = 4096;
 const MOST_SAMPLES: usize = 64;
 /// How long events wait at most for their connections, ns.
 const MOST_WAIT_NS: u64 = 100_000_000;
-/// Counts remembered at most.
-const MOST_COUNTED: usize = 50_000;
 /// How long a namespace that could not be found is not looked for again, ns.
 const STRANGER_NS: u64 = 5_000_000_000;
 /// How old the list of open connections may be where handshakes are not seen: when one of them is
@@ -92,31 +90,6 @@ pub struct Live {
     lost: u64,
     undecoded: u64,
     instance: Option<Instance>,
-}
-
-/// The counts that records have told.
-#[derive(Default)]
-struct Counted {
-    drops: HashMap<DropKey, u64>,
-    retransmits: HashMap<FlowKey, u64>,
-}
-
-impl Counted {
-    fn note(&mut self, told: Told) {
-        if self.drops.len() + self.retransmits.len() > MOST_COUNTED {
-            // The maps hold fewer: most of these are gone from there.
-            self.drops.clear();
-            self.retransmits.clear();
-        }
-        match told {
-            Told::Drop(key, count) => {
-                self.drops.insert(key, count);
-            }
-            Told::Retransmit(key, count) => {
-                self.retransmits.insert(key, count);
-            }
-        }
-    }
 }
 
 impl Live {
@@ -571,38 +544,10 @@ impl Live {
 
     /// Tells the exact counts that went on past the last record of their key.
     fn counts(&mut self, sink: &mut impl FnMut(Event)) {
-        let time_ns = monotonic_ns();
-        for (key, aggregate) in self.maps.drops() {
-            if let Some(told) = self.counted.drops.get_mut(&key)
-                && *told < aggregate.count
-            {
-                *told = aggregate.count;
-                sink(Event {
-                    time_ns,
-                    kind: EventKind::Count(Count::Dropped {
-                        flow: flow(&key.flow),
-                        function: self.decoder.function(key.site),
-                        count: aggregate.count,
-                        last_ns: aggregate.last_ns,
-                    }),
-                });
-            }
-        }
-        for (key, aggregate) in self.maps.retransmits() {
-            if let Some(told) = self.counted.retransmits.get_mut(&key)
-                && *told < aggregate.count
-            {
-                *told = aggregate.count;
-                sink(Event {
-                    time_ns,
-                    kind: EventKind::Count(Count::Retransmitted {
-                        flow: flow(&key),
-                        count: aggregate.count,
-                        last_ns: aggregate.last_ns,
-                    }),
-                });
-            }
-        }
+        self.counted
+            .news(&self.maps, &mut self.decoder, monotonic_ns())
+            .into_iter()
+            .for_each(sink);
     }
 }
 

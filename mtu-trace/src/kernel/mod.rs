@@ -5,6 +5,7 @@ mod attacher;
 mod boundaries;
 mod btf;
 mod clock;
+mod counted;
 mod coverage;
 pub mod decode;
 mod headers;

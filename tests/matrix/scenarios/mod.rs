@@ -21,7 +21,7 @@ use anyhow::{Result, ensure};
 use lab::topology::{Nested, NestedLab};
 use lab::traffic::{Outcome, Transfer};
 
-use crate::scenario::{Act, Expect, HasLab, Play, Rest, Scenario, Want};
+use crate::scenario::{Act, Expect, HasLab, Place, Play, Rest, Scenario, Want};
 
 const DOWNLOAD: Transfer = Transfer::download(20_000);
 const UPLOAD: Transfer = Transfer::upload(20_000);
@@ -89,6 +89,15 @@ const SMALL_UPLINK: Nested = Nested {
     offloads: false,
     masquerade: false,
     exclusive: false,
+};
+
+/// Where [`SMALL_UPLINK`] is too small for a download.
+const ROUTED: Place = Place {
+    role: "host",
+    egress: NestedLab::OUTER_BRIDGE,
+    function: "ip_forward",
+    limit_bytes: 1450,
+    packet_bytes: 1500,
 };
 
 /// Topologies that can make a transfer.

@@ -7,16 +7,9 @@ use lab::firewall::{Hook, drop_frag_needed};
 use lab::topology::{Nested, NestedLab};
 use lab::traffic::{self, Transfer};
 
-use super::{DOWNLOAD, SMALL_UPLINK, UPLOAD, act, finds, older};
+use super::{DOWNLOAD, ROUTED, SMALL_UPLINK, UPLOAD, act, finds, older};
 use crate::scenario::{Act, Expect, Place, Rest, Scenario, Want};
 
-const ROUTED: Place = Place {
-    role: "host",
-    egress: NestedLab::OUTER_BRIDGE,
-    function: "ip_forward",
-    limit_bytes: 1450,
-    packet_bytes: 1500,
-};
 const VETH: Place = Place {
     egress: NestedLab::OUTER_PORT,
     function: "__dev_forward_skb2",

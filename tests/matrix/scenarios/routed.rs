@@ -10,24 +10,17 @@ use lab::settings::{self, Probing};
 use lab::topology::{Asymmetric, AsymmetricLab, Deep, DeepLab, Nested, NestedLab};
 use lab::{link, traffic};
 
-use super::{DOWNLOAD, SMALL_UPLINK, UPLOAD, act, completes, finds, hangs, scenario};
+use super::{DOWNLOAD, ROUTED, SMALL_UPLINK, UPLOAD, act, completes, finds, hangs, scenario};
 use crate::scenario::{Act, Expect, Place, Scenario, Want};
 
-const HOST: Place = Place {
-    role: "host",
-    egress: NestedLab::OUTER_BRIDGE,
-    function: "ip_forward",
-    limit_bytes: 1450,
-    packet_bytes: 1500,
-};
 const OUT: Place = Place {
     role: "out",
     egress: NestedLab::UPLINK,
-    ..HOST
+    ..ROUTED
 };
 const HOST_V6: Place = Place {
     function: "ip6_forward",
-    ..HOST
+    ..ROUTED
 };
 const OUT_V6: Place = Place {
     function: "ip6_forward",
@@ -53,19 +46,22 @@ const fn hole(place: Place, direction: &'static str) -> Want {
 }
 
 pub const SCENARIOS: &[Scenario] = &[
-    scenario("A1", "discovery works, download", works(HOST, DOWN), || {
-        completes(SMALL_UPLINK.build()?, DOWNLOAD)
-    }),
+    scenario(
+        "A1",
+        "discovery works, download",
+        works(ROUTED, DOWN),
+        || completes(SMALL_UPLINK.build()?, DOWNLOAD),
+    ),
     scenario(
         "A2",
         "the router drops its own message in OUTPUT",
-        finds(hole(HOST, DOWN).blocked("host", "OUTPUT")),
+        finds(hole(ROUTED, DOWN).blocked("host", "OUTPUT")),
         || hangs(unheard_download()?, DOWNLOAD),
     ),
     scenario(
         "A2b",
         "the server drops the message in INPUT",
-        finds(hole(HOST, DOWN).blocked("srv", "INPUT")),
+        finds(hole(ROUTED, DOWN).blocked("srv", "INPUT")),
         || {
             let lab = SMALL_UPLINK.build()?;
             drop_frag_needed(lab.server()?, Hook::Input)?;
@@ -76,7 +72,7 @@ pub const SCENARIOS: &[Scenario] = &[
         "A2c",
         "the same as A2, with a server that probes",
         finds(Want {
-            place: Some(HOST),
+            place: Some(ROUTED),
             ..Want::new("pmtud-slow", "warning")
         }),
         || {
@@ -91,7 +87,7 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "A3b",
         "A2 with offloads",
-        finds(hole(HOST, DOWN).blocked("host", "OUTPUT")),
+        finds(hole(ROUTED, DOWN).blocked("host", "OUTPUT")),
         || {
             let lab = offloading(SMALL_UPLINK).build()?;
             drop_frag_needed(lab.host()?, Hook::Output)?;
@@ -145,13 +141,13 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "N1",
         "discovery works through two masquerades",
-        works(HOST, DOWN),
+        works(ROUTED, DOWN),
         || completes(masquerading(SMALL_UPLINK).build()?, DOWNLOAD),
     ),
     scenario(
         "N2",
         "A2 behind two masquerades",
-        finds(hole(HOST, DOWN).blocked("host", "OUTPUT")),
+        finds(hole(ROUTED, DOWN).blocked("host", "OUTPUT")),
         || {
             let lab = masquerading(SMALL_UPLINK).build()?;
             drop_frag_needed(lab.host()?, Hook::Output)?;
@@ -210,7 +206,7 @@ pub const SCENARIOS: &[Scenario] = &[
                 Place {
                     role: "c1",
                     egress: DeepLab::BRIDGE,
-                    ..HOST
+                    ..ROUTED
                 },
                 DOWN,
             )
@@ -225,7 +221,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Place {
                 role: "back",
                 egress: AsymmetricLab::TO_CLIENT,
-                ..HOST
+                ..ROUTED
             },
             DOWN,
         )),
@@ -262,7 +258,7 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "S3",
         "the MTU is lowered in the middle, unheard",
-        finds(hole(HOST, DOWN).blocked("host", "OUTPUT")),
+        finds(hole(ROUTED, DOWN).blocked("host", "OUTPUT")),
         lowered,
     ),
     scenario(

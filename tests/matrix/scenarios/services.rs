@@ -10,16 +10,9 @@ use lab::topology::{Nested, NestedLab};
 use lab::traffic::{self, Outcome, Transfer};
 use lab::{Lab, link, nat};
 
-use super::{DOWNLOAD, Runs, SMALL_UPLINK, UPLOAD, act, finds, hangs, scenario};
+use super::{DOWNLOAD, ROUTED, Runs, SMALL_UPLINK, UPLOAD, act, finds, hangs, scenario};
 use crate::scenario::{HasLab, Place, Scenario, Want};
 
-const ROUTED: Place = Place {
-    role: "host",
-    egress: NestedLab::OUTER_BRIDGE,
-    function: "ip_forward",
-    limit_bytes: 1450,
-    packet_bytes: 1500,
-};
 const BEHIND: Place = Place {
     egress: NestedLab::EXTERNAL,
     function: "__dev_forward_skb2",
