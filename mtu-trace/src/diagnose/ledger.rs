@@ -46,6 +46,13 @@ impl Analysis {
         }
     }
 
+    /// Selects something else from now on. What was found before stays found; what is new by it is made
+    /// at the next tick.
+    pub fn select(&mut self, mut scope: Scope) {
+        scope.learn(&self.state.topology);
+        self.scope = scope;
+    }
+
     /// Takes in one event. Conclusions are drawn at each tick.
     pub fn apply(&mut self, event: &Event) {
         self.state.apply(event);
