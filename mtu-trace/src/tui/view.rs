@@ -72,20 +72,6 @@ pub struct Line {
     last_ns: u64,
 }
 
-impl Line {
-    /// A connection of which nothing more is known than that it is there.
-    #[must_use]
-    pub fn of(flow: Flow) -> Self {
-        Self {
-            flow,
-            stalled_ns: 0,
-            retransmits: 0,
-            drops: 0,
-            last_ns: 0,
-        }
-    }
-}
-
 /// A connection that is shown.
 #[derive(Clone, Debug)]
 pub struct ConnectionRow {
@@ -336,9 +322,9 @@ fn stalled_since(connection: &Connection) -> Option<(Side, u64)> {
 
 /// A connection's row in full.
 #[must_use]
-pub fn connection_row(watch: &Watch, line: &Line) -> Option<ConnectionRow> {
+pub fn connection_row(watch: &Watch, flow: &Flow) -> Option<ConnectionRow> {
     let state = watch.analysis().state();
-    let (connection, _) = state.connection(&line.flow)?;
+    let (connection, _) = state.connection(flow)?;
     let (flow, sends) = local(connection, &state.topology)?;
     let trouble = stalled_since(connection);
     let side = trouble.map(|(side, _)| side).or_else(|| worse(connection));
@@ -350,6 +336,7 @@ pub fn connection_row(watch: &Watch, line: &Line) -> Option<ConnectionRow> {
         }
     });
     let track = connection.track(side.unwrap_or(sends));
+    let tracks = [&connection.out, &connection.incoming];
     let sample = connection.ends.iter().filter_map(|end| end.sample);
     let backoff = sample.map(|sample| sample.backoff).max();
     let resent = connection
@@ -364,9 +351,9 @@ pub fn connection_row(watch: &Watch, line: &Line) -> Option<ConnectionRow> {
         remote: flow.destination,
         direction,
         stalled_ns: trouble.map(|(_, since)| watch.now_ns().saturating_sub(since)),
-        retransmits: line.retransmits,
+        retransmits: tracks.into_iter().map(retransmits).sum(),
         backoff: backoff.max(told).unwrap_or(0),
-        drops: line.drops,
+        drops: tracks.into_iter().map(drops).sum(),
         mss: track.sender_mss,
         pmtu_bytes: track.sender_pmtu_bytes,
     })
