@@ -3,7 +3,7 @@
 //! Plain values that serialize, so that a capture can hold them and a replay needs no live host.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     net::IpAddr,
     sync::Arc,
 };
@@ -340,8 +340,8 @@ impl Topology {
         for &first in adjacent.keys() {
             let mut next = vec![first];
             while let Some(at) = next.pop() {
-                if !networks.contains_key(&at) {
-                    networks.insert(at, first);
+                if let Entry::Vacant(entry) = networks.entry(at) {
+                    entry.insert(first);
                     next.extend(&adjacent[&at]);
                 }
             }
