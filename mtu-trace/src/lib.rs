@@ -16,6 +16,8 @@ pub mod firewall;
 pub mod identity;
 pub mod kernel;
 mod netlink;
+pub mod replay;
 pub mod report;
 pub mod select;
 pub mod topology;
+pub mod watch;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use imbl::HashMap;
+use imbl::{HashMap, Vector};
 
 use super::{
     assemble,
     current::Current,
-    finding::{Finding, Fix, Hop},
+    finding::{Finding, Fix, Hop, Severity, Verdict},
     judged::{Judged, Key},
 };
 use crate::{
@@ -25,7 +25,18 @@ pub struct Analysis {
     scope: Scope,
     judged: Judged,
     detected: HashMap<Arc<Key>, Arc<Detected>>,
-    made: usize,
+    made: Vector<Made>,
+}
+
+/// That a finding was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// When, ns of `CLOCK_MONOTONIC`.
+    pub at_ns: u64,
+    /// What.
+    pub verdict: Verdict,
+    /// How bad it was then.
+    pub severity: Severity,
 }
 
 /// A finding as it was made.
@@ -49,6 +60,14 @@ impl Analysis {
             scope,
             ..Self::default()
         }
+    }
+
+    /// Selects something else from now on. What was found before stays found; what is new by it is made
+    /// at the next tick.
+    pub fn select(&mut self, mut scope: Scope) {
+        scope.learn(&self.state.topology);
+        self.scope = scope;
+        self.judged.ask_all(&self.state, &self.scope);
     }
 
     /// Takes in one event. Conclusions are drawn at each tick.
@@ -84,7 +103,11 @@ impl Analysis {
             let Some(finding) = assemble::finding(&self.state, &self.judged, &key, None) else {
                 continue;
             };
-            self.made += 1;
+            self.made.push_back(Made {
+                at_ns: self.state.now_ns,
+                verdict: finding.verdict,
+                severity: finding.severity,
+            });
             let detected = Detected {
                 at_ns: self.state.now_ns,
                 path: finding.path,
@@ -145,7 +168,13 @@ impl Analysis {
     /// How many findings were ever made.
     #[must_use]
     pub fn detected(&self) -> usize {
-        self.made
+        self.made.len()
+    }
+
+    /// All that were ever made, in the order of their making.
+    #[must_use]
+    pub fn made(&self) -> &Vector<Made> {
+        &self.made
     }
 
     /// What the findings are drawn from.

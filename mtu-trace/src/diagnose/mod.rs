@@ -24,6 +24,6 @@ pub use finding::{
     BlockedAt, Boundary, BoundaryPeer, Confidence, Connection, ContainerRef, Direction, Endpoint,
     Evidence, Finding, Fix, Hop, NetnsRef, Pmtud, ProcessRef, Severity, Verdict,
 };
-pub use ledger::Analysis;
+pub use ledger::{Analysis, Made};
 pub(crate) use remedy::quote;
 pub use rules::{RULES, Rule};

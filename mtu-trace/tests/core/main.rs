@@ -16,6 +16,7 @@ mod packet;
 mod path_mtu;
 mod properties;
 mod records;
+mod replaying;
 mod reports;
 mod selecting;
 mod sites;
