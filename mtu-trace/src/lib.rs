@@ -3,7 +3,8 @@
 //!
 //! Data flows one way: kernel record, decoded and attributed ([`kernel`]), to events ([`event`]),
 //! to connections ([`correlate`]), to findings ([`diagnose`]), to a report ([`report`]). Between the
-//! events and the connections they can be kept in a file, and read from it ([`capture`]).
+//! events and the connections they can be kept in a file, and read from it ([`capture`]). What the
+//! screens ([`tui`]) show of them is gathered in [`watch`].
 
 pub mod audit;
 pub mod capture;
@@ -20,4 +21,5 @@ pub mod replay;
 pub mod report;
 pub mod select;
 pub mod topology;
+pub mod tui;
 pub mod watch;

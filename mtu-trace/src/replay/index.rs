@@ -111,7 +111,18 @@ fn open(path: &Path, scope: Scope) -> Result<(Moment<Spool>, At)> {
     Ok((moment, again))
 }
 
+/// Tells those who wait that no more is to come, also if that is by a panic.
+struct Finish<'a>(&'a Shared);
+
+impl Drop for Finish<'_> {
+    fn drop(&mut self) {
+        self.0.lock().is_done = true;
+        self.0.done.notify_all();
+    }
+}
+
 fn go_through(moment: &mut Moment<Spool>, again: &At, shared: &Shared, closed: &AtomicBool) {
+    let _finish = Finish(shared);
     let mut distance = EVENTS;
     let mut next_copy = distance;
     while moment.advance().is_some() {
@@ -143,8 +154,6 @@ fn go_through(moment: &mut Moment<Spool>, again: &At, shared: &Shared, closed: &
     let ended_ns = reader.end().map_or(0, |end| end.ended_ns);
     indexed.last_ns = indexed.last_ns.max(ended_ns);
     indexed.notes = reader.condition().notes();
-    indexed.is_done = true;
-    shared.done.notify_all();
 }
 
 fn tell(moment: &Moment<Spool>, indexed: &mut Indexed) {

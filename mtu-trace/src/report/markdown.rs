@@ -102,7 +102,7 @@ fn write_finding(report: &Report, finding: &Finding, to: &mut impl Write) -> io:
             row("icmp", &[pmtud_line(finding, boundary, pmtud)])?;
         }
     }
-    row("evidence", &evidence_lines(report, finding))?;
+    row("evidence", &evidence_lines(&report.clock, finding))?;
     if !finding.path.is_empty() {
         writeln!(to)?;
         writeln!(to, "Path:")?;

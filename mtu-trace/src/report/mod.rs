@@ -16,6 +16,7 @@ use crate::{audit::Figures, diagnose::Finding, kernel::HookStatus, select::Selec
 
 pub use events::{Dated, EVENTS_SCHEMA, Recording, Row};
 pub use style::Style;
+pub(crate) use text::{connection_lines, container_lines, evidence_lines, pmtud_line};
 pub(crate) use wrap::wrap;
 
 /// The name and version of the JSON form. Keys may be added to it, never changed in meaning.

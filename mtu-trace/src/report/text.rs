@@ -19,7 +19,7 @@ use std::{
     io::{self, Write},
 };
 
-use super::{Audited, Report, style::Style, wrap::wrap};
+use super::{Audited, Clock, Report, style::Style, wrap::wrap};
 use crate::diagnose::{Boundary, Confidence, Connection, Direction, Finding, Fix, NetnsRef, Pmtud};
 
 /// The fixes that were told in full, and where.
@@ -168,7 +168,7 @@ fn write_finding<'a>(
     part(to, style, "path", &path_lines(finding, style))?;
     let evidence = match &report.audit {
         Some(_) => audit_lines(finding),
-        None => evidence_lines(report, finding),
+        None => evidence_lines(&report.clock, finding),
     };
     part(to, style, "evidence", &evidence)?;
     for (number, fix) in (1..).zip(&finding.fixes) {
@@ -194,7 +194,7 @@ pub(super) fn confidence(finding: &Finding) -> &'static str {
     }
 }
 
-pub(super) fn connection_lines(finding: &Finding, connection: &Connection) -> Vec<String> {
+pub(crate) fn connection_lines(finding: &Finding, connection: &Connection) -> Vec<String> {
     let place = |endpoint: &crate::diagnose::Endpoint| {
         endpoint.netns.as_ref().map_or_else(
             || endpoint.socket_address(),
@@ -228,7 +228,7 @@ pub(super) fn connection_lines(finding: &Finding, connection: &Connection) -> Ve
 }
 
 /// The containers it is about, with what is around them.
-pub(super) fn container_lines(finding: &Finding) -> Vec<String> {
+pub(crate) fn container_lines(finding: &Finding) -> Vec<String> {
     let ends = finding
         .connection
         .iter()
@@ -274,7 +274,7 @@ pub(super) fn boundary_line(boundary: &Boundary) -> String {
     )
 }
 
-pub(super) fn pmtud_line(finding: &Finding, boundary: &Boundary, pmtud: &Pmtud) -> String {
+pub(crate) fn pmtud_line(finding: &Finding, boundary: &Boundary, pmtud: &Pmtud) -> String {
     let generated = finding.evidence.icmp_generated;
     if let Some(blocked) = &pmtud.blocked_at {
         let hook = blocked
@@ -365,7 +365,7 @@ pub(super) fn audit_lines(finding: &Finding) -> Vec<String> {
         .collect()
 }
 
-pub(super) fn evidence_lines(report: &Report, finding: &Finding) -> Vec<String> {
+pub(crate) fn evidence_lines(clock: &Clock, finding: &Finding) -> Vec<String> {
     let evidence = &finding.evidence;
     let mut numbers = Vec::new();
     let mut number = |count: u64, what: &str| {
@@ -386,10 +386,7 @@ pub(super) fn evidence_lines(report: &Report, finding: &Finding) -> Vec<String> 
         numbers.join(", "),
         format!(
             "first seen {}, found {since:.2} s later",
-            report
-                .clock
-                .wall(finding.first_seen_ns)
-                .strftime("%H:%M:%S%.3fZ"),
+            clock.wall(finding.first_seen_ns).strftime("%H:%M:%S%.3fZ"),
         ),
     ];
     lines.extend(evidence.notes.iter().cloned());

@@ -1,0 +1,489 @@
+//! What the screens show, taken out of what was seen: lists of what there is, cheap for each entry, and
+//! single entries in full for the rows that are on the screen.
+//!
+//! All that the screens know of the analysis goes through here.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use crate::{
+    correlate::{Connection, End, Side, Track},
+    diagnose::{Confidence, Direction, Endpoint, Finding, NetnsRef, Severity, Verdict},
+    event::{Flow, TCP, TcpState, UDP},
+    select::Subject,
+    topology::{NetnsId, Topology, limits},
+    watch::{Entry, Watch},
+};
+
+use super::tree::{Branch, tree};
+
+/// By what findings are sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FindingOrder {
+    /// The worst first.
+    #[default]
+    Severity,
+    /// The latest first.
+    Latest,
+}
+
+/// By what connections are sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConnectionOrder {
+    /// Those that stand still for longest first.
+    #[default]
+    Stalled,
+    /// Those with most retransmits first.
+    Retransmits,
+    /// Those with most packets dropped first.
+    Drops,
+    /// The latest that something happened to first.
+    Latest,
+}
+
+/// What stays the same of a finding while it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FindingKey {
+    verdict: Verdict,
+    detected_at_ns: u64,
+    place: String,
+}
+
+/// A finding in the list.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// What it is known by.
+    pub key: FindingKey,
+    /// How bad it is.
+    pub severity: Severity,
+    /// When it was made, ns.
+    pub detected_at_ns: u64,
+    /// Where it is in the analysis' own list.
+    index: usize,
+}
+
+/// A connection in the list.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    /// What it is known by.
+    pub flow: Flow,
+    stalled_ns: u64,
+    retransmits: u64,
+    drops: u64,
+    last_ns: u64,
+}
+
+impl Line {
+    /// A connection of which nothing more is known than that it is there.
+    #[must_use]
+    pub fn of(flow: Flow) -> Self {
+        Self {
+            flow,
+            stalled_ns: 0,
+            retransmits: 0,
+            drops: 0,
+            last_ns: 0,
+        }
+    }
+}
+
+/// A connection that is shown.
+#[derive(Clone, Debug)]
+pub struct ConnectionRow {
+    /// The state of the socket, if that was looked at.
+    pub state: &'static str,
+    /// Where its local end is.
+    pub place: String,
+    /// Its local end.
+    pub local: SocketAddr,
+    /// Its remote end.
+    pub remote: SocketAddr,
+    /// Which way the data goes that is in trouble.
+    pub direction: Option<Direction>,
+    /// How long it has stood still, ns; `None` if it moves.
+    pub stalled_ns: Option<u64>,
+    /// Segments sent again.
+    pub retransmits: u64,
+    /// Doublings of the timeout now.
+    pub backoff: u32,
+    /// Packets dropped, whatever for.
+    pub drops: u64,
+    /// Segment size of its sender, bytes.
+    pub mss: Option<u32>,
+    /// Path MTU of its sender, bytes.
+    pub pmtu_bytes: Option<u32>,
+}
+
+/// What there is to watch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// Namespaces that are there.
+    pub namespaces: usize,
+    /// Containers among them.
+    pub containers: usize,
+    /// Interfaces.
+    pub links: usize,
+    /// Devices at which a larger packet can meet a smaller limit.
+    pub boundaries: usize,
+}
+
+/// What is wanted of the lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Order of findings.
+    pub findings: FindingOrder,
+    /// Order of connections; `None` if they are not on the screen.
+    pub connections: Option<ConnectionOrder>,
+}
+
+/// The lists as they were made last.
+#[derive(Debug, Default)]
+pub struct View {
+    made: Option<(u64, Wanted)>,
+    findings: Vec<Finding>,
+    standing: Vec<Standing>,
+    connections: Vec<Line>,
+    topology: Arc<Topology>,
+    tree: Vec<Branch>,
+    watched: Watched,
+}
+
+impl View {
+    /// Makes the lists anew if there is something new, or if `anyway`.
+    pub fn refresh(&mut self, watch: &Watch, wanted: Wanted, anyway: bool) {
+        let made = Some((watch.version(), wanted));
+        if self.made == made && !anyway {
+            return;
+        }
+        self.made = made;
+        self.findings = watch.analysis().findings();
+        self.standing = standing(&self.findings, wanted.findings);
+        self.connections = wanted
+            .connections
+            .map_or_else(Vec::new, |order| lines(watch, order));
+        let topology = &watch.analysis().state().topology;
+        if !Arc::ptr_eq(topology, &self.topology) {
+            self.topology = Arc::clone(topology);
+            self.tree = tree(topology);
+            self.watched = watched(topology);
+        }
+    }
+
+    /// The findings that stand, in their order.
+    #[must_use]
+    pub fn standing(&self) -> &[Standing] {
+        &self.standing
+    }
+
+    /// The `number`th finding in full.
+    #[must_use]
+    pub fn finding(&self, number: usize) -> Option<&Finding> {
+        self.findings.get(self.standing.get(number)?.index)
+    }
+
+    /// How many findings there are of each severity: errors, warnings, infos.
+    #[must_use]
+    pub fn severities(&self) -> [usize; 3] {
+        let of = |severity| {
+            let all = self.standing.iter();
+            all.filter(|standing| standing.severity == severity).count()
+        };
+        [Severity::Error, Severity::Warning, Severity::Info].map(of)
+    }
+
+    /// The namespaces as a tree.
+    #[must_use]
+    pub fn tree(&self) -> &[Branch] {
+        &self.tree
+    }
+
+    /// The network the tree is of.
+    #[must_use]
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// What there is to watch.
+    #[must_use]
+    pub fn watched(&self) -> Watched {
+        self.watched
+    }
+
+    /// The connections, in their order.
+    #[must_use]
+    pub fn connections(&self) -> &[Line] {
+        &self.connections
+    }
+}
+
+fn standing(findings: &[Finding], order: FindingOrder) -> Vec<Standing> {
+    let mut standing: Vec<Standing> = findings
+        .iter()
+        .enumerate()
+        .map(|(index, finding)| Standing {
+            key: key(finding),
+            severity: finding.severity,
+            detected_at_ns: finding.detected_at_ns,
+            index,
+        })
+        .collect();
+    if order == FindingOrder::Latest {
+        standing.sort_by_key(|standing| std::cmp::Reverse(standing.detected_at_ns));
+    }
+    standing
+}
+
+fn key(finding: &Finding) -> FindingKey {
+    let place = match (&finding.boundary, &finding.connection) {
+        (Some(boundary), _) => format!("{}{:?}", boundary.netns.id().0, boundary.egress),
+        (None, Some(connection)) => connection.remote.address.clone(),
+        (None, None) => String::new(),
+    };
+    FindingKey {
+        verdict: finding.verdict,
+        detected_at_ns: finding.detected_at_ns,
+        place,
+    }
+}
+
+fn watched(topology: &Topology) -> Watched {
+    let living = topology.namespaces.values().filter(|netns| !netns.gone);
+    let mut watched = Watched::default();
+    for netns in living {
+        watched.namespaces += 1;
+        watched.containers += usize::from(netns.container.is_some());
+        watched.links += netns.links.len();
+    }
+    watched.boundaries = limits::boundary_devices(topology).count();
+    watched
+}
+
+fn lines(watch: &Watch, order: ConnectionOrder) -> Vec<Line> {
+    let state = watch.analysis().state();
+    let scope = watch.analysis().scope();
+    let now_ns = watch.now_ns();
+    let mut lines: Vec<Line> = state
+        .connections()
+        .filter(|(_, connection)| {
+            scope.is_everything() || scope.includes(&Subject::connection(connection, Side::Out))
+        })
+        .filter_map(|(_, connection)| {
+            let tracks = [&connection.out, &connection.incoming];
+            Some(Line {
+                flow: flow_of(connection)?,
+                stalled_ns: stalled_since(connection)
+                    .map_or(0, |(_, since)| now_ns - since.min(now_ns)),
+                retransmits: tracks.into_iter().map(retransmits).sum(),
+                drops: tracks.into_iter().map(drops).sum(),
+                last_ns: connection.last_ns,
+            })
+        })
+        .collect();
+    let descending = |line: &Line| match order {
+        ConnectionOrder::Stalled => (line.stalled_ns, line.drops, line.retransmits, line.last_ns),
+        ConnectionOrder::Retransmits => (line.retransmits, line.stalled_ns, 0, line.last_ns),
+        ConnectionOrder::Drops => (line.drops, line.stalled_ns, 0, line.last_ns),
+        ConnectionOrder::Latest => (line.last_ns, 0, 0, 0),
+    };
+    lines.sort_unstable_by_key(|line| std::cmp::Reverse((descending(line), line.flow)));
+    lines
+}
+
+/// One of a connection's flows, by which it is found again.
+fn flow_of(connection: &Connection) -> Option<Flow> {
+    let of_socket = connection.ends.first().map(|end| end.socket.flow);
+    of_socket.or_else(|| connection.seen_as.first().copied())
+}
+
+fn retransmits(track: &Track) -> u64 {
+    track.retransmits.as_ref().map_or(0, |sent| sent.count)
+}
+
+fn drops(track: &Track) -> u64 {
+    let other: u64 = track.other.values().map(|drops| drops.count).sum();
+    track.oversized_drops() + other
+}
+
+/// The direction that stands still, and since when, ns: the same segment was lost more than once, or
+/// the socket waits for room or for what fills a gap.
+fn stalled_since(connection: &Connection) -> Option<(Side, u64)> {
+    if connection.is_closed() {
+        return None;
+    }
+    let open = |side: Side| {
+        let track = connection.track(side);
+        let sent = track.retransmits.as_ref().map(|sent| &sent.repeats);
+        let repeats = [Some(&track.holes), Some(&track.passed), sent];
+        repeats
+            .into_iter()
+            .flatten()
+            .filter_map(|repeats| repeats.open.filter(|open| open.attempts > 1))
+            .map(move |open| (side, open.first_ns))
+            .collect::<Vec<_>>()
+    };
+    let waits = |index: usize, end: &End| {
+        let sends = if index == 0 { Side::Out } else { Side::In };
+        let closed = end.window_closed_ns.map(|since| (sends, since));
+        let gap = end.gap_ns.map(|since| (sends.flip(), since));
+        [closed, gap]
+    };
+    let ends = connection.ends.iter().enumerate();
+    [Side::Out, Side::In]
+        .into_iter()
+        .flat_map(open)
+        .chain(ends.flat_map(|(index, end)| waits(index, end)).flatten())
+        .min_by_key(|&(_, since)| since)
+}
+
+/// A connection's row in full.
+#[must_use]
+pub fn connection_row(watch: &Watch, line: &Line) -> Option<ConnectionRow> {
+    let state = watch.analysis().state();
+    let (connection, _) = state.connection(&line.flow)?;
+    let (flow, sends) = local(connection, &state.topology)?;
+    let trouble = stalled_since(connection);
+    let side = trouble.map(|(side, _)| side).or_else(|| worse(connection));
+    let direction = side.map(|side| {
+        if side == sends {
+            Direction::Upload
+        } else {
+            Direction::Download
+        }
+    });
+    let track = connection.track(side.unwrap_or(sends));
+    let sample = connection.ends.iter().filter_map(|end| end.sample);
+    let backoff = sample.map(|sample| sample.backoff).max();
+    let resent = connection
+        .ends
+        .iter()
+        .filter_map(|end| end.retransmit.as_ref());
+    let told = resent.map(|sent| sent.backoff).max();
+    Some(ConnectionRow {
+        state: socket_state(connection),
+        place: label(flow.netns, &state.topology),
+        local: flow.source,
+        remote: flow.destination,
+        direction,
+        stalled_ns: trouble.map(|(_, since)| watch.now_ns().saturating_sub(since)),
+        retransmits: line.retransmits,
+        backoff: backoff.max(told).unwrap_or(0),
+        drops: line.drops,
+        mss: track.sender_mss,
+        pmtu_bytes: track.sender_pmtu_bytes,
+    })
+}
+
+/// The direction in which more was lost, if anything was.
+fn worse(connection: &Connection) -> Option<Side> {
+    let lost = |side| {
+        let track = connection.track(side);
+        (drops(track), retransmits(track))
+    };
+    let (out, incoming) = (lost(Side::Out), lost(Side::In));
+    if out.max(incoming) == (0, 0) {
+        None
+    } else if out >= incoming {
+        Some(Side::Out)
+    } else {
+        Some(Side::In)
+    }
+}
+
+/// The connection's flow from the end that matters to the user, and the direction that end sends in: a
+/// container's, or the one that opened it.
+fn local(connection: &Connection, topology: &Topology) -> Option<(Flow, Side)> {
+    let rank = |end: &End| {
+        let netns = topology.namespaces.get(&end.socket.flow.netns);
+        (
+            netns.is_some_and(|netns| netns.container.is_some()),
+            end.socket.active == Some(true),
+        )
+    };
+    let ends = connection.ends.iter().enumerate();
+    let best = ends.rev().max_by_key(|(_, end)| rank(end));
+    if let Some((index, end)) = best {
+        let side = if index == 0 { Side::Out } else { Side::In };
+        return Some((end.socket.flow, side));
+    }
+    Some((connection.seen_as.first().copied()?, Side::Out))
+}
+
+fn socket_state(connection: &Connection) -> &'static str {
+    if connection.is_closed() {
+        return TcpState::CLOSE.name();
+    }
+    let ends = &connection.ends;
+    let sample = ends.iter().find_map(|end| end.sample);
+    let state = sample.map(|sample| sample.state).or_else(|| {
+        ends.iter()
+            .find_map(|end| end.retransmit.as_ref())
+            .map(|sent| sent.state)
+    });
+    match state {
+        Some(state) => state.name(),
+        None if ends.iter().any(|end| end.established) => TcpState::ESTABLISHED.name(),
+        None => "-",
+    }
+}
+
+/// What a namespace is called.
+#[must_use]
+pub fn label(netns: NetnsId, topology: &Topology) -> String {
+    NetnsRef::new(netns, topology).label()
+}
+
+/// What happened to a finding's connection.
+#[must_use]
+pub fn entries(watch: &Watch, finding: &Finding) -> Vec<Entry> {
+    match connection_of(watch, finding) {
+        Some(connection) => watch.journal().of(connection),
+        None => Vec::new(),
+    }
+}
+
+fn connection_of<'a>(watch: &'a Watch, finding: &Finding) -> Option<&'a Connection> {
+    let shown = finding.connection.as_ref()?;
+    let address = |end: &Endpoint| Some(SocketAddr::new(end.address.parse().ok()?, end.port));
+    let (local, remote) = (address(&shown.local)?, address(&shown.remote)?);
+    let flow = |netns: &NetnsRef, source, destination| Flow {
+        netns: netns.id(),
+        protocol: if shown.protocol == "udp" { UDP } else { TCP },
+        source,
+        destination,
+    };
+    let at_local = shown.local.netns.iter();
+    let at_remote = shown.remote.netns.iter();
+    let between = finding.boundary.iter().map(|boundary| &boundary.netns);
+    let tries = at_local
+        .map(|netns| flow(netns, local, remote))
+        .chain(at_remote.map(|netns| flow(netns, remote, local)))
+        .chain(between.clone().map(|netns| flow(netns, local, remote)))
+        .chain(between.map(|netns| flow(netns, remote, local)));
+    let state = watch.analysis().state();
+    tries
+        .filter_map(|flow| state.connection(&flow))
+        .map(|(connection, _)| connection)
+        .next()
+}
+
+/// How sure a finding is, in a word.
+#[must_use]
+pub fn confidence(confidence: Confidence) -> &'static str {
+    match confidence {
+        Confidence::Confirmed => "confirmed",
+        Confidence::Likely => "likely",
+        Confidence::Suspected => "suspected",
+    }
+}
+
+/// The MTUs of a namespace's interfaces, loopback left out: each with how many have it.
+#[must_use]
+pub fn mtus(topology: &Topology, netns: NetnsId) -> BTreeMap<u32, usize> {
+    let mut mtus = BTreeMap::new();
+    let links = topology.namespaces.get(&netns).into_iter();
+    for link in links.flat_map(|netns| netns.links.values()) {
+        if link.kind != "loopback" {
+            *mtus.entry(link.mtu_bytes).or_default() += 1;
+        }
+    }
+    mtus
+}
