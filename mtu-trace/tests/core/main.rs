@@ -6,6 +6,7 @@
 mod black_hole;
 mod captured;
 mod damaged;
+mod generated;
 mod golden;
 mod hostile;
 mod joining;
