@@ -2,6 +2,7 @@
 
 mod capture;
 mod generated;
+mod live;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -19,6 +20,7 @@ use crate::{
 
 pub use capture::{ExportFormat, ExportOptions, Keep, ReportOptions};
 pub use generated::{Completions, Man};
+pub use live::{Live, Replay};
 
 /// What the status at the end means.
 pub(crate) const EXIT_STATUS: &str = "\
@@ -30,11 +32,10 @@ the signal's number if one ended it; with --exit-code, 3 when a finding of sever
 #[derive(Debug, Parser)]
 #[command(name = "mtu-trace", version, max_term_width = 100)]
 #[command(after_help = format!("Exit status: {EXIT_STATUS}"))]
-#[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct Cli {
-    /// What to do.
+    /// What to do; `live` if nothing is said.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
     /// When to colour text; NO_COLOR is honoured
     #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     pub color: ColorChoice,
@@ -43,6 +44,10 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show what is stalled, where and why, while it happens; also without a subcommand (needs root)
+    Live(Box<Live>),
+    /// Show a capture as `live` does: play, pause, seek (needs no root)
+    Replay(Replay),
     /// Trace until the time is up, COMMAND ends or Ctrl-C, then print the report (needs root)
     Record(Record),
     /// Print the report of a capture (needs no root)
@@ -251,10 +256,26 @@ mod tests {
     }
 
     #[test]
+    fn nothing_said_is_live() {
+        assert!(
+            Cli::try_parse_from(["mtu-trace"])
+                .unwrap()
+                .command
+                .is_none()
+        );
+        let live = Live::default();
+        assert!(live.selection == Selection::default() && live.keep.output.is_none());
+        assert_eq!(
+            live.tracing.btf,
+            std::path::Path::new(crate::kernel::VMLINUX)
+        );
+    }
+
+    #[test]
     fn verdicts_are_explained_by_name() {
         for verdict in Verdict::ALL {
             let cli = Cli::try_parse_from(["mtu-trace", "explain", verdict.name()]).unwrap();
-            let Command::Explain(options) = cli.command else {
+            let Some(Command::Explain(options)) = cli.command else {
                 panic!("{cli:?}");
             };
             assert_eq!(options.verdict, Some(verdict));
@@ -275,7 +296,7 @@ mod tests {
     fn record(arguments: &[&str]) -> Record {
         let arguments = [&["mtu-trace", "record"], arguments].concat();
         let cli = Cli::try_parse_from(arguments).unwrap();
-        let Command::Record(options) = cli.command else {
+        let Some(Command::Record(options)) = cli.command else {
             panic!("{cli:?}");
         };
         options

@@ -9,7 +9,7 @@ use super::{FOUND, explain_refusal, host, output};
 use crate::{
     audit::{Audit, Circumstances, Firewalls},
     cli::{Check, ColorChoice},
-    diagnose::Severity,
+    diagnose::{Finding, Severity},
     firewall,
     kernel::{Symbols, monotonic_ns},
     report::{Audited, Capture, Clock, Report},
@@ -31,16 +31,8 @@ pub fn run(options: &Check, color: ColorChoice) -> Result<u8> {
         wall: Timestamp::now(),
         monotonic_ns: monotonic_ns(),
     };
-    let (watcher, changes) = look().map_err(|error| explain_refusal(error, FORBIDDEN))?;
-    let topology = watcher.topology();
-    let audit = Audit::new(topology);
-    let (firewalls, unopened) = read_firewalls(&watcher, &audit.concerned());
+    let (findings, audited) = audit()?;
     let now_ns = monotonic_ns();
-    let findings = audit.findings(&Circumstances {
-        firewalls: &firewalls,
-        veth_function: veth_function(),
-        now_ns,
-    });
     let report = Report {
         capture: Capture {
             started: clock.wall,
@@ -55,11 +47,7 @@ pub fn run(options: &Check, color: ColorChoice) -> Result<u8> {
             notes: Vec::new(),
         },
         clock,
-        audit: Some(Audited {
-            figures: audit.figures(),
-            firewalls: firewalls.len(),
-            missing: missing(&changes, &audit, unopened),
-        }),
+        audit: Some(audited),
         findings,
     };
     output::print(&report, options.format.into(), color)?;
@@ -68,6 +56,25 @@ pub fn run(options: &Check, color: ColorChoice) -> Result<u8> {
         .iter()
         .any(|finding| finding.severity >= Severity::Warning);
     Ok(if options.exit_code && found { FOUND } else { 0 })
+}
+
+/// Looks at the network as it stands, and says what is found and what was looked at.
+pub fn audit() -> Result<(Vec<Finding>, Audited)> {
+    let (watcher, changes) = look().map_err(|error| explain_refusal(error, FORBIDDEN))?;
+    let topology = watcher.topology();
+    let audit = Audit::new(topology);
+    let (firewalls, unopened) = read_firewalls(&watcher, &audit.concerned());
+    let findings = audit.findings(&Circumstances {
+        firewalls: &firewalls,
+        veth_function: veth_function(),
+        now_ns: monotonic_ns(),
+    });
+    let audited = Audited {
+        figures: audit.figures(),
+        firewalls: firewalls.len(),
+        missing: missing(&changes, &audit, unopened),
+    };
+    Ok((findings, audited))
 }
 
 /// Looks at the whole network, from outside and from inside.

@@ -8,9 +8,11 @@ mod explain;
 mod export;
 mod host;
 mod man;
+mod live;
 mod output;
 mod record;
 mod recording;
+mod replay;
 mod replayed;
 mod report;
 mod workload;
@@ -35,7 +37,10 @@ const FOUND: u8 = 3;
 /// Runs a command and says how it ended.
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
-    let result = match cli.command {
+    let command = cli.command.unwrap_or_else(|| Command::Live(Box::default()));
+    let result = match command {
+        Command::Live(options) => live::run(&options, cli.color),
+        Command::Replay(options) => replay::run(&options, cli.color),
         Command::Record(options) => record::run(&options, cli.color),
         Command::Report(options) => report::run(&options, cli.color),
         Command::Export(options) => export::run(&options),

@@ -1,6 +1,9 @@
 //! Where words go: reports to standard output, everything else to standard error.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    sync::{Mutex, PoisonError},
+};
 
 use anyhow::{Context as _, Result};
 
@@ -14,8 +17,58 @@ const FILE_COLUMNS: usize = 100;
 /// Lines longer than this are hard to read, whatever the terminal's width.
 const MOST_COLUMNS: usize = 120;
 
+/// Messages that are kept while screens have the terminal, at most.
+const MOST_HELD: usize = 200;
+
+/// What was said while screens have the terminal. Standard error is the terminal then, and one for the
+/// whole program; so is this.
+static HELD: Mutex<Option<Held>> = Mutex::new(None);
+
+#[derive(Default)]
+struct Held {
+    messages: Vec<String>,
+    /// How many of them were taken.
+    taken: usize,
+}
+
+/// Keeps what is said from now on, instead of writing it over the screens, until [`release`].
+pub fn hold() {
+    if io::stderr().is_terminal() {
+        *held() = Some(Held::default());
+    }
+}
+
+/// What was said since the last call.
+pub fn take_held() -> Vec<String> {
+    let mut held = held();
+    let Some(held) = &mut *held else {
+        return Vec::new();
+    };
+    let new = held.messages[held.taken..].to_vec();
+    held.taken = held.messages.len();
+    new
+}
+
+/// Writes what was kept, and everything from now on at once.
+pub fn release() {
+    let kept = held().take();
+    for message in kept.into_iter().flat_map(|held| held.messages) {
+        say(&message);
+    }
+}
+
+fn held() -> std::sync::MutexGuard<'static, Option<Held>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Says something on standard error. That it cannot be said is no reason to stop.
 pub fn say(message: &str) {
+    if let Some(held) = &mut *held() {
+        if held.messages.len() < MOST_HELD {
+            held.messages.push(message.to_owned());
+        }
+        return;
+    }
     let _unheard = writeln!(io::stderr(), "mtu-trace: {message}");
 }
 
@@ -32,21 +85,30 @@ pub fn log_to_stderr(kernel_log: bool) {
     let environment = env_logger::Env::default().default_filter_or(level);
     // A second call, from a test, changes nothing.
     let _already_set = env_logger::Builder::from_env(environment)
-        .format(|to, record| writeln!(to, "mtu-trace: {}", record.args()))
+        .format(|_, record| {
+            say(&record.args().to_string());
+            Ok(())
+        })
         .try_init();
+}
+
+/// Whether standard output is to be coloured.
+pub fn color(choice: ColorChoice) -> bool {
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        // https://no-color.org: any value but the empty one.
+        ColorChoice::Auto => {
+            io::stdout().is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        }
+    }
 }
 
 /// How text on standard output is to look.
 pub fn style(choice: ColorChoice) -> Style {
     let terminal = io::stdout().is_terminal();
-    let color = match choice {
-        ColorChoice::Always => true,
-        ColorChoice::Never => false,
-        // https://no-color.org: any value but the empty one.
-        ColorChoice::Auto => {
-            terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        }
-    };
+    let color = color(choice);
     crossterm::style::force_color_output(color);
     let width = if terminal {
         crossterm::terminal::size().map_or(FILE_COLUMNS, |(columns, _)| usize::from(columns))

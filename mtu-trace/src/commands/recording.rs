@@ -34,6 +34,24 @@ pub fn misuse(options: &Keep) -> Option<&'static str> {
     )
 }
 
+/// How a capture of this trace begins.
+pub fn header(clock: Clock, hooks: Vec<HookStatus>) -> Header {
+    // The low bits of the time are all that is needed.
+    let wall_ns = clock.wall.as_nanosecond().unsigned_abs();
+    let recording = u64::try_from(wall_ns & u128::from(u64::MAX)).unwrap_or(0);
+    Header {
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        hostname: host::hostname(),
+        kernel: host::kernel_release(),
+        machine: uname().machine().to_string_lossy().into_owned(),
+        clock,
+        recording: recording ^ u64::from(std::process::id()).rotate_right(16),
+        part: 1,
+        began_ns: clock.monotonic_ns,
+        hooks,
+    }
+}
+
 /// A capture that is kept, if one is to be.
 pub struct Recording {
     destination: Option<Destination>,
@@ -68,21 +86,7 @@ impl Recording {
         let Some(destination) = self.destination.take() else {
             return Ok(());
         };
-        // The low bits of the time are all that is needed.
-        let wall_ns = clock.wall.as_nanosecond().unsigned_abs();
-        let recording = u64::try_from(wall_ns & u128::from(u64::MAX)).unwrap_or(0);
-        let header = Header {
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            hostname: host::hostname(),
-            kernel: host::kernel_release(),
-            machine: uname().machine().to_string_lossy().into_owned(),
-            clock,
-            recording: recording ^ u64::from(std::process::id()).rotate_right(16),
-            part: 1,
-            began_ns: clock.monotonic_ns,
-            hooks,
-        };
-        self.recorder = Some(Recorder::start(destination, header)?);
+        self.recorder = Some(Recorder::start(destination, header(clock, hooks))?);
         Ok(())
     }
 

@@ -209,6 +209,14 @@ impl App {
         self.act(action)
     }
 
+    /// What is pasted is typed into the filter, and is nothing elsewhere: no command by accident.
+    pub fn paste(&mut self, text: &str) {
+        if let Some(Overlay::Filter(prompt)) = &mut self.overlay {
+            let printed = text.chars().filter(|c| !c.is_control());
+            printed.for_each(|c| prompt.key(KeyCode::Char(c).into()));
+        }
+    }
+
     /// Does something.
     pub fn act(&mut self, action: Action) -> Option<Effect> {
         if let Some(Overlay::Help(line)) = self.overlay {

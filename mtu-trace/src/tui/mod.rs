@@ -8,11 +8,16 @@
 pub mod action;
 pub mod app;
 pub mod facts;
+pub mod feed;
 pub mod glyphs;
 pub mod keys;
 mod list;
+mod osc52;
+pub mod player;
 mod prompt;
 mod render;
+pub mod run;
+pub mod terminal;
 mod text;
 pub mod theme;
 mod tree;

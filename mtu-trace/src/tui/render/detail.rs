@@ -65,7 +65,10 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
     app.scroll_page = height.max(1);
     app.scroll_end = first.len().max(second.len()).saturating_sub(height);
     app.scroll = app.scroll.min(app.scroll_end);
-    super::lines(frame, app, left, &first, app.scroll);
+    // What is too low to be seen must still show where packets die.
+    let hole = path::hole(&first, app).filter(|_| !whole && app.shown == Shown::Finding);
+    let from = hole.map_or(0, |hole| (hole + 3).saturating_sub(height));
+    super::lines(frame, app, left, &first, app.scroll.max(from));
     if two {
         super::lines(frame, app, right, &second, app.scroll);
     }

@@ -20,9 +20,9 @@ const VERDICT: usize = 17;
 /// Rows that all findings would take.
 pub fn height(app: &App, width: u16) -> usize {
     let count = app.view.standing().len();
-    let selected = app.finding().map_or(0, |finding| {
-        rows_of(app, finding, usize::from(width.saturating_sub(2)))
-    });
+    let selected = app
+        .finding()
+        .map_or(0, |finding| rows_of(app, finding, usize::from(width)));
     (count.saturating_sub(1)) * 2 + selected
 }
 
@@ -71,7 +71,10 @@ fn rows_of(app: &App, finding: &Finding, width: usize) -> usize {
 /// Mark, verdict, who, and since when.
 fn first<'a>(app: &App, finding: &Finding, width: usize, selected: bool) -> Line<'a> {
     let pen = Pen::of(app);
-    let since = since(app, finding);
+    let mut since = since(app, finding);
+    if width < 50 {
+        since = since.trim_start_matches("for ").replace(' ', "");
+    }
     let room = width.saturating_sub(INDENT + text::width(&since) + 1);
     let role = Pen::severity(finding.severity);
     let verdict = finding.verdict.name();
@@ -166,9 +169,7 @@ fn rest<'a>(app: &App, finding: &Finding, width: usize) -> Vec<Line<'a>> {
     let pen = Pen::of(app);
     let indent = if width < 50 { 2 } else { INDENT };
     let mut lines = pen.wrapped(Role::Strong, &pen.words(&finding.summary), indent, width);
-    if width >= 50
-        && let Some(place) = place(app, finding)
-    {
+    if let Some(place) = place(app, finding) {
         lines.extend(pen.wrapped(Role::Faint, &place, indent, width));
     }
     lines

@@ -124,7 +124,7 @@ fn large(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
 
 /// As much as the findings need, but the greater part only if they have the keys.
 fn split(app: &App, area: Rect) -> [Rect; 2] {
-    let wanted = findings::height(app, area.width.saturating_sub(2)) + 2;
+    let wanted = findings::height(app, area.width.saturating_sub(4)) + 2;
     let most = match app.pane {
         Pane::Findings => area.height * 3 / 5,
         _ => area.height / 2,
@@ -144,13 +144,14 @@ fn pane(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, pane: Pane, area: R
         area
     };
     // One column of air on both sides.
-    let inside = match inside.width {
-        0..60 => inside,
-        _ => Rect {
+    let inside = if framed && inside.width > 2 {
+        Rect {
             x: inside.x + 1,
             width: inside.width - 2,
             ..inside
-        },
+        }
+    } else {
+        inside
     };
     if empty::is_due(app, pane) {
         empty::draw(frame, app, watch, inside);

@@ -57,13 +57,14 @@ struct Columns {
 }
 
 /// Columns of a number behind a sparkline.
-const NUMBER: usize = 6;
+const NUMBER: usize = 5;
 
 impl Columns {
     fn of(width: usize) -> Self {
-        let mtu = if width < 50 { 9 } else { 14 };
-        let spark = (width / 10).clamp(4, 20);
-        let rest = width.saturating_sub(mtu + 2 * spark + 2 * NUMBER + 6);
+        // `1450-1500`, `1280-65535`.
+        let mtu = if width < 70 { 9 } else { 11 };
+        let spark = (width / 12).clamp(3, 20);
+        let rest = width.saturating_sub(mtu + 2 * spark + 2 * NUMBER + 5);
         let what = if rest >= 36 { rest * 2 / 5 } else { 0 };
         Self {
             name: rest.saturating_sub(what).max(8),

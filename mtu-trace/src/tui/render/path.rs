@@ -26,6 +26,13 @@ use crate::{
     report::pmtud_line,
 };
 
+/// Which of the lines of a path is the place where packets die.
+pub fn hole(lines: &[Line<'_>], app: &App) -> Option<usize> {
+    let mark = format!("  {} ", app.glyphs.hole);
+    let is_hole = |line: &Line<'_>| line.spans.first().is_some_and(|span| span.content == mark);
+    lines.iter().position(is_hole)
+}
+
 /// Columns of the inside of the widest pipe, and of the narrowest.
 const WIDEST: usize = 12;
 const NARROWEST: usize = 6;

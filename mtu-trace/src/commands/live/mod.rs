@@ -1,0 +1,142 @@
+//! `live`: shows what is stalled while it happens.
+
+mod spool;
+mod tracer;
+
+use std::{sync::atomic::Ordering, thread};
+
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+
+use self::tracer::Tracer;
+use super::{
+    FAILED, LOCKED_DOWN, USAGE, check, explain_refusal, host, load_options, output,
+    recording::{Recording, misuse},
+};
+use crate::{
+    cli::{self, ColorChoice},
+    diagnose::Severity,
+    kernel::monotonic_ns,
+    report::Clock,
+    tui::{
+        App,
+        facts::{Facts, Risks, Spool},
+        feed::{Feeder, Told, feed},
+        glyphs::{ASCII, Glyphs},
+        keys::Mode,
+        run::{Ending, Source, run as show},
+        terminal,
+        theme::Theme,
+    },
+    watch::Watch,
+};
+
+/// What to do where there is no terminal.
+const INSTEAD: &str = "`mtu-trace record` needs none";
+
+/// Runs the command; gives the exit status.
+pub fn run(options: &cli::Live, color: ColorChoice) -> Result<u8> {
+    if let Some(why) = misuse(&options.keep) {
+        output::complain(why);
+        return Ok(USAGE);
+    }
+    terminal::check(INSTEAD)?;
+    let scope = options.selection.live();
+    let scope = scope.map_err(|error| explain_refusal(error.into(), LOCKED_DOWN))?;
+    let clock = Clock {
+        wall: Timestamp::now(),
+        monotonic_ns: monotonic_ns(),
+    };
+    let recording = Recording::prepare(&options.keep)?;
+    let (feeder, feed) = feed();
+    let load = load_options(&options.tracing);
+    let (tracer, hooks) = Tracer::start(load, recording, clock, feeder.clone())
+        .map_err(|error| explain_refusal(error, LOCKED_DOWN))?;
+    if !hooks.iter().any(|hook| hook.attached) {
+        anyhow::bail!("the kernel refused every hook: nothing can be traced");
+    }
+    look_for_risks(feeder)?;
+    let facts = Facts {
+        mode: Mode::Live,
+        hostname: host::hostname(),
+        kernel: host::kernel_release(),
+        clock,
+        hooks,
+        selection: options.selection.clone(),
+        recording: options
+            .keep
+            .output
+            .as_ref()
+            .map(|path| path.display().to_string()),
+        spool: Spool::None,
+        waiting: 0,
+        risks: Risks::Pending,
+        notes: Vec::new(),
+        file: None,
+    };
+    let save = tracer.save();
+    let mut source = Source::Live {
+        watch: Box::new(Watch::of(scope)),
+        feed,
+        write: Box::new(move || save.store(true, Ordering::Relaxed)),
+    };
+    let mut app = App::new(facts, theme(color), glyphs(options.ascii));
+    let ending = screens(&mut app, &mut source);
+    // The thread must not wait for anybody to take its last events.
+    drop(source);
+    let recording = tracer.finish();
+    output::release();
+    let status = match ending? {
+        Ending::Quit => 0,
+        Ending::Signal(signal) => signal_status(signal),
+        Ending::Source(why) => {
+            output::complain(&why);
+            FAILED
+        }
+    };
+    Ok(recording?.status(status))
+}
+
+/// Shows the screens until they end.
+pub fn screens(app: &mut App, source: &mut Source) -> Result<Ending> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the async runtime")?;
+    output::hold();
+    runtime.block_on(show(app, source, output::take_held))
+}
+
+/// 128 plus its number, as shells have it.
+pub fn signal_status(signal: rustix::process::Signal) -> u8 {
+    u8::try_from(128 + signal.as_raw()).unwrap_or(FAILED)
+}
+
+/// The colours to use.
+pub fn theme(color: ColorChoice) -> Theme {
+    Theme::detect(output::color(color))
+}
+
+/// The signs to use.
+pub fn glyphs(ascii: bool) -> &'static Glyphs {
+    if ascii { &ASCII } else { Glyphs::detect() }
+}
+
+/// Looks at the network once, as `check` does, and tells what is bad.
+fn look_for_risks(feeder: Feeder) -> Result<()> {
+    thread::Builder::new()
+        .name("check".to_owned())
+        .spawn(move || {
+            let risks = match check::audit() {
+                Ok((findings, _)) => {
+                    let bad = |severity| severity >= Severity::Warning;
+                    let found = findings.into_iter().filter(|it| bad(it.severity));
+                    Risks::Found(found.collect())
+                }
+                Err(error) => Risks::Failed(format!("{error:#}")),
+            };
+            feeder.tell(Told::Risks(risks));
+        })
+        .context("cannot start the thread that looks at the network")?;
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! The thread that traces, so that no look at the network holds up a key.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use tokio::sync::oneshot;
+
+use super::spool::Spool;
+use crate::{
+    commands::recording::{Recording, header},
+    event::{Event, EventKind},
+    kernel::{HookStatus, Live, LoadOptions, monotonic_ns},
+    report::Clock,
+    tui::feed::{Batches, Feeder, Told},
+};
+
+/// The thread.
+pub struct Tracer {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<Recording>,
+    save: Arc<AtomicBool>,
+}
+
+impl Tracer {
+    /// Loads and attaches everything, and goes on by itself; gives what became of each hook.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Live::start`], and what keeps the recording from beginning.
+    pub fn start(
+        options: LoadOptions,
+        recording: Recording,
+        clock: Clock,
+        feeder: Feeder,
+    ) -> Result<(Self, Vec<HookStatus>)> {
+        let (stop, stopped) = oneshot::channel();
+        let (started, start) = std::sync::mpsc::sync_channel(1);
+        let save = Arc::new(AtomicBool::new(false));
+        let wanted = Arc::clone(&save);
+        let thread = thread::Builder::new()
+            .name("tracer".to_owned())
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build();
+                let runtime = match runtime.context("cannot start the async runtime") {
+                    Ok(runtime) => runtime,
+                    Err(error) => {
+                        let _told = started.send(Err(error));
+                        return recording;
+                    }
+                };
+                let mut thread = Tracing {
+                    recording,
+                    clock,
+                    feeder,
+                    save: wanted,
+                };
+                runtime.block_on(thread.trace(&options, stopped, &started));
+                thread.recording
+            })
+            .context("cannot start the thread that traces")?;
+        let hooks = start
+            .recv()
+            .map_err(|_| anyhow!("the thread that traces has died"))??;
+        let tracer = Self { stop, thread, save };
+        Ok((tracer, hooks))
+    }
+
+    /// What has the capture so far written, at the next tick.
+    pub fn save(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.save)
+    }
+
+    /// Ends the trace and gives the recording, which is complete.
+    ///
+    /// # Errors
+    ///
+    /// If the thread has died.
+    pub fn finish(self) -> Result<Recording> {
+        // It may have ended by itself.
+        let _stopped = self.stop.send(());
+        self.thread
+            .join()
+            .map_err(|_| anyhow!("the thread that traces has died"))
+    }
+}
+
+struct Tracing {
+    recording: Recording,
+    clock: Clock,
+    feeder: Feeder,
+    save: Arc<AtomicBool>,
+}
+
+impl Tracing {
+    async fn trace(
+        &mut self,
+        options: &LoadOptions,
+        stopped: oneshot::Receiver<()>,
+        started: &std::sync::mpsc::SyncSender<Result<Vec<HookStatus>>>,
+    ) {
+        let begun = Live::start(options).and_then(|live| {
+            self.recording.start(self.clock, live.hooks())?;
+            Ok(live)
+        });
+        let mut live = match begun {
+            Ok(live) => live,
+            Err(error) => {
+                let _told = started.send(Err(error));
+                return;
+            }
+        };
+        let hooks = live.hooks();
+        let spool = Spool::start(header(self.clock, hooks.clone()), self.feeder.clone());
+        let mut spool = spool
+            .inspect_err(|error| {
+                let words = format!("nothing is kept for w: {error:#}");
+                let failed = crate::tui::facts::Spool::Failed(words);
+                self.feeder.tell(Told::Spool(failed));
+            })
+            .ok();
+        let _told = started.send(Ok(hooks.clone()));
+        let mut batches = Batches::new(self.feeder.clone());
+        let mut sink = |event: Event| {
+            self.recording.note(&event);
+            if let Some(spool) = &mut spool {
+                spool.note(&event);
+                let tick = matches!(event.kind, EventKind::Tick);
+                if tick && self.save.swap(false, Ordering::Relaxed) {
+                    spool.save(event.time_ns, hooks.clone());
+                }
+            }
+            batches.add(event);
+        };
+        let stop = async {
+            // An error means that nobody can stop it any more, which is the same.
+            let _stopped = stopped.await;
+        };
+        let outcome = live.run(stop, &mut sink).await;
+        let hooks = live.hooks();
+        live.finish(&mut sink);
+        self.recording
+            .finish(monotonic_ns(), hooks, std::future::pending())
+            .await;
+        let why = outcome.err().map(|error| format!("{error:#}"));
+        self.feeder.tell(Told::Ended(why));
+    }
+}

@@ -1,0 +1,450 @@
+//! The loop: keys, events, signals and time in, screens out.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use ratatui::crossterm::event::{self, Event as Input};
+use rustix::process::Signal;
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    signal::unix::{Signal as Signals, SignalKind, signal},
+    time::{MissedTickBehavior, sleep_until},
+};
+
+use super::{
+    action::Effect,
+    app::App,
+    feed::{Feed, Gone, Told},
+    osc52,
+    player::Player,
+    render,
+    terminal::Screen,
+};
+use crate::{kernel::monotonic_ns, select::Selection, watch::Watch};
+
+/// Time between two screens while events come in: 20 a second.
+const FRAME: Duration = Duration::from_millis(50);
+/// The same after a key.
+const KEY_FRAME: Duration = Duration::from_millis(15);
+/// How long events are taken in before keys are looked at again.
+const INTAKE: Duration = Duration::from_millis(20);
+
+/// Where the screens' contents come from.
+pub enum Source {
+    /// From a trace that goes on.
+    Live {
+        /// All that was seen so far.
+        watch: Box<Watch>,
+        /// What comes in.
+        feed: Feed,
+        /// Has the capture so far written to a file.
+        write: Box<dyn Fn()>,
+    },
+    /// From a capture.
+    Replay(Box<dyn Player>),
+}
+
+/// How the screens ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The user has had enough.
+    Quit,
+    /// By this signal; SIGHUP also stands for a terminal that is gone.
+    Signal(Signal),
+    /// The trace has ended by itself, for this reason.
+    Source(String),
+}
+
+/// Shows the screens until the user, a signal or the source ends them. The terminal is as before when
+/// this returns. Must run on the main thread, in a tokio runtime of one thread.
+///
+/// # Errors
+///
+/// If the terminal cannot be used.
+pub async fn run(
+    app: &mut App,
+    source: &mut Source,
+    messages: impl Fn() -> Vec<String>,
+) -> Result<Ending> {
+    let mut signals = Caught::new()?;
+    let stdin = rustix::stdio::stdin().try_clone_to_owned();
+    let stdin = stdin.context("cannot wait for keys")?;
+    // SAFETY: an `OwnedFd` gives the same open descriptor until it is dropped.
+    let stdin = unsafe { AsyncFd::register_with_interest(stdin, Interest::READABLE) }
+        .context("cannot wait for keys")?;
+    let screen = Screen::take()?;
+    let mut shell = Shell {
+        app,
+        source,
+        screen,
+        held: None,
+        second: true,
+        pace: Pace::new(),
+        played: Instant::now(),
+    };
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let ending = loop {
+        let due = shell.pace.due();
+        let turn = tokio::select! {
+            biased;
+            signal = signals.next() => shell.signal(signal),
+            ready = stdin.readable() => match ready {
+                Err(error) => Err(error),
+                Ok(ready) if ready.ready().is_read_closed() => Ok(Some(Ending::Signal(Signal::HUP))),
+                Ok(mut ready) => {
+                    let ending = shell.keys();
+                    ready.clear_ready();
+                    ending
+                }
+            },
+            () = wait_until(due) => shell.draw().map(|()| None),
+            () = shell.ready() => Ok(shell.take_in()),
+            _ = seconds.tick() => {
+                for message in messages() {
+                    shell.app.tell(message, true);
+                    shell.pace.want(FRAME);
+                }
+                shell.second();
+                Ok(None)
+            }
+        };
+        match turn {
+            Ok(None) => {}
+            Ok(Some(ending)) => break ending,
+            // A terminal that takes or gives nothing any more is gone.
+            Err(error) => {
+                log::debug!("the terminal is gone: {error}");
+                break Ending::Signal(Signal::HUP);
+            }
+        }
+    };
+    drop(shell);
+    Ok(ending)
+}
+
+async fn wait_until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// When the next screen is due.
+struct Pace {
+    due: Option<Instant>,
+    drawn: Instant,
+    /// What the last one has cost.
+    cost: Duration,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self {
+            due: Some(Instant::now()),
+            drawn: Instant::now(),
+            cost: Duration::ZERO,
+        }
+    }
+
+    /// Wants a screen, so long after the last one at least. One that has cost much is not followed by
+    /// another at once: most of the time is the events'.
+    fn want(&mut self, after: Duration) {
+        let due = self.drawn + after.max(self.cost * 3);
+        self.due = Some(self.due.map_or(due, |known| known.min(due)));
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.due
+    }
+}
+
+struct Shell<'a> {
+    app: &'a mut App,
+    source: &'a mut Source,
+    screen: Screen,
+    /// What was seen when the screen was held.
+    held: Option<Box<Watch>>,
+    /// Whether time has passed, or something else was selected, since the lists were made.
+    second: bool,
+    pace: Pace,
+    /// When the capture was played on last.
+    played: Instant,
+}
+
+impl Shell<'_> {
+    /// Waits until there is something to take in.
+    async fn ready(&self) {
+        match &*self.source {
+            Source::Live { feed, .. } => feed.ready().await,
+            Source::Replay(_) => std::future::pending().await,
+        }
+    }
+
+    /// Takes in what has come, for a while.
+    fn take_in(&mut self) -> Option<Ending> {
+        let Source::Live { watch, feed, .. } = &mut *self.source else {
+            return None;
+        };
+        let begun = Instant::now();
+        let version = watch.version();
+        let mut ending = None;
+        let mut changed = false;
+        while ending.is_none() {
+            match feed.next() {
+                Ok(Some(Told::Events(events))) => {
+                    for event in &events {
+                        watch.apply(event);
+                    }
+                }
+                Ok(Some(Told::Ended(why))) => {
+                    let why = why.unwrap_or_else(|| "the trace has ended".to_owned());
+                    ending = Some(Ending::Source(why));
+                }
+                Ok(Some(told)) => {
+                    changed |= note(self.app, told);
+                }
+                Ok(None) => break,
+                Err(Gone) => {
+                    ending = Some(Ending::Source("the thread that traces has died".to_owned()));
+                }
+            }
+            if begun.elapsed() >= INTAKE {
+                feed.again();
+                break;
+            }
+        }
+        let waiting = feed.waiting();
+        // What is on the way for a moment is not told.
+        let waiting = if begun.elapsed() >= INTAKE {
+            waiting
+        } else {
+            0
+        };
+        changed |= waiting != self.app.facts.waiting;
+        self.app.facts.waiting = waiting;
+        if let Some(held) = &self.held {
+            let before = held.analysis().state().events;
+            let since = watch.analysis().state().events.saturating_sub(before);
+            changed |= self.app.held != Some(since);
+            self.app.held = Some(since);
+        }
+        if changed || (watch.version() != version && self.held.is_none()) {
+            self.pace.want(FRAME);
+        }
+        ending
+    }
+
+    /// Handles all keys there are.
+    fn keys(&mut self) -> io::Result<Option<Ending>> {
+        while event::poll(Duration::ZERO)? {
+            let effect = match event::read()? {
+                Input::Key(key) => self.app.key(key),
+                Input::Paste(text) => {
+                    self.app.paste(&text);
+                    None
+                }
+                _ => None,
+            };
+            self.pace.want(KEY_FRAME);
+            let effect = effect.map(|effect| self.carry_out(effect)).transpose()?;
+            if let Some(ending) = effect.flatten() {
+                return Ok(Some(ending));
+            }
+            self.hold();
+            // What is selected next depends on the lists of what is there now.
+            if event::poll(Duration::ZERO)? {
+                let watch = shown(self.source, self.held.as_deref());
+                self.app.refresh(watch, false);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Holds what is shown, or lets it go, as the user wants it.
+    fn hold(&mut self) {
+        match (self.app.held, &self.held, &*self.source) {
+            (Some(_), None, Source::Live { watch, .. }) => self.held = Some(watch.clone()),
+            (None, Some(_), _) => self.held = None,
+            _ => {}
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> io::Result<Option<Ending>> {
+        match effect {
+            Effect::Quit => return Ok(Some(Ending::Quit)),
+            Effect::Suspend => self.screen.suspend()?,
+            Effect::Redraw => self.screen.clear()?,
+            Effect::Copy(text) => {
+                self.screen.send(&osc52::copy(&text))?;
+                let lines = text.lines().count();
+                let s = if lines == 1 { "" } else { "s" };
+                let words = format!("{lines} command{s} given to the terminal's clipboard");
+                self.app.tell(words, false);
+            }
+            Effect::Write => {
+                if let Source::Live { write, .. } = &*self.source {
+                    self.app.tell("writing the capture so far", false);
+                    write();
+                }
+            }
+            Effect::Select(selection) => self.select(selection),
+            Effect::Seek(to_ns) => self.player(|player| player.seek(to_ns)),
+            Effect::StepEvent(forward) => self.player(|player| player.step_event(forward)),
+            Effect::StepFinding(forward) => self.player(|player| player.step_finding(forward)),
+        }
+        Ok(None)
+    }
+
+    fn player(&mut self, act: impl FnOnce(&mut dyn Player)) {
+        if let Source::Replay(player) = &mut *self.source {
+            act(&mut **player);
+            self.played = Instant::now();
+        }
+    }
+
+    fn select(&mut self, selection: Selection) {
+        let outcome = match &mut *self.source {
+            Source::Live { watch, .. } => selection.live().map(|scope| {
+                if let Some(held) = &mut self.held {
+                    held.select(scope.clone());
+                }
+                watch.select(scope);
+            }),
+            Source::Replay(player) => selection.recorded().map(|scope| {
+                if let Err(error) = player.select(scope) {
+                    self.app.tell(format!("{error:#}"), true);
+                }
+            }),
+        };
+        match outcome {
+            Ok(()) => {
+                self.app.facts.selection = selection;
+                self.second = true;
+            }
+            Err(error) => self.app.tell(error.to_string(), true),
+        }
+    }
+
+    fn signal(&mut self, signal: Signal) -> io::Result<Option<Ending>> {
+        match signal {
+            Signal::TSTP => self.screen.suspend()?,
+            // Whoever stopped it otherwise has left the terminal to somebody else.
+            Signal::CONT => self.screen.take_again()?,
+            Signal::WINCH => {}
+            ending => return Ok(Some(Ending::Signal(ending))),
+        }
+        self.pace.want(KEY_FRAME);
+        Ok(None)
+    }
+
+    /// A second is over: times on the screen are to be drawn again.
+    fn second(&mut self) {
+        self.app.tick(monotonic_ns());
+        self.second = true;
+        self.pace.want(FRAME);
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        let begun = Instant::now();
+        self.pace.due = None;
+        self.app.tick(monotonic_ns());
+        self.play_on(begun);
+        let app = &mut *self.app;
+        let watch = shown(self.source, self.held.as_deref());
+        app.now_ns = match &*self.source {
+            Source::Live { .. } if self.held.is_none() => app.clock_ns,
+            Source::Live { .. } => watch.now_ns(),
+            Source::Replay(player) => player.now_ns(),
+        };
+        app.refresh(watch, std::mem::take(&mut self.second));
+        self.screen.draw(|frame| render::draw(frame, app, watch))?;
+        self.pace.drawn = Instant::now();
+        self.pace.cost = begun.elapsed();
+        if self.app.playing.running || !self.app.playing.indexed {
+            self.pace.want(FRAME);
+        }
+        Ok(())
+    }
+
+    /// Plays a capture on by as much as has passed.
+    fn play_on(&mut self, now: Instant) {
+        let Source::Replay(player) = &mut *self.source else {
+            return;
+        };
+        let playing = &mut self.app.playing;
+        let passed = now.duration_since(self.played);
+        self.played = now;
+        let (start, end) = player.span();
+        if playing.running {
+            let ns = passed.mul_f64(playing.speed).as_nanos();
+            let to = player.now_ns() + u64::try_from(ns).unwrap_or(u64::MAX >> 1);
+            player.seek(to.min(end));
+            playing.running = player.now_ns() < end || !player.indexed();
+        }
+        playing.span = (start, end);
+        playing.indexed = player.indexed();
+        playing.marks = player.marks();
+        self.app.facts.notes = player.condition();
+    }
+}
+
+/// What is on the screen.
+fn shown<'a>(source: &'a Source, held: Option<&'a Watch>) -> &'a Watch {
+    match (held, source) {
+        (Some(held), _) => held,
+        (None, Source::Live { watch, .. }) => watch,
+        (None, Source::Replay(player)) => player.watch(),
+    }
+}
+
+/// Takes in what is no event; says whether the screen changes by it.
+fn note(app: &mut App, told: Told) -> bool {
+    match told {
+        Told::Hooks(hooks) => app.facts.hooks = hooks,
+        Told::Risks(risks) => app.facts.risks = risks,
+        Told::Said(text, bad) => app.tell(text, bad),
+        Told::Spool(spool) => {
+            let changed = app.facts.spool != spool;
+            app.facts.spool = spool;
+            return changed;
+        }
+        Told::Events(_) | Told::Ended(_) => {}
+    }
+    true
+}
+
+/// The signals that matter.
+struct Caught([(Signal, Signals); 6]);
+
+impl Caught {
+    fn new() -> Result<Self> {
+        let listen = |ours: Signal| -> Result<(Signal, Signals)> {
+            let kind = SignalKind::from_raw(ours.as_raw());
+            Ok((ours, signal(kind).context("cannot listen for signals")?))
+        };
+        Ok(Self([
+            listen(Signal::TERM)?,
+            listen(Signal::HUP)?,
+            listen(Signal::INT)?,
+            listen(Signal::TSTP)?,
+            listen(Signal::CONT)?,
+            listen(Signal::WINCH)?,
+        ]))
+    }
+
+    async fn next(&mut self) -> Signal {
+        let [a, b, c, d, e, f] = &mut self.0;
+        tokio::select! {
+            _ = a.1.recv() => a.0,
+            _ = b.1.recv() => b.0,
+            _ = c.1.recv() => c.0,
+            _ = d.1.recv() => d.0,
+            _ = e.1.recv() => e.0,
+            _ = f.1.recv() => f.0,
+        }
+    }
+}
