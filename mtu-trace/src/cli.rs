@@ -1,11 +1,15 @@
 //! The command line.
 
 mod capture;
+mod generated;
 mod live;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValue};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum, ValueHint,
+    builder::{PossibleValue, PossibleValuesParser},
+};
 
 use crate::{
     diagnose::{Verdict, entry},
@@ -15,16 +19,19 @@ use crate::{
 };
 
 pub use capture::{ExportFormat, ExportOptions, Keep, ReportOptions};
+pub use generated::{Completions, Man};
 pub use live::{Live, Replay};
 
-const AFTER_HELP: &str = "\
-Exit status: 0 done; 1 failed; 2 bad usage; `record -- COMMAND` gives COMMAND's own status, 128 plus \
+/// What the status at the end means.
+pub(crate) const EXIT_STATUS: &str = "\
+0 done; 1 failed; 2 bad usage; `record -- COMMAND` gives COMMAND's own status, 128 plus \
 the signal's number if one ended it; with --exit-code, 3 when a finding of severity error stands \
 (check: warning or error).";
 
 /// Finds the TCP connections that stall because a packet is too big for a link.
 #[derive(Debug, Parser)]
-#[command(name = "mtu-trace", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "mtu-trace", version, max_term_width = 100)]
+#[command(after_help = format!("Exit status: {EXIT_STATUS}"))]
 pub struct Cli {
     /// What to do; `live` if nothing is said.
     #[command(subcommand)]
@@ -53,13 +60,29 @@ pub enum Command {
     Doctor(Doctor),
     /// Say what a verdict means, how to confirm it and what to do; without one, list them all
     Explain(Explain),
+    /// Print the script that completes this command line in a shell
+    ///
+    /// Put it where the shell looks for such scripts:
+    ///
+    /// bash: mtu-trace completions bash > /etc/bash_completion.d/mtu-trace
+    ///
+    /// zsh: mtu-trace completions zsh > /usr/local/share/zsh/site-functions/_mtu-trace
+    ///
+    /// fish: mtu-trace completions fish > /etc/fish/completions/mtu-trace.fish
+    ///
+    /// elvish: eval (mtu-trace completions elvish | slurp), in rc.elv
+    ///
+    /// PowerShell: mtu-trace completions powershell | Out-String | Invoke-Expression, in $PROFILE
+    Completions(Completions),
+    /// Print the manual page of mtu-trace, or write the pages of all commands
+    Man(Man),
 }
 
 /// `record`.
 #[derive(Debug, Args)]
 pub struct Record {
     /// Stop after this time, such as 30s, 500ms or 2m
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, value_hint = ValueHint::Other)]
     pub duration: Option<Duration>,
     /// Form of the report on standard output; but for text, COMMAND's output goes to standard error
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -68,7 +91,7 @@ pub struct Record {
     #[arg(long)]
     pub exit_code: bool,
     /// Create this file when every hook that this kernel offers is attached
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub ready_file: Option<PathBuf>,
     /// What to keep.
     #[command(flatten)]
@@ -80,7 +103,7 @@ pub struct Record {
     #[command(flatten)]
     pub selection: Selection,
     /// Run COMMAND, trace while it runs, and end with its status
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     pub run: Vec<OsString>,
 }
 
@@ -146,10 +169,13 @@ impl ValueEnum for Verdict {
 #[derive(Clone, Debug, Args)]
 pub struct Tracing {
     /// Read the kernel's type information from this file
-    #[arg(long, value_name = "FILE", default_value = crate::kernel::VMLINUX, help_heading = "Kernel")]
+    #[arg(
+        long, value_name = "FILE", default_value = crate::kernel::VMLINUX,
+        value_hint = ValueHint::FilePath, help_heading = "Kernel"
+    )]
     pub btf: PathBuf,
     /// Do without this hook; may be repeated
-    #[arg(long, value_name = "HOOK", value_parser = hook, help_heading = "Kernel")]
+    #[arg(long, value_name = "HOOK", value_parser = hooks(), help_heading = "Kernel")]
     pub without: Vec<String>,
     /// Attach by this mechanism alone where a hook has several
     #[arg(long, value_enum, value_name = "HOW", help_heading = "Kernel")]
@@ -213,12 +239,9 @@ fn duration(text: &str) -> Result<Duration, String> {
     Ok(parsed)
 }
 
-fn hook(text: &str) -> Result<String, String> {
-    if HOOKS.iter().any(|hook| hook.name == text) {
-        return Ok(text.to_owned());
-    }
-    let names: Vec<&str> = HOOKS.iter().map(|hook| hook.name).collect();
-    Err(format!("the hooks are {}", names.join(", ")))
+/// Without words on each: zsh takes what stands behind the colon of a name for them.
+fn hooks() -> PossibleValuesParser {
+    PossibleValuesParser::new(HOOKS.iter().map(|hook| hook.name))
 }
 
 #[cfg(test)]

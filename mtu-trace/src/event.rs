@@ -151,6 +151,13 @@ pub struct Socket {
     pub active: Option<bool>,
 }
 
+impl Socket {
+    /// Its initial sequence numbers, sent and received.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u32> + use<> {
+        self.isn.into_iter().flat_map(|isn| [isn.iss, isn.irs])
+    }
+}
+
 /// Initial sequence numbers of a connection, from one side (RFC 9293, section 3.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Isn {

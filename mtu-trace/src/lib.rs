@@ -17,6 +17,7 @@ pub mod firewall;
 pub mod identity;
 pub mod kernel;
 mod netlink;
+pub mod replay;
 pub mod report;
 pub mod select;
 pub mod topology;

@@ -8,6 +8,8 @@ use crate::{run, setup};
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Subject {
+    /// How many events a second are written, read and diagnosed, and what memory a large file takes.
+    Capture,
     /// How soon a full node is known, how soon new containers are followed, and what leaks.
     Topology,
 }
@@ -15,6 +17,7 @@ pub enum Subject {
 impl Subject {
     fn name(self) -> &'static str {
         match self {
+            Self::Capture => "capture",
             Self::Topology => "topology",
         }
     }

@@ -202,6 +202,15 @@ impl<R: Read> Blocks<R> {
         }
     }
 
+    /// Reads on elsewhere: `input` begins where the next block does.
+    pub fn fork<S: Read>(&self, input: S) -> Blocks<S> {
+        Blocks {
+            offset: self.offset,
+            big_endian: self.big_endian,
+            ..Blocks::new(input)
+        }
+    }
+
     /// The next block. It is in the buffer until the next call.
     ///
     /// # Errors
@@ -240,6 +249,11 @@ impl<R: Read> Blocks<R> {
     /// The bytes of a block that was just found.
     pub fn bytes(&self, found: &Found) -> &[u8] {
         &self.buffer[found.start..found.end]
+    }
+
+    /// What is read.
+    pub fn input(&self) -> &R {
+        &self.input
     }
 
     /// Where the next block begins, bytes.

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Cursor, Read},
+    os::unix::fs::FileExt as _,
     path::Path,
 };
 
@@ -33,6 +34,27 @@ pub fn open(path: &Path) -> io::Result<Input> {
         return Err(io::Error::from(io::ErrorKind::IsADirectory));
     }
     plain(file)
+}
+
+/// The file itself where it can be read from any place: it is a regular one and not compressed.
+///
+/// # Errors
+///
+/// If it cannot be opened or read.
+pub fn open_plain(path: &Path) -> io::Result<Option<File>> {
+    if path.as_os_str() == "-" {
+        return Ok(None);
+    }
+    let file = File::open(path)?;
+    let mut start = [0; ZSTD.len()];
+    let read = if file.metadata()?.is_file() {
+        file.read_at(&mut start, 0)?
+    } else {
+        return Ok(None);
+    };
+    let start = &start[..read];
+    let plain = !start.starts_with(GZIP) && !start.starts_with(ZSTD);
+    Ok(plain.then_some(file))
 }
 
 /// What is in a stream, whether or not it is compressed.

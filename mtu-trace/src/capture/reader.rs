@@ -218,6 +218,26 @@ impl<R: Read> Reader<R> {
         })
     }
 
+    /// A second reader that goes on from here, with an input that begins at the given offset, bytes.
+    pub fn fork<S: Read>(&self, input: impl FnOnce(u64) -> S) -> Reader<S> {
+        Reader {
+            blocks: self.blocks.fork(input(self.blocks.offset())),
+            first: self.first.clone(),
+            part: self.part,
+            told_before: self.told_before,
+            section: self.section,
+            topology: Arc::clone(&self.topology),
+            end: self.end.clone(),
+            condition: self.condition.clone(),
+            done: self.done,
+        }
+    }
+
+    /// What is read.
+    pub fn input(&self) -> &R {
+        self.blocks.input()
+    }
+
     /// How the recording, or the first part of it that was read, came about.
     #[must_use]
     pub fn header(&self) -> &Header {

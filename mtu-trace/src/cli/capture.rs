@@ -25,12 +25,15 @@ pub struct Keep {
     /// With `-o trace.pcapng` the files are trace-00001.pcapng and so on. Each can be read alone: it
     /// begins with the network and the connections that are open. `cat` puts them together again.
     /// k, M and G are powers of 1024.
-    #[arg(long, value_name = "SIZE", value_parser = size, requires = "output", help_heading = "Capture")]
+    #[arg(
+        long, value_name = "SIZE", value_parser = size, value_hint = ValueHint::Other,
+        requires = "output", help_heading = "Capture"
+    )]
     pub max_size: Option<u64>,
     /// Keep only the latest N files of --max-size
     #[arg(
         long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..),
-        requires = "max_size", help_heading = "Capture"
+        value_hint = ValueHint::Other, requires = "max_size", help_heading = "Capture"
     )]
     pub max_files: Option<u32>,
 }

@@ -2,10 +2,12 @@
 
 mod capabilities;
 mod check;
+mod completions;
 mod doctor;
 mod explain;
 mod export;
 mod host;
+mod man;
 mod live;
 mod output;
 mod record;
@@ -45,6 +47,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Check(options) => check::run(&options, cli.color),
         Command::Doctor(options) => doctor::run(&options, cli.color),
         Command::Explain(options) => explain::run(&options, cli.color),
+        Command::Completions(options) => completions::run(&options),
+        Command::Man(options) => man::run(&options),
     };
     match result {
         Ok(status) => ExitCode::from(status),

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::track::Track;
-use crate::event::{Closed, Flow, Retransmit, Sample, Socket};
+use crate::event::{Closed, Flow, Retransmit, Sample, Socket, TCP};
 
 /// Which way data goes, seen from the first end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
     /// Sent by the first end.
     Out,
@@ -41,6 +41,8 @@ pub struct Connection {
     pub last_ns: u64,
     /// Sequence and acknowledgement number of the packet it was first known by.
     pub(super) first_numbers: Option<(u32, Option<u32>)>,
+    /// The flows that lead here.
+    pub(super) flows: Vec<Flow>,
 }
 
 /// A socket of this host.
@@ -109,7 +111,15 @@ impl Connection {
             incoming: Track::default(),
             last_ns: 0,
             first_numbers: None,
+            flows: Vec::new(),
         }
+    }
+
+    /// By what it is found while no socket of it is known: the TCP packet it was first known by.
+    pub(super) fn stray(&self) -> Option<(Flow, impl Iterator<Item = u32> + use<>)> {
+        let (seq, ack) = self.first_numbers.filter(|_| self.ends.is_empty())?;
+        let flow = self.seen_as.first().filter(|flow| flow.protocol == TCP)?;
+        Some((*flow, std::iter::once(seq).chain(ack)))
     }
 
     /// The data of one direction.

@@ -18,28 +18,36 @@ impl State {
     /// Whether a packet seen in one namespace can be of a socket in another. Sequence numbers prove
     /// it; addresses may be the same in networks that have nothing to do with each other.
     fn may_meet(&self, misfit: u64, packet: NetnsId, socket: NetnsId) -> bool {
-        misfit < BY_ADDRESSES || self.topology.is_connected(packet, socket)
+        misfit < BY_ADDRESSES || self.is_connected(packet, socket)
     }
 
     /// The connection of a socket, made if it is new.
     pub(super) fn socket(&mut self, socket: Socket) -> (ConnectionId, usize) {
         if let Some(&(id, index)) = self.sockets.get(&socket.flow)
-            && let Some(connection) = self.connections.get_mut(&id)
+            && let Some(known) = self.get(id).map(|it| it.ends[index].socket)
         {
-            let end = &mut connection.ends[index];
-            if end.socket.isn.is_none() || socket.isn.is_none() || end.socket.isn == socket.isn {
-                if end.socket.isn.is_none() && socket.isn.is_some() {
+            if known.isn.is_none() && socket.isn.is_some() {
+                self.rearrange(id, |connection| {
+                    let end = &mut connection.ends[index];
                     end.socket = socket;
                     end.established = true;
-                    self.isns.extend(socket.isn.map(|isn| (isn, id)));
-                    self.unite(id, &socket);
-                } else {
-                    end.socket.active = end.socket.active.or(socket.active);
+                });
+                self.isns.extend(socket.isn.map(|isn| (isn, id)));
+                self.unite(id, &socket);
+                return (id, index);
+            }
+            if socket.isn.is_none() || known.isn == socket.isn {
+                if known.active.is_none()
+                    && socket.active.is_some()
+                    && let Some(connection) = self.edit(id)
+                {
+                    connection.ends[index].socket.active = socket.active;
                 }
                 return (id, index);
             }
             // The addresses are used again by a new connection: forget what pointed to the old.
-            self.flows.retain(|_, (known, _)| *known != id);
+            let flows = self.edit(id).map(|it| std::mem::take(&mut it.flows));
+            self.forget_flows(id, &flows.unwrap_or_default());
         }
         let place = self
             .other_end(&socket)
@@ -49,7 +57,7 @@ impl State {
                 let id = self.insert(Connection::new(Vec::new()));
                 (id, 0)
             });
-        if let Some(connection) = self.connections.get_mut(&place.0) {
+        self.rearrange(place.0, |connection| {
             connection.ends.insert(place.1, End::new(socket));
             let outwards = if place.1 == 0 {
                 socket.flow
@@ -57,7 +65,7 @@ impl State {
                 socket.flow.reversed()
             };
             connection.seen_as.insert(outwards);
-        }
+        });
         self.sockets.insert(socket.flow, place);
         self.isns.extend(socket.isn.map(|isn| (isn, place.0)));
         place
@@ -71,7 +79,7 @@ impl State {
             iss: isn.irs,
             irs: isn.iss,
         })?;
-        (self.connections.get(&id)?.ends.len() == 1).then_some((id, 1))
+        (self.get(id)?.ends.len() == 1).then_some((id, 1))
     }
 
     /// The same for a connection whose handshake was not seen at one end or both: addresses alone
@@ -79,10 +87,11 @@ impl State {
     /// known to have the addresses only.
     fn facing_end(&self, socket: &Socket) -> Option<(ConnectionId, usize)> {
         let mut facing: Vec<(bool, u64, ConnectionId)> = self
-            .connections
-            .iter()
-            .filter_map(|(id, connection)| {
-                let [end] = connection.ends.as_slice() else {
+            .ends
+            .alike(&socket.flow)
+            .into_iter()
+            .filter_map(|id| {
+                let [end] = self.get(id)?.ends.as_slice() else {
                     return None;
                 };
                 let unseen = end.socket.isn.is_none() || socket.isn.is_none();
@@ -91,9 +100,9 @@ impl State {
                 }
                 let misfit = faces(&end.socket, socket)?;
                 let (here, there) = (socket.flow.netns, end.socket.flow.netns);
-                let apart = !self.topology.is_connected(here, there);
+                let apart = !self.is_connected(here, there);
                 // Behind a NAT only the port is left to go by: too little between strangers.
-                (!apart || misfit == BY_ADDRESSES).then_some((apart, misfit, *id))
+                (!apart || misfit == BY_ADDRESSES).then_some((apart, misfit, id))
             })
             .collect();
         facing.sort_unstable();
@@ -108,26 +117,16 @@ impl State {
         let Some((other, _)) = self.other_end(socket).filter(|(other, _)| *other != id) else {
             return;
         };
-        if self
-            .connections
-            .get(&id)
-            .is_none_or(|it| it.ends.len() != 1)
-        {
+        if self.get(id).is_none_or(|it| it.ends.len() != 1) {
             return;
         }
         self.turn(other);
-        let Some(end) = self
-            .connections
-            .get_mut(&other)
-            .and_then(|it| it.ends.pop())
-        else {
+        let Some(end) = self.rearrange(other, |it| it.ends.pop()).flatten() else {
             return;
         };
         self.sockets.insert(end.socket.flow, (id, 1));
         self.isns.extend(end.socket.isn.map(|isn| (isn, id)));
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.ends.push(end);
-        }
+        self.rearrange(id, |connection| connection.ends.push(end));
         self.absorb(id, other);
     }
 
@@ -135,15 +134,16 @@ impl State {
     /// sides of a NAT becomes one.
     pub(super) fn adopt(&mut self, socket: &Socket) -> Option<(ConnectionId, usize)> {
         let mut found: Vec<(u64, ConnectionId, Side)> = self
-            .connections
-            .iter()
-            .filter(|(_, connection)| connection.ends.is_empty())
-            .filter_map(|(id, connection)| {
+            .strays
+            .of_socket(&socket.flow, socket.numbers())
+            .into_iter()
+            .filter_map(|id| {
+                let connection = self.get(id)?;
                 let (seq, ack) = connection.first_numbers?;
                 let flow = connection.seen_as.first()?;
                 let (side, misfit) = belongs(socket, flow, seq, ack)?;
                 self.may_meet(misfit, flow.netns, socket.flow.netns)
-                    .then_some((misfit, *id, side))
+                    .then_some((misfit, id, side))
             })
             .collect();
         // One that fits far worse than the best is somebody else's; addresses fit or do not.
@@ -170,12 +170,12 @@ impl State {
     /// initial sequence numbers yet but theirs.
     pub(super) fn adopt_syns(&mut self, id: ConnectionId, index: usize, seq: u32) {
         let lost: Vec<ConnectionId> = self
-            .connections
-            .iter()
-            .filter(|(_, connection)| {
-                connection.ends.is_empty() && connection.first_numbers == Some((seq, None))
+            .strays
+            .numbered(seq)
+            .filter(|lost| {
+                self.get(*lost)
+                    .is_some_and(|it| it.first_numbers == Some((seq, None)))
             })
-            .map(|(id, _)| *id)
             .collect();
         for other in lost {
             if Connection::sends(index) == Side::In {
@@ -187,17 +187,19 @@ impl State {
 
     /// Exchanges the two directions of a connection.
     pub(super) fn turn(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(&id) else {
-            return;
-        };
-        std::mem::swap(&mut connection.out, &mut connection.incoming);
-        connection.seen_as = connection
-            .seen_as
-            .iter()
-            .map(|flow| flow.reversed())
-            .collect();
-        for (known, side) in self.flows.values_mut() {
-            if *known == id {
+        let turned = self.rearrange(id, |connection| {
+            std::mem::swap(&mut connection.out, &mut connection.incoming);
+            connection.seen_as = connection
+                .seen_as
+                .iter()
+                .map(|flow| flow.reversed())
+                .collect();
+            connection.flows.clone()
+        });
+        for flow in turned.unwrap_or_default() {
+            if let Some((known, side)) = self.flows.get_mut(&flow)
+                && *known == id
+            {
                 *side = side.flip();
             }
         }
@@ -205,22 +207,25 @@ impl State {
 
     /// Makes another connection a part of this one.
     pub(super) fn absorb(&mut self, id: ConnectionId, other: ConnectionId) {
-        let Some(part) = self.connections.remove(&other) else {
+        let Some(part) = self.remove(other) else {
             return;
         };
-        let Some(connection) = self.connections.get_mut(&id) else {
-            return;
-        };
-        connection.seen_as.extend(part.seen_as);
-        connection.out.merge(part.out);
-        connection.incoming.merge(part.incoming);
-        connection.last_ns = connection.last_ns.max(part.last_ns);
-        for (known, _) in self.flows.values_mut() {
-            if *known == other {
+        for flow in &part.flows {
+            if let Some((known, _)) = self.flows.get_mut(flow)
+                && *known == other
+            {
                 *known = id;
             }
         }
+        self.rearrange(id, |connection| {
+            connection.seen_as.extend(part.seen_as);
+            connection.flows.extend(part.flows);
+            connection.out.merge(part.out);
+            connection.incoming.merge(part.incoming);
+            connection.last_ns = connection.last_ns.max(part.last_ns);
+        });
     }
+
     /// The connection a packet belongs to, and its direction there. One is made for a packet that
     /// belongs to no known socket.
     pub(super) fn find(&mut self, flow: Flow, seq: u32, ack: Option<u32>) -> (ConnectionId, Side) {
@@ -231,8 +236,8 @@ impl State {
         connection.seen_as.insert(flow);
         connection.first_numbers = Some((seq, ack));
         let id = self.insert(connection);
-        self.flows.insert(flow, (id, Side::Out));
-        self.flows.insert(flow.reversed(), (id, Side::In));
+        self.lead(flow, id, Side::Out);
+        self.lead(flow.reversed(), id, Side::In);
         (id, Side::Out)
     }
 
@@ -246,14 +251,12 @@ impl State {
             return Some(found);
         }
         let mut found: Vec<(u64, ConnectionId, Side)> = self
-            .connections
-            .iter()
-            .flat_map(|(id, connection)| {
-                connection
-                    .ends
-                    .iter()
-                    .enumerate()
-                    .map(move |(index, end)| (*id, index, end))
+            .ends
+            .of_packet(&flow, seq, ack)
+            .into_iter()
+            .flat_map(|id| {
+                let ends = self.get(id).into_iter().flat_map(|it| it.ends.iter());
+                ends.enumerate().map(move |(index, end)| (id, index, end))
             })
             .filter_map(|(id, index, end)| {
                 let (side, misfit) = belongs(&end.socket, &flow, seq, ack)?;
@@ -271,14 +274,13 @@ impl State {
         if misfit >= BY_ADDRESSES && twin.is_some_and(|twin| twin.0 == misfit && twin.1 != id) {
             return None;
         }
-        let connection = self.connections.get_mut(&id)?;
         let (outwards, side_of) = match side {
             Side::Out => (flow, Side::Out),
             Side::In => (flow.reversed(), Side::In),
         };
-        connection.seen_as.insert(outwards);
-        self.flows.insert(flow, (id, side_of));
-        self.flows.insert(flow.reversed(), (id, side_of.flip()));
+        self.edit(id)?.seen_as.insert(outwards);
+        self.lead(flow, id, side_of);
+        self.lead(flow.reversed(), id, side_of.flip());
         Some((id, side))
     }
 }

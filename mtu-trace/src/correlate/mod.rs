@@ -5,6 +5,7 @@
 
 mod connection;
 mod ends;
+mod index;
 mod join;
 mod packets;
 mod progress;

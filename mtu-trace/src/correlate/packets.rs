@@ -35,11 +35,11 @@ impl State {
         };
         if packet.inner.is_some() {
             // Counts and messages about a tunnel's packets speak of the outer flow.
-            self.flows.insert(packet.flow, (id, side));
+            self.lead(packet.flow, id, side);
         }
         let topology = Arc::clone(&self.topology);
         let blind = self.is_blind(hook::DROPS);
-        let Some(connection) = self.connections.get_mut(&id) else {
+        let Some(connection) = self.edit(id) else {
             return;
         };
         connection.last_ns = time_ns;
@@ -118,7 +118,7 @@ impl State {
         else {
             return;
         };
-        let Some(connection) = self.connections.get_mut(&id) else {
+        let Some(connection) = self.edit(id) else {
             return;
         };
         let icmp = &mut connection.track_mut(side).icmp;

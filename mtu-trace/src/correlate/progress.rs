@@ -11,7 +11,7 @@ use crate::event::{Closed, Count, Retransmit, Sample};
 impl State {
     pub(super) fn retransmit(&mut self, time_ns: u64, retransmit: &Retransmit) {
         let (id, index) = self.socket(retransmit.socket);
-        let Some(connection) = self.connections.get_mut(&id) else {
+        let Some(connection) = self.edit(id) else {
             return;
         };
         connection.last_ns = time_ns;
@@ -52,7 +52,7 @@ impl State {
         let Some(&(id, index)) = self.sockets.get(&sample.flow) else {
             return;
         };
-        let Some(connection) = self.connections.get_mut(&id) else {
+        let Some(connection) = self.edit(id) else {
             return;
         };
         let end = &mut connection.ends[index];
@@ -94,7 +94,7 @@ impl State {
         let Some(&(id, index)) = self.sockets.get(&closed.flow) else {
             return;
         };
-        let Some(connection) = self.connections.get_mut(&id) else {
+        let Some(connection) = self.edit(id) else {
             return;
         };
         connection.last_ns = time_ns;
@@ -123,7 +123,7 @@ impl State {
                 let Some(&(id, side)) = self.flows.get(flow) else {
                     return;
                 };
-                let Some(connection) = self.connections.get_mut(&id) else {
+                let Some(connection) = self.edit(id) else {
                     return;
                 };
                 for (key, drops) in &mut connection.track_mut(side).oversized {
@@ -141,7 +141,7 @@ impl State {
                 let Some(&(id, index)) = self.sockets.get(flow) else {
                     return;
                 };
-                let Some(connection) = self.connections.get_mut(&id) else {
+                let Some(connection) = self.edit(id) else {
                     return;
                 };
                 let track = connection.track_mut(Connection::sends(index));

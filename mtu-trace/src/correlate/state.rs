@@ -1,24 +1,34 @@
 //! The state that events add up to.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use super::connection::{Connection, Side};
+use imbl::{HashMap, OrdMap};
+
+use super::{
+    connection::{Connection, Side},
+    index::Index,
+};
 use crate::{
     event::{Event, EventKind, Flow, Isn},
-    topology::Topology,
+    topology::{NetnsId, Topology},
 };
 
 /// Connections kept at most; quiet ones that nothing ails go first.
-const MOST_CONNECTIONS: usize = 20_000;
+const MOST_CONNECTIONS: usize = 100_000;
 
 /// A connection's number in the order of first sight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(u64);
 
-/// Everything known so far.
+impl ConnectionId {
+    pub(super) const FIRST: Self = Self(0);
+    pub(super) const LAST: Self = Self(u64::MAX);
+}
+
+/// Everything known so far. A copy shares what does not change after it.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     /// The network as it is now.
@@ -31,17 +41,31 @@ pub struct State {
     pub lost: u64,
     /// Hooks that are not at work.
     blind: BTreeSet<String>,
-    pub(super) connections: BTreeMap<ConnectionId, Connection>,
+    /// What stands for all namespaces that are connected with one.
+    networks: Arc<BTreeMap<NetnsId, NetnsId>>,
+    connections: OrdMap<ConnectionId, Arc<Connection>>,
     pub(super) sockets: HashMap<Flow, (ConnectionId, usize)>,
     pub(super) flows: HashMap<Flow, (ConnectionId, Side)>,
     pub(super) isns: HashMap<Isn, ConnectionId>,
+    /// Connections with a socket here.
+    pub(super) ends: Index,
+    /// Connections of which only packets are known.
+    pub(super) strays: Index,
+    /// Connections that may have changed since that was last asked.
+    touched: Vec<ConnectionId>,
     next: u64,
 }
 
 impl State {
     /// Connections in the order of first sight.
     pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {
-        self.connections.iter().map(|(id, found)| (*id, found))
+        self.connections.iter().map(|(id, found)| (*id, &**found))
+    }
+
+    /// A connection by its number; `None` once it is forgotten or a part of another one.
+    #[must_use]
+    pub fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        self.connections.get(&id).map(|found| &**found)
     }
 
     /// The connection that a flow was found to belong to, and the direction of the flow in it.
@@ -51,7 +75,28 @@ impl State {
         let (id, side) = of_socket
             .map(|&(id, index)| (id, Connection::sends(index)))
             .or_else(|| self.flows.get(flow).copied())?;
-        Some((self.connections.get(&id)?, side))
+        Some((self.get(id)?, side))
+    }
+
+    /// Whether packets can get from one namespace to another over links of this host, whatever its
+    /// routes say.
+    #[must_use]
+    pub fn is_connected(&self, one: NetnsId, other: NetnsId) -> bool {
+        self.network(one) == self.network(other)
+    }
+
+    /// What stands for all namespaces that are connected with this one.
+    #[must_use]
+    pub fn network(&self, of: NetnsId) -> NetnsId {
+        self.networks.get(&of).copied().unwrap_or(of)
+    }
+
+    /// The connections that may have changed since this was last asked, or are gone, each once.
+    pub fn take_touched(&mut self) -> Vec<ConnectionId> {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        touched
     }
 
     /// Whether a hook is not at work, so that what only it shows is not seen.
@@ -70,7 +115,10 @@ impl State {
             self.events += 1;
         }
         match &event.kind {
-            EventKind::Topology(topology) => self.topology = Arc::clone(topology),
+            EventKind::Topology(topology) => {
+                self.networks = Arc::new(topology.networks());
+                self.topology = Arc::clone(topology);
+            }
             EventKind::Connection(socket) => {
                 self.socket(*socket);
             }
@@ -84,42 +132,128 @@ impl State {
             EventKind::Tick => {}
         }
     }
+
     pub(super) fn insert(&mut self, connection: Connection) -> ConnectionId {
         if self.connections.len() >= MOST_CONNECTIONS {
             self.make_room();
         }
         let id = ConnectionId(self.next);
         self.next += 1;
-        self.connections.insert(id, connection);
+        self.connections.insert(id, Arc::new(connection));
+        self.touched.push(id);
+        self.file(id);
         id
+    }
+
+    /// A connection that is about to change, but not in what it is found by.
+    pub(super) fn edit(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        let found = self.connections.get_mut(&id)?;
+        if self.touched.last() != Some(&id) {
+            self.touched.push(id);
+        }
+        Some(Arc::make_mut(found))
+    }
+
+    /// Changes what a connection is found by: its ends, or the packet that stands for them.
+    pub(super) fn rearrange<T>(
+        &mut self,
+        id: ConnectionId,
+        change: impl FnOnce(&mut Connection) -> T,
+    ) -> Option<T> {
+        self.unfile(id);
+        let changed = self.edit(id).map(change);
+        self.file(id);
+        changed
+    }
+
+    /// Forgets a connection, but not the flows that lead to it.
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        self.unfile(id);
+        let removed = self.connections.remove(&id)?;
+        self.touched.push(id);
+        Some(Arc::unwrap_or_clone(removed))
+    }
+
+    /// Makes a flow lead to a connection.
+    pub(super) fn lead(&mut self, flow: Flow, id: ConnectionId, side: Side) {
+        let before = self.flows.insert(flow, (id, side));
+        if before.is_none_or(|(known, _)| known != id)
+            && let Some(found) = self.connections.get_mut(&id)
+        {
+            Arc::make_mut(found).flows.push(flow);
+        }
+    }
+
+    /// Forgets the flows that lead to a connection.
+    pub(super) fn forget_flows(&mut self, id: ConnectionId, flows: &[Flow]) {
+        for flow in flows {
+            if self.flows.get(flow).is_some_and(|(known, _)| *known == id) {
+                self.flows.remove(flow);
+            }
+        }
+    }
+
+    fn file(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
+        for end in &connection.ends {
+            self.ends.insert(id, &end.socket.flow, end.socket.numbers());
+        }
+        if let Some((flow, numbers)) = connection.stray() {
+            self.strays.insert(id, &flow, numbers);
+        }
+    }
+
+    fn unfile(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
+        for end in &connection.ends {
+            self.ends.remove(id, &end.socket.flow, end.socket.numbers());
+        }
+        if let Some((flow, numbers)) = connection.stray() {
+            self.strays.remove(id, &flow, numbers);
+        }
     }
 
     fn make_room(&mut self) {
         let mut quiet: Vec<(u64, ConnectionId)> = self
-            .connections
-            .iter()
+            .connections()
             .filter(|(_, connection)| {
                 connection.out.oversized.is_empty() && connection.incoming.oversized.is_empty()
             })
-            .map(|(id, connection)| (connection.last_ns, *id))
+            .map(|(id, connection)| (connection.last_ns, id))
             .collect();
         if quiet.len() < MOST_CONNECTIONS / 10 {
             // Nothing but troubled ones: the oldest of them go.
             quiet.extend(
-                self.connections
-                    .iter()
-                    .map(|(id, connection)| (connection.last_ns, *id)),
+                self.connections()
+                    .map(|(id, connection)| (connection.last_ns, id)),
             );
         }
         quiet.sort_unstable();
-        let gone: BTreeSet<ConnectionId> = quiet
-            .iter()
-            .take(MOST_CONNECTIONS / 10)
-            .map(|(_, id)| *id)
-            .collect();
-        self.connections.retain(|id, _| !gone.contains(id));
-        self.sockets.retain(|_, (id, _)| !gone.contains(id));
-        self.flows.retain(|_, (id, _)| !gone.contains(id));
-        self.isns.retain(|_, id| !gone.contains(id));
+        quiet.dedup();
+        for (_, id) in quiet.iter().take(MOST_CONNECTIONS / 10) {
+            self.forget(*id);
+        }
+    }
+
+    fn forget(&mut self, id: ConnectionId) {
+        let Some(gone) = self.remove(id) else {
+            return;
+        };
+        self.forget_flows(id, &gone.flows);
+        for end in &gone.ends {
+            let flow = &end.socket.flow;
+            if self.sockets.get(flow).is_some_and(|known| known.0 == id) {
+                self.sockets.remove(flow);
+            }
+            if let Some(isn) = end.socket.isn
+                && self.isns.get(&isn) == Some(&id)
+            {
+                self.isns.remove(&isn);
+            }
+        }
     }
 }

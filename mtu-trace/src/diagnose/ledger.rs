@@ -1,11 +1,14 @@
 //! The whole analysis of a stream of events: the state, and when each finding was made.
 
-use std::collections::HashMap;
+use std::sync::Arc;
+
+use imbl::{HashMap, Vector};
 
 use super::{
-    assemble::{self, groups},
-    finding::{Finding, Fix, Hop, Verdict},
-    rules::Cause,
+    assemble,
+    current::Current,
+    finding::{Finding, Fix, Hop, Severity, Verdict},
+    judged::{Judged, Key},
 };
 use crate::{
     correlate::State,
@@ -13,14 +16,27 @@ use crate::{
     select::{Scope, Selected, Subject},
 };
 
-/// Takes in events and tells what they mean. Live tracing, recording and replaying all run this.
+/// Takes in events and tells what they mean. Live tracing, recording and replaying all run this. A
+/// copy shares what does not change after it.
 #[derive(Clone, Debug, Default)]
 pub struct Analysis {
     state: State,
     /// Of what findings are made.
     scope: Scope,
-    detected: HashMap<(Verdict, Cause), Detected>,
-    made: usize,
+    judged: Judged,
+    detected: HashMap<Arc<Key>, Arc<Detected>>,
+    made: Vector<Made>,
+}
+
+/// That a finding was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// When, ns of `CLOCK_MONOTONIC`.
+    pub at_ns: u64,
+    /// What.
+    pub verdict: Verdict,
+    /// How bad it was then.
+    pub severity: Severity,
 }
 
 /// A finding as it was made.
@@ -51,48 +67,80 @@ impl Analysis {
     pub fn select(&mut self, mut scope: Scope) {
         scope.learn(&self.state.topology);
         self.scope = scope;
+        self.judged.ask_all(&self.state, &self.scope);
     }
 
     /// Takes in one event. Conclusions are drawn at each tick.
     pub fn apply(&mut self, event: &Event) {
         self.state.apply(event);
         match &event.kind {
-            EventKind::Topology(topology) => self.scope.learn(topology),
+            EventKind::Topology(topology) => {
+                self.scope.learn(topology);
+                // What is selected may lie elsewhere now, and so may what a message tells of.
+                if self.scope.is_everything() {
+                    self.judged.ask_networks(&self.state, &self.scope);
+                } else {
+                    self.judged.ask_all(&self.state, &self.scope);
+                }
+            }
+            EventKind::Blind(_) => self.judged.ask_all(&self.state, &self.scope),
             EventKind::Tick => self.note(),
             _ => {}
         }
     }
 
     fn note(&mut self) {
-        let now = self.state.now_ns;
-        for group in groups(&self.state, &self.scope) {
-            let key = (group.verdict, group.cause.clone());
+        self.judged.refresh(&mut self.state, &self.scope);
+        for key in self.judged.take_news() {
+            let Some(group) = self.judged.group(&key) else {
+                continue;
+            };
             let known = self.detected.get(&key);
             // What was found there before is over if this began later: it is another one.
             if known.is_some_and(|known| known.at_ns >= group.first_ns()) {
                 continue;
             }
-            let Some(finding) = assemble::finding(&self.state, &group, None) else {
+            let Some(finding) = assemble::finding(&self.state, &self.judged, &key, None) else {
                 continue;
             };
-            self.made += 1;
-            self.detected.insert(
-                key,
-                Detected {
-                    at_ns: now,
-                    path: finding.path,
-                    fixes: finding.fixes,
-                },
-            );
+            self.made.push_back(Made {
+                at_ns: self.state.now_ns,
+                verdict: finding.verdict,
+                severity: finding.severity,
+            });
+            let detected = Detected {
+                at_ns: self.state.now_ns,
+                path: finding.path,
+                fixes: finding.fixes,
+            };
+            self.detected.insert(key, Arc::new(detected));
         }
+    }
+
+    /// The findings that stand now, worst first, each to be put together when it is asked for.
+    #[must_use]
+    pub fn current(&self) -> Current {
+        let mut now = self.clone();
+        now.judged.refresh(&mut now.state, &now.scope);
+        Current::new(now)
     }
 
     /// The findings that stand now, worst first.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        assemble::findings(&self.state, &self.scope, |verdict, cause| {
-            self.detected.get(&(verdict, cause.clone()))
-        })
+        let current = self.current();
+        (0..current.heads().len())
+            .filter_map(|index| current.finding(index))
+            .collect()
+    }
+
+    /// How one of them was made.
+    pub(super) fn how(&self, key: &Key) -> Option<&Detected> {
+        self.detected.get(key).map(|detected| &**detected)
+    }
+
+    pub(super) fn judged(&self) -> &Judged {
+        &self.judged
     }
 
     /// Whether an event that was taken in, or its connection, is selected; also if it is about the
@@ -114,15 +162,19 @@ impl Analysis {
         if self.scope.is_everything() {
             return None;
         }
-        let all = groups(&self.state, &Scope::default()).len();
-        self.scope
-            .selected(all - groups(&self.state, &self.scope).len())
+        self.scope.selected(self.current().hidden())
     }
 
     /// How many findings were ever made.
     #[must_use]
     pub fn detected(&self) -> usize {
-        self.made
+        self.made.len()
+    }
+
+    /// All that were ever made, in the order of their making.
+    #[must_use]
+    pub fn made(&self) -> &Vector<Made> {
+        &self.made
     }
 
     /// What the findings are drawn from.

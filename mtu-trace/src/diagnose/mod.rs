@@ -6,19 +6,24 @@
 mod assemble;
 mod boundary;
 mod catalogue;
+mod current;
+mod evidence;
 mod finding;
 mod fixes;
+mod judged;
 mod ledger;
 mod local;
 pub mod remedy;
 mod rules;
+mod selection;
 mod summary;
 
 pub use catalogue::{Entry, entry};
+pub use current::{Current, Head};
 pub use finding::{
     BlockedAt, Boundary, BoundaryPeer, Confidence, Connection, ContainerRef, Direction, Endpoint,
     Evidence, Finding, Fix, Hop, NetnsRef, Pmtud, ProcessRef, Severity, Verdict,
 };
-pub use ledger::Analysis;
+pub use ledger::{Analysis, Made};
 pub(crate) use remedy::quote;
 pub use rules::{RULES, Rule};

@@ -1,6 +1,6 @@
 //! The options that select, the same for every command that has them.
 
-use clap::{Args, builder::NonEmptyStringValueParser, value_parser};
+use clap::{Args, ValueHint, builder::NonEmptyStringValueParser, value_parser};
 
 /// What is shown of what was seen. Options of one kind are alternatives; the kinds and FILTER must
 /// all fit.
@@ -18,6 +18,7 @@ pub struct Selection {
     #[arg(
         long,
         value_name = "NAME|ID",
+        value_hint = ValueHint::Other,
         value_parser = NonEmptyStringValueParser::new(),
         help_heading = "Selection (each may be repeated)"
     )]
@@ -27,6 +28,7 @@ pub struct Selection {
     #[arg(
         long,
         value_name = "PID",
+        value_hint = ValueHint::Other,
         value_parser = value_parser!(i32).range(1..),
         help_heading = "Selection (each may be repeated)"
     )]
@@ -36,6 +38,6 @@ pub struct Selection {
     ///
     /// A connection fits by any of its tuples, before and after NAT; src and dst are those of the data
     /// in trouble. docs/filters.md has the rest.
-    #[arg(value_name = "FILTER")]
+    #[arg(value_name = "FILTER", value_hint = ValueHint::Other)]
     pub filter: Vec<String>,
 }

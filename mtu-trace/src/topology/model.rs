@@ -3,7 +3,7 @@
 //! Plain values that serialize, so that a capture can hold them and a replay needs no live host.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     net::IpAddr,
     sync::Arc,
 };
@@ -316,33 +316,37 @@ impl Topology {
         self.namespaces.get(&netns)?.links.get(&ifindex)
     }
 
-    /// Whether packets can get from one namespace to another over links of this host, whatever its
-    /// routes say.
+    /// For each namespace, what stands for all that packets can get to from it over links of this
+    /// host, whatever its routes say.
     #[must_use]
-    pub fn is_connected(&self, from: NetnsId, to: NetnsId) -> bool {
-        self.reachable(from).contains(&to)
-    }
-
-    /// What stands for all namespaces that are connected with this one.
-    #[must_use]
-    pub fn network(&self, of: NetnsId) -> NetnsId {
-        self.reachable(of).first().copied().unwrap_or(of)
-    }
-
-    fn reachable(&self, from: NetnsId) -> BTreeSet<NetnsId> {
-        let mut reached = BTreeSet::from([from]);
-        let mut next = vec![from];
-        while let Some(at) = next.pop() {
-            let links = self.namespaces.get(&at).into_iter();
-            let links = links.flat_map(|netns| netns.links.values());
-            for link in links {
+    pub fn networks(&self) -> BTreeMap<NetnsId, NetnsId> {
+        let mut adjacent: BTreeMap<NetnsId, BTreeSet<NetnsId>> = BTreeMap::new();
+        for (&id, netns) in &self.namespaces {
+            adjacent.entry(id).or_default();
+            for link in netns.links.values() {
                 let peer = link.peer.as_ref().and_then(|peer| peer.netns);
                 let underlay = link.tunnel.as_ref().and_then(|tunnel| tunnel.netns);
-                let onward = peer.into_iter().chain(underlay);
-                next.extend(onward.filter(|id| reached.insert(*id)));
+                for other in peer
+                    .into_iter()
+                    .chain(underlay)
+                    .filter(|other| *other != id)
+                {
+                    adjacent.entry(id).or_default().insert(other);
+                    adjacent.entry(other).or_default().insert(id);
+                }
             }
         }
-        reached
+        let mut networks = BTreeMap::new();
+        for &first in adjacent.keys() {
+            let mut next = vec![first];
+            while let Some(at) = next.pop() {
+                if let Entry::Vacant(entry) = networks.entry(at) {
+                    entry.insert(first);
+                    next.extend(&adjacent[&at]);
+                }
+            }
+        }
+        networks
     }
 
     /// The namespace and interface that own an address, in the given namespace.

@@ -6,6 +6,7 @@
 mod black_hole;
 mod captured;
 mod damaged;
+mod generated;
 mod golden;
 mod hostile;
 mod joining;
@@ -16,6 +17,7 @@ mod packet;
 mod path_mtu;
 mod properties;
 mod records;
+mod replaying;
 mod reports;
 mod selecting;
 mod sites;

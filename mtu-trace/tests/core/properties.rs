@@ -159,6 +159,16 @@ fn analysed(events: &[Event]) -> Vec<Finding> {
     analysis.findings()
 }
 
+/// Findings without what depends on when they were made.
+fn undated(mut findings: Vec<Finding>) -> String {
+    for finding in &mut findings {
+        finding.detected_at_ns = 0;
+        finding.path.clear();
+        finding.fixes.clear();
+    }
+    reports::json(findings)
+}
+
 fn check(finding: &Finding) -> Result<(), TestCaseError> {
     prop_assert!(finding.first_seen_ns <= finding.last_seen_ns);
     prop_assert!(finding.connections >= 1);
@@ -199,6 +209,26 @@ proptest! {
         let first = reports::json(findings);
         let second = reports::json(analysed(&events));
         prop_assert_eq!(first, second);
+    }
+
+    /// Only what has changed is asked about again: whoever asks once at the end hears the same.
+    #[test]
+    fn conclusions_on_the_way_change_nothing(events in events()) {
+        let mut asked_once = Analysis::default();
+        let mut asked_always = Analysis::default();
+        for event in &events {
+            asked_always.apply(event);
+            asked_always.apply(&Event { kind: EventKind::Tick, ..event.clone() });
+            if event.kind != EventKind::Tick {
+                asked_once.apply(event);
+            }
+        }
+        let now_ns = asked_always.state().now_ns;
+        prop_assert_eq!(events.is_empty(), now_ns == 0);
+        let last = Event { time_ns: now_ns, kind: EventKind::Tick };
+        asked_once.apply(&last);
+        asked_always.apply(&last);
+        prop_assert_eq!(undated(asked_once.findings()), undated(asked_always.findings()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Losses that are no matter of size, and waits that are no losses.
 
-use super::{Case, Cause, Match, is_ongoing, lowered};
+use super::{Case, Cause, Match, is_ongoing};
 use crate::{
     correlate::{OtherDrops, OtherKey, Track},
     diagnose::finding::{Confidence, Severity},
@@ -22,18 +22,18 @@ pub(super) fn handshake_timeout(case: &Case<'_>) -> Option<Match> {
     let sender = case.connection.sender(case.side)?;
     if sent.handshake == 0
         || sender.established
-        || case.state.now_ns.saturating_sub(sent.first_ns) < HANDSHAKE_NS
+        || !case.is_past(sent.first_ns.saturating_add(HANDSHAKE_NS))
     {
         return None;
     }
     Some(Match {
         severity: Severity::Warning,
-        confidence: lowered(case.state, Confidence::Confirmed),
+        confidence: Confidence::Confirmed,
         cause: worst_other(case.track)
             .map_or_else(|| case.peer(), |(key, _)| Cause::Other(key.clone())),
         ongoing: sender.closed.is_none(),
         first_ns: sent.first_ns,
-        last_ns: sent.last_ns,
+        last_ns: Some(sent.last_ns),
         attempts: u32::try_from(sent.handshake).unwrap_or(u32::MAX),
         seq: None,
     })
@@ -55,20 +55,17 @@ pub(super) fn local_drop(case: &Case<'_>) -> Option<Match> {
         } else {
             Severity::Warning
         },
-        confidence: lowered(
-            case.state,
-            if retransmits > 0 {
-                Confidence::Confirmed
-            } else {
-                Confidence::Likely
-            },
-        ),
+        confidence: if retransmits > 0 {
+            Confidence::Confirmed
+        } else {
+            Confidence::Likely
+        },
         cause: Cause::Other(key.clone()),
         ongoing: stall
             .as_ref()
             .is_some_and(|stall| is_ongoing(case, stall.first_ns, stall.last_ns)),
         first_ns: drops.first_ns,
-        last_ns: drops.last_ns.max(sent.map_or(0, |sent| sent.last_ns)),
+        last_ns: Some(drops.last_ns.max(sent.map_or(0, |sent| sent.last_ns))),
         attempts: match &stall {
             Some(stall) => stall.attempts,
             None => open.map_or(0, |open| open.attempts),
@@ -95,11 +92,11 @@ pub(super) fn packet_loss(case: &Case<'_>) -> Option<Match> {
     };
     Some(Match {
         severity: Severity::Info,
-        confidence: lowered(case.state, confidence),
+        confidence,
         cause: case.peer(),
         ongoing: false,
         first_ns: sent.first_ns,
-        last_ns: sent.last_ns,
+        last_ns: Some(sent.last_ns),
         attempts: sent.repeats.worst.map_or(0, |worst| worst.attempts),
         seq: None,
     })
@@ -111,17 +108,16 @@ pub(super) fn receiver_stalled(case: &Case<'_>) -> Option<Match> {
     let since_ns = sender
         .window_closed_ns
         .filter(|_| sender.closed.is_none())?;
-    let now_ns = case.state.now_ns;
-    if now_ns.saturating_sub(since_ns) < WINDOW_NS {
+    if !case.is_past(since_ns.saturating_add(WINDOW_NS)) {
         return None;
     }
     Some(Match {
         severity: Severity::Info,
-        confidence: lowered(case.state, Confidence::Confirmed),
+        confidence: Confidence::Confirmed,
         cause: case.peer(),
         ongoing: true,
         first_ns: since_ns,
-        last_ns: now_ns,
+        last_ns: None,
         attempts: 0,
         seq: None,
     })
@@ -137,11 +133,11 @@ pub(super) fn connection_aborted(case: &Case<'_>) -> Option<Match> {
     }
     Some(Match {
         severity: Severity::Info,
-        confidence: lowered(case.state, Confidence::Confirmed),
+        confidence: Confidence::Confirmed,
         cause: case.peer(),
         ongoing: false,
         first_ns: sent.first_ns,
-        last_ns: sent.last_ns.max(case.connection.last_ns),
+        last_ns: Some(sent.last_ns.max(case.connection.last_ns)),
         attempts: sent.repeats.open.map_or(0, |open| open.attempts),
         seq: sent.repeats.open.map(|open| open.seq),
     })

@@ -3,11 +3,14 @@
 mod loss;
 mod size;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    cell::Cell,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use super::finding::{Confidence, Severity, Verdict};
 use crate::{
-    correlate::{Connection, Hook, Open, OtherKey, Side, SiteKey, State, Track},
+    correlate::{Connection, End, Hook, Open, OtherKey, Side, SiteKey, State, Track},
     event::Flow,
     topology::NetnsId,
 };
@@ -63,10 +66,12 @@ pub struct Case<'a> {
     pub side: Side,
     /// Its data.
     pub track: &'a Track,
+    /// When the rules may say something else though nothing happens, ns.
+    due_ns: Cell<Option<u64>>,
 }
 
 /// What a rule found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Match {
     /// How bad.
     pub severity: Severity,
@@ -78,8 +83,8 @@ pub struct Match {
     pub ongoing: bool,
     /// First sign, ns.
     pub first_ns: u64,
-    /// Latest sign, ns.
-    pub last_ns: u64,
+    /// Latest sign, ns; `None` while it can be seen at any moment.
+    pub last_ns: Option<u64>,
     /// How often the same sequence number was lost.
     pub attempts: u32,
     /// That number.
@@ -100,7 +105,43 @@ pub enum Cause {
     Peer(Option<NetnsId>, IpAddr),
 }
 
-impl Case<'_> {
+impl<'a> Case<'a> {
+    /// A direction in which something was lost or is waited for; `None` for any other: no rule is about
+    /// it.
+    pub fn of(state: &'a State, connection: &'a Connection, side: Side) -> Option<Self> {
+        let track = connection.track(side);
+        let waits = connection.ends.iter().any(End::waits);
+        (waits || track.first_loss_ns().is_some()).then_some(Self {
+            state,
+            connection,
+            side,
+            track,
+            due_ns: Cell::new(None),
+        })
+    }
+
+    /// What the first rule that fits says.
+    pub fn judge(&self) -> Option<(Verdict, Match)> {
+        RULES
+            .iter()
+            .find_map(|rule| Some((rule.verdict, (rule.fits)(self)?)))
+    }
+
+    /// When to ask again though nothing happens, ns. Known once the rules were asked.
+    pub fn due_ns(&self) -> Option<u64> {
+        self.due_ns.get()
+    }
+
+    /// Whether a moment has come. If not, the rules are to be asked again then.
+    fn is_past(&self, at_ns: u64) -> bool {
+        let is_past = self.state.now_ns >= at_ns;
+        if !is_past {
+            let due_ns = self.due_ns.get().map_or(at_ns, |due_ns| due_ns.min(at_ns));
+            self.due_ns.set(Some(due_ns));
+        }
+        is_past
+    }
+
     /// The flow of this direction's data, from the sender's side where that is on this host.
     fn flow(&self) -> Option<Flow> {
         if let Some(sender) = self.connection.sender(self.side) {
@@ -125,7 +166,7 @@ impl Case<'_> {
                 None => flow.source.ip(),
             }
         });
-        let network = flow.map(|flow| self.state.topology.network(flow.netns));
+        let network = flow.map(|flow| self.state.network(flow.netns));
         Cause::Peer(network, address)
     }
 
@@ -143,10 +184,10 @@ impl Case<'_> {
             });
         }
         let waits = self.track.waits?;
-        (waits.backoff + 1 >= STALL_ATTEMPTS).then(|| Stall {
+        (waits.backoff.saturating_add(1) >= STALL_ATTEMPTS).then(|| Stall {
             first_ns: sent.map_or(waits.first_ns, |sent| sent.first_ns.min(waits.first_ns)),
             last_ns: waits.last_ns,
-            attempts: waits.backoff + 1,
+            attempts: waits.backoff.saturating_add(1),
             seq: None,
         })
     }
@@ -155,11 +196,11 @@ impl Case<'_> {
     fn stalled(&self, stall: &Stall, confidence: Confidence, cause: Cause) -> Match {
         Match {
             severity: Severity::Error,
-            confidence: lowered(self.state, confidence),
+            confidence,
             cause,
             ongoing: is_ongoing(self, stall.first_ns, stall.last_ns),
             first_ns: stall.first_ns,
-            last_ns: stall.last_ns,
+            last_ns: Some(stall.last_ns),
             attempts: stall.attempts,
             seq: stall.seq,
         }
@@ -189,11 +230,11 @@ fn is_ongoing(case: &Case<'_>, first_ns: u64, last_ns: u64) -> bool {
         .saturating_sub(first_ns)
         .saturating_mul(2)
         .saturating_add(OVERDUE_NS);
-    case.state.now_ns.saturating_sub(last_ns) <= overdue
+    !case.is_past(last_ns.saturating_add(overdue).saturating_add(1))
 }
 
 /// Records of our own were lost: something may have been missed.
-fn lowered(state: &State, confidence: Confidence) -> Confidence {
+pub(super) fn lowered(state: &State, confidence: Confidence) -> Confidence {
     match (state.lost, confidence) {
         (0, confidence) => confidence,
         (_, Confidence::Confirmed) => Confidence::Likely,

@@ -2,7 +2,6 @@
 
 use super::{
     Case, Cause, Match, STALL_ATTEMPTS, STALL_NS, Stall, is_ongoing, is_stall, loss::worst_other,
-    lowered,
 };
 use crate::{
     correlate::Connection,
@@ -35,11 +34,11 @@ pub(super) fn mtu_black_hole(case: &Case<'_>) -> Option<Match> {
     };
     Some(Match {
         severity: Severity::Error,
-        confidence: lowered(case.state, confidence),
+        confidence,
         cause: Cause::Site(site.site.key.clone()),
         ongoing: is_ongoing(case, open.first_ns, open.last_ns),
         first_ns: open.first_ns,
-        last_ns: open.last_ns,
+        last_ns: Some(open.last_ns),
         attempts: open.attempts,
         seq: Some(open.seq),
     })
@@ -85,11 +84,11 @@ pub(super) fn datagram_black_hole(case: &Case<'_>) -> Option<Match> {
     };
     Some(Match {
         severity: Severity::Error,
-        confidence: lowered(case.state, confidence),
+        confidence,
         cause: Cause::Site(site.site.key.clone()),
         ongoing,
         first_ns: site.first_ns,
-        last_ns: site.last_ns,
+        last_ns: Some(site.last_ns),
         attempts: u32::try_from(site.count).unwrap_or(u32::MAX),
         seq: None,
     })
@@ -148,8 +147,7 @@ pub(super) fn unfilled_gap(case: &Case<'_>) -> Option<Match> {
     let receiver = case.connection.receiver(case.side)?;
     let since_ns = receiver.gap_ns.filter(|_| receiver.closed.is_none())?;
     let sender_is_here = case.connection.sender(case.side).is_some();
-    let now_ns = case.state.now_ns;
-    if sender_is_here || now_ns.saturating_sub(since_ns) < GAP_NS || is_explained(case) {
+    if sender_is_here || !case.is_past(since_ns.saturating_add(GAP_NS)) || is_explained(case) {
         return None;
     }
     Some(Match {
@@ -158,7 +156,7 @@ pub(super) fn unfilled_gap(case: &Case<'_>) -> Option<Match> {
         cause: case.peer(),
         ongoing: true,
         first_ns: since_ns,
-        last_ns: now_ns,
+        last_ns: None,
         attempts: 0,
         seq: None,
     })
@@ -180,11 +178,11 @@ pub(super) fn pmtud_slow(case: &Case<'_>) -> Option<Match> {
     }
     Some(Match {
         severity: Severity::Warning,
-        confidence: lowered(case.state, Confidence::Confirmed),
+        confidence: Confidence::Confirmed,
         cause: Cause::Site(site.site.key.clone()),
         ongoing: false,
         first_ns: site.first_ns,
-        last_ns: worst.at_ns,
+        last_ns: Some(worst.at_ns),
         attempts: worst.attempts,
         seq: None,
     })
@@ -210,11 +208,11 @@ pub(super) fn pmtud_working(case: &Case<'_>) -> Option<Match> {
     };
     Some(Match {
         severity: Severity::Info,
-        confidence: lowered(case.state, confidence),
+        confidence,
         cause: Cause::Site(site.site.key.clone()),
         ongoing: false,
         first_ns: site.first_ns,
-        last_ns: recovery.map_or(site.last_ns, |recovery| recovery.at_ns.max(site.last_ns)),
+        last_ns: Some(recovery.map_or(site.last_ns, |recovery| recovery.at_ns.max(site.last_ns))),
         attempts: recovery.map_or(0, |recovery| recovery.attempts),
         seq: None,
     })
@@ -233,11 +231,11 @@ pub(super) fn came_down_late(case: &Case<'_>) -> Option<Match> {
     }
     Some(Match {
         severity: Severity::Warning,
-        confidence: lowered(case.state, Confidence::Likely),
+        confidence: Confidence::Likely,
         cause: case.peer(),
         ongoing: false,
         first_ns: sent.first_ns,
-        last_ns: worst.at_ns,
+        last_ns: Some(worst.at_ns),
         attempts: worst.attempts,
         seq: None,
     })

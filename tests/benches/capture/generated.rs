@@ -1,0 +1,147 @@
+//! A trace of any length, made of a real one that goes on and on with other connections.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use mtu_trace::capture::{self, Header, Reader};
+use mtu_trace::event::{Count, Event, EventKind, Flow, Isn, Socket, Tcp};
+
+/// The recording of a black hole.
+const REAL: &str = "../mtu-trace/tests/core/golden/filtered.pcapng.zst";
+/// Connections that come one after the other, until the first comes again.
+const CONNECTIONS: u64 = 5000;
+/// Connections that share the ticks: as many as there would be at the same time.
+const AT_ONCE: u64 = 16;
+/// Clients' ports lie above, services' below.
+const CLIENTS: u16 = 10_000;
+
+/// The real trace.
+pub struct Generated {
+    /// How it came about.
+    pub header: Header,
+    events: Vec<Event>,
+    took_ns: u64,
+}
+
+impl Generated {
+    /// Reads the real one.
+    pub fn open() -> Result<Self> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(REAL);
+        let input = capture::open(&path).with_context(|| format!("opening {}", path.display()))?;
+        let mut reader = Reader::new(input)?;
+        let mut events = Vec::new();
+        while let Some(event) = reader.next_event() {
+            events.push(event);
+        }
+        let first = events.first().context("a capture without events")?.time_ns;
+        let last = events.last().map_or(first, |event| event.time_ns);
+        Ok(Self {
+            header: reader.header().clone(),
+            events,
+            took_ns: last.saturating_sub(first),
+        })
+    }
+
+    /// It, again and again. The network is told once.
+    pub fn events(&self) -> impl Iterator<Item = Event> {
+        (0u64..).flat_map(move |round| {
+            let again = move |event: &&Event| match event.kind {
+                EventKind::Topology(_) | EventKind::Blind(_) => round == 0,
+                EventKind::Tick => round.is_multiple_of(AT_ONCE),
+                _ => true,
+            };
+            let events = self.events.iter().filter(again);
+            events.map(move |event| self.again(event, round))
+        })
+    }
+
+    fn again(&self, event: &Event, round: u64) -> Event {
+        let mut event = event.clone();
+        event.time_ns += round * self.took_ns;
+        let other = Other::of(round);
+        match &mut event.kind {
+            EventKind::Connection(socket) => other.socket(socket),
+            EventKind::Packet(packet) => {
+                packet.first_ns += round * self.took_ns;
+                if let Some(tcp) = &mut packet.tcp {
+                    other.tcp(&packet.flow, tcp);
+                }
+                if let Some(quoted) = packet.icmp_error.as_mut().and_then(|it| it.quoted.as_mut()) {
+                    let (sent, received) = other.shifts(&quoted.flow);
+                    quoted.seq = quoted.seq.map(|seq| seq.wrapping_add(sent));
+                    quoted.ack = quoted.ack.map(|ack| ack.wrapping_add(received));
+                    other.flow(&mut quoted.flow);
+                }
+                other.flow(&mut packet.flow);
+            }
+            EventKind::Retransmit(again) => {
+                let (sent, _) = other.shifts(&again.socket.flow);
+                for seq in [&mut again.seq, &mut again.end_seq, &mut again.snd_una] {
+                    *seq = seq.wrapping_add(sent);
+                }
+                other.socket(&mut again.socket);
+            }
+            EventKind::Sample(sample) => other.flow(&mut sample.flow),
+            EventKind::Closed(closed) => other.flow(&mut closed.flow),
+            EventKind::Count(Count::Dropped { flow, .. } | Count::Retransmitted { flow, .. }) => {
+                other.flow(flow);
+            }
+            _ => {}
+        }
+        event
+    }
+}
+
+/// What another connection has else: the client's port, and the initial sequence numbers.
+struct Other {
+    port: u16,
+    client: u32,
+    server: u32,
+}
+
+impl Other {
+    fn of(round: u64) -> Self {
+        // Two odd factors spread the rounds over all sequence numbers (Knuth's multiplicative hash).
+        let spread = |factor: u32| {
+            let round = u32::try_from(round & u64::from(u32::MAX)).unwrap_or(0);
+            round.wrapping_mul(factor)
+        };
+        Self {
+            port: u16::try_from(round % CONNECTIONS).unwrap_or(0),
+            client: spread(0x9e37_79b1),
+            server: spread(0x85eb_ca77),
+        }
+    }
+
+    /// By how much sequence numbers and acknowledgement numbers of a flow are higher.
+    fn shifts(&self, flow: &Flow) -> (u32, u32) {
+        if flow.source.port() >= CLIENTS {
+            (self.client, self.server)
+        } else {
+            (self.server, self.client)
+        }
+    }
+
+    fn tcp(&self, flow: &Flow, tcp: &mut Tcp) {
+        let (sent, received) = self.shifts(flow);
+        tcp.seq = tcp.seq.wrapping_add(sent);
+        tcp.ack = tcp.ack.wrapping_add(received);
+    }
+
+    fn socket(&self, socket: &mut Socket) {
+        let (sent, received) = self.shifts(&socket.flow);
+        socket.isn = socket.isn.map(|isn| Isn {
+            iss: isn.iss.wrapping_add(sent),
+            irs: isn.irs.wrapping_add(received),
+        });
+        self.flow(&mut socket.flow);
+    }
+
+    fn flow(&self, flow: &mut Flow) {
+        for end in [&mut flow.source, &mut flow.destination] {
+            if end.port() >= CLIENTS {
+                end.set_port(CLIENTS + (end.port() - CLIENTS + self.port) % 50_000);
+            }
+        }
+    }
+}
