@@ -1,10 +1,54 @@
 //! `replay`: shows a capture as `live` does.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-use crate::cli::{self, ColorChoice};
+use super::{
+    live::{glyphs, screens, signal_status, theme},
+    output,
+};
+use crate::{
+    cli::{self, ColorChoice},
+    replay::Replay,
+    tui::{
+        App,
+        facts::{Facts, Risks, Spool},
+        keys::Mode,
+        run::{Ending, Source},
+        terminal,
+    },
+};
+
+/// What to do where there is no terminal.
+const INSTEAD: &str = "`mtu-trace report FILE` needs none";
 
 /// Runs the command; gives the exit status.
-pub fn run(_options: &cli::Replay, _color: ColorChoice) -> Result<u8> {
-    anyhow::bail!("not yet")
+pub fn run(options: &cli::Replay, color: ColorChoice) -> Result<u8> {
+    if options.file.as_os_str() == "-" {
+        bail!("standard input is where the keys come from: keep the capture in a file first");
+    }
+    terminal::check(INSTEAD)?;
+    let replay = Replay::open(&options.file, options.selection.recorded()?)?;
+    let header = replay.header();
+    let facts = Facts {
+        mode: Mode::Replay,
+        hostname: header.hostname.clone(),
+        kernel: header.kernel.clone(),
+        clock: header.clock,
+        hooks: header.hooks.clone(),
+        selection: options.selection.clone(),
+        recording: None,
+        spool: Spool::None,
+        waiting: 0,
+        risks: Risks::None,
+        notes: Vec::new(),
+        file: Some(options.file.clone()),
+    };
+    let mut app = App::new(facts, theme(color), glyphs(options.ascii));
+    let ending = screens(&mut app, &mut Source::Replay(Box::new(replay)));
+    output::release();
+    match ending? {
+        Ending::Quit => Ok(0),
+        Ending::Signal(signal) => Ok(signal_status(signal)),
+        Ending::Source(why) => bail!(why),
+    }
 }

@@ -67,6 +67,8 @@ pub struct App {
     pub glyphs: &'static Glyphs,
     /// The lists.
     pub view: View,
+    /// The selected finding in full.
+    finding: Option<Finding>,
     /// What the keys act on.
     pub pane: Pane,
     /// Where Esc leads from the detail.
@@ -115,6 +117,7 @@ impl App {
             theme,
             glyphs,
             view: View::default(),
+            finding: None,
             pane: Pane::Findings,
             origin: Pane::Findings,
             lower: Pane::Detail,
@@ -167,18 +170,17 @@ impl App {
             findings: self.finding_order,
             connections: on_screen.then_some(self.connection_order),
         };
-        let before = self.selected_finding_key();
+        let before = self.view.key(self.findings.selected);
         self.view.refresh(watch, wanted, anyway);
-        let (standing, tree) = (self.view.standing(), self.view.tree());
+        let (view, tree) = (&self.view, self.view.tree());
         let lines = self.view.connections();
-        self.findings.settle(standing.len(), |index| {
-            standing.get(index).map(|it| it.key.clone())
-        });
+        self.findings.settle(view.count(), |index| view.key(index));
         self.namespaces
             .settle(tree.len(), |index| tree.get(index).map(|it| it.netns));
         self.connections
             .settle(lines.len(), |index| lines.get(index).map(|it| it.flow));
-        if before != self.selected_finding_key() {
+        self.finding = view.finding(self.findings.selected);
+        if before != view.key(self.findings.selected) {
             self.fix = None;
             if self.shown == Shown::Finding {
                 self.scroll = 0;
@@ -186,15 +188,10 @@ impl App {
         }
     }
 
-    fn selected_finding_key(&self) -> Option<FindingKey> {
-        let standing = self.view.standing().get(self.findings.selected)?;
-        Some(standing.key.clone())
-    }
-
     /// The selected finding.
     #[must_use]
     pub fn finding(&self) -> Option<&Finding> {
-        self.view.finding(self.findings.selected)
+        self.finding.as_ref()
     }
 
     /// What a key does.
@@ -279,7 +276,7 @@ impl App {
 
     fn page(&mut self, down: bool) {
         let rows = match self.pane {
-            Pane::Findings if self.view.standing().is_empty() => self.scroll_page,
+            Pane::Findings if self.view.count() == 0 => self.scroll_page,
             Pane::Findings => self.findings.page,
             Pane::Namespaces => self.namespaces.page,
             Pane::Connections => self.connections.page,
@@ -292,16 +289,16 @@ impl App {
     /// Moves by so many rows.
     fn go(&mut self, rows: isize) {
         let mut pane = self.pane;
-        if pane == Pane::Findings && self.view.standing().is_empty() {
+        if pane == Pane::Findings && self.view.count() == 0 {
             // What is said instead of them may be longer than the screen.
             pane = Pane::Detail;
         }
         match pane {
             Pane::Findings => {
-                let standing = self.view.standing();
+                let view = &self.view;
                 let to = self.findings.away(rows);
-                self.findings
-                    .select(to, |index| standing.get(index).map(|it| it.key.clone()));
+                self.findings.select(to, |index| view.key(index));
+                self.finding = view.finding(self.findings.selected);
                 self.fix = None;
                 self.scroll = 0;
                 self.shown = Shown::Finding;

@@ -2,9 +2,11 @@
 //! events and its latest ones.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
+
+use imbl::HashMap;
 
 use crate::{
     correlate::Connection,
@@ -127,7 +129,7 @@ impl Journal {
         let mut found: BTreeMap<u64, &Arc<Event>> = BTreeMap::new();
         // Where events were left out: before the first of the latest ones.
         let mut gaps: BTreeMap<u64, u64> = BTreeMap::new();
-        let keys: std::collections::BTreeSet<Flow> = flows.map(canonical).collect();
+        let keys: BTreeSet<Flow> = flows.map(canonical).collect();
         for pages in keys.iter().filter_map(|key| self.flows.get(key)) {
             let kept = pages.first.iter().chain(&pages.latest);
             found.extend(kept.map(|(number, event)| (*number, event)));

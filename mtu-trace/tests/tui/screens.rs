@@ -4,7 +4,7 @@
 use insta::assert_snapshot;
 use mtu_trace::tui::{
     action::Pane,
-    facts::{Mark, Playing, Risks},
+    facts::{Playing, Risks},
     glyphs::{ASCII, UNICODE},
     keys::Mode,
     theme::Theme,
@@ -153,17 +153,7 @@ fn replay() {
         speed: 2.0,
         span: (START_NS, START_NS + 10_000 * NS_PER_MS),
         indexed: true,
-        marks: stage
-            .watch
-            .analysis()
-            .findings()
-            .iter()
-            .map(|finding| Mark {
-                at_ns: finding.detected_at_ns,
-                severity: finding.severity,
-                verdict: finding.verdict,
-            })
-            .collect(),
+        made: stage.watch.analysis().made().clone(),
     };
     look("replay", &mut stage);
 }

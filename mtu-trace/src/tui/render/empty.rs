@@ -17,7 +17,7 @@ use crate::{diagnose::Finding, watch::Watch};
 
 /// Whether a pane has nothing else to show.
 pub fn is_due(app: &App, pane: Pane) -> bool {
-    let nothing = app.view.standing().is_empty();
+    let nothing = app.view.count() == 0;
     match pane {
         Pane::Findings => nothing,
         Pane::Detail => nothing && app.shown == Shown::Finding,

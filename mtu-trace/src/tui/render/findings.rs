@@ -21,7 +21,7 @@ const VERDICT: usize = 17;
 
 /// Rows that all findings would take.
 pub fn height(app: &App, width: u16) -> usize {
-    let count = app.view.standing().len();
+    let count = app.view.count();
     let selected = app
         .finding()
         .map_or(0, |finding| rows_of(app, finding, usize::from(width)));
@@ -51,11 +51,11 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, area: Rect) {
             break;
         };
         let is_selected = index == selected;
-        lines.push(first(app, finding, width, is_selected));
+        lines.push(first(app, &finding, width, is_selected));
         if is_selected {
-            lines.extend(rest(app, finding, width));
+            lines.extend(rest(app, &finding, width));
         } else if each > 1 {
-            lines.push(second(app, finding, width));
+            lines.push(second(app, &finding, width));
         }
         if lines.len() >= height {
             break;
