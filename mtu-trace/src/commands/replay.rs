@@ -1,37 +1,33 @@
 //! `replay`: shows a capture as `live` does.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, bail};
 
 use super::{
-    FAILED,
     live::{glyphs, screens, signal_status, theme},
-    output, replayed,
+    output,
 };
 use crate::{
     cli::{self, ColorChoice},
     replay::Replay,
-    select::Scope,
     tui::{
         App,
-        facts::{Facts, Mark, Risks, Spool},
+        facts::{Facts, Risks, Spool},
         keys::Mode,
-        player::Player,
         run::{Ending, Source},
         terminal,
     },
-    watch::Watch,
 };
 
 /// What to do where there is no terminal.
-const INSTEAD: &str = "`mtu-trace report` needs none";
+const INSTEAD: &str = "`mtu-trace report FILE` needs none";
 
 /// Runs the command; gives the exit status.
 pub fn run(options: &cli::Replay, color: ColorChoice) -> Result<u8> {
-    let scope = options.selection.recorded()?;
-    let name = replayed::name(&options.file);
-    let replay =
-        Replay::open(&options.file, scope).with_context(|| format!("cannot use {name}"))?;
+    if options.file.as_os_str() == "-" {
+        bail!("standard input is where the keys come from: keep the capture in a file first");
+    }
     terminal::check(INSTEAD)?;
+    let replay = Replay::open(&options.file, options.selection.recorded()?)?;
     let header = replay.header();
     let facts = Facts {
         mode: Mode::Replay,
@@ -48,62 +44,11 @@ pub fn run(options: &cli::Replay, color: ColorChoice) -> Result<u8> {
         file: Some(options.file.clone()),
     };
     let mut app = App::new(facts, theme(color), glyphs(options.ascii));
-    let mut source = Source::Replay(Box::new(replay));
-    Ok(match screens(&mut app, &mut source)? {
-        Ending::Quit => 0,
-        Ending::Signal(signal) => signal_status(signal),
-        Ending::Source(why) => {
-            output::complain(&why);
-            FAILED
-        }
-    })
-}
-
-impl Player for Replay {
-    fn span(&self) -> (u64, u64) {
-        self.span()
-    }
-
-    fn indexed(&self) -> bool {
-        self.is_indexed()
-    }
-
-    fn condition(&self) -> Vec<String> {
-        self.notes()
-    }
-
-    fn now_ns(&self) -> u64 {
-        self.now_ns()
-    }
-
-    fn seek(&mut self, to_ns: u64) {
-        self.seek(to_ns);
-    }
-
-    fn step_event(&mut self, forward: bool) {
-        self.step_event(forward);
-    }
-
-    fn step_finding(&mut self, forward: bool) {
-        self.step_finding(forward);
-    }
-
-    fn marks(&self) -> Vec<Mark> {
-        let made = self.made();
-        let marks = made.iter().map(|made| Mark {
-            at_ns: made.at_ns,
-            severity: made.severity,
-            verdict: made.verdict,
-        });
-        marks.collect()
-    }
-
-    fn watch(&self) -> &Watch {
-        self.watch()
-    }
-
-    fn select(&mut self, scope: Scope) -> Result<()> {
-        self.select(scope);
-        Ok(())
+    let ending = screens(&mut app, &mut Source::Replay(Box::new(replay)));
+    output::release();
+    match ending? {
+        Ending::Quit => Ok(0),
+        Ending::Signal(signal) => Ok(signal_status(signal)),
+        Ending::Source(why) => bail!(why),
     }
 }

@@ -67,6 +67,8 @@ pub struct App {
     pub glyphs: &'static Glyphs,
     /// The lists.
     pub view: View,
+    /// The selected finding in full.
+    finding: Option<Finding>,
     /// What the keys act on.
     pub pane: Pane,
     /// Where Esc leads from the detail.
@@ -87,8 +89,8 @@ pub struct App {
     pub scroll_end: usize,
     /// Lines of the detail on the screen, as they were drawn last.
     pub scroll_page: usize,
-    /// The marked fix.
-    pub fix: usize,
+    /// The fix that the user has marked.
+    fix: Option<usize>,
     /// Order of the findings.
     pub finding_order: FindingOrder,
     /// Order of the connections.
@@ -115,6 +117,7 @@ impl App {
             theme,
             glyphs,
             view: View::default(),
+            finding: None,
             pane: Pane::Findings,
             origin: Pane::Findings,
             lower: Pane::Detail,
@@ -125,7 +128,7 @@ impl App {
             scroll: 0,
             scroll_end: 0,
             scroll_page: 1,
-            fix: 0,
+            fix: None,
             finding_order: FindingOrder::default(),
             connection_order: ConnectionOrder::default(),
             overlay: None,
@@ -167,34 +170,28 @@ impl App {
             findings: self.finding_order,
             connections: on_screen.then_some(self.connection_order),
         };
-        let before = self.selected_finding_key();
+        let before = self.view.key(self.findings.selected);
         self.view.refresh(watch, wanted, anyway);
-        let (standing, tree) = (self.view.standing(), self.view.tree());
+        let (view, tree) = (&self.view, self.view.tree());
         let lines = self.view.connections();
-        self.findings.settle(standing.len(), |index| {
-            standing.get(index).map(|it| it.key.clone())
-        });
+        self.findings.settle(view.count(), |index| view.key(index));
         self.namespaces
             .settle(tree.len(), |index| tree.get(index).map(|it| it.netns));
         self.connections
             .settle(lines.len(), |index| lines.get(index).map(|it| it.flow));
-        if before != self.selected_finding_key() {
-            self.fix = 0;
+        self.finding = view.finding(self.findings.selected);
+        if before != view.key(self.findings.selected) {
+            self.fix = None;
             if self.shown == Shown::Finding {
                 self.scroll = 0;
             }
         }
     }
 
-    fn selected_finding_key(&self) -> Option<FindingKey> {
-        let standing = self.view.standing().get(self.findings.selected)?;
-        Some(standing.key.clone())
-    }
-
     /// The selected finding.
     #[must_use]
     pub fn finding(&self) -> Option<&Finding> {
-        self.view.finding(self.findings.selected)
+        self.finding.as_ref()
     }
 
     /// What a key does.
@@ -279,6 +276,7 @@ impl App {
 
     fn page(&mut self, down: bool) {
         let rows = match self.pane {
+            Pane::Findings if self.view.count() == 0 => self.scroll_page,
             Pane::Findings => self.findings.page,
             Pane::Namespaces => self.namespaces.page,
             Pane::Connections => self.connections.page,
@@ -290,13 +288,18 @@ impl App {
 
     /// Moves by so many rows.
     fn go(&mut self, rows: isize) {
-        match self.pane {
+        let mut pane = self.pane;
+        if pane == Pane::Findings && self.view.count() == 0 {
+            // What is said instead of them may be longer than the screen.
+            pane = Pane::Detail;
+        }
+        match pane {
             Pane::Findings => {
-                let standing = self.view.standing();
+                let view = &self.view;
                 let to = self.findings.away(rows);
-                self.findings
-                    .select(to, |index| standing.get(index).map(|it| it.key.clone()));
-                self.fix = 0;
+                self.findings.select(to, |index| view.key(index));
+                self.finding = view.finding(self.findings.selected);
+                self.fix = None;
                 self.scroll = 0;
                 self.shown = Shown::Finding;
             }
@@ -405,18 +408,23 @@ impl App {
         if fixes == 0 {
             self.tell("no fix is known for this", false);
         } else {
-            self.fix = (self.fix + 1) % fixes;
+            self.fix = Some((self.marked() + 1) % fixes);
         }
     }
 
+    /// The number of the marked fix, from 0 on: the first that has commands, until the user marks another.
+    #[must_use]
+    pub fn marked(&self) -> usize {
+        let fixes = self.finding().map_or(&[][..], |finding| &finding.fixes);
+        let first = fixes.iter().position(|fix| !fix.commands.is_empty());
+        self.fix.or(first).unwrap_or(0)
+    }
+
     fn copy(&mut self) -> Option<Effect> {
-        let fix = self.finding().and_then(|finding| {
-            let marked = finding.fixes.get(self.fix);
-            marked.or_else(|| finding.fixes.first())
-        });
-        let commands = fix.map(|fix| fix.commands.clone());
-        match commands {
-            Some(commands) if !commands.is_empty() => Some(Effect::Copy(commands.join("\n"))),
+        let marked = self.marked();
+        let fix = self.finding().and_then(|it| it.fixes.get(marked));
+        match fix.map(|fix| fix.commands.join("\n")) {
+            Some(commands) if !commands.is_empty() => Some(Effect::Copy(commands)),
             Some(_) => {
                 self.tell("this fix has no command; f marks the next one", true);
                 None

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use imbl::Vector;
 use jiff::Timestamp;
 
 use super::keys::Mode;
 use crate::{
-    diagnose::{Finding, Severity, Verdict},
+    diagnose::{Finding, Made},
     kernel::HookStatus,
     report::Clock,
     select::Selection,
@@ -79,17 +80,6 @@ pub enum Risks {
     Failed(String),
 }
 
-/// When a finding was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// When, ns of `CLOCK_MONOTONIC`.
-    pub at_ns: u64,
-    /// How bad it was.
-    pub severity: Severity,
-    /// What it was.
-    pub verdict: Verdict,
-}
-
 /// How a capture is being played.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Playing {
@@ -102,7 +92,7 @@ pub struct Playing {
     /// Whether all of it was gone through.
     pub indexed: bool,
     /// When findings were made.
-    pub marks: Vec<Mark>,
+    pub made: Vector<Made>,
 }
 
 impl Default for Playing {
@@ -112,7 +102,7 @@ impl Default for Playing {
             speed: 1.0,
             span: (0, 0),
             indexed: true,
-            marks: Vec::new(),
+            made: Vector::new(),
         }
     }
 }

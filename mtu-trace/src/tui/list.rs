@@ -152,7 +152,7 @@ mod tests {
         list.select(20, Some);
         list.scroll(10, |index| if index == 20 { 8 } else { 1 });
         assert_eq!(list.offset, 20);
-        list.settle(3, Some);
+        list.settle(3, |index| (index < 3).then_some(index));
         list.scroll(10, |_| 1);
         assert_eq!(list.offset, 0);
     }

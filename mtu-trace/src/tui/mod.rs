@@ -13,7 +13,6 @@ pub mod glyphs;
 pub mod keys;
 mod list;
 mod osc52;
-pub mod player;
 mod prompt;
 mod render;
 pub mod run;

@@ -18,12 +18,10 @@ use super::{
     action::Effect,
     app::App,
     feed::{Feed, Gone, Told},
-    osc52,
-    player::Player,
-    render,
+    osc52, render,
     terminal::Screen,
 };
-use crate::{kernel::monotonic_ns, select::Selection, watch::Watch};
+use crate::{kernel::monotonic_ns, replay::Replay, select::Selection, watch::Watch};
 
 /// Time between two screens while events come in: 20 a second.
 const FRAME: Duration = Duration::from_millis(50);
@@ -44,7 +42,7 @@ pub enum Source {
         write: Box<dyn Fn()>,
     },
     /// From a capture.
-    Replay(Box<dyn Player>),
+    Replay(Box<Replay>),
 }
 
 /// How the screens ended.
@@ -292,17 +290,30 @@ impl Shell<'_> {
                 }
             }
             Effect::Select(selection) => self.select(selection),
-            Effect::Seek(to_ns) => self.player(|player| player.seek(to_ns)),
-            Effect::StepEvent(forward) => self.player(|player| player.step_event(forward)),
-            Effect::StepFinding(forward) => self.player(|player| player.step_finding(forward)),
+            Effect::Seek(to_ns) => drop(self.player(|player| {
+                player.seek(to_ns);
+                true
+            })),
+            Effect::StepEvent(forward) => {
+                if !self.player(|player| player.step_event(forward)) {
+                    self.app.tell(nothing(forward, "event"), false);
+                }
+            }
+            Effect::StepFinding(forward) => {
+                if !self.player(|player| player.step_finding(forward)) {
+                    self.app.tell(nothing(forward, "finding"), false);
+                }
+            }
         }
         Ok(None)
     }
 
-    fn player(&mut self, act: impl FnOnce(&mut dyn Player)) {
-        if let Source::Replay(player) = &mut *self.source {
-            act(&mut **player);
-            self.played = Instant::now();
+    /// Does something with the capture; false if there was nothing to do.
+    fn player(&mut self, act: impl FnOnce(&mut Replay) -> bool) -> bool {
+        self.played = Instant::now();
+        match &mut *self.source {
+            Source::Replay(player) => act(player),
+            Source::Live { .. } => false,
         }
     }
 
@@ -314,11 +325,7 @@ impl Shell<'_> {
                 }
                 watch.select(scope);
             }),
-            Source::Replay(player) => selection.recorded().map(|scope| {
-                if let Err(error) = player.select(scope) {
-                    self.app.tell(format!("{error:#}"), true);
-                }
-            }),
+            Source::Replay(player) => selection.recorded().map(|scope| player.select(scope)),
         };
         match outcome {
             Ok(()) => {
@@ -383,13 +390,19 @@ impl Shell<'_> {
             let ns = passed.mul_f64(playing.speed).as_nanos();
             let to = player.now_ns() + u64::try_from(ns).unwrap_or(u64::MAX >> 1);
             player.seek(to.min(end));
-            playing.running = player.now_ns() < end || !player.indexed();
+            playing.running = player.now_ns() < end || !player.is_indexed();
         }
         playing.span = (start, end);
-        playing.indexed = player.indexed();
-        playing.marks = player.marks();
-        self.app.facts.notes = player.condition();
+        playing.indexed = player.is_indexed();
+        playing.made = player.made();
+        self.app.facts.notes = player.notes();
     }
+}
+
+/// What is said where a step leads nowhere.
+fn nothing(forward: bool, what: &str) -> String {
+    let way = if forward { "after" } else { "before" };
+    format!("no {what} is known {way} this moment")
 }
 
 /// What is on the screen.

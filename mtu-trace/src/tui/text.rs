@@ -173,6 +173,6 @@ mod tests {
         assert_eq!(count(9_999), "9999");
         assert_eq!(count(12_345), "12.3k");
         assert!(count(u64::MAX).len() <= 11);
-        assert_eq!(size(3_565_158), "3.4 MiB");
+        assert_eq!(size(3_565_159), "3.4 MiB");
     }
 }

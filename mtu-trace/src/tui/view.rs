@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use crate::{
     correlate::{Connection, End, Side, Track},
-    diagnose::{Confidence, Direction, Endpoint, Finding, NetnsRef, Severity, Verdict},
+    diagnose::{Confidence, Current, Direction, Endpoint, Finding, Head, NetnsRef, Severity},
     event::{Flow, TCP, TcpState, UDP},
     select::Subject,
     topology::{NetnsId, Topology, limits},
@@ -40,25 +40,14 @@ pub enum ConnectionOrder {
     Latest,
 }
 
-/// What stays the same of a finding while it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FindingKey {
-    verdict: Verdict,
-    detected_at_ns: u64,
-    place: String,
-}
-
-/// A finding in the list.
+/// What a finding in the list is known by, also when it has moved.
 #[derive(Clone, Debug)]
-pub struct Standing {
-    /// What it is known by.
-    pub key: FindingKey,
-    /// How bad it is.
-    pub severity: Severity,
-    /// When it was made, ns.
-    pub detected_at_ns: u64,
-    /// Where it is in the analysis' own list.
-    index: usize,
+pub struct FindingKey(Head);
+
+impl PartialEq for FindingKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.is_same(&other.0)
+    }
 }
 
 /// A connection in the list.
@@ -70,20 +59,6 @@ pub struct Line {
     retransmits: u64,
     drops: u64,
     last_ns: u64,
-}
-
-impl Line {
-    /// A connection of which nothing more is known than that it is there.
-    #[must_use]
-    pub fn of(flow: Flow) -> Self {
-        Self {
-            flow,
-            stalled_ns: 0,
-            retransmits: 0,
-            drops: 0,
-            last_ns: 0,
-        }
-    }
 }
 
 /// A connection that is shown.
@@ -139,8 +114,9 @@ pub struct Wanted {
 #[derive(Debug, Default)]
 pub struct View {
     made: Option<(u64, Wanted)>,
-    findings: Vec<Finding>,
-    standing: Vec<Standing>,
+    findings: Option<Current>,
+    /// Numbers of the findings in the analysis' own list, in the order they are shown in.
+    order: Vec<usize>,
     connections: Vec<Line>,
     topology: Arc<Topology>,
     tree: Vec<Branch>,
@@ -155,8 +131,13 @@ impl View {
             return;
         }
         self.made = made;
-        self.findings = watch.analysis().findings();
-        self.standing = standing(&self.findings, wanted.findings);
+        let findings = watch.analysis().current();
+        self.order = (0..findings.heads().len()).collect();
+        if wanted.findings == FindingOrder::Latest {
+            let began = |&index: &usize| std::cmp::Reverse(findings.heads()[index].first_ns);
+            self.order.sort_by_key(began);
+        }
+        self.findings = Some(findings);
         self.connections = wanted
             .connections
             .map_or_else(Vec::new, |order| lines(watch, order));
@@ -168,26 +149,37 @@ impl View {
         }
     }
 
-    /// The findings that stand, in their order.
+    /// How many findings stand.
     #[must_use]
-    pub fn standing(&self) -> &[Standing] {
-        &self.standing
+    pub fn count(&self) -> usize {
+        self.order.len()
     }
 
-    /// The `number`th finding in full.
+    /// What the finding with this number is known by.
     #[must_use]
-    pub fn finding(&self, number: usize) -> Option<&Finding> {
-        self.findings.get(self.standing.get(number)?.index)
+    pub fn key(&self, number: usize) -> Option<FindingKey> {
+        let index = *self.order.get(number)?;
+        self.heads().get(index).cloned().map(FindingKey)
+    }
+
+    /// The finding with this number in full.
+    #[must_use]
+    pub fn finding(&self, number: usize) -> Option<Finding> {
+        self.findings.as_ref()?.finding(*self.order.get(number)?)
     }
 
     /// How many findings there are of each severity: errors, warnings, infos.
     #[must_use]
     pub fn severities(&self) -> [usize; 3] {
         let of = |severity| {
-            let all = self.standing.iter();
-            all.filter(|standing| standing.severity == severity).count()
+            let all = self.heads().iter();
+            all.filter(|head| head.severity == severity).count()
         };
         [Severity::Error, Severity::Warning, Severity::Info].map(of)
+    }
+
+    fn heads(&self) -> &[Head] {
+        self.findings.as_ref().map_or(&[], Current::heads)
     }
 
     /// The namespaces as a tree.
@@ -212,36 +204,6 @@ impl View {
     #[must_use]
     pub fn connections(&self) -> &[Line] {
         &self.connections
-    }
-}
-
-fn standing(findings: &[Finding], order: FindingOrder) -> Vec<Standing> {
-    let mut standing: Vec<Standing> = findings
-        .iter()
-        .enumerate()
-        .map(|(index, finding)| Standing {
-            key: key(finding),
-            severity: finding.severity,
-            detected_at_ns: finding.detected_at_ns,
-            index,
-        })
-        .collect();
-    if order == FindingOrder::Latest {
-        standing.sort_by_key(|standing| std::cmp::Reverse(standing.detected_at_ns));
-    }
-    standing
-}
-
-fn key(finding: &Finding) -> FindingKey {
-    let place = match (&finding.boundary, &finding.connection) {
-        (Some(boundary), _) => format!("{}{:?}", boundary.netns.id().0, boundary.egress),
-        (None, Some(connection)) => connection.remote.address.clone(),
-        (None, None) => String::new(),
-    };
-    FindingKey {
-        verdict: finding.verdict,
-        detected_at_ns: finding.detected_at_ns,
-        place,
     }
 }
 
@@ -336,9 +298,9 @@ fn stalled_since(connection: &Connection) -> Option<(Side, u64)> {
 
 /// A connection's row in full.
 #[must_use]
-pub fn connection_row(watch: &Watch, line: &Line) -> Option<ConnectionRow> {
+pub fn connection_row(watch: &Watch, flow: &Flow) -> Option<ConnectionRow> {
     let state = watch.analysis().state();
-    let (connection, _) = state.connection(&line.flow)?;
+    let (connection, _) = state.connection(flow)?;
     let (flow, sends) = local(connection, &state.topology)?;
     let trouble = stalled_since(connection);
     let side = trouble.map(|(side, _)| side).or_else(|| worse(connection));
@@ -350,6 +312,7 @@ pub fn connection_row(watch: &Watch, line: &Line) -> Option<ConnectionRow> {
         }
     });
     let track = connection.track(side.unwrap_or(sends));
+    let tracks = [&connection.out, &connection.incoming];
     let sample = connection.ends.iter().filter_map(|end| end.sample);
     let backoff = sample.map(|sample| sample.backoff).max();
     let resent = connection
@@ -364,9 +327,9 @@ pub fn connection_row(watch: &Watch, line: &Line) -> Option<ConnectionRow> {
         remote: flow.destination,
         direction,
         stalled_ns: trouble.map(|(_, since)| watch.now_ns().saturating_sub(since)),
-        retransmits: line.retransmits,
+        retransmits: tracks.into_iter().map(retransmits).sum(),
         backoff: backoff.max(told).unwrap_or(0),
-        drops: line.drops,
+        drops: tracks.into_iter().map(drops).sum(),
         mss: track.sender_mss,
         pmtu_bytes: track.sender_pmtu_bytes,
     })

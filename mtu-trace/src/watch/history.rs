@@ -1,9 +1,11 @@
 //! Drops and stalls of each namespace over the last minutes, in buckets of time.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::VecDeque,
     hash::{DefaultHasher, Hash as _, Hasher as _},
 };
+
+use imbl::{HashMap, HashSet};
 
 use crate::{
     event::{Count, Event, EventKind, Flow, Packet, PacketKind},
@@ -116,7 +118,7 @@ impl History {
 
     fn stalled(&mut self, flow: Flow) {
         if self.stalled.len() < MOST_STALLED
-            && self.stalled.insert(flow)
+            && self.stalled.insert(flow).is_none()
             && let Some(row) = self.row(flow.netns)
         {
             row.last().stalls += 1;

@@ -33,7 +33,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
     let all = app.view.connections().iter().enumerate();
     for (index, found) in all.skip(app.connections.offset).take(rows) {
         let selected = index == app.connections.selected;
-        lines.push(match connection_row(watch, found) {
+        lines.push(match connection_row(watch, &found.flow) {
             Some(found) => row(app, &found, &columns, selected),
             None => pen.line(Role::Faint, format!("  {} is no longer known", found.flow)),
         });
@@ -42,6 +42,9 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
         frame.render_widget(line, row);
     }
 }
+
+/// Columns that place and remote end need at least, together.
+const LEAST_NAMES: usize = 32;
 
 /// A column of the table.
 struct Column {
@@ -101,8 +104,8 @@ fn columns(width: usize) -> Vec<Column> {
         },
     ];
     // The cursor, and what places and remote ends need at least.
-    let mut free =
-        width.saturating_sub(2 + columns.iter().map(|it| it.width + 1).sum::<usize>() + 24);
+    let mut free = width
+        .saturating_sub(2 + columns.iter().map(|it| it.width + 1).sum::<usize>() + LEAST_NAMES);
     for column in more {
         if column.width + 1 > free {
             break;
@@ -110,11 +113,11 @@ fn columns(width: usize) -> Vec<Column> {
         free -= column.width + 1;
         columns.push(column);
     }
-    let shared = free + 24;
-    // `[2001:db8::1]:65535` and the like are cut; `192.168.100.100:65535` is not.
-    let remote = (shared / 2)
-        .clamp(10, 24)
-        .max(shared.saturating_sub(28).min(47));
+    let shared = free + LEAST_NAMES;
+    // `192.168.100.100:65535` is 21 columns, an IPv6 address and port up to 47.
+    let remote = (shared * 3 / 5)
+        .clamp(10, 22)
+        .max(shared.saturating_sub(30).min(47));
     columns[2].width = remote;
     columns[0].width = shared.saturating_sub(remote).max(4);
     columns

@@ -12,7 +12,7 @@ use super::{
         app::{App, Shown},
         text,
         theme::Role,
-        view::{Line as Found, connection_row, entries, label},
+        view::{confidence, connection_row, entries, label},
     },
     Pen, evidence, fix, namespaces, path,
 };
@@ -39,7 +39,11 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
     } else {
         [area, Rect::default()]
     };
-    let width = usize::from(left.width);
+    let width = usize::from(if two {
+        left.width.min(right.width)
+    } else {
+        left.width
+    });
     let (mut first, mut second) = match (app.shown, app.finding()) {
         (Shown::Connection(flow), _) => (connection(app, watch, flow, width), Vec::new()),
         (Shown::Netns(netns), _) => (self::netns(app, watch, netns, width), Vec::new()),
@@ -85,20 +89,21 @@ fn head(app: &App, finding: &Finding, width: usize) -> Vec<Line<'static>> {
     };
     let state = if finding.ongoing { "ongoing" } else { "over" };
     let since = app.facts.time(finding.first_seen_ns);
-    let mut lines = vec![Line::from(vec![
-        pen.span(
-            role,
-            format!("{} {severity} ", app.glyphs.severity(finding.severity)),
-        ),
-        pen.span(role, finding.verdict.name()),
-        pen.span(
-            Role::Text,
-            format!(
-                "  {}, {state}, since {since}",
-                super::super::view::confidence(finding.confidence)
-            ),
-        ),
-    ])];
+    let mark = app.glyphs.severity(finding.severity);
+    let name = format!("{mark} {severity} {}", finding.verdict.name());
+    let more = format!("{}, {state}, since {since}", confidence(finding.confidence));
+    let mut lines = if text::width(&name) + text::width(&more) + 2 <= width {
+        vec![Line::from(vec![
+            pen.span(role, name),
+            pen.span(Role::Text, format!("  {more}")),
+        ])]
+    } else {
+        [
+            pen.wrapped(role, &name, 0, width),
+            pen.wrapped(Role::Text, &more, 0, width),
+        ]
+        .concat()
+    };
     lines.extend(pen.wrapped(Role::Strong, &pen.words(&finding.summary), 0, width));
     lines.push(Line::default());
     lines
@@ -145,12 +150,9 @@ fn joined(parts: Vec<Vec<Line<'static>>>) -> Vec<Line<'static>> {
 
 fn connection(app: &App, watch: &Watch, flow: Flow, width: usize) -> Vec<Line<'static>> {
     let pen = Pen::of(app);
-    let lines = app.view.connections();
-    let found = lines.iter().find(|line| line.flow == flow);
-    let found = found.copied().unwrap_or_else(|| Found::of(flow));
     let state = watch.analysis().state();
     let (Some(row), Some((connection, _))) =
-        (connection_row(watch, &found), state.connection(&flow))
+        (connection_row(watch, &flow), state.connection(&flow))
     else {
         return pen.wrapped(Role::Faint, "This connection is no longer known.", 0, width);
     };
@@ -177,8 +179,12 @@ fn connection(app: &App, watch: &Watch, flow: Flow, width: usize) -> Vec<Line<'s
     head.extend(pen.wrapped(role, &words, 0, width));
     let mut seen = vec![pen.heading("seen as")];
     let ends = connection.ends.iter().map(|end| end.socket.flow);
-    let mut flows: Vec<Flow> = ends.chain(connection.seen_as.iter().copied()).collect();
-    flows.dedup();
+    let mut flows: Vec<Flow> = ends.collect();
+    for &flow in &connection.seen_as {
+        if !flows.contains(&flow) && !flows.contains(&flow.reversed()) {
+            flows.push(flow);
+        }
+    }
     for flow in flows {
         let words = format!("{flow} in {}", label(flow.netns, &state.topology));
         seen.extend(pen.wrapped(Role::Text, &words, 2, width));

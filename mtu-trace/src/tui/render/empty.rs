@@ -17,7 +17,7 @@ use crate::{diagnose::Finding, watch::Watch};
 
 /// Whether a pane has nothing else to show.
 pub fn is_due(app: &App, pane: Pane) -> bool {
-    let nothing = app.view.standing().is_empty();
+    let nothing = app.view.count() == 0;
     match pane {
         Pane::Findings => nothing,
         Pane::Detail => nothing && app.shown == Shown::Finding,
@@ -29,16 +29,10 @@ pub fn is_due(app: &App, pane: Pane) -> bool {
 pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
     let lines = lines(app, watch, usize::from(area.width));
     let height = usize::from(area.height);
-    if app.pane == Pane::Detail {
-        app.scroll_page = height.max(1);
-        app.scroll_end = lines.len().saturating_sub(height);
-        app.scroll = app.scroll.min(app.scroll_end);
-    }
-    let from = if app.pane == Pane::Detail {
-        app.scroll
-    } else {
-        0
-    };
+    app.scroll_page = height.max(1);
+    app.scroll_end = lines.len().saturating_sub(height);
+    app.scroll = app.scroll.min(app.scroll_end);
+    let from = app.scroll;
     super::lines(frame, app, area, &lines, from);
 }
 

@@ -14,12 +14,14 @@ use crate::diagnose::{Boundary, Finding};
 
 /// Columns before the text of a row.
 const INDENT: usize = 4;
+/// A narrower list is the only pane.
+const NARROW: usize = 58;
 /// Columns a verdict takes, of those that matter most.
 const VERDICT: usize = 17;
 
 /// Rows that all findings would take.
 pub fn height(app: &App, width: u16) -> usize {
-    let count = app.view.standing().len();
+    let count = app.view.count();
     let selected = app
         .finding()
         .map_or(0, |finding| rows_of(app, finding, usize::from(width)));
@@ -49,11 +51,11 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, area: Rect) {
             break;
         };
         let is_selected = index == selected;
-        lines.push(first(app, finding, width, is_selected));
+        lines.push(first(app, &finding, width, is_selected));
         if is_selected {
-            lines.extend(rest(app, finding, width));
+            lines.extend(rest(app, &finding, width));
         } else if each > 1 {
-            lines.push(second(app, finding, width));
+            lines.push(second(app, &finding, width));
         }
         if lines.len() >= height {
             break;
@@ -72,14 +74,14 @@ fn rows_of(app: &App, finding: &Finding, width: usize) -> usize {
 fn first<'a>(app: &App, finding: &Finding, width: usize, selected: bool) -> Line<'a> {
     let pen = Pen::of(app);
     let mut since = since(app, finding);
-    if width < 50 {
+    if width < NARROW {
         since = since.trim_start_matches("for ").replace(' ', "");
     }
     let room = width.saturating_sub(INDENT + text::width(&since) + 1);
     let role = Pen::severity(finding.severity);
     let verdict = finding.verdict.name();
     // In a row of few columns, who it is about is worth more than where the columns line up.
-    let columns = if room >= 60 {
+    let columns = if room >= 44 {
         VERDICT
     } else {
         text::width(verdict)
@@ -167,9 +169,12 @@ fn second<'a>(app: &App, finding: &Finding, width: usize) -> Line<'a> {
 /// All but the first row of the selected finding.
 fn rest<'a>(app: &App, finding: &Finding, width: usize) -> Vec<Line<'a>> {
     let pen = Pen::of(app);
-    let indent = if width < 50 { 2 } else { INDENT };
+    let indent = if width < NARROW { 2 } else { INDENT };
     let mut lines = pen.wrapped(Role::Strong, &pen.words(&finding.summary), indent, width);
-    if let Some(place) = place(app, finding) {
+    // Elsewhere the path is on the screen as well.
+    if width < NARROW
+        && let Some(place) = place(app, finding)
+    {
         lines.extend(pen.wrapped(Role::Faint, &place, indent, width));
     }
     lines

@@ -16,7 +16,7 @@ pub fn lines(app: &App, finding: &Finding, width: usize) -> Vec<Line<'static>> {
         if index > 0 {
             lines.push(Line::default());
         }
-        let marked = index == app.fix;
+        let marked = index == app.marked();
         let mark = if marked { app.glyphs.cursor } else { " " };
         let title = pen.words(&format!("FIX {}  {}", index + 1, fix.title));
         let mut title = pen.wrapped(Role::Strong, &title, 2, width).into_iter();

@@ -195,7 +195,7 @@ fn title(app: &App, pane: Pane) -> String {
                 FindingOrder::Severity => "",
                 FindingOrder::Latest => ", latest first",
             };
-            let place = place(app.findings.selected, app.view.standing().len());
+            let place = place(app.findings.selected, app.view.count());
             format!("Findings{place}{by}")
         }
         Pane::Namespaces => {

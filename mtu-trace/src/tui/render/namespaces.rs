@@ -76,7 +76,12 @@ impl Columns {
 
     fn header(&self, pen: Pen) -> Line<'static> {
         let title = |words: &str, columns| pen.pad(words, columns);
-        let mut words = title("  namespace", self.name + 1);
+        let name = if self.name < 12 {
+            "  netns"
+        } else {
+            "  namespace"
+        };
+        let mut words = title(name, self.name + 1);
         if self.what > 0 {
             words += &title("what it is", self.what + 1);
         }

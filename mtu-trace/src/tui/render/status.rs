@@ -42,6 +42,7 @@ pub fn title(frame: &mut Frame<'_>, app: &App, area: Rect, small: bool) {
     };
     let counts = counts(app, small);
     let right = format!("  {state} {} ", app.facts.time(app.now_ns));
+    let counts = format!("  {counts}");
     let columns = usize::from(area.width);
     let taken = text::width(&counts) + text::width(&right);
     let left = pen.pad(&left, columns.saturating_sub(taken));

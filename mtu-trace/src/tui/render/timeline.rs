@@ -14,6 +14,7 @@ use super::{
     super::{app::App, text, theme::Role},
     Pen,
 };
+use crate::diagnose::Severity;
 
 /// Draws the line.
 pub fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
@@ -48,11 +49,15 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
         })
         .collect();
     // The worst finding of those in one column is seen.
-    let mut marks = playing.marks.clone();
-    marks.sort_by_key(|mark| mark.severity);
-    for found in marks {
-        let index = column(found.at_ns.clamp(start, end.max(start)) - start);
-        bar[index] = pen.span(Pen::severity(found.severity), mark);
+    let mut worst: Vec<Option<Severity>> = vec![None; columns];
+    for made in &playing.made {
+        let index = column(made.at_ns.clamp(start, end.max(start)) - start);
+        worst[index] = worst[index].max(Some(made.severity));
+    }
+    for (cell, severity) in bar.iter_mut().zip(worst) {
+        if let Some(severity) = severity {
+            *cell = pen.span(Pen::severity(severity), mark);
+        }
     }
     bar[column(at)] = pen.span(Role::Strong, here);
     let role = if playing.running {

@@ -1,0 +1,259 @@
+//! The whole table of keys: every key does something, and what it says.
+
+use mtu_trace::tui::{
+    action::{Action, Effect, Pane},
+    app::{Overlay, Shown},
+    glyphs::UNICODE,
+    keys::{Mode, action, bindings},
+    theme::Theme,
+};
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{
+    stage::{Stage, facts, several},
+    story::{NS_PER_MS, START_NS},
+};
+
+const END_NS: u64 = START_NS + 100_000 * NS_PER_MS;
+const MIDDLE_NS: u64 = START_NS + 50_000 * NS_PER_MS;
+
+/// In the middle of everything, so that every key has somewhere to go.
+fn stage(mode: Mode) -> Stage {
+    let mut stage = Stage::with(facts(mode), several(), 5000, Theme::Mono, &UNICODE);
+    stage.app.playing.span = (START_NS, END_NS);
+    stage.key(KeyCode::Char('3'));
+    stage.key(KeyCode::Down);
+    stage.app.connections.page = 1;
+    stage.app.now_ns = MIDDLE_NS;
+    stage
+}
+
+/// All that a key can change.
+fn state(stage: &Stage) -> String {
+    let app = &stage.app;
+    format!(
+        "{:?} {:?} {:?} {} {} {} {} {} {:?} {:?} {:?} {:?} {:?} {:?}",
+        app.pane,
+        app.lower,
+        app.shown,
+        app.findings.selected,
+        app.namespaces.selected,
+        app.connections.selected,
+        app.scroll,
+        app.marked(),
+        app.finding_order,
+        app.connection_order,
+        app.overlay,
+        app.held,
+        app.message,
+        app.playing,
+    )
+}
+
+#[test]
+fn every_key_does_what_the_table_says() {
+    for mode in [Mode::Live, Mode::Replay] {
+        for binding in bindings(mode) {
+            for chord in binding.keys {
+                let mut stage = stage(mode);
+                let before = state(&stage);
+                let selected = stage.app.connections.selected;
+                let marked = stage.app.marked();
+                let modifiers = if chord.ctrl {
+                    KeyModifiers::CONTROL
+                } else {
+                    KeyModifiers::NONE
+                };
+                let event = KeyEvent::new(chord.code, modifiers);
+                assert_eq!(
+                    action(event, mode),
+                    Some(binding.action),
+                    "{}",
+                    chord.name()
+                );
+                let effect = stage.app.key(event);
+                let after = state(&stage);
+                let what = format!("{mode:?} {}: {}", chord.name(), binding.help);
+                let app = &stage.app;
+                match binding.action {
+                    Action::Up | Action::PageUp => {
+                        assert_eq!(app.connections.selected, selected - 1, "{what}");
+                    }
+                    Action::Down | Action::PageDown => {
+                        assert_eq!(app.connections.selected, selected + 1, "{what}");
+                    }
+                    Action::First => assert_eq!(app.connections.selected, 0, "{what}"),
+                    Action::Last => {
+                        assert_eq!(
+                            app.connections.selected,
+                            app.connections.len() - 1,
+                            "{what}"
+                        );
+                    }
+                    Action::Open => {
+                        assert!(matches!(app.shown, Shown::Connection(_)), "{what}");
+                        assert_eq!(app.pane, Pane::Detail, "{what}");
+                    }
+                    Action::Back => assert_eq!(app.pane, Pane::Findings, "{what}"),
+                    Action::NextPane => assert_eq!(app.pane, Pane::Detail, "{what}"),
+                    Action::PreviousPane => assert_eq!(app.pane, Pane::Namespaces, "{what}"),
+                    Action::Focus(pane) => assert_eq!(app.pane, pane, "{what}"),
+                    Action::Filter => {
+                        assert!(matches!(app.overlay, Some(Overlay::Filter(_))), "{what}");
+                    }
+                    Action::Help => assert_eq!(app.overlay, Some(Overlay::Help(0)), "{what}"),
+                    Action::Pause => assert_eq!(app.held, Some(0), "{what}"),
+                    Action::NextFix => assert_ne!(app.marked(), marked, "{what}"),
+                    Action::Sort => assert_ne!(after, before, "{what}"),
+                    Action::Play => assert!(app.playing.running, "{what}"),
+                    Action::Slower => assert!(app.playing.speed < 1.0, "{what}"),
+                    Action::Faster => assert!(app.playing.speed > 1.0, "{what}"),
+                    Action::Copy => {
+                        let finding = app.finding().unwrap();
+                        let commands = finding.fixes[app.marked()].commands.join("\n");
+                        assert!(!commands.is_empty());
+                        assert_eq!(effect, Some(Effect::Copy(commands)), "{what}");
+                    }
+                    other => {
+                        let step = 5_000 * NS_PER_MS;
+                        let wanted = match other {
+                            Action::Write => Effect::Write,
+                            Action::Redraw => Effect::Redraw,
+                            Action::Suspend => Effect::Suspend,
+                            Action::Quit => Effect::Quit,
+                            Action::EventBack => Effect::StepEvent(false),
+                            Action::EventForward => Effect::StepEvent(true),
+                            Action::FindingBack => Effect::StepFinding(false),
+                            Action::FindingForward => Effect::StepFinding(true),
+                            Action::SeekBack => Effect::Seek(MIDDLE_NS - step),
+                            Action::SeekForward => Effect::Seek(MIDDLE_NS + step),
+                            Action::ToStart => Effect::Seek(START_NS),
+                            Action::ToEnd => Effect::Seek(END_NS),
+                            other => panic!("{other:?} is not looked at"),
+                        };
+                        assert_eq!(effect, Some(wanted), "{what}");
+                        continue;
+                    }
+                }
+                if binding.action != Action::Copy {
+                    assert_eq!(effect, None, "{what}");
+                    let stays = binding.action == Action::Focus(Pane::Connections);
+                    assert!(after != before || stays, "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_help_has_every_key() {
+    for mode in [Mode::Live, Mode::Replay] {
+        let mut stage = stage(mode);
+        stage.key(KeyCode::Char('?'));
+        let text = stage.text((100, 60));
+        for binding in bindings(mode) {
+            let keys: Vec<String> = binding.keys.iter().map(|chord| chord.name()).collect();
+            let keys = keys.join("  ");
+            let told = |line: &str| line.contains(binding.help) && line.contains(&keys);
+            assert!(
+                text.lines().any(told),
+                "no {keys}: {} in {text}",
+                binding.help
+            );
+        }
+        stage.key(KeyCode::Esc);
+        assert_eq!(stage.app.overlay, None);
+    }
+}
+
+#[test]
+fn the_footer_names_keys_that_do_it() {
+    let mut stage = stage(Mode::Live);
+    let text = stage.text((200, 50));
+    let footer = text.lines().last().unwrap();
+    for binding in bindings(Mode::Live).filter(|binding| binding.footer.0 > 0) {
+        let words = format!("{} {}", binding.keys[0].name(), binding.footer.1);
+        assert!(footer.contains(&words), "{words}: {footer}");
+    }
+}
+
+#[test]
+fn a_filter_is_applied_only_when_it_is_right() {
+    let mut stage = stage(Mode::Live);
+    stage.types("/port 80 and");
+    assert_eq!(stage.key(KeyCode::Enter), None);
+    assert!(matches!(stage.app.overlay, Some(Overlay::Filter(_))));
+    stage.types(" net 192.0.2.0/24");
+    let Some(Effect::Select(selection)) = stage.key(KeyCode::Enter) else {
+        panic!("{:?}", stage.app.overlay);
+    };
+    assert_eq!(selection.filter, ["port 80 and net 192.0.2.0/24"]);
+    assert_eq!(stage.app.overlay, None);
+    // Letters are text while it is edited, and q ends nothing.
+    stage.types("/q");
+    assert_eq!(stage.key(KeyCode::Esc), None);
+    assert_eq!(stage.app.facts.selection.filter, Vec::<String>::new());
+}
+
+#[test]
+fn what_is_pasted_is_no_command() {
+    let mut stage = stage(Mode::Live);
+    stage.app.paste("q");
+    stage.types("/");
+    stage.app.paste("port 80\n");
+    let Some(Effect::Select(selection)) = stage.key(KeyCode::Enter) else {
+        panic!("{:?}", stage.app.overlay);
+    };
+    assert_eq!(selection.filter, ["port 80"]);
+}
+
+#[test]
+fn esc_leads_back_to_where_one_came_from() {
+    let mut stage = stage(Mode::Live);
+    for pane in [Pane::Namespaces, Pane::Connections, Pane::Findings] {
+        let digit = char::from_digit(u32::try_from(pane.number()).unwrap(), 10).unwrap();
+        stage.key(KeyCode::Char(digit));
+        stage.key(KeyCode::Enter);
+        assert_eq!(stage.app.pane, Pane::Detail);
+        stage.key(KeyCode::Esc);
+        assert_eq!(stage.app.pane, pane);
+    }
+}
+
+#[test]
+fn the_worst_is_selected_until_the_user_chooses() {
+    use super::{
+        network::ROUTED,
+        packet::Places,
+        stage::{filtered, hole},
+        story::{Conn, at, opening, timeline},
+    };
+    let places = Places::new(ROUTED);
+    let (drop, bad) = (Conn::new(3), [Conn::new(0), Conn::new(1)]);
+    let mut events = opening(&places, drop);
+    events.extend(hole(drop, 100, false, |nth| {
+        places
+            .forward(drop, nth)
+            .dropped("nft_do_chain", "NETFILTER_DROP")
+    }));
+    let mut stage = Stage::new(events, 4000);
+    let verdict = |stage: &Stage| stage.app.finding().unwrap().verdict.name();
+    assert_eq!(verdict(&stage), "local-drop");
+    let mut more = Vec::new();
+    // What hurts two connections is worse than what hurts one.
+    for conn in bad {
+        more.extend([at(4100, conn.client_known()), at(4100, conn.server_known())]);
+        more.extend(filtered(&places, conn, 4200));
+    }
+    let later = timeline(more, 9000);
+    let later: Vec<_> = later
+        .into_iter()
+        .filter(|it| it.time_ns > START_NS + 4000 * NS_PER_MS)
+        .collect();
+    stage.play(&later);
+    assert_eq!(verdict(&stage), "mtu-black-hole");
+    stage.key(KeyCode::Down);
+    assert_eq!(verdict(&stage), "local-drop");
+    stage.play(&[]);
+    assert_eq!(verdict(&stage), "local-drop");
+}
