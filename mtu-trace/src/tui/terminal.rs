@@ -19,6 +19,7 @@ use ratatui::{
         execute,
         terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
     },
+    layout::Rect,
 };
 use rustix::{
     process::{Signal, kill_current_process_group},
@@ -85,7 +86,10 @@ impl Screen {
     ///
     /// It takes nothing any more.
     pub fn clear(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // Not `Terminal::clear`: that asks the terminal where its cursor is, and waits for the answer.
+        let size = self.terminal.size()?;
+        self.terminal
+            .resize(Rect::new(0, 0, size.width, size.height))
     }
 
     /// Sends bytes that move nothing on the screen.
@@ -124,7 +128,7 @@ impl Screen {
         // What was set before is not what is there: it is set only from the state before all.
         let _as_it_is = disable_raw_mode();
         enter()?;
-        self.terminal.clear()
+        self.clear()
     }
 }
 
