@@ -348,7 +348,11 @@ impl Shell<'_> {
             Signal::TSTP => self.screen.suspend()?,
             // Whoever stopped it otherwise has left the terminal to somebody else.
             Signal::CONT => self.screen.take_again()?,
-            Signal::WINCH => {}
+            // Its library hears of it too, and must not find it together with the next key.
+            Signal::WINCH => {
+                self.pace.want(KEY_FRAME);
+                return self.keys();
+            }
             ending => return Ok(Some(Ending::Signal(ending))),
         }
         self.pace.want(KEY_FRAME);

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Stdout, Write as _, stdout},
+    mem::ManuallyDrop,
     panic,
     sync::{
         Once,
@@ -31,7 +32,8 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// The terminal, taken. Dropping it gives it back.
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    // Its own end shows the cursor, which we do, and panics where the terminal is gone and cannot be told.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
 }
 
 /// That there is a terminal to show screens in.
@@ -63,8 +65,9 @@ impl Screen {
         enter().context("cannot set up the terminal")?;
         let terminal = Terminal::new(CrosstermBackend::new(stdout()));
         let terminal = terminal.inspect_err(|_| give_back());
+        let terminal = terminal.context("cannot set up the terminal")?;
         Ok(Self {
-            terminal: terminal.context("cannot set up the terminal")?,
+            terminal: ManuallyDrop::new(terminal),
         })
     }
 
