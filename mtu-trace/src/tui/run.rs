@@ -27,6 +27,8 @@ use crate::{kernel::monotonic_ns, replay::Replay, select::Selection, watch::Watc
 const FRAME: Duration = Duration::from_millis(50);
 /// The same after a key.
 const KEY_FRAME: Duration = Duration::from_millis(15);
+/// How long a key is waited for once one was heard of: with no time at all the library does not look.
+const KEY_WAIT: Duration = Duration::from_millis(1);
 /// How long events are taken in before keys are looked at again.
 const INTAKE: Duration = Duration::from_millis(20);
 
@@ -241,7 +243,7 @@ impl Shell<'_> {
 
     /// Handles all keys there are.
     fn keys(&mut self) -> io::Result<Option<Ending>> {
-        while event::poll(Duration::ZERO)? {
+        while event::poll(KEY_WAIT)? {
             let effect = match event::read()? {
                 Input::Key(key) => self.app.key(key),
                 Input::Paste(text) => {
@@ -257,7 +259,7 @@ impl Shell<'_> {
             }
             self.hold();
             // What is selected next depends on the lists of what is there now.
-            if event::poll(Duration::ZERO)? {
+            if event::poll(KEY_WAIT)? {
                 let watch = shown(self.source, self.held.as_deref());
                 self.app.refresh(watch, false);
             }
