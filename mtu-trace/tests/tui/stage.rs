@@ -19,7 +19,7 @@ use mtu_trace::{
 use ratatui::{
     Terminal,
     backend::TestBackend,
-    buffer::Buffer,
+    buffer::{Buffer, Cell},
     crossterm::event::{KeyCode, KeyEvent},
 };
 
@@ -148,8 +148,8 @@ impl Stage {
     pub fn text(&mut self, size: (u16, u16)) -> String {
         let buffer = self.buffer(size);
         let rows = buffer.content.chunks(usize::from(size.0));
-        let row = |cells: &[ratatui::buffer::Cell]| {
-            let text: String = cells.iter().map(|cell| cell.symbol()).collect();
+        let row = |cells: &[Cell]| {
+            let text: String = cells.iter().map(Cell::symbol).collect();
             text.trim_end().to_owned()
         };
         rows.map(row).collect::<Vec<_>>().join("\n")
