@@ -203,7 +203,7 @@ fn a_long_event_of_a_packet_fills_several_options() {
     for event in &mut events {
         if let EventKind::Packet(packet) = &mut event.kind {
             packet.what = PacketKind::Dropped {
-                function: "f".repeat(150_000),
+                function: "f".repeat(150_000).into(),
                 reason: None,
             };
         }
@@ -217,7 +217,7 @@ fn names_of_a_stranger_are_made_printable() {
     let mut events = story();
     for event in &mut events {
         if let EventKind::Packet(packet) = &mut event.kind {
-            packet.device.name = Some("\u{1b}[2Jeth0".to_owned());
+            packet.device.name = Some("\u{1b}[2Jeth0".into());
         }
     }
     let (again, _) = read(&kept(&events));
