@@ -14,6 +14,7 @@ use pcap_parser::{
 use super::{
     blocks::{Blocks, Found, NoBlock},
     format::{self, BLOCK_TYPE, End, FORMAT, Header, Item, MAGIC, Misread, OPTION_CODE},
+    tables::{BadEntry, Told},
 };
 use crate::{
     event::{Event, EventKind},
@@ -144,6 +145,8 @@ pub struct Reader<R> {
     /// What a section that is being read is to us.
     section: Section,
     topology: Arc<Topology>,
+    /// Names and devices of the section.
+    told: Told,
     end: Option<End>,
     condition: Condition,
     done: bool,
@@ -189,7 +192,7 @@ impl<R: Read> Reader<R> {
         if version > FORMAT {
             return Err(ReadError::Newer(version));
         }
-        let header = match format::item(content) {
+        let header = match format::item(content, &Told::default()) {
             Ok(Item::Header(header)) => *header,
             Ok(_) | Err(Misread::Unknown(_)) => {
                 return Err(ReadError::Damaged(Damage {
@@ -212,6 +215,7 @@ impl<R: Read> Reader<R> {
             told_before: false,
             section: Section::Ours,
             topology: Arc::default(),
+            told: Told::default(),
             end: None,
             condition,
             done: false,
@@ -293,8 +297,8 @@ impl<R: Read> Reader<R> {
             self.skip(format!("format {version}"));
             return Ok(None);
         }
-        match format::item(content) {
-            Ok(item) => Ok(self.item(item)),
+        match format::item(content, &self.told) {
+            Ok(item) => self.item(item).map_err(|error| error.to_string()),
             Err(Misread::Unknown(name)) => {
                 self.skip(name);
                 Ok(None)
@@ -303,10 +307,18 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn item(&mut self, item: Item) -> Option<Event> {
+    fn item(&mut self, item: Item) -> Result<Option<Event>, BadEntry> {
         let event = match item {
             Item::Event(event) => event,
-            Item::Carried(_) if self.told_before => return None,
+            Item::Name(row) => {
+                self.told.learn_name(row)?;
+                return Ok(None);
+            }
+            Item::Device(row) => {
+                self.told.learn_device(row)?;
+                return Ok(None);
+            }
+            Item::Carried(_) if self.told_before => return Ok(None),
             Item::Carried(event) => event,
             Item::Change(change) => {
                 let time_ns = change.time_ns;
@@ -318,28 +330,31 @@ impl<R: Read> Reader<R> {
             }
             Item::End(end) => {
                 self.end = Some(*end);
-                return None;
+                return Ok(None);
             }
             Item::Header(_) => {
                 self.skip("header".to_owned());
-                return None;
+                return Ok(None);
             }
         };
         if let EventKind::Topology(topology) = &event.kind {
             self.topology = Arc::clone(topology);
         }
-        Some(event)
+        Ok(Some(event))
     }
 
     /// Takes in the first block of a further section.
     fn section_header(&mut self, found: &Found) -> Result<(), String> {
         self.section = Section::Other;
+        self.told = Told::default();
         let header = match own(&self.blocks, found) {
-            Some((version, content)) if version <= FORMAT => match format::item(content) {
-                Ok(Item::Header(header)) => Some(header),
-                Ok(_) | Err(Misread::Unknown(_)) => None,
-                Err(Misread::Malformed(what)) => return Err(what),
-            },
+            Some((version, content)) if version <= FORMAT => {
+                match format::item(content, &self.told) {
+                    Ok(Item::Header(header)) => Some(header),
+                    Ok(_) | Err(Misread::Unknown(_)) => None,
+                    Err(Misread::Malformed(what)) => return Err(what),
+                }
+            }
             _ => None,
         };
         match header {
@@ -371,7 +386,7 @@ impl<R: Read> Reader<R> {
         let Ok((_, packet)) = parsed else {
             return Err("a packet that is longer than its block".to_owned());
         };
-        match event(&packet) {
+        match event(&packet, &self.told) {
             Ok(mut event) => {
                 if let EventKind::Packet(kept) = &mut event.kind {
                     kept.head = packet.packet_data().to_vec();
@@ -388,7 +403,7 @@ impl<R: Read> Reader<R> {
 }
 
 /// The event of a packet's block, without the packet.
-fn event(packet: &EnhancedPacketBlock<'_>) -> Result<Event, Misread> {
+fn event(packet: &EnhancedPacketBlock<'_>, told: &Told) -> Result<Event, Misread> {
     let mut parts = packet
         .options
         .iter()
@@ -399,9 +414,9 @@ fn event(packet: &EnhancedPacketBlock<'_>) -> Result<Event, Misread> {
     };
     let more: Vec<&[u8]> = parts.collect();
     if more.is_empty() {
-        return format::event(first);
+        return format::event(first, told);
     }
-    format::event(&[&[first], more.as_slice()].concat().concat())
+    format::event(&[&[first], more.as_slice()].concat().concat(), told)
 }
 
 /// Version and content of a block of ours.

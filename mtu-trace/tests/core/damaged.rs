@@ -94,7 +94,7 @@ fn other_files_are_refused_with_a_reason() {
     // Others use blocks for local use, too, and may even have the same type.
     let foreign = block(OWN, b"their own words");
     assert!(words(&[section(), foreign].concat()).contains("another program"));
-    assert!(words(&[section(), block(OWN, b"trc\x02\xa0")].concat()).contains("version 2"));
+    assert!(words(&[section(), block(OWN, b"trc\x03\xa0")].concat()).contains("version 3"));
     assert!(words(&[section(), block(OWN, b"trc\x01\xff")].concat()).contains("byte 28"));
     assert!(words(&section()).contains("byte 28"));
 }
@@ -142,7 +142,7 @@ fn what_a_newer_version_adds_is_left_out_and_counted() {
     // {"event": {"time_ns": 1, "kind": {"yawn": {}}}} and the same of a newer format.
     let yawn = b"\xa1\x65event\xa2\x67time_ns\x01\x64kind\xa1\x64yawn\xa0";
     let yawn = [b"trc\x01".as_slice(), yawn].concat();
-    let newer = b"trc\x02whatever";
+    let newer = b"trc\x03whatever";
     let added = [block(OWN, &yawn), block(OWN, newer), block(OWN, &yawn)].concat();
     let last = offsets(&file)[5];
     let file = [&file[..last], &added, &file[last..]].concat();
@@ -154,7 +154,7 @@ fn what_a_newer_version_adds_is_left_out_and_counted() {
         .iter()
         .map(|(name, count)| (name.as_str(), *count))
         .collect();
-    assert_eq!(unknown, [("format 2", 1), ("yawn", 2)]);
+    assert_eq!(unknown, [("format 3", 1), ("yawn", 2)]);
     let notes = reader.condition().notes().concat();
     assert!(notes.contains("2 of \"yawn\""), "{notes}");
 }
