@@ -198,7 +198,7 @@ fn a_connection_that_is_closed_is_not_told_again() {
 }
 
 #[test]
-fn a_long_event_of_a_packet_fills_several_options() {
+fn names_of_any_length_come_back() {
     let mut events = story();
     for event in &mut events {
         if let EventKind::Packet(packet) = &mut event.kind {
