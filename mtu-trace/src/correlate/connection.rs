@@ -51,11 +51,11 @@ pub struct End {
     /// Addresses and initial sequence numbers.
     pub socket: Socket,
     /// How it stood at the last look.
-    pub sample: Option<Sample>,
+    pub sample: Option<Box<Sample>>,
     /// Its latest retransmit.
-    pub retransmit: Option<Retransmit>,
+    pub retransmit: Option<Box<Retransmit>>,
     /// Its end.
-    pub closed: Option<Closed>,
+    pub closed: Option<Box<Closed>>,
     /// Whether its handshake is known to be done.
     pub established: bool,
     /// Since when it asks its peer for room in vain, ns.

@@ -2,13 +2,14 @@
 //!
 //! An index proposes; [`super::join`] decides. It proposes every connection that can be accepted there.
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{collections::BTreeSet, hash::Hash, net::SocketAddr};
 
-use imbl::{HashMap, OrdSet};
+use imbl::OrdSet;
+use smallvec::SmallVec;
 
 use super::{
     join::{WINDOW_REQUESTS, WINDOW_STRANGER},
-    state::ConnectionId,
+    state::{ConnectionId, HashMap},
 };
 use crate::event::Flow;
 
@@ -16,9 +17,12 @@ use crate::event::Flow;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     numbers: OrdSet<(u32, ConnectionId)>,
-    tuples: HashMap<Tuple, OrdSet<ConnectionId>>,
-    halves: HashMap<Half, OrdSet<ConnectionId>>,
+    tuples: HashMap<Tuple, Few>,
+    halves: HashMap<Half, Few>,
 }
+
+/// Connections that have something in common, most often one alone.
+type Few = SmallVec<[ConnectionId; 2]>;
 
 /// Both ends of a flow in either direction: protocol, lower address, higher one.
 type Tuple = (u8, SocketAddr, SocketAddr);
@@ -30,9 +34,9 @@ impl Index {
     /// Makes a connection known by a flow and by sequence numbers.
     pub fn insert(&mut self, id: ConnectionId, flow: &Flow, numbers: impl Iterator<Item = u32>) {
         self.numbers.extend(numbers.map(|number| (number, id)));
-        self.tuples.entry(tuple(flow)).or_default().insert(id);
+        add(&mut self.tuples, tuple(flow), id);
         for half in halves(flow) {
-            self.halves.entry(half).or_default().insert(id);
+            add(&mut self.halves, half, id);
         }
     }
 
@@ -97,13 +101,16 @@ impl Index {
     }
 }
 
-fn forget<K: std::hash::Hash + Eq + Clone>(
-    map: &mut HashMap<K, OrdSet<ConnectionId>>,
-    key: &K,
-    id: ConnectionId,
-) {
+fn add<K: Hash + Eq + Clone>(map: &mut HashMap<K, Few>, key: K, id: ConnectionId) {
+    let known = map.entry(key).or_default();
+    if !known.contains(&id) {
+        known.push(id);
+    }
+}
+
+fn forget<K: Hash + Eq + Clone>(map: &mut HashMap<K, Few>, key: &K, id: ConnectionId) {
     if let Some(known) = map.get_mut(key) {
-        known.remove(&id);
+        known.retain(|known| *known != id);
         if known.is_empty() {
             map.remove(key);
         }

@@ -101,7 +101,7 @@ impl State {
                         track.passed.lost(seq, time_ns);
                     }
                     let fresh = SiteDrops::new(site, before, first_ns);
-                    let passing = track.passing.get_or_insert(fresh);
+                    let passing = track.passing.get_or_insert_with(|| Box::new(fresh));
                     passing.count = passing.count.max(packet.count);
                     passing.last_ns = passing.last_ns.max(time_ns);
                 }

@@ -18,7 +18,7 @@ impl State {
         let handshake = retransmit.state.is_handshake();
         let end = &mut connection.ends[index];
         end.established |= !handshake;
-        end.retransmit = Some(retransmit.clone());
+        put(&mut end.retransmit, retransmit.clone());
         let track = connection.track_mut(Connection::sends(index));
         track.sender_mss = Some(retransmit.mss_cache);
         track.sender_pmtu_bytes = Some(retransmit.pmtu_bytes);
@@ -57,7 +57,7 @@ impl State {
         };
         let end = &mut connection.ends[index];
         end.established |= !sample.state.is_handshake();
-        let before = end.sample.replace(*sample);
+        let before = put(&mut end.sample, *sample);
         let moved = before.is_some_and(|before| before.bytes_acked < sample.bytes_acked);
         let received = before.is_some_and(|before| before.bytes_received < sample.bytes_received);
         end.window_closed_ns = since(
@@ -100,7 +100,7 @@ impl State {
         connection.last_ns = time_ns;
         let end = &mut connection.ends[index];
         end.established |= !closed.last_state.is_handshake();
-        end.closed = Some(*closed);
+        put(&mut end.closed, *closed);
         let snd_una = end.snd_una(closed.bytes_acked);
         let rcv_nxt = end.rcv_nxt(closed.bytes_received);
         let sends = Connection::sends(index);
@@ -150,6 +150,17 @@ impl State {
                     sent.last_ns = sent.last_ns.max(*last_ns);
                 }
             }
+        }
+    }
+}
+
+/// Replaces what most connections have not.
+fn put<T>(kept: &mut Option<Box<T>>, new: T) -> Option<T> {
+    match kept {
+        Some(kept) => Some(std::mem::replace(&mut **kept, new)),
+        None => {
+            *kept = Some(Box::new(new));
+            None
         }
     }
 }

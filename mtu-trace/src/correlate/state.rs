@@ -5,7 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use imbl::{HashMap, OrdMap};
+use foldhash::fast::RandomState;
+use imbl::{GenericHashMap, OrdMap, shared_ptr::DefaultSharedPtr};
 
 use super::{
     connection::{Connection, Side},
@@ -15,6 +16,9 @@ use crate::{
     event::{Event, EventKind, Flow, Isn},
     topology::{NetnsId, Topology},
 };
+
+/// Copies share what does not change.
+pub(super) type HashMap<K, V> = GenericHashMap<K, V, RandomState, DefaultSharedPtr>;
 
 /// Connections kept at most; quiet ones that nothing ails go first.
 const MOST_CONNECTIONS: usize = 100_000;

@@ -1,18 +1,21 @@
 //! What is known of one direction of a connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::{
     repeats::Repeats,
     site::{Hook, Site, SiteKey},
 };
-use crate::{event::Device, topology::NetnsId};
+use crate::{
+    event::{Device, Name},
+    topology::NetnsId,
+};
 
 /// Data going one way.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Track {
     /// Drops for their size, by place.
-    pub oversized: BTreeMap<SiteKey, SiteDrops>,
+    pub oversized: BTreeMap<SiteKey, Box<SiteDrops>>,
     /// Sequence numbers that died for their size.
     pub holes: Repeats,
     /// Drops for other reasons, by place.
@@ -32,7 +35,7 @@ pub struct Track {
     /// Timeouts of its sender, as its socket tells of them.
     pub waits: Option<Waits>,
     /// Oversized packets that only pass by, with the place they should not pass.
-    pub passing: Option<SiteDrops>,
+    pub passing: Option<Box<SiteDrops>>,
     /// Sequence numbers that pass by too long, again and again.
     pub passed: Repeats,
 }
@@ -69,9 +72,9 @@ pub struct OtherKey {
     /// Namespace.
     pub netns: NetnsId,
     /// Kernel function.
-    pub function: String,
+    pub function: Name,
     /// The kernel's drop reason.
-    pub reason: Option<String>,
+    pub reason: Option<Name>,
     /// Netfilter hook, if that dropped it.
     pub hook: Option<Hook>,
 }
@@ -116,9 +119,9 @@ pub struct Blocked {
     /// The device it was at; `None` before it had one.
     pub device: Option<Device>,
     /// Kernel function.
-    pub function: String,
+    pub function: Name,
     /// The kernel's drop reason.
-    pub reason: Option<String>,
+    pub reason: Option<Name>,
     /// How many, exact.
     pub count: u64,
 }
@@ -165,9 +168,14 @@ impl SiteDrops {
 impl Track {
     /// Takes in a packet that died for its size at a place, the `count`th there.
     pub(super) fn drop_for_size(&mut self, fresh: SiteDrops, count: u64, time_ns: u64) {
-        let site = fresh.site.clone();
-        let drops = self.oversized.entry(site.key.clone()).or_insert(fresh);
-        drops.site = site;
+        let drops = match self.oversized.entry(fresh.site.key.clone()) {
+            Entry::Occupied(known) => {
+                let drops = known.into_mut();
+                drops.site = fresh.site;
+                drops
+            }
+            Entry::Vacant(place) => place.insert(Box::new(fresh)),
+        };
         drops.count = drops.count.max(count.saturating_sub(drops.before));
         drops.last_ns = drops.last_ns.max(time_ns);
     }
@@ -207,6 +215,7 @@ impl Track {
         self.oversized
             .values()
             .max_by_key(|drops| (drops.count, drops.last_ns))
+            .map(|drops| &**drops)
     }
 
     /// Takes in what was known of the same data under other addresses, where no socket was known.

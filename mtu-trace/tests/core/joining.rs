@@ -248,7 +248,7 @@ fn counts_go_on_past_the_last_event() {
         3900,
         EventKind::Count(Count::Dropped {
             flow: conn.forwarded(),
-            function: "ip_forward".to_owned(),
+            function: "ip_forward".into(),
             count: 500,
             last_ns: START_NS + 3800 * NS_PER_MS,
         }),
