@@ -44,6 +44,7 @@ pub mod queue;
 pub mod report;
 pub mod scratch;
 pub mod settings;
+pub mod terminal;
 pub mod topology;
 pub mod tracer;
 pub mod traffic;

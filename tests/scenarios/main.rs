@@ -18,6 +18,7 @@ mod ipv6;
 mod nat;
 mod negative;
 mod record_cli;
+mod screens;
 mod selecting;
 mod veth;
 

@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use tokio::sync::oneshot;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
 
 use super::spool::Spool;
 use crate::{
@@ -147,9 +150,22 @@ impl Tracing {
         let hooks = live.hooks();
         live.finish(&mut sink);
         self.recording
-            .finish(monotonic_ns(), hooks, std::future::pending())
+            .finish(monotonic_ns(), hooks, interrupted())
             .await;
         let why = outcome.err().map(|error| format!("{error:#}"));
         self.feeder.tell(Told::Ended(why));
+    }
+}
+
+/// Waits for a signal of somebody who does not want to wait for the end of the recording.
+async fn interrupted() {
+    let terminate = signal(SignalKind::terminate());
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), terminate)
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
     }
 }

@@ -49,6 +49,13 @@ fn lines(app: &App, watch: &Watch, width: usize) -> Vec<Line<'static>> {
                      second.";
         lines.extend(pen.wrapped(Role::Faint, words, 0, width));
     }
+    if app.facts.mode == Mode::Replay {
+        let words = match app.playing.made.len() {
+            0 if app.playing.indexed => "Nothing is found later in this capture either.",
+            _ => "n goes to when the next finding was made, Space plays, End goes to the end.",
+        };
+        lines.extend(pen.wrapped(Role::Faint, words, 0, width));
+    }
     lines.push(Line::default());
     lines.extend(watched(app, watch, width));
     lines.extend(missing(app, width));

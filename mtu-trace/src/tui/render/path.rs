@@ -206,7 +206,7 @@ fn hop(
         let words = if fits {
             format!("  only {} fit here", boundary.limit_bytes)
         } else {
-            format!("  {} bytes die here", boundary.packet_bytes)
+            format!("  {} die here", boundary.packet_bytes)
         };
         spans.push(pen.span(Role::Error, words));
     } else if let Some(alias) = hop.alias.as_ref().filter(|alias| !alias.is_empty()) {

@@ -26,14 +26,18 @@ pub fn title(frame: &mut Frame<'_>, app: &App, area: Rect, small: bool) {
     let left = if small {
         format!(" {} {}", app.pane.number(), app.pane.name())
     } else {
-        let file = app.facts.file.as_ref().map_or_else(String::new, |file| {
-            let name = file.file_name().unwrap_or(file.as_os_str());
-            format!(" {dot} {}", printable(name.as_encoded_bytes()))
-        });
-        format!(
-            " mtu-trace  {} {dot} kernel {}{file}",
-            app.facts.hostname, app.facts.kernel
-        )
+        let facts = &app.facts;
+        match &facts.file {
+            Some(file) => {
+                let name = file.file_name().unwrap_or(file.as_os_str());
+                let name = printable(name.as_encoded_bytes());
+                format!(" mtu-trace  {name} {dot} {}", facts.hostname)
+            }
+            None => format!(
+                " mtu-trace  {} {dot} kernel {}",
+                facts.hostname, facts.kernel
+            ),
+        }
     };
     let state = match (app.facts.mode, app.held.is_some()) {
         (Mode::Replay, _) => "REPLAY",

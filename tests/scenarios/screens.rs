@@ -1,0 +1,210 @@
+//! The screens in a real terminal: keys, sizes, suspension, signals, and that the terminal is as before
+//! whatever happens.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use lab::Lab;
+use lab::binary::mtu_trace;
+use lab::firewall::{Hook, drop_frag_needed};
+use lab::scratch::Scratch;
+use lab::terminal::Terminal;
+use rustix::process::Signal;
+
+use crate::{DOWNLOAD, small_uplink};
+
+/// A capture that is kept with the tests: a black hole.
+fn capture() -> PathBuf {
+    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    own.join("../mtu-trace/tests/core/golden/filtered.pcapng.zst")
+}
+
+fn replay() -> Command {
+    let mut command = Command::new(mtu_trace());
+    command.arg("replay").arg(capture());
+    command
+}
+
+/// In full, at the end of the capture.
+fn replayed() -> Result<Terminal> {
+    let mut terminal = Terminal::start(replay(), 80, 24)?;
+    terminal.shows("REPLAY")?;
+    // End.
+    terminal.press("\x1b[F")?;
+    terminal.shows("mtu-black-hole")?;
+    ensure!(terminal.screen().alternate_screen() && terminal.is_raw()?);
+    Ok(terminal)
+}
+
+#[test]
+fn a_capture_is_played_and_the_terminal_given_back() -> Result<()> {
+    let mut terminal = replayed()?;
+    terminal.press("?")?;
+    terminal.shows("? or Esc closes")?;
+    terminal.press("?")?;
+    terminal.until("no help", |screen| {
+        !screen.contents().contains("Esc closes")
+    })?;
+    for (columns, rows) in [(40, 12), (300, 100), (120, 40)] {
+        terminal.resize(columns, rows)?;
+        terminal.until("a screen of the new size", |screen| {
+            let mut lines = screen.rows(0, columns);
+            lines
+                .nth(usize::from(rows) - 1)
+                .is_some_and(|line| line.contains(" q Quit"))
+        })?;
+    }
+    // Home: nothing was found yet then.
+    terminal.press("\x1b[H")?;
+    terminal.until("the beginning", |screen| {
+        !screen.contents().contains("mtu-black-hole")
+    })?;
+    terminal.press("n")?;
+    terminal.shows("mtu-black-hole")?;
+    terminal.press("q")?;
+    let status = terminal.end()?;
+    ensure!(status.code() == Some(0), "{status:?}");
+    terminal.is_as_before()
+}
+
+#[test]
+fn signals_give_the_terminal_back() -> Result<()> {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)] {
+        let mut terminal = replayed()?;
+        terminal.signal(signal)?;
+        let status = terminal.end()?;
+        ensure!(status.code() == Some(code), "{signal:?}: {status:?}");
+        terminal.is_as_before()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_terminal_that_is_gone_ends_it() -> Result<()> {
+    let status = replayed()?.hang_up()?;
+    ensure!(status.code() == Some(129), "{status:?}");
+    Ok(())
+}
+
+#[test]
+fn suspended_it_leaves_the_terminal_and_comes_back() -> Result<()> {
+    // A shell with job control, as a user has it.
+    let script =
+        r#"set -m; "$0" replay "$1"; echo "STOPPED=$?"; read line; fg >/dev/null; echo "ENDED=$?""#;
+    let mut shell = Command::new("bash");
+    shell.args(["-c", script]).arg(mtu_trace()).arg(capture());
+    let mut terminal = Terminal::start(shell, 80, 24)?;
+    terminal.shows("REPLAY")?;
+    terminal.press("\x1a")?;
+    // 128 and SIGTSTP's number.
+    terminal.shows("STOPPED=148")?;
+    terminal.is_as_before()?;
+    terminal.press("\n")?;
+    terminal.shows("REPLAY")?;
+    ensure!(terminal.screen().alternate_screen() && terminal.is_raw()?);
+    terminal.press("q")?;
+    terminal.shows("ENDED=0")?;
+    terminal.end()?;
+    terminal.is_as_before()
+}
+
+#[test]
+fn without_a_terminal_it_says_so() -> Result<()> {
+    for arguments in [&["live"][..], &[], &["replay", "x.pcapng"]] {
+        let finished = crate::record_cli::run(arguments)?;
+        crate::record_cli::fails(&finished, 1, &["terminal"])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_stall_is_on_the_screen_while_it_lasts_and_can_be_written() -> Result<()> {
+    let lab = small_uplink().build()?;
+    drop_frag_needed(lab.host()?, Hook::Output)?;
+    let scratch = Scratch::new()?;
+    let inside = lab.inside()?.name().to_owned();
+    let mut command = Command::new(mtu_trace());
+    command
+        .args(["live", "--netns", &inside])
+        .current_dir(scratch.path());
+    let mut terminal = Terminal::start(command, 120, 40)?;
+    terminal.shows("LIVE")?;
+    let outcome = lab.run(&DOWNLOAD)?;
+    ensure!(outcome.hung(), "{outcome:?}");
+    terminal.shows("mtu-black-hole")?;
+    terminal.shows(&inside)?;
+    terminal.press("p")?;
+    terminal.shows("PAUSED")?;
+    terminal.press("p")?;
+    terminal.shows("LIVE")?;
+    terminal.press("w")?;
+    terminal.shows("the capture so far is in")?;
+    terminal.press("q")?;
+    let status = terminal.end()?;
+    ensure!(status.code() == Some(0), "{status:?}");
+    terminal.is_as_before()?;
+    let mut written = std::fs::read_dir(scratch.path())?;
+    let path = written
+        .next()
+        .ok_or_else(|| anyhow::anyhow!("no file"))??
+        .path();
+    let path = path.display().to_string();
+    let report = crate::record_cli::run(&["report", "--netns", &inside, &path])?;
+    ensure!(
+        report.code() == Some(0) && report.stderr.is_empty(),
+        "{report:?}"
+    );
+    ensure!(report.stdout.contains("mtu-black-hole"), "{report:?}");
+    Ok(())
+}
+
+#[test]
+fn a_trace_is_ended_by_a_signal() -> Result<()> {
+    let _shared = Lab::new()?;
+    let mut command = Command::new(mtu_trace());
+    command.arg("live");
+    let mut terminal = Terminal::start(command, 80, 24)?;
+    terminal.shows("LIVE")?;
+    terminal.signal(Signal::TERM)?;
+    let status = terminal.end()?;
+    ensure!(status.code() == Some(143), "{status:?}");
+    terminal.is_as_before()
+}
+
+/// Takes the terminal and panics, on the thread that draws or on another one; for the test below.
+#[test]
+#[ignore = "it needs a terminal, and panics"]
+fn panics() {
+    let screen = mtu_trace::tui::terminal::Screen::take();
+    assert!(screen.is_ok());
+    if std::env::var_os("ON_ANOTHER_THREAD").is_some() {
+        let _died = std::thread::spawn(|| panic!("on another thread")).join();
+        // What is drawn now would be drawn over the message.
+        let _kept = screen.map(std::mem::forget);
+    } else {
+        panic!("on the thread that draws");
+    }
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back_before_its_message() -> Result<()> {
+    for (variable, words) in [
+        ("ON_THIS_THREAD", "on the thread that draws"),
+        ("ON_ANOTHER_THREAD", "on another thread"),
+    ] {
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .args(["--exact", "screens::panics", "--ignored", "--nocapture"])
+            .env(variable, "1");
+        let mut terminal = Terminal::start(command, 80, 24)?;
+        terminal.end()?;
+        terminal.is_as_before()?;
+        let text = terminal.screen().contents();
+        ensure!(
+            text.contains(words),
+            "the message is not on the screen:\n{text}"
+        );
+    }
+    Ok(())
+}
