@@ -36,7 +36,13 @@ enum Task {
     },
     /// Builds the Docker-in-Docker fault in network namespaces, traces it, and prints the report.
     /// Needs root.
-    Demo,
+    Demo {
+        /// Show the screens over it instead, in this terminal, until `q`.
+        #[arg(long)]
+        live: bool,
+    },
+    /// Draws the screens over the demo's fault as pictures for the README. Needs root.
+    Pictures,
     /// Measures an optimized build and prints the figures. Needs root.
     Bench {
         /// What to measure.
@@ -53,7 +59,8 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Setup => setup::run(),
         Task::Test { fast, arguments } => test::run(fast, &arguments),
-        Task::Demo => demo::run(),
+        Task::Demo { live } => demo::run(live),
+        Task::Pictures => demo::pictures(),
         Task::Bench { subject, parts } => bench::run(subject, &parts),
         Task::CleanNamespaces => namespaces::clean(),
     };
