@@ -234,7 +234,7 @@ impl App {
             Action::Help => self.overlay = Some(Overlay::Help(0)),
             Action::Filter => {
                 let text = self.facts.selection.filter.join(" ");
-                self.overlay = Some(Overlay::Filter(Prompt::new(text)));
+                self.overlay = Some(Overlay::Filter(Prompt::new(&text)));
             }
             Action::Sort => self.sort(),
             Action::NextFix => self.next_fix(),
@@ -453,7 +453,8 @@ impl App {
             }
             Action::SeekForward => return Some(Effect::Seek((self.now_ns + step).min(end))),
             Action::ToStart => return Some(Effect::Seek(start)),
-            Action::ToEnd => return Some(Effect::Seek(end)),
+            // Wherever that turns out to be.
+            Action::ToEnd => return Some(Effect::Seek(u64::MAX)),
             Action::EventBack | Action::EventForward => {
                 self.playing.running = false;
                 return Some(Effect::StepEvent(action == Action::EventForward));

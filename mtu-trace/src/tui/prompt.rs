@@ -20,7 +20,7 @@ pub struct Prompt {
 impl Prompt {
     /// Begins with a text.
     #[must_use]
-    pub fn new(text: String) -> Self {
+    pub fn new(text: &str) -> Self {
         let text: Vec<char> = text.chars().collect();
         Self {
             cursor: text.len(),
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn it_is_edited_as_lines_are() {
-        let mut prompt = Prompt::new("port 80".to_owned());
+        let mut prompt = Prompt::new("port 80");
         typed(&mut prompt, "80");
         assert_eq!(prompt.text(), "port 8080");
         ctrl(&mut prompt, 'a');
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_known_while_it_is_typed() {
-        let mut prompt = Prompt::new(String::new());
+        let mut prompt = Prompt::new("");
         typed(&mut prompt, "port");
         assert!(prompt.problem().is_some());
         typed(&mut prompt, " 80");

@@ -82,6 +82,7 @@ pub async fn run(
         second: true,
         pace: Pace::new(),
         played: Instant::now(),
+        sought: None,
     };
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -171,6 +172,8 @@ struct Shell<'a> {
     pace: Pace,
     /// When the capture was played on last.
     played: Instant,
+    /// The time that was asked for, ns, which may not have been read yet.
+    sought: Option<u64>,
 }
 
 impl Shell<'_> {
@@ -290,10 +293,13 @@ impl Shell<'_> {
                 }
             }
             Effect::Select(selection) => self.select(selection),
-            Effect::Seek(to_ns) => drop(self.player(|player| {
-                player.seek(to_ns);
-                true
-            })),
+            Effect::Seek(to_ns) => {
+                self.player(|player| {
+                    player.seek(to_ns);
+                    true
+                });
+                self.sought = Some(to_ns);
+            }
             Effect::StepEvent(forward) => {
                 if !self.player(|player| player.step_event(forward)) {
                     self.app.tell(nothing(forward, "event"), false);
@@ -311,6 +317,7 @@ impl Shell<'_> {
     /// Does something with the capture; false if there was nothing to do.
     fn player(&mut self, act: impl FnOnce(&mut Replay) -> bool) -> bool {
         self.played = Instant::now();
+        self.sought = None;
         match &mut *self.source {
             Source::Replay(player) => act(player),
             Source::Live { .. } => false,
@@ -341,7 +348,11 @@ impl Shell<'_> {
             Signal::TSTP => self.screen.suspend()?,
             // Whoever stopped it otherwise has left the terminal to somebody else.
             Signal::CONT => self.screen.take_again()?,
-            Signal::WINCH => {}
+            // Its library hears of it too, and must not find it together with the next key.
+            Signal::WINCH => {
+                self.pace.want(KEY_FRAME);
+                return self.keys();
+            }
             ending => return Ok(Some(Ending::Signal(ending))),
         }
         self.pace.want(KEY_FRAME);
@@ -385,15 +396,21 @@ impl Shell<'_> {
         let playing = &mut self.app.playing;
         let passed = now.duration_since(self.played);
         self.played = now;
+        let indexed = player.is_indexed();
         let (start, end) = player.span();
-        if playing.running {
+        if let Some(to_ns) = self.sought {
+            if player.now_ns() < to_ns.min(end) {
+                player.seek(to_ns);
+            }
+            self.sought = (!indexed).then_some(to_ns);
+        } else if playing.running {
             let ns = passed.mul_f64(playing.speed).as_nanos();
             let to = player.now_ns() + u64::try_from(ns).unwrap_or(u64::MAX >> 1);
             player.seek(to.min(end));
-            playing.running = player.now_ns() < end || !player.is_indexed();
+            playing.running = player.now_ns() < end || !indexed;
         }
         playing.span = (start, end);
-        playing.indexed = player.is_indexed();
+        playing.indexed = indexed;
         playing.made = player.made();
         self.app.facts.notes = player.notes();
     }

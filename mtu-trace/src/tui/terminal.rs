@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Stdout, Write as _, stdout},
+    mem::ManuallyDrop,
     panic,
     sync::{
         Once,
@@ -19,6 +20,7 @@ use ratatui::{
         execute,
         terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
     },
+    layout::Rect,
 };
 use rustix::{
     process::{Signal, kill_current_process_group},
@@ -30,7 +32,8 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// The terminal, taken. Dropping it gives it back.
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    // Its own end shows the cursor, which we do, and panics where the terminal is gone and cannot be told.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
 }
 
 /// That there is a terminal to show screens in.
@@ -62,8 +65,9 @@ impl Screen {
         enter().context("cannot set up the terminal")?;
         let terminal = Terminal::new(CrosstermBackend::new(stdout()));
         let terminal = terminal.inspect_err(|_| give_back());
+        let terminal = terminal.context("cannot set up the terminal")?;
         Ok(Self {
-            terminal: terminal.context("cannot set up the terminal")?,
+            terminal: ManuallyDrop::new(terminal),
         })
     }
 
@@ -85,7 +89,10 @@ impl Screen {
     ///
     /// It takes nothing any more.
     pub fn clear(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // Not `Terminal::clear`: that asks the terminal where its cursor is, and waits for the answer.
+        let size = self.terminal.size()?;
+        self.terminal
+            .resize(Rect::new(0, 0, size.width, size.height))
     }
 
     /// Sends bytes that move nothing on the screen.
@@ -124,7 +131,7 @@ impl Screen {
         // What was set before is not what is there: it is set only from the state before all.
         let _as_it_is = disable_raw_mode();
         enter()?;
-        self.terminal.clear()
+        self.clear()
     }
 }
 

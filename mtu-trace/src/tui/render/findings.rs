@@ -10,7 +10,7 @@ use super::{
     super::{app::App, text, theme::Role},
     Pen,
 };
-use crate::diagnose::{Boundary, Finding};
+use crate::diagnose::{Boundary, Finding, NetnsRef};
 
 /// Columns before the text of a row.
 const INDENT: usize = 4;
@@ -133,7 +133,7 @@ pub fn who(app: &App, finding: &Finding) -> String {
         .local
         .netns
         .as_ref()
-        .map_or_else(|| connection.local.socket_address(), |netns| netns.label());
+        .map_or_else(|| connection.local.socket_address(), NetnsRef::label);
     let more = match finding.connections {
         0 | 1 => String::new(),
         count => format!(" (+{} more)", count - 1),
