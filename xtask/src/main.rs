@@ -3,6 +3,7 @@
 mod bench;
 mod bpf_toolchain;
 mod demo;
+mod fuzz;
 mod namespaces;
 mod run;
 mod setup;
@@ -51,6 +52,17 @@ enum Task {
         #[arg(last = true, value_name = "PARTS")]
         parts: Vec<String>,
     },
+    /// Fuzzes what reads captures and kernel records, and ends at the first input that breaks it.
+    Fuzz {
+        /// What to fuzz; one after the other without it.
+        target: Option<fuzz::Target>,
+        /// How long each.
+        #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
+        /// What libFuzzer gets besides, such as -jobs=2.
+        #[arg(last = true, value_name = "LIBFUZZER ARGUMENTS")]
+        arguments: Vec<OsString>,
+    },
     /// Removes the network namespaces that crashed tests and demos left behind. Needs root.
     CleanNamespaces,
 }
@@ -62,6 +74,11 @@ fn main() -> ExitCode {
         Task::Demo { live } => demo::run(live),
         Task::Pictures => demo::pictures(),
         Task::Bench { subject, parts } => bench::run(subject, &parts),
+        Task::Fuzz {
+            target,
+            seconds,
+            arguments,
+        } => fuzz::run(target, seconds, &arguments),
         Task::CleanNamespaces => namespaces::clean(),
     };
     match outcome {

@@ -29,6 +29,6 @@ pub use comment::describe;
 pub use destination::{Destination, Limits};
 pub use encoder::Encoder;
 pub use format::{End, FORMAT, Header};
-pub use input::{Input, open, open_plain};
+pub use input::{Input, open, open_plain, unpacked};
 pub use reader::{Condition, Damage, ReadError, Reader};
 pub use recorder::Recorder;
