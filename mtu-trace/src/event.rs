@@ -157,9 +157,10 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Its initial sequence numbers, sent and received.
-    pub(crate) fn numbers(&self) -> impl Iterator<Item = u32> + use<> {
-        self.isn.into_iter().flat_map(|isn| [isn.iss, isn.irs])
+    /// Its initial sequence numbers, sent and received, each with the other one.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = (u32, Option<u32>)> + use<> {
+        let both = |isn: Isn| [(isn.iss, Some(isn.irs)), (isn.irs, Some(isn.iss))];
+        self.isn.into_iter().flat_map(both)
     }
 }
 

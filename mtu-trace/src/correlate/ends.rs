@@ -226,8 +226,12 @@ impl State {
         self.rearrange(id, |connection| {
             connection.seen_as.extend(part.seen_as);
             connection.flows.extend(part.flows);
-            connection.out.merge(part.out);
-            connection.incoming.merge(part.incoming);
+            if let Some(out) = part.out.into_known() {
+                connection.out.make().merge(out);
+            }
+            if let Some(incoming) = part.incoming.into_known() {
+                connection.incoming.make().merge(incoming);
+            }
             connection.last_ns = connection.last_ns.max(part.last_ns);
         });
     }

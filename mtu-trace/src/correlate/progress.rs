@@ -22,10 +22,12 @@ impl State {
         let track = connection.track_mut(Connection::sends(index));
         track.sender_mss = Some(retransmit.mss_cache);
         track.sender_pmtu_bytes = Some(retransmit.pmtu_bytes);
-        let sent = track.retransmits.get_or_insert_with(|| Retransmits {
-            first_ns: time_ns,
-            first_mss: retransmit.mss_cache,
-            ..Retransmits::default()
+        let sent = track.retransmits.get_or_insert_with(|| {
+            Box::new(Retransmits {
+                first_ns: time_ns,
+                first_mss: retransmit.mss_cache,
+                ..Retransmits::default()
+            })
         });
         sent.count = sent.count.max(retransmit.count);
         sent.last_ns = sent.last_ns.max(time_ns);
@@ -104,12 +106,18 @@ impl State {
         let snd_una = end.snd_una(closed.bytes_acked);
         let rcv_nxt = end.rcv_nxt(closed.bytes_received);
         let sends = Connection::sends(index);
-        let out = connection.track_mut(sends);
-        progress(out, snd_una, false, time_ns);
-        if closed.error == 0 && closed.unacknowledged == 0 && closed.last_state.is_orderly_close() {
-            out.complete(time_ns);
+        if let Some(out) = connection.known_track_mut(sends) {
+            progress(out, snd_una, false, time_ns);
+            if closed.error == 0
+                && closed.unacknowledged == 0
+                && closed.last_state.is_orderly_close()
+            {
+                out.complete(time_ns);
+            }
         }
-        progress(connection.track_mut(sends.flip()), rcv_nxt, false, time_ns);
+        if let Some(incoming) = connection.known_track_mut(sends.flip()) {
+            progress(incoming, rcv_nxt, false, time_ns);
+        }
     }
 
     pub(super) fn count(&mut self, count: &Count) {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::{
+    rare::Rare,
     repeats::Repeats,
     site::{Hook, Site, SiteKey},
 };
@@ -17,13 +18,13 @@ pub struct Track {
     /// Drops for their size, by place.
     pub oversized: BTreeMap<SiteKey, Box<SiteDrops>>,
     /// Sequence numbers that died for their size.
-    pub holes: Repeats,
+    pub holes: Rare<Repeats>,
     /// Drops for other reasons, by place.
     pub other: BTreeMap<OtherKey, OtherDrops>,
     /// What became of the message to the sender.
     pub icmp: Icmp,
     /// What the sender sent again, if it is on this host.
-    pub retransmits: Option<Retransmits>,
+    pub retransmits: Option<Box<Retransmits>>,
     /// Oversized packets seen by the tc programs, by flow and device, exact.
     pub seen: BTreeMap<(NetnsId, u32, bool), u64>,
     /// Segment size of the sender at the last look, payload bytes.
@@ -37,7 +38,7 @@ pub struct Track {
     /// Oversized packets that only pass by, with the place they should not pass.
     pub passing: Option<Box<SiteDrops>>,
     /// Sequence numbers that pass by too long, again and again.
-    pub passed: Repeats,
+    pub passed: Rare<Repeats>,
 }
 
 /// A sender that waits for an acknowledgement, as its socket tells.
@@ -221,7 +222,9 @@ impl Track {
     /// Takes in what was known of the same data under other addresses, where no socket was known.
     pub(super) fn merge(&mut self, other: Self) {
         self.oversized.extend(other.oversized);
-        self.holes.merge(&other.holes);
+        if let Some(holes) = other.holes.into_known() {
+            self.holes.make().merge(&holes);
+        }
         self.other.extend(other.other);
         self.icmp.generated = self.icmp.generated.max(other.icmp.generated);
         self.icmp.blocked.extend(other.icmp.blocked);
@@ -229,24 +232,29 @@ impl Track {
         self.icmp.mtu_bytes = other.icmp.mtu_bytes.or(self.icmp.mtu_bytes);
         self.seen.extend(other.seen);
         self.passing = self.passing.take().or(other.passing);
-        self.passed.merge(&other.passed);
+        if let Some(passed) = other.passed.into_known() {
+            self.passed.make().merge(&passed);
+        }
     }
 
     /// Data up to `seq` is known to have got through.
     pub(super) fn through(&mut self, seq: u32, time_ns: u64) {
-        self.holes.through(seq, time_ns);
-        self.passed.through(seq, time_ns);
-        if let Some(retransmits) = &mut self.retransmits {
-            retransmits.repeats.through(seq, time_ns);
+        for repeats in self.repeats() {
+            repeats.through(seq, time_ns);
         }
     }
 
     /// All data is known to have got through.
     pub(super) fn complete(&mut self, time_ns: u64) {
-        self.holes.recovered(time_ns);
-        self.passed.recovered(time_ns);
-        if let Some(retransmits) = &mut self.retransmits {
-            retransmits.repeats.recovered(time_ns);
+        for repeats in self.repeats() {
+            repeats.recovered(time_ns);
         }
+    }
+
+    fn repeats(&mut self) -> impl Iterator<Item = &mut Repeats> {
+        let sent = self.retransmits.as_deref_mut();
+        let sent = sent.map(|sent| &mut sent.repeats);
+        let seen = [self.holes.known_mut(), self.passed.known_mut(), sent];
+        seen.into_iter().flatten()
     }
 }
