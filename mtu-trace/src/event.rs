@@ -10,12 +10,17 @@ use std::{
     sync::Arc,
 };
 
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use crate::topology::{
     NetnsId, Topology,
     name::stored::{printable, printable_or_none, printables},
 };
+
+/// A name of the kernel's: of a device, a function, a reason. Most are so short that a copy costs
+/// nothing.
+pub type Name = CompactString;
 
 /// Something that happened at a time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -152,9 +157,10 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Its initial sequence numbers, sent and received.
-    pub(crate) fn numbers(&self) -> impl Iterator<Item = u32> + use<> {
-        self.isn.into_iter().flat_map(|isn| [isn.iss, isn.irs])
+    /// Its initial sequence numbers, sent and received, each with the other one.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = (u32, Option<u32>)> + use<> {
+        let both = |isn: Isn| [(isn.iss, Some(isn.irs)), (isn.irs, Some(isn.iss))];
+        self.isn.into_iter().flat_map(both)
     }
 }
 
@@ -176,7 +182,7 @@ pub struct Device {
     pub ifindex: u32,
     /// Its name then, if it is known.
     #[serde(deserialize_with = "printable_or_none")]
-    pub name: Option<String>,
+    pub name: Option<Name>,
     /// MTU in bytes.
     pub mtu_bytes: u32,
 }
@@ -200,7 +206,7 @@ pub struct Packet {
     pub came_in: Option<Device>,
     /// The kernel function that handles packets received on this route.
     #[serde(deserialize_with = "printable_or_none")]
-    pub route_input: Option<String>,
+    pub route_input: Option<Name>,
     /// MTU metric of the route, bytes.
     pub route_mtu_bytes: Option<u32>,
     /// Length on the wire of one packet, from the IP header to its end, bytes.
@@ -251,10 +257,10 @@ pub enum PacketKind {
     Dropped {
         /// Kernel function that freed it, compiler suffixes stripped.
         #[serde(deserialize_with = "printable")]
-        function: String,
+        function: Name,
         /// Drop reason by name, such as `PKT_TOO_BIG`; `None` where the kernel has no reasons.
         #[serde(deserialize_with = "printable_or_none")]
-        reason: Option<String>,
+        reason: Option<Name>,
     },
     /// An ICMP error about it is about to be sent.
     IcmpSent,
@@ -403,7 +409,7 @@ pub enum Count {
         flow: Flow,
         /// The function.
         #[serde(deserialize_with = "printable")]
-        function: String,
+        function: Name,
         /// All so far.
         count: u64,
         /// Time of the latest.

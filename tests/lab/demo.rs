@@ -13,7 +13,7 @@ use crate::tracer::Tracer;
 use crate::traffic::Transfer;
 
 /// What the container asks for: 14 segments, so a download of no size at all.
-const DOWNLOAD: Transfer = Transfer::download(20_000);
+pub(crate) const DOWNLOAD: Transfer = Transfer::download(20_000);
 
 /// Builds Docker-in-Docker with an inner MTU of 1500 over an uplink of 1450 whose host drops the ICMP
 /// that would say so, traces a download with `binary`, and writes drawing and report to `out`.
@@ -25,15 +25,7 @@ const DOWNLOAD: Transfer = Transfer::download(20_000);
 ///
 /// Not root, the lab cannot be built, the tracer fails, or `out` cannot be written.
 pub fn run(binary: &Path, out: &mut dyn Write) -> Result<bool> {
-    let lab = Nested {
-        uplink: 1450,
-        port: 1450,
-        masquerade: true,
-        ..Nested::default()
-    }
-    .build()
-    .context("building the demo's network namespaces")?;
-    firewall::drop_frag_needed(lab.host()?, Hook::Output)?;
+    let lab = fault()?;
     out.write_all(drawing(&lab)?.as_bytes())?;
 
     writeln!(
@@ -64,6 +56,20 @@ pub fn run(binary: &Path, out: &mut dyn Write) -> Result<bool> {
     out.write_all(finished.stdout.as_bytes())?;
     out.flush()?;
     Ok(finished.stdout.contains("mtu-black-hole"))
+}
+
+/// The network of the demo.
+pub(crate) fn fault() -> Result<NestedLab> {
+    let lab = Nested {
+        uplink: 1450,
+        port: 1450,
+        masquerade: true,
+        ..Nested::default()
+    }
+    .build()
+    .context("building the demo's network namespaces")?;
+    firewall::drop_frag_needed(lab.host()?, Hook::Output)?;
+    Ok(lab)
 }
 
 /// The network, with the names as `ip netns` and `ip link` list them.

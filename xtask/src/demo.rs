@@ -1,24 +1,21 @@
 //! `cargo xtask demo`: the fault that started it all, built, traced and explained in half a minute.
 
 use std::io;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::{run, setup};
 
-/// Builds `mtu-trace` and the fault, and shows the one finding the other.
-pub fn run() -> Result<()> {
-    run::require_root("the demo builds network namespaces and loads kernel programs")?;
-    setup::run()?;
-    run::step(&mut run::cargo(&[
-        "build",
-        "--locked",
-        "--package",
-        "mtu-trace",
-    ]))?;
-    let binary = run::mtu_trace_binary("debug")?;
-    lab::sweep().context("cannot remove what an earlier run left behind")?;
-
+/// Builds `mtu-trace` and the fault, and shows the one finding the other: as a report, or on screens.
+pub fn run(live: bool) -> Result<()> {
+    let binary = build()?;
+    if live {
+        println!("== the screens over a download that hangs; q ends them");
+        let status = lab::show::live(&binary).context("the demo did not finish")?;
+        ensure!(status.success(), "mtu-trace live ended with {status}");
+        return Ok(());
+    }
     println!("== Docker-in-Docker in network namespaces, and a download that hangs");
     let found =
         lab::demo::run(&binary, &mut io::stdout().lock()).context("the demo did not finish")?;
@@ -29,4 +26,28 @@ pub fn run() -> Result<()> {
         binary.display()
     );
     Ok(())
+}
+
+/// Draws the screens over the fault.
+pub fn pictures() -> Result<()> {
+    let binary = build()?;
+    let took = lab::show::pictures(&binary, &run::repository().join("docs/pictures"))?;
+    println!(
+        "== from the start of the download to the verdict on the screen: {:.2} s",
+        took.as_secs_f64()
+    );
+    Ok(())
+}
+
+fn build() -> Result<PathBuf> {
+    run::require_root("the demo builds network namespaces and loads kernel programs")?;
+    setup::run()?;
+    run::step(&mut run::cargo(&[
+        "build",
+        "--locked",
+        "--package",
+        "mtu-trace",
+    ]))?;
+    lab::sweep().context("cannot remove what an earlier run left behind")?;
+    run::mtu_trace_binary("debug")
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod bpf_toolchain;
 mod demo;
+mod fuzz;
 mod namespaces;
 mod run;
 mod setup;
@@ -36,7 +37,13 @@ enum Task {
     },
     /// Builds the Docker-in-Docker fault in network namespaces, traces it, and prints the report.
     /// Needs root.
-    Demo,
+    Demo {
+        /// Show the screens over it instead, in this terminal, until `q`.
+        #[arg(long)]
+        live: bool,
+    },
+    /// Draws the screens over the demo's fault as pictures for the README. Needs root.
+    Pictures,
     /// Measures an optimized build and prints the figures. Needs root.
     Bench {
         /// What to measure.
@@ -44,6 +51,17 @@ enum Task {
         /// Which parts of it; all without any.
         #[arg(last = true, value_name = "PARTS")]
         parts: Vec<String>,
+    },
+    /// Fuzzes what reads captures and kernel records, and ends at the first input that breaks it.
+    Fuzz {
+        /// What to fuzz; one after the other without it.
+        target: Option<fuzz::Target>,
+        /// How long each.
+        #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
+        /// What libFuzzer gets besides, such as -jobs=2.
+        #[arg(last = true, value_name = "LIBFUZZER ARGUMENTS")]
+        arguments: Vec<OsString>,
     },
     /// Removes the network namespaces that crashed tests and demos left behind. Needs root.
     CleanNamespaces,
@@ -53,8 +71,14 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Setup => setup::run(),
         Task::Test { fast, arguments } => test::run(fast, &arguments),
-        Task::Demo => demo::run(),
+        Task::Demo { live } => demo::run(live),
+        Task::Pictures => demo::pictures(),
         Task::Bench { subject, parts } => bench::run(subject, &parts),
+        Task::Fuzz {
+            target,
+            seconds,
+            arguments,
+        } => fuzz::run(target, seconds, &arguments),
         Task::CleanNamespaces => namespaces::clean(),
     };
     match outcome {

@@ -8,8 +8,24 @@ use anyhow::{Context, Result};
 
 use crate::{run, setup};
 
-/// Every crate but the kernel programs, which mtu-trace's build script builds for their own target.
-const USERSPACE: [&str; 4] = ["--locked", "--workspace", "--exclude", "mtu-trace-ebpf"];
+/// Every crate but the kernel programs, which mtu-trace's build script builds for their own target,
+/// and the fuzz targets.
+const USERSPACE: [&str; 6] = [
+    "--locked",
+    "--workspace",
+    "--exclude",
+    "mtu-trace-ebpf",
+    "--exclude",
+    "mtu-trace-fuzz",
+];
+
+/// The fuzz targets, without the library that needs a compiler for C++.
+const FUZZ: [&str; 4] = [
+    "--locked",
+    "--package",
+    "mtu-trace-fuzz",
+    "--no-default-features",
+];
 
 /// Scenarios wait more than they compute. But every tracer attaches to every lab's devices, one
 /// after the other under a lock of the whole kernel, so many at once only wait for each other.
@@ -52,6 +68,7 @@ fn checks(fast: bool, arguments: &[OsString]) -> Result<()> {
         &["clippy", "--locked", "--package", "mtu-trace-ebpf"],
         deny,
     ]))?;
+    run::step(&mut cargo(&[&["clippy", "--all-targets"], &FUZZ, deny]))?;
     run::step(&mut cargo(&[&["build"], &USERSPACE]))?;
 
     let threads = env::var_os("RUST_TEST_THREADS").unwrap_or_else(|| SCENARIOS_AT_ONCE.into());
@@ -60,6 +77,7 @@ fn checks(fast: bool, arguments: &[OsString]) -> Result<()> {
     } else {
         &[]
     };
+    run::step(&mut cargo(&[&["test", "--lib"], &FUZZ]))?;
     run::step(
         // Once it has come this far, a run should name everything that fails.
         cargo(&[&["test", "--no-fail-fast"], &USERSPACE, scenarios])

@@ -1,13 +1,19 @@
 //! What the blocks of our own hold, and how it is encoded.
 
+use cbor4ii::core::utils::SliceReader;
 use serde::{
     Deserialize, Serialize,
     de::{IgnoredAny, MapAccess, Visitor},
 };
 
-use super::change::Change;
+use super::{
+    change::Change,
+    row::{self, Item as _, NoRow},
+    rows::{At, DeviceRow, Dropped, NameRow, PacketRow, Retransmitted, Tick},
+    tables::{BadEntry, Told},
+};
 use crate::{
-    event::Event,
+    event::{Closed, Count, Event, EventKind, Retransmit, Sample, Socket},
     kernel::HookStatus,
     report::Clock,
     topology::name::stored::{clean, printable},
@@ -15,7 +21,7 @@ use crate::{
 
 /// The version of the format. It changes when old readers would misunderstand a new file; fields and
 /// kinds of events are added without.
-pub const FORMAT: u8 = 1;
+pub const FORMAT: u8 = 2;
 
 /// Type of our blocks, of those for local use (draft-ietf-opsawg-pcapng, section 3.1): the bytes
 /// `MTU` and 0x8d.
@@ -68,6 +74,30 @@ pub struct End {
     pub continued: bool,
 }
 
+/// What blocks of ours are called that hold a row.
+pub mod name {
+    /// Time goes on.
+    pub const TICK: &str = "tick";
+    /// A socket.
+    pub const CONNECTION: &str = "connection";
+    /// A segment sent again.
+    pub const RETRANSMIT: &str = "retransmit";
+    /// How a socket stands.
+    pub const SAMPLE: &str = "sample";
+    /// The end of a socket.
+    pub const CLOSED: &str = "closed";
+    /// An exact count of packets freed.
+    pub const DROPPED: &str = "dropped";
+    /// An exact count of segments sent again.
+    pub const RETRANSMITTED: &str = "retransmitted";
+    /// A name that has a number from now on.
+    pub const NAME: &str = "name";
+    /// A device that has a number from now on.
+    pub const DEVICE: &str = "device";
+    /// A packet, in its own block.
+    pub const PACKET: &str = "packet";
+}
+
 /// What a block of ours holds.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -82,6 +112,12 @@ pub enum Item {
     Change(Box<Change>),
     /// The end of the part.
     End(Box<End>),
+    /// A name that has a number from now on.
+    #[serde(skip)]
+    Name(NameRow),
+    /// A device that has a number from now on.
+    #[serde(skip)]
+    Device(DeviceRow),
 }
 
 /// The same, to be written.
@@ -119,13 +155,83 @@ pub fn encode<T: Serialize>(to: Vec<u8>, value: &T) -> std::io::Result<Vec<u8>> 
 }
 
 /// An item from a block's content. Behind it there may be the block's padding.
-pub fn item(bytes: &[u8]) -> Result<Item, Misread> {
+pub fn item(bytes: &[u8], told: &Told) -> Result<Item, Misread> {
+    if let Some((name, mut from)) = row::name_of(bytes)
+        && let Some(taken) = in_row(name, &mut from, told)
+    {
+        return taken.map_err(|error| no_row(bytes, name, error));
+    }
     cbor4ii::serde::from_slice(bytes).map_err(|error| misread::<Outer>(bytes, &error))
 }
 
+/// An item that is a row; `None` if things with that name are none.
+fn in_row(name: &str, from: &mut SliceReader<'_>, told: &Told) -> Option<Result<Item, Wrong>> {
+    let taken = match name {
+        name::TICK => Tick::take(from).map(|it| (it.0, EventKind::Tick)),
+        name::CONNECTION => At::<Socket>::take(from).map(|it| (it.0, EventKind::Connection(it.1))),
+        name::RETRANSMIT => {
+            At::<Retransmit>::take(from).map(|it| (it.0, EventKind::Retransmit(Box::new(it.1))))
+        }
+        name::SAMPLE => At::<Sample>::take(from).map(|it| (it.0, EventKind::Sample(it.1))),
+        name::CLOSED => At::<Closed>::take(from).map(|it| (it.0, EventKind::Closed(it.1))),
+        name::DROPPED => match At::<Dropped>::take(from) {
+            Ok(At(time_ns, row)) => match row.count(told) {
+                Ok(count) => Ok((time_ns, EventKind::Count(count))),
+                Err(error) => return Some(Err(error.into())),
+            },
+            Err(error) => Err(error),
+        },
+        name::RETRANSMITTED => {
+            At::<Retransmitted>::take(from).map(|it| (it.0, EventKind::Count(Count::from(it.1))))
+        }
+        name::NAME => return Some(NameRow::take(from).map(Item::Name).map_err(Wrong::from)),
+        name::DEVICE => return Some(DeviceRow::take(from).map(Item::Device).map_err(Wrong::from)),
+        _ => return None,
+    };
+    let event = taken.map(|(time_ns, kind)| Item::Event(Event { time_ns, kind }));
+    Some(event.map_err(Wrong::from))
+}
+
 /// An event from the option of a packet.
-pub fn event(bytes: &[u8]) -> Result<Event, Misread> {
-    cbor4ii::serde::from_slice(bytes).map_err(|error| misread::<Inner>(bytes, &error))
+pub fn event(bytes: &[u8], told: &Told) -> Result<Event, Misread> {
+    if !row::is_row(bytes) {
+        // Version 1 has it with names.
+        return cbor4ii::serde::from_slice(bytes).map_err(|error| misread::<Inner>(bytes, &error));
+    }
+    let taken = At::<PacketRow>::take(&mut SliceReader::new(bytes)).map_err(Wrong::from);
+    let packet = taken.and_then(|At(time_ns, row)| {
+        let kind = EventKind::Packet(Box::new(row.packet(told)?));
+        Ok(Event { time_ns, kind })
+    });
+    packet.map_err(|error| no_row(bytes, name::PACKET, error))
+}
+
+/// Why there is nothing in a row.
+enum Wrong {
+    Row(NoRow),
+    Entry(BadEntry),
+}
+
+impl From<NoRow> for Wrong {
+    fn from(error: NoRow) -> Self {
+        Self::Row(error)
+    }
+}
+
+impl From<BadEntry> for Wrong {
+    fn from(error: BadEntry) -> Self {
+        Self::Entry(error)
+    }
+}
+
+/// What has a name and a row that cannot be taken may be from a version that has another row there.
+fn no_row(bytes: &[u8], name: &str, error: Wrong) -> Misread {
+    match error {
+        Wrong::Entry(error) => Misread::Malformed(error.to_string()),
+        Wrong::Row(_) if row::is_whole(bytes) => Misread::Unknown(name.to_owned()),
+        Wrong::Row(NoRow::Cbor(error)) => Misread::Malformed(clean(error.to_string())),
+        Wrong::Row(NoRow::Other) => Misread::Malformed(format!("a {name} that ends too early")),
+    }
 }
 
 /// Whether something that cannot be taken is at least well-formed, and what it calls itself.
@@ -232,7 +338,7 @@ mod tests {
         };
         let mut bytes = encoded(&ItemRef::Event(&event));
         bytes.extend([0, 0, 0]);
-        match item(&bytes) {
+        match item(&bytes, &Told::default()) {
             Ok(Item::Event(read)) => assert_eq!(read, event),
             other => panic!("{other:?}"),
         }
@@ -271,19 +377,22 @@ mod tests {
     #[test]
     fn new_fields_are_left_out_and_new_kinds_are_named() {
         assert!(matches!(
-            item(&encoded(&NewItem::Event(new_event(NewKind::Tick)))),
+            item(
+                &encoded(&NewItem::Event(new_event(NewKind::Tick))),
+                &Told::default()
+            ),
             Ok(Item::Event(Event {
                 kind: EventKind::Tick,
                 ..
             }))
         ));
-        let unknown = |bytes: &[u8]| match item(bytes) {
+        let unknown = |bytes: &[u8]| match item(bytes, &Told::default()) {
             Err(Misread::Unknown(name)) => name,
             other => panic!("{other:?}"),
         };
         let yawn = new_event(NewKind::Yawn);
         assert_eq!(
-            event(&encoded(&yawn)),
+            event(&encoded(&yawn), &Told::default()),
             Err(Misread::Unknown("yawn".to_owned()))
         );
         assert_eq!(unknown(&encoded(&NewItem::Event(yawn))), "yawn");
@@ -297,7 +406,10 @@ mod tests {
         let bytes = encoded(&NewItem::Event(new_event(NewKind::Sneeze { loud: true })));
         for end in 0..bytes.len() {
             assert!(
-                matches!(item(&bytes[..end]), Err(Misread::Malformed(_))),
+                matches!(
+                    item(&bytes[..end], &Told::default()),
+                    Err(Misread::Malformed(_))
+                ),
                 "{end}"
             );
         }
@@ -308,9 +420,18 @@ mod tests {
         // An array, a map and a string of 2^62 elements; arrays in arrays.
         for start in [0x9b, 0xbb, 0x7b, 0x5b] {
             let bytes = [&[start, 0x40, 0, 0, 0, 0, 0, 0, 0][..], &[0xa1; 40]].concat();
-            assert!(matches!(item(&bytes), Err(Misread::Malformed(_))));
+            assert!(matches!(
+                item(&bytes, &Told::default()),
+                Err(Misread::Malformed(_))
+            ));
         }
-        assert!(matches!(item(&[0x81; 100_000]), Err(Misread::Malformed(_))));
-        assert!(matches!(item(&[0xa1; 100_000]), Err(Misread::Malformed(_))));
+        assert!(matches!(
+            item(&[0x81; 100_000], &Told::default()),
+            Err(Misread::Malformed(_))
+        ));
+        assert!(matches!(
+            item(&[0xa1; 100_000], &Told::default()),
+            Err(Misread::Malformed(_))
+        ));
     }
 }

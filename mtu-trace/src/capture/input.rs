@@ -27,13 +27,13 @@ pub type Input = Box<dyn Read>;
 /// If it cannot be opened or read.
 pub fn open(path: &Path) -> io::Result<Input> {
     if path.as_os_str() == "-" {
-        return plain(io::stdin().lock());
+        return unpacked(io::stdin().lock());
     }
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {
         return Err(io::Error::from(io::ErrorKind::IsADirectory));
     }
-    plain(file)
+    unpacked(file)
 }
 
 /// The file itself where it can be read from any place: it is a regular one and not compressed.
@@ -62,7 +62,7 @@ pub fn open_plain(path: &Path) -> io::Result<Option<File>> {
 /// # Errors
 ///
 /// If its first bytes cannot be read.
-pub fn plain(from: impl Read + 'static) -> io::Result<Input> {
+pub fn unpacked(from: impl Read + 'static) -> io::Result<Input> {
     let mut from = from;
     // A pipe may hand over less than was asked for.
     let mut start = Vec::new();
@@ -130,7 +130,9 @@ mod tests {
 
     fn read(from: Vec<u8>) -> io::Result<Vec<u8>> {
         let mut to = Vec::new();
-        plain(Cursor::new(from))?.read_to_end(&mut to).map(|_| to)
+        unpacked(Cursor::new(from))?
+            .read_to_end(&mut to)
+            .map(|_| to)
     }
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -166,7 +168,7 @@ mod tests {
     fn what_ends_early_is_an_error_after_what_was_good() {
         let bytes: Vec<u8> = (0..200_000u32).flat_map(u32::to_le_bytes).collect();
         for whole in [gzip(&bytes), zstd(&bytes)] {
-            let mut input = plain(Cursor::new(whole[..whole.len() / 2].to_vec())).unwrap();
+            let mut input = unpacked(Cursor::new(whole[..whole.len() / 2].to_vec())).unwrap();
             let mut to = Vec::new();
             assert!(input.read_to_end(&mut to).is_err());
             assert!(!to.is_empty() && bytes.starts_with(&to));

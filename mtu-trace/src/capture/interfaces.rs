@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     diagnose::NetnsRef,
-    event::Device,
+    event::{Device, Name},
     topology::{NetnsId, Topology},
 };
 
@@ -18,7 +18,7 @@ pub struct Interfaces {
 /// A device as it was when it got its number.
 #[derive(Debug)]
 struct Numbered {
-    name: Option<String>,
+    name: Option<Name>,
     mtu_bytes: u32,
     number: u32,
 }

@@ -1,8 +1,8 @@
 //! Captures: a trace kept in a pcapng file, from which it can be told again without the host.
 //!
 //! A file is a valid pcapng. Packets are in it as packets, with a comment that says what happened to
-//! them; everything else that the analysis sees is in blocks that other programs skip, in CBOR with
-//! the fields' names. `docs/capture-format.md` specifies it. Reading a file yields the very events
+//! them; everything else that the analysis sees is in blocks that other programs skip, in CBOR: what is
+//! rare with the fields' names, what is frequent as rows ([`rows`]). `docs/capture-format.md` specifies it. Reading a file yields the very events
 //! that were written, so the same analysis comes to the same findings, byte for byte.
 //!
 //! [`Encoder`] turns events into bytes, [`Recorder`] has them written while the trace goes on, and
@@ -20,12 +20,15 @@ mod interfaces;
 mod open_sockets;
 mod reader;
 mod recorder;
+mod row;
+mod rows;
+mod tables;
 
 pub use blocks::MOST_BLOCK_BYTES;
 pub use comment::describe;
 pub use destination::{Destination, Limits};
 pub use encoder::Encoder;
 pub use format::{End, FORMAT, Header};
-pub use input::{Input, open, open_plain};
+pub use input::{Input, open, open_plain, unpacked};
 pub use reader::{Condition, Damage, ReadError, Reader};
 pub use recorder::Recorder;

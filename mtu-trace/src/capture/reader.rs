@@ -14,6 +14,7 @@ use pcap_parser::{
 use super::{
     blocks::{Blocks, Found, NoBlock},
     format::{self, BLOCK_TYPE, End, FORMAT, Header, Item, MAGIC, Misread, OPTION_CODE},
+    tables::{BadEntry, Told},
 };
 use crate::{
     event::{Event, EventKind},
@@ -144,6 +145,8 @@ pub struct Reader<R> {
     /// What a section that is being read is to us.
     section: Section,
     topology: Arc<Topology>,
+    /// Names and devices of the section.
+    told: Told,
     end: Option<End>,
     condition: Condition,
     done: bool,
@@ -189,7 +192,7 @@ impl<R: Read> Reader<R> {
         if version > FORMAT {
             return Err(ReadError::Newer(version));
         }
-        let header = match format::item(content) {
+        let header = match format::item(content, &Told::default()) {
             Ok(Item::Header(header)) => *header,
             Ok(_) | Err(Misread::Unknown(_)) => {
                 return Err(ReadError::Damaged(Damage {
@@ -212,6 +215,7 @@ impl<R: Read> Reader<R> {
             told_before: false,
             section: Section::Ours,
             topology: Arc::default(),
+            told: Told::default(),
             end: None,
             condition,
             done: false,
@@ -226,6 +230,7 @@ impl<R: Read> Reader<R> {
             part: self.part,
             told_before: self.told_before,
             section: self.section,
+            told: self.told.clone(),
             topology: Arc::clone(&self.topology),
             end: self.end.clone(),
             condition: self.condition.clone(),
@@ -313,8 +318,8 @@ impl<R: Read> Reader<R> {
             self.skip(format!("format {version}"));
             return Ok(None);
         }
-        match format::item(content) {
-            Ok(item) => Ok(self.item(item)),
+        match format::item(content, &self.told) {
+            Ok(item) => self.item(item).map_err(|error| error.to_string()),
             Err(Misread::Unknown(name)) => {
                 self.skip(name);
                 Ok(None)
@@ -323,10 +328,18 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn item(&mut self, item: Item) -> Option<Event> {
+    fn item(&mut self, item: Item) -> Result<Option<Event>, BadEntry> {
         let event = match item {
             Item::Event(event) => event,
-            Item::Carried(_) if self.told_before => return None,
+            Item::Name(row) => {
+                self.told.learn_name(row)?;
+                return Ok(None);
+            }
+            Item::Device(row) => {
+                self.told.learn_device(row)?;
+                return Ok(None);
+            }
+            Item::Carried(_) if self.told_before => return Ok(None),
             Item::Carried(event) => event,
             Item::Change(change) => {
                 let time_ns = change.time_ns;
@@ -338,28 +351,31 @@ impl<R: Read> Reader<R> {
             }
             Item::End(end) => {
                 self.end = Some(*end);
-                return None;
+                return Ok(None);
             }
             Item::Header(_) => {
                 self.skip("header".to_owned());
-                return None;
+                return Ok(None);
             }
         };
         if let EventKind::Topology(topology) = &event.kind {
             self.topology = Arc::clone(topology);
         }
-        Some(event)
+        Ok(Some(event))
     }
 
     /// Takes in the first block of a further section.
     fn section_header(&mut self, found: &Found) -> Result<(), String> {
         self.section = Section::Other;
+        self.told = Told::default();
         let header = match own(&self.blocks, found) {
-            Some((version, content)) if version <= FORMAT => match format::item(content) {
-                Ok(Item::Header(header)) => Some(header),
-                Ok(_) | Err(Misread::Unknown(_)) => None,
-                Err(Misread::Malformed(what)) => return Err(what),
-            },
+            Some((version, content)) if version <= FORMAT => {
+                match format::item(content, &self.told) {
+                    Ok(Item::Header(header)) => Some(header),
+                    Ok(_) | Err(Misread::Unknown(_)) => None,
+                    Err(Misread::Malformed(what)) => return Err(what),
+                }
+            }
             _ => None,
         };
         match header {
@@ -391,7 +407,7 @@ impl<R: Read> Reader<R> {
         let Ok((_, packet)) = parsed else {
             return Err("a packet that is longer than its block".to_owned());
         };
-        match event(&packet) {
+        match event(&packet, &self.told) {
             Ok(mut event) => {
                 if let EventKind::Packet(kept) = &mut event.kind {
                     kept.head = packet.packet_data().to_vec();
@@ -408,7 +424,7 @@ impl<R: Read> Reader<R> {
 }
 
 /// The event of a packet's block, without the packet.
-fn event(packet: &EnhancedPacketBlock<'_>) -> Result<Event, Misread> {
+fn event(packet: &EnhancedPacketBlock<'_>, told: &Told) -> Result<Event, Misread> {
     let mut parts = packet
         .options
         .iter()
@@ -419,9 +435,9 @@ fn event(packet: &EnhancedPacketBlock<'_>) -> Result<Event, Misread> {
     };
     let more: Vec<&[u8]> = parts.collect();
     if more.is_empty() {
-        return format::event(first);
+        return format::event(first, told);
     }
-    format::event(&[&[first], more.as_slice()].concat().concat())
+    format::event(&[&[first], more.as_slice()].concat().concat(), told)
 }
 
 /// Version and content of a block of ours.
@@ -463,5 +479,104 @@ fn unfit(start: &[u8]) -> Option<ReadError> {
             "it is a classic pcap file, which has packets but not what mtu-trace records with them",
         )),
         _ => Some(ReadError::OtherType("it does not begin as pcapng files do")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        capture::{
+            blocks::{self, PacketBlock},
+            format::{ItemRef, encode},
+        },
+        event::{Device, Flow, Name, Packet, PacketKind},
+        report::Clock,
+        topology::NetnsId,
+    };
+
+    fn header() -> Header {
+        Header {
+            tool_version: String::new(),
+            hostname: String::new(),
+            kernel: String::new(),
+            machine: String::new(),
+            clock: Clock {
+                wall: "2026-03-04T05:06:07Z".parse().unwrap(),
+                monotonic_ns: 0,
+            },
+            recording: 7,
+            part: 1,
+            began_ns: 0,
+            hooks: Vec::new(),
+        }
+    }
+
+    fn dropped(function: &str) -> Event {
+        let netns = NetnsId(1);
+        let packet = Packet {
+            what: PacketKind::Dropped {
+                function: Name::from(function),
+                reason: None,
+            },
+            flow: Flow {
+                netns,
+                protocol: 6,
+                source: "[2001:db8::1]:80".parse().unwrap(),
+                destination: "192.0.2.1:40000".parse().unwrap(),
+            },
+            device: Device {
+                netns,
+                ifindex: 2,
+                name: None,
+                mtu_bytes: 1500,
+            },
+            has_device: true,
+            route: None,
+            peer: None,
+            came_in: None,
+            route_input: None,
+            route_mtu_bytes: None,
+            length_bytes: 1500,
+            buffer_bytes: 1500,
+            tag_bytes: 0,
+            gso: false,
+            tcp: None,
+            icmp_error: None,
+            inner: None,
+            count: 1,
+            first_ns: 5,
+            repeats: 0,
+            head: vec![0x45; 40],
+        };
+        Event {
+            time_ns: 5,
+            kind: EventKind::Packet(Box::new(packet)),
+        }
+    }
+
+    #[test]
+    fn packets_of_version_1_are_read_from_as_many_options_as_they_fill() {
+        let [a, b, c] = MAGIC;
+        let content = encode(vec![a, b, c, 1], &ItemRef::Header(&header())).unwrap();
+        let mut file = blocks::section("", "", "", "").unwrap();
+        file.extend(blocks::own(&content).unwrap());
+        let events = [dropped("ip_forward"), dropped(&"f".repeat(150_000))];
+        for event in &events {
+            let block = PacketBlock {
+                interface: 0,
+                wall_ns: 5,
+                head: &[0x45; 40],
+                length_bytes: 1500,
+                comment: "",
+                egress: None,
+                event: &encode(Vec::new(), event).unwrap(),
+            };
+            file.extend(block.write().unwrap());
+        }
+        let mut reader = Reader::new(file.as_slice()).unwrap();
+        let read: Vec<Event> = std::iter::from_fn(|| reader.next_event()).collect();
+        assert!(read == events);
+        assert_eq!(reader.condition().damage, None);
     }
 }

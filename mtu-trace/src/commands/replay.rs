@@ -1,6 +1,6 @@
 //! `replay`: shows a capture as `live` does.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use super::{
     live::{glyphs, screens, signal_status, theme},
@@ -27,7 +27,9 @@ pub fn run(options: &cli::Replay, color: ColorChoice) -> Result<u8> {
         bail!("standard input is where the keys come from: keep the capture in a file first");
     }
     terminal::check(INSTEAD)?;
-    let replay = Replay::open(&options.file, options.selection.recorded()?)?;
+    let scope = options.selection.recorded()?;
+    let replay = Replay::open(&options.file, scope)
+        .with_context(|| format!("cannot use {}", options.file.display()))?;
     let header = replay.header();
     let facts = Facts {
         mode: Mode::Replay,

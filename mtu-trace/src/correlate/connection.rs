@@ -1,8 +1,6 @@
 //! A connection as far as this host sees it: its sockets here, and each direction of its data.
 
-use std::collections::BTreeSet;
-
-use super::track::Track;
+use super::{flows::Flows, rare::Rare, track::Track};
 use crate::event::{Closed, Flow, Retransmit, Sample, Socket, TCP};
 
 /// Which way data goes, seen from the first end.
@@ -32,11 +30,11 @@ pub struct Connection {
     /// here.
     pub ends: Vec<End>,
     /// Its packets' flows wherever they were seen, each in the direction [`Side::Out`].
-    pub seen_as: BTreeSet<Flow>,
+    pub seen_as: Flows,
     /// Data sent by the first end.
-    pub out: Track,
+    pub out: Rare<Track>,
     /// Data sent to the first end.
-    pub incoming: Track,
+    pub incoming: Rare<Track>,
     /// Latest event that belongs to it, ns.
     pub last_ns: u64,
     /// Sequence and acknowledgement number of the packet it was first known by.
@@ -51,11 +49,11 @@ pub struct End {
     /// Addresses and initial sequence numbers.
     pub socket: Socket,
     /// How it stood at the last look.
-    pub sample: Option<Sample>,
+    pub sample: Option<Box<Sample>>,
     /// Its latest retransmit.
-    pub retransmit: Option<Retransmit>,
+    pub retransmit: Option<Box<Retransmit>>,
     /// Its end.
-    pub closed: Option<Closed>,
+    pub closed: Option<Box<Closed>>,
     /// Whether its handshake is known to be done.
     pub established: bool,
     /// Since when it asks its peer for room in vain, ns.
@@ -106,9 +104,9 @@ impl Connection {
     pub(super) fn new(ends: Vec<End>) -> Self {
         Self {
             ends,
-            seen_as: BTreeSet::new(),
-            out: Track::default(),
-            incoming: Track::default(),
+            seen_as: Flows::default(),
+            out: Rare::default(),
+            incoming: Rare::default(),
             last_ns: 0,
             first_numbers: None,
             flows: Vec::new(),
@@ -116,10 +114,11 @@ impl Connection {
     }
 
     /// By what it is found while no socket of it is known: the TCP packet it was first known by.
-    pub(super) fn stray(&self) -> Option<(Flow, impl Iterator<Item = u32> + use<>)> {
+    pub(super) fn stray(&self) -> Option<(Flow, impl Iterator<Item = (u32, Option<u32>)> + use<>)> {
         let (seq, ack) = self.first_numbers.filter(|_| self.ends.is_empty())?;
         let flow = self.seen_as.first().filter(|flow| flow.protocol == TCP)?;
-        Some((*flow, std::iter::once(seq).chain(ack)))
+        let acknowledged = ack.map(|ack| (ack, Some(seq)));
+        Some((*flow, std::iter::once((seq, ack)).chain(acknowledged)))
     }
 
     /// The data of one direction.
@@ -131,7 +130,17 @@ impl Connection {
         }
     }
 
+    /// The same to be changed.
     pub(super) fn track_mut(&mut self, side: Side) -> &mut Track {
+        self.rare_track(side).make()
+    }
+
+    /// The same if anything is known of it.
+    pub(super) fn known_track_mut(&mut self, side: Side) -> Option<&mut Track> {
+        self.rare_track(side).known_mut()
+    }
+
+    fn rare_track(&mut self, side: Side) -> &mut Rare<Track> {
         match side {
             Side::Out => &mut self.out,
             Side::In => &mut self.incoming,
@@ -156,6 +165,11 @@ impl Connection {
     #[must_use]
     pub fn receiver(&self, side: Side) -> Option<&End> {
         self.sender(side.flip())
+    }
+
+    /// Whether something of it was ever lost, or is waited for.
+    pub(super) fn is_troubled(&self) -> bool {
+        self.out.is_known() || self.incoming.is_known()
     }
 
     /// Whether every end on this host is closed; false where none is known.

@@ -49,23 +49,29 @@ impl State {
             let flows = self.edit(id).map(|it| std::mem::take(&mut it.flows));
             self.forget_flows(id, &flows.unwrap_or_default());
         }
-        let place = self
+        let known = self
             .other_end(&socket)
             .or_else(|| self.facing_end(&socket))
-            .or_else(|| self.adopt(&socket))
-            .unwrap_or_else(|| {
-                let id = self.insert(Connection::new(Vec::new()));
-                (id, 0)
-            });
-        self.rearrange(place.0, |connection| {
-            connection.ends.insert(place.1, End::new(socket));
-            let outwards = if place.1 == 0 {
-                socket.flow
-            } else {
-                socket.flow.reversed()
-            };
-            connection.seen_as.insert(outwards);
-        });
+            .or_else(|| self.adopt(&socket));
+        let place = match known {
+            Some(place) => {
+                self.rearrange(place.0, |connection| {
+                    connection.ends.insert(place.1, End::new(socket));
+                    let outwards = if place.1 == 0 {
+                        socket.flow
+                    } else {
+                        socket.flow.reversed()
+                    };
+                    connection.seen_as.insert(outwards);
+                });
+                place
+            }
+            None => {
+                let mut connection = Connection::new(vec![End::new(socket)]);
+                connection.seen_as.insert(socket.flow);
+                (self.insert(connection), 0)
+            }
+        };
         self.sockets.insert(socket.flow, place);
         self.isns.extend(socket.isn.map(|isn| (isn, place.0)));
         place
@@ -220,8 +226,12 @@ impl State {
         self.rearrange(id, |connection| {
             connection.seen_as.extend(part.seen_as);
             connection.flows.extend(part.flows);
-            connection.out.merge(part.out);
-            connection.incoming.merge(part.incoming);
+            if let Some(out) = part.out.into_known() {
+                connection.out.make().merge(out);
+            }
+            if let Some(incoming) = part.incoming.into_known() {
+                connection.incoming.make().merge(incoming);
+            }
             connection.last_ns = connection.last_ns.max(part.last_ns);
         });
     }

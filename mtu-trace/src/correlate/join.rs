@@ -15,7 +15,7 @@ pub(super) const WINDOW_STRANGER: u32 = 1 << 20;
 /// The same where one end's address and port agree, as all downloads from one registry do: most
 /// of a long transfer one way, and its requests the other way. An unrelated packet fits once in
 /// 2^17 times, and hardly ever better than the right one.
-const WINDOW_DATA: u32 = 1 << 30;
+pub(super) const WINDOW_DATA: u32 = 1 << 30;
 pub(super) const WINDOW_REQUESTS: u32 = 1 << 16;
 
 /// Whether a packet with this flow and these numbers belongs to the socket, in which direction,

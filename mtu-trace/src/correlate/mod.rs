@@ -5,17 +5,21 @@
 
 mod connection;
 mod ends;
+mod flows;
 mod index;
 mod join;
 mod packets;
 mod progress;
+mod rare;
 mod repeats;
 mod site;
 mod state;
 mod track;
 
 pub use connection::{Connection, End, Side};
+pub use flows::Flows;
 pub use join::belongs;
+pub use rare::Rare;
 pub use repeats::{Open, Recovery, Repeats, after};
 pub use site::{Hook, Site, SiteKey, SiteKind, netfilter_hook, oversized};
 pub use state::{ConnectionId, State};

@@ -57,7 +57,7 @@ impl State {
             PacketKind::Dropped { function, reason } => {
                 if let Some(site) = oversized(packet, &topology) {
                     if tcp.is_some() {
-                        track.holes.lost(seq, time_ns);
+                        track.holes.make().lost(seq, time_ns);
                     }
                     let fresh = SiteDrops::new(site, before, first_ns);
                     track.drop_for_size(fresh, packet.count, time_ns);
@@ -86,7 +86,7 @@ impl State {
                 track.icmp.generated = track.icmp.generated.max(packet.count);
                 if let Some(site) = signalled(packet).filter(|_| blind) {
                     if tcp.is_some() {
-                        track.holes.lost(seq, time_ns);
+                        track.holes.make().lost(seq, time_ns);
                     }
                     let fresh = SiteDrops::new(site, before, first_ns);
                     track.drop_for_size(fresh, packet.count, time_ns);
@@ -98,10 +98,10 @@ impl State {
                 *seen = packet.count.max(*seen);
                 if let Some(site) = sighted(packet, &topology).filter(|_| blind) {
                     if tcp.is_some() {
-                        track.passed.lost(seq, time_ns);
+                        track.passed.make().lost(seq, time_ns);
                     }
                     let fresh = SiteDrops::new(site, before, first_ns);
-                    let passing = track.passing.get_or_insert(fresh);
+                    let passing = track.passing.get_or_insert_with(|| Box::new(fresh));
                     passing.count = passing.count.max(packet.count);
                     passing.last_ns = passing.last_ns.max(time_ns);
                 }

@@ -18,14 +18,16 @@ impl State {
         let handshake = retransmit.state.is_handshake();
         let end = &mut connection.ends[index];
         end.established |= !handshake;
-        end.retransmit = Some(retransmit.clone());
+        put(&mut end.retransmit, retransmit.clone());
         let track = connection.track_mut(Connection::sends(index));
         track.sender_mss = Some(retransmit.mss_cache);
         track.sender_pmtu_bytes = Some(retransmit.pmtu_bytes);
-        let sent = track.retransmits.get_or_insert_with(|| Retransmits {
-            first_ns: time_ns,
-            first_mss: retransmit.mss_cache,
-            ..Retransmits::default()
+        let sent = track.retransmits.get_or_insert_with(|| {
+            Box::new(Retransmits {
+                first_ns: time_ns,
+                first_mss: retransmit.mss_cache,
+                ..Retransmits::default()
+            })
         });
         sent.count = sent.count.max(retransmit.count);
         sent.last_ns = sent.last_ns.max(time_ns);
@@ -57,7 +59,7 @@ impl State {
         };
         let end = &mut connection.ends[index];
         end.established |= !sample.state.is_handshake();
-        let before = end.sample.replace(*sample);
+        let before = put(&mut end.sample, *sample);
         let moved = before.is_some_and(|before| before.bytes_acked < sample.bytes_acked);
         let received = before.is_some_and(|before| before.bytes_received < sample.bytes_received);
         end.window_closed_ns = since(
@@ -100,16 +102,22 @@ impl State {
         connection.last_ns = time_ns;
         let end = &mut connection.ends[index];
         end.established |= !closed.last_state.is_handshake();
-        end.closed = Some(*closed);
+        put(&mut end.closed, *closed);
         let snd_una = end.snd_una(closed.bytes_acked);
         let rcv_nxt = end.rcv_nxt(closed.bytes_received);
         let sends = Connection::sends(index);
-        let out = connection.track_mut(sends);
-        progress(out, snd_una, false, time_ns);
-        if closed.error == 0 && closed.unacknowledged == 0 && closed.last_state.is_orderly_close() {
-            out.complete(time_ns);
+        if let Some(out) = connection.known_track_mut(sends) {
+            progress(out, snd_una, false, time_ns);
+            if closed.error == 0
+                && closed.unacknowledged == 0
+                && closed.last_state.is_orderly_close()
+            {
+                out.complete(time_ns);
+            }
         }
-        progress(connection.track_mut(sends.flip()), rcv_nxt, false, time_ns);
+        if let Some(incoming) = connection.known_track_mut(sends.flip()) {
+            progress(incoming, rcv_nxt, false, time_ns);
+        }
     }
 
     pub(super) fn count(&mut self, count: &Count) {
@@ -150,6 +158,17 @@ impl State {
                     sent.last_ns = sent.last_ns.max(*last_ns);
                 }
             }
+        }
+    }
+}
+
+/// Replaces what most connections have not.
+fn put<T>(kept: &mut Option<Box<T>>, new: T) -> Option<T> {
+    match kept {
+        Some(kept) => Some(std::mem::replace(&mut **kept, new)),
+        None => {
+            *kept = Some(Box::new(new));
+            None
         }
     }
 }

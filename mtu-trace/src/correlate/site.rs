@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use crate::{
-    event::{Device, Packet, PacketKind},
+    event::{Device, Name, Packet, PacketKind},
     topology::{NetnsId, Topology},
 };
 
@@ -31,7 +31,7 @@ pub struct Site {
     /// What a tunnel has added to it, bytes.
     pub overhead_bytes: u32,
     /// The kernel's drop reason.
-    pub reason: Option<String>,
+    pub reason: Option<Name>,
     /// Whether the function is known to make this test; otherwise only the lengths speak.
     pub known_function: bool,
 }
@@ -44,7 +44,7 @@ pub struct SiteKey {
     /// Index of the egress device.
     pub egress: u32,
     /// Kernel function.
-    pub function: String,
+    pub function: Name,
 }
 
 /// What kind of place it is.
@@ -197,7 +197,7 @@ pub fn signalled(packet: &Packet) -> Option<Site> {
         key: SiteKey {
             netns: egress.netns,
             egress: egress.ifindex,
-            function: function.to_owned(),
+            function: function.into(),
         },
         kind: if function == UNSEEN {
             SiteKind::Output
@@ -245,7 +245,7 @@ pub fn sighted(packet: &Packet, topology: &Topology) -> Option<Site> {
         key: SiteKey {
             netns: egress.netns,
             egress: egress.ifindex,
-            function: UNSEEN.to_owned(),
+            function: UNSEEN.into(),
         },
         kind,
         ingress: ingress.filter(|ingress| ingress.ifindex != egress.ifindex),
@@ -274,7 +274,7 @@ fn onward(device: &Device, mtu_bytes: u32, topology: &Topology) -> Option<(SiteK
         fitting.next().is_none().then(|| Device {
             netns: device.netns,
             ifindex,
-            name: Some(link.name.clone()),
+            name: Some(link.name.as_str().into()),
             mtu_bytes,
         })
     };

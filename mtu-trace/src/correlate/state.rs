@@ -5,7 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use imbl::{HashMap, OrdMap};
+use foldhash::fast::RandomState;
+use imbl::{GenericHashMap, OrdMap, OrdSet, shared_ptr::DefaultSharedPtr};
 
 use super::{
     connection::{Connection, Side},
@@ -16,8 +17,18 @@ use crate::{
     topology::{NetnsId, Topology},
 };
 
+/// Copies share what does not change.
+pub(super) type HashMap<K, V> = GenericHashMap<K, V, RandomState, DefaultSharedPtr>;
+
 /// Connections kept at most; quiet ones that nothing ails go first.
 const MOST_CONNECTIONS: usize = 100_000;
+
+/// Connections kept at most of which something was lost or is waited for: they take ten times the
+/// memory. Closed ones go first, then those of which nothing was heard for longest.
+const MOST_TROUBLED: usize = 20_000;
+
+/// Changes after which they are counted, even if nobody asks what has changed.
+const MANY_CHANGES: usize = 1 << 16;
 
 /// A connection's number in the order of first sight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +64,10 @@ pub struct State {
     pub(super) strays: Index,
     /// Connections that may have changed since that was last asked.
     touched: Vec<ConnectionId>,
+    /// How many of them were named once already.
+    settled: usize,
+    /// Connections of which something was lost or is waited for, as of when that was last asked.
+    troubled: OrdSet<ConnectionId>,
     next: u64,
 }
 
@@ -93,10 +108,40 @@ impl State {
 
     /// The connections that may have changed since this was last asked, or are gone, each once.
     pub fn take_touched(&mut self) -> Vec<ConnectionId> {
-        let mut touched = std::mem::take(&mut self.touched);
-        touched.sort_unstable();
-        touched.dedup();
-        touched
+        self.settle();
+        self.settled = 0;
+        std::mem::take(&mut self.touched)
+    }
+
+    /// Names each touched connection once, and bounds how many are troubled.
+    fn settle(&mut self) {
+        self.name_once();
+        for id in &self.touched {
+            let found = self.connections.get(id);
+            if found.is_some_and(|found| found.is_troubled()) {
+                self.troubled.insert(*id);
+            }
+        }
+        if self.troubled.len() <= MOST_TROUBLED {
+            return;
+        }
+        let mut oldest: Vec<(bool, u64, ConnectionId)> = self
+            .troubled
+            .iter()
+            .filter_map(|id| self.get(*id).map(|it| (!it.is_closed(), it.last_ns, *id)))
+            .collect();
+        oldest.sort_unstable();
+        let many = oldest.len().saturating_sub(MOST_TROUBLED / 10 * 9);
+        for (_, _, id) in &oldest[..many] {
+            self.forget(*id);
+        }
+        self.name_once();
+    }
+
+    fn name_once(&mut self) {
+        self.touched.sort_unstable();
+        self.touched.dedup();
+        self.settled = self.touched.len();
     }
 
     /// Whether a hook is not at work, so that what only it shows is not seen.
@@ -108,6 +153,10 @@ impl State {
     /// Takes in one event.
     pub fn apply(&mut self, event: &Event) {
         self.now_ns = self.now_ns.max(event.time_ns);
+        // Twice as many as there were, so that each change is looked at a few times at most.
+        if self.touched.len() >= MANY_CHANGES.max(self.settled * 2) {
+            self.settle();
+        }
         if !matches!(
             event.kind,
             EventKind::Tick | EventKind::Topology(_) | EventKind::Blind(_)
@@ -170,6 +219,7 @@ impl State {
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
         self.unfile(id);
         let removed = self.connections.remove(&id)?;
+        self.troubled.remove(&id);
         self.touched.push(id);
         Some(Arc::unwrap_or_clone(removed))
     }

@@ -1,26 +1,30 @@
 //! What is known of one direction of a connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::{
+    rare::Rare,
     repeats::Repeats,
     site::{Hook, Site, SiteKey},
 };
-use crate::{event::Device, topology::NetnsId};
+use crate::{
+    event::{Device, Name},
+    topology::NetnsId,
+};
 
 /// Data going one way.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Track {
     /// Drops for their size, by place.
-    pub oversized: BTreeMap<SiteKey, SiteDrops>,
+    pub oversized: BTreeMap<SiteKey, Box<SiteDrops>>,
     /// Sequence numbers that died for their size.
-    pub holes: Repeats,
+    pub holes: Rare<Repeats>,
     /// Drops for other reasons, by place.
     pub other: BTreeMap<OtherKey, OtherDrops>,
     /// What became of the message to the sender.
     pub icmp: Icmp,
     /// What the sender sent again, if it is on this host.
-    pub retransmits: Option<Retransmits>,
+    pub retransmits: Option<Box<Retransmits>>,
     /// Oversized packets seen by the tc programs, by flow and device, exact.
     pub seen: BTreeMap<(NetnsId, u32, bool), u64>,
     /// Segment size of the sender at the last look, payload bytes.
@@ -32,9 +36,9 @@ pub struct Track {
     /// Timeouts of its sender, as its socket tells of them.
     pub waits: Option<Waits>,
     /// Oversized packets that only pass by, with the place they should not pass.
-    pub passing: Option<SiteDrops>,
+    pub passing: Option<Box<SiteDrops>>,
     /// Sequence numbers that pass by too long, again and again.
-    pub passed: Repeats,
+    pub passed: Rare<Repeats>,
 }
 
 /// A sender that waits for an acknowledgement, as its socket tells.
@@ -69,9 +73,9 @@ pub struct OtherKey {
     /// Namespace.
     pub netns: NetnsId,
     /// Kernel function.
-    pub function: String,
+    pub function: Name,
     /// The kernel's drop reason.
-    pub reason: Option<String>,
+    pub reason: Option<Name>,
     /// Netfilter hook, if that dropped it.
     pub hook: Option<Hook>,
 }
@@ -116,9 +120,9 @@ pub struct Blocked {
     /// The device it was at; `None` before it had one.
     pub device: Option<Device>,
     /// Kernel function.
-    pub function: String,
+    pub function: Name,
     /// The kernel's drop reason.
-    pub reason: Option<String>,
+    pub reason: Option<Name>,
     /// How many, exact.
     pub count: u64,
 }
@@ -165,9 +169,14 @@ impl SiteDrops {
 impl Track {
     /// Takes in a packet that died for its size at a place, the `count`th there.
     pub(super) fn drop_for_size(&mut self, fresh: SiteDrops, count: u64, time_ns: u64) {
-        let site = fresh.site.clone();
-        let drops = self.oversized.entry(site.key.clone()).or_insert(fresh);
-        drops.site = site;
+        let drops = match self.oversized.entry(fresh.site.key.clone()) {
+            Entry::Occupied(known) => {
+                let drops = known.into_mut();
+                drops.site = fresh.site;
+                drops
+            }
+            Entry::Vacant(place) => place.insert(Box::new(fresh)),
+        };
         drops.count = drops.count.max(count.saturating_sub(drops.before));
         drops.last_ns = drops.last_ns.max(time_ns);
     }
@@ -207,12 +216,15 @@ impl Track {
         self.oversized
             .values()
             .max_by_key(|drops| (drops.count, drops.last_ns))
+            .map(|drops| &**drops)
     }
 
     /// Takes in what was known of the same data under other addresses, where no socket was known.
     pub(super) fn merge(&mut self, other: Self) {
         self.oversized.extend(other.oversized);
-        self.holes.merge(&other.holes);
+        if let Some(holes) = other.holes.into_known() {
+            self.holes.make().merge(&holes);
+        }
         self.other.extend(other.other);
         self.icmp.generated = self.icmp.generated.max(other.icmp.generated);
         self.icmp.blocked.extend(other.icmp.blocked);
@@ -220,24 +232,29 @@ impl Track {
         self.icmp.mtu_bytes = other.icmp.mtu_bytes.or(self.icmp.mtu_bytes);
         self.seen.extend(other.seen);
         self.passing = self.passing.take().or(other.passing);
-        self.passed.merge(&other.passed);
+        if let Some(passed) = other.passed.into_known() {
+            self.passed.make().merge(&passed);
+        }
     }
 
     /// Data up to `seq` is known to have got through.
     pub(super) fn through(&mut self, seq: u32, time_ns: u64) {
-        self.holes.through(seq, time_ns);
-        self.passed.through(seq, time_ns);
-        if let Some(retransmits) = &mut self.retransmits {
-            retransmits.repeats.through(seq, time_ns);
+        for repeats in self.repeats() {
+            repeats.through(seq, time_ns);
         }
     }
 
     /// All data is known to have got through.
     pub(super) fn complete(&mut self, time_ns: u64) {
-        self.holes.recovered(time_ns);
-        self.passed.recovered(time_ns);
-        if let Some(retransmits) = &mut self.retransmits {
-            retransmits.repeats.recovered(time_ns);
+        for repeats in self.repeats() {
+            repeats.recovered(time_ns);
         }
+    }
+
+    fn repeats(&mut self) -> impl Iterator<Item = &mut Repeats> {
+        let sent = self.retransmits.as_deref_mut();
+        let sent = sent.map(|sent| &mut sent.repeats);
+        let seen = [self.holes.known_mut(), self.passed.known_mut(), sent];
+        seen.into_iter().flatten()
     }
 }

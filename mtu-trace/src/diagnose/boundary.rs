@@ -19,8 +19,8 @@ pub fn boundary(site: &Site, topology: &Topology) -> Boundary {
         limit_bytes: site.limit_bytes,
         packet_bytes: site.packet_bytes,
         overhead_bytes: site.overhead_bytes,
-        function: site.key.function.clone(),
-        reason: site.reason.clone().or_else(|| Some(NO_REASON.to_owned())),
+        function: site.key.function.to_string(),
+        reason: Some(site.reason.as_deref().unwrap_or(NO_REASON).to_owned()),
         silent: site.kind.is_silent(),
         peer: site.peer.as_ref().map(|peer| BoundaryPeer {
             netns: NetnsRef::new(peer.netns, topology),
@@ -35,7 +35,8 @@ pub fn boundary(site: &Site, topology: &Topology) -> Boundary {
 pub fn name(device: &Device, topology: &Topology) -> String {
     device
         .name
-        .clone()
+        .as_ref()
+        .map(ToString::to_string)
         .or_else(|| {
             let link = topology.link(device.netns, device.ifindex)?;
             Some(link.name.clone())
@@ -65,8 +66,8 @@ pub fn pmtud(track: &Track, fits_bytes: u32, topology: &Topology) -> Pmtud {
             netns: NetnsRef::new(blocked.netns, topology),
             hook: blocked.hook,
             interface: blocked.device.as_ref().map(|device| name(device, topology)),
-            function: blocked.function.clone(),
-            reason: blocked.reason.clone(),
+            function: blocked.function.to_string(),
+            reason: blocked.reason.as_ref().map(ToString::to_string),
         }),
     }
 }

@@ -108,7 +108,7 @@ fn notes(state: &State, connection: &Connection, side: Side) -> Vec<String> {
         ));
     }
     for end in &connection.ends {
-        if let Some(closed) = end.closed.filter(|closed| closed.error != 0) {
+        if let Some(closed) = end.closed.as_ref().filter(|closed| closed.error != 0) {
             notes.push(format!(
                 "sock:inet_sock_set_state: the socket in {} ended with {}",
                 label(end.socket.flow.netns),

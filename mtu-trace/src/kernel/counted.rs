@@ -45,7 +45,7 @@ impl Counted {
             if is_news(self.drops.get_mut(&key), aggregate.count) {
                 news.push(Count::Dropped {
                     flow: flow(&key.flow),
-                    function: decoder.function(key.site),
+                    function: decoder.function(key.site).into(),
                     count: aggregate.count,
                     last_ns: aggregate.last_ns,
                 });

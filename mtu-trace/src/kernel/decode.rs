@@ -13,8 +13,8 @@ use zerocopy::FromBytes;
 use super::{btf::KernelTypes, headers, symbols::Symbols};
 use crate::{
     event::{
-        Closed, Device, Event, EventKind, Flow, Isn, Packet, PacketKind, Retransmit, Socket, Tcp,
-        TcpState, address,
+        Closed, Device, Event, EventKind, Flow, Isn, Name, Packet, PacketKind, Retransmit, Socket,
+        Tcp, TcpState, address,
     },
     topology::{NetnsId, Topology},
 };
@@ -102,8 +102,8 @@ impl Decoder {
         let headers = headers::parse(netns, head);
         let what = match record.header.kind {
             kind::DROP => PacketKind::Dropped {
-                function: self.function(record.key.site),
-                reason: self.types.drop_reason(record.reason),
+                function: self.function(record.key.site).into(),
+                reason: self.types.drop_reason(record.reason).map(Name::from),
             },
             kind::ICMP_SENT => PacketKind::IcmpSent,
             _ => PacketKind::Seen {
@@ -129,11 +129,12 @@ impl Decoder {
                 Device {
                     netns,
                     ifindex: record.iif,
-                    name: link.map(|link| link.name.clone()),
+                    name: link.map(|link| link.name.as_str().into()),
                     mtu_bytes: link.map_or(0, |link| link.mtu_bytes),
                 }
             }),
-            route_input: (record.route_input != 0).then(|| self.function(record.route_input)),
+            route_input: (record.route_input != 0)
+                .then(|| self.function(record.route_input).into()),
             route_mtu_bytes: (record.route_mtu != 0).then_some(record.route_mtu),
             length_bytes: if gso {
                 record.gso_size.saturating_add(record.headers_len)
@@ -246,7 +247,7 @@ fn device(record: &record::Device, topology: &Topology) -> Option<Device> {
         ifindex: record.ifindex,
         name: topology
             .link(netns, record.ifindex)
-            .map(|link| link.name.clone()),
+            .map(|link| link.name.as_str().into()),
         mtu_bytes: record.mtu,
     })
 }
@@ -267,7 +268,7 @@ pub fn name_devices(event: &mut Event, topology: &Topology) {
             continue;
         }
         if let Some(link) = topology.link(device.netns, device.ifindex) {
-            device.name = Some(link.name.clone());
+            device.name = Some(link.name.as_str().into());
             if device.mtu_bytes == 0 {
                 device.mtu_bytes = link.mtu_bytes;
             }

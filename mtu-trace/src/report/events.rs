@@ -209,7 +209,7 @@ impl Row {
     }
 
     fn device(&mut self, device: &Device) {
-        self.interface = device.name.clone().unwrap_or_default();
+        self.interface = device.name.as_deref().unwrap_or_default().to_owned();
         self.mtu_bytes = Some(device.mtu_bytes);
     }
 }

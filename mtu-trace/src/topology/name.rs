@@ -45,11 +45,12 @@ pub mod stored {
 
     /// As [`printable`](super::printable), of any length: it has been cut before, if it was to be.
     #[must_use]
-    pub fn clean(text: String) -> String {
-        if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+    pub fn clean<T: AsRef<str> + From<String>>(text: T) -> T {
+        let bytes = text.as_ref().as_bytes();
+        if bytes.iter().all(|byte| (0x20..0x7f).contains(byte)) {
             return text;
         }
-        super::escape(text.as_bytes(), usize::MAX)
+        super::escape(bytes, usize::MAX).into()
     }
 
     /// A string that can be shown.
@@ -57,8 +58,12 @@ pub mod stored {
     /// # Errors
     ///
     /// If it is no string.
-    pub fn printable<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-        String::deserialize(from).map(clean)
+    pub fn printable<'de, D, T>(from: D) -> Result<T, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: Deserialize<'de> + AsRef<str> + From<String>,
+    {
+        T::deserialize(from).map(clean)
     }
 
     /// A string that can be shown, or none.
@@ -66,10 +71,12 @@ pub mod stored {
     /// # Errors
     ///
     /// If it is neither.
-    pub fn printable_or_none<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Option<String>, D::Error> {
-        Ok(Option::<String>::deserialize(from)?.map(clean))
+    pub fn printable_or_none<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: Deserialize<'de> + AsRef<str> + From<String>,
+    {
+        Ok(Option::<T>::deserialize(from)?.map(clean))
     }
 
     /// Strings that can be shown.

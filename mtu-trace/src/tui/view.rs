@@ -313,7 +313,10 @@ pub fn connection_row(watch: &Watch, flow: &Flow) -> Option<ConnectionRow> {
     });
     let track = connection.track(side.unwrap_or(sends));
     let tracks = [&connection.out, &connection.incoming];
-    let sample = connection.ends.iter().filter_map(|end| end.sample);
+    let sample = connection
+        .ends
+        .iter()
+        .filter_map(|end| end.sample.as_deref());
     let backoff = sample.map(|sample| sample.backoff).max();
     let resent = connection
         .ends
@@ -375,7 +378,7 @@ fn socket_state(connection: &Connection) -> &'static str {
         return TcpState::CLOSE.name();
     }
     let ends = &connection.ends;
-    let sample = ends.iter().find_map(|end| end.sample);
+    let sample = ends.iter().find_map(|end| end.sample.as_deref());
     let state = sample.map(|sample| sample.state).or_else(|| {
         ends.iter()
             .find_map(|end| end.retransmit.as_ref())

@@ -94,7 +94,7 @@ fn other_files_are_refused_with_a_reason() {
     // Others use blocks for local use, too, and may even have the same type.
     let foreign = block(OWN, b"their own words");
     assert!(words(&[section(), foreign].concat()).contains("another program"));
-    assert!(words(&[section(), block(OWN, b"trc\x02\xa0")].concat()).contains("version 2"));
+    assert!(words(&[section(), block(OWN, b"trc\x03\xa0")].concat()).contains("version 3"));
     assert!(words(&[section(), block(OWN, b"trc\x01\xff")].concat()).contains("byte 28"));
     assert!(words(&section()).contains("byte 28"));
 }
@@ -142,7 +142,7 @@ fn what_a_newer_version_adds_is_left_out_and_counted() {
     // {"event": {"time_ns": 1, "kind": {"yawn": {}}}} and the same of a newer format.
     let yawn = b"\xa1\x65event\xa2\x67time_ns\x01\x64kind\xa1\x64yawn\xa0";
     let yawn = [b"trc\x01".as_slice(), yawn].concat();
-    let newer = b"trc\x02whatever";
+    let newer = b"trc\x03whatever";
     let added = [block(OWN, &yawn), block(OWN, newer), block(OWN, &yawn)].concat();
     let last = offsets(&file)[5];
     let file = [&file[..last], &added, &file[last..]].concat();
@@ -154,9 +154,93 @@ fn what_a_newer_version_adds_is_left_out_and_counted() {
         .iter()
         .map(|(name, count)| (name.as_str(), *count))
         .collect();
-    assert_eq!(unknown, [("format 2", 1), ("yawn", 2)]);
+    assert_eq!(unknown, [("format 3", 1), ("yawn", 2)]);
     let notes = reader.condition().notes().concat();
     assert!(notes.contains("2 of \"yawn\""), "{notes}");
+}
+
+/// A block of ours with a row.
+fn row(name: &str, row: &[u8]) -> Vec<u8> {
+    let length = 0x60 + name.len() as u8;
+    let content = [b"trc\x02\xa1", &[length][..], name.as_bytes(), row];
+    block(OWN, &content.concat())
+}
+
+/// The file of a story without its blocks of ours that begin like this.
+fn without(name: &str) -> (Vec<u8>, usize) {
+    let file = kept(&story());
+    let ends = offsets(&file);
+    let first = row(name, b"");
+    let is_it = |at: usize| {
+        file.get(at..at + 4) == Some(&OWN.to_le_bytes())
+            && file[at + 8..].starts_with(&first[8..13 + name.len()])
+    };
+    let left = ends.windows(2).filter(|it| !is_it(it[0]));
+    let left: Vec<&[u8]> = left.map(|it| &file[it[0]..it[1]]).collect();
+    let dropped = ends.len() - 1 - left.len();
+    (left.concat(), dropped)
+}
+
+#[test]
+fn what_was_not_told_is_a_damage() {
+    for name in ["name", "device"] {
+        let (file, dropped) = without(name);
+        assert!(dropped > 1, "{name}: {dropped}");
+        let (events, reader) = read(&file);
+        assert!(story().starts_with(&events) && events.len() < story().len());
+        let damage = reader.condition().damage.clone().unwrap();
+        assert!(damage.what.contains("which was not told"), "{damage}");
+        assert!(damage.what.contains(name), "{damage}");
+        check(&file);
+    }
+}
+
+#[test]
+fn numbers_that_are_told_out_of_order_are_a_damage() {
+    let file = kept(&story());
+    // 2^32 - 1 in a name and in a device.
+    let name = row("name", b"\x82\x1a\xff\xff\xff\xff\x61a");
+    let device = row("device", b"\x85\x1a\xff\xff\xff\xff\x01\x02\xf6\x03");
+    for entry in [name, device] {
+        let file = [file.clone(), entry].concat();
+        let (events, reader) = read(&file);
+        assert_eq!(events.len(), story().len());
+        let damage = reader.condition().damage.clone().unwrap();
+        assert!(damage.what.contains("comes next"), "{damage}");
+    }
+}
+
+#[test]
+fn rows_may_grow_and_others_are_left_out() {
+    let told = |content: &[u8]| {
+        let file = [kept(&story()), row("tick", content)].concat();
+        let (events, reader) = read(&file);
+        let condition = reader.condition().clone();
+        let last = events.last().unwrap().clone();
+        (events.len() - story().len(), last.time_ns, condition)
+    };
+    let nothing = (0, story().last().unwrap().time_ns);
+    // [5], [5, {"new": [1]}], and something that is no row of this version.
+    let (more, time_ns, condition) = told(b"\x81\x05");
+    assert_eq!((more, time_ns), (1, 5));
+    assert_eq!(condition.damage, None);
+    let (more, time_ns, condition) = told(b"\x82\x05\xa1\x63new\x81\x01");
+    assert_eq!((more, time_ns), (1, 5));
+    assert_eq!(condition.damage, None);
+    for other in [&b"\x80"[..], b"\x81\x63new", b"\x81\xf6", b"\x05", b"\xa0"] {
+        let (more, time_ns, condition) = told(other);
+        assert_eq!((more, time_ns), nothing, "{other:?}");
+        assert_eq!(condition.unknown.get("tick"), Some(&1), "{other:?}");
+        assert_eq!(condition.damage, None);
+    }
+    // Lengths that lie: 2^62 places, more places than there are, and a row in rows without end.
+    let deep = [0x81; 5000];
+    let long = b"\x9b\x40\0\0\0\0\0\0\0\x05";
+    for lie in [&long[..], b"\x98\xff\x05", b"\x9f\x05\x05\x05", &deep] {
+        let (more, time_ns, condition) = told(lie);
+        assert_eq!((more, time_ns), nothing);
+        assert!(condition.damage.is_some(), "{lie:?}");
+    }
 }
 
 #[test]
@@ -204,6 +288,9 @@ proptest! {
         let own = block(OWN, &[b"trc\x01", noise.as_slice()].concat());
         check(&[header, own.clone()].concat());
         check(&[kept(&story()[..5]), own].concat());
+        for name in ["sample", "connection", "retransmit", "dropped", "name", "device", "closed"] {
+            check(&[kept(&story()[..5]), row(name, &noise)].concat());
+        }
     }
 }
 

@@ -3,14 +3,15 @@
 //!
 //! The files were recorded by version 0.1.0 on Linux 6.18.44, a router between two namespaces whose
 //! interface towards the client has an MTU of 1400: once with the ICMP error dropped by its OUTPUT
-//! rules, once without. They are compressed with `zstd -19`.
+//! rules, once without. They are compressed with `zstd -19`. They have version 1 of the format;
+//! those with `-2` have the same events in version 2.
 
 use std::{path::Path, process::Command};
 
 use insta::assert_snapshot;
 use mtu_trace::{
     capture::{self, Reader},
-    event::EventKind,
+    event::{Event, EventKind},
 };
 
 fn path(name: &str) -> String {
@@ -49,12 +50,27 @@ fn events(name: &str) -> (u64, usize) {
 
 #[test]
 fn a_filtered_message() {
-    assert_eq!(events("filtered"), (68, 1208));
-    assert_snapshot!("filtered", report("filtered"));
+    for name in ["filtered", "filtered-2"] {
+        assert_eq!(events(name), (68, 1208));
+        assert_snapshot!("filtered", report(name));
+    }
 }
 
 #[test]
 fn a_discovered_mtu() {
-    assert_eq!(events("discovered"), (21, 420));
-    assert_snapshot!("discovered", report("discovered"));
+    for name in ["discovered", "discovered-2"] {
+        assert_eq!(events(name), (21, 420));
+        assert_snapshot!("discovered", report(name));
+    }
+}
+
+#[test]
+fn versions_have_the_same_events() {
+    let all = |name: &str| -> Vec<Event> {
+        let mut reader = Reader::new(capture::open(Path::new(&path(name))).unwrap()).unwrap();
+        std::iter::from_fn(|| reader.next_event()).collect()
+    };
+    for name in ["filtered", "discovered"] {
+        assert_eq!(all(name), all(&format!("{name}-2")));
+    }
 }

@@ -2,7 +2,7 @@
 //! another has its addresses.
 
 use mtu_trace::{
-    diagnose::{Direction, Verdict},
+    diagnose::{Analysis, Direction, Verdict},
     event::{Event, EventKind, Isn, TcpState},
 };
 
@@ -10,7 +10,7 @@ use super::{
     black_hole::{filtered, filtered_story, hole},
     network::{CONTAINER, EXT0, ROUTED, device, told},
     packet::{MSS, Places, Shown},
-    story::{Conn, NS_PER_MS, START_NS, again, at, ends, opening, play},
+    story::{Conn, NS_PER_MS, START_NS, again, at, ends, opening, play, resend},
 };
 
 #[test]
@@ -248,7 +248,7 @@ fn counts_go_on_past_the_last_event() {
         3900,
         EventKind::Count(Count::Dropped {
             flow: conn.forwarded(),
-            function: "ip_forward".to_owned(),
+            function: "ip_forward".into(),
             count: 500,
             last_ns: START_NS + 3800 * NS_PER_MS,
         }),
@@ -264,4 +264,37 @@ fn counts_go_on_past_the_last_event() {
     let finding = play(events, 4000).only();
     assert_eq!(finding.evidence.oversized_drops, 500);
     assert_eq!(finding.evidence.retransmits, 42);
+}
+
+#[test]
+fn of_very_many_that_stall_the_closed_and_then_the_oldest_are_forgotten() {
+    const MANY: u16 = 20_500;
+    let first = Conn::new(0);
+    let nth = |number: u16| {
+        let mut socket = first.client;
+        socket.flow.source.set_port(number + 1);
+        let iss = u32::from(number) * 200_000;
+        socket.isn = Some(Isn { iss, irs: !iss });
+        socket
+    };
+    let mut analysis = Analysis::default();
+    for number in 0..MANY {
+        let ms = u64::from(number);
+        let socket = nth(number);
+        analysis.apply(&at(ms, again(resend(socket, first.client_seq(0), 0))));
+        // The last one is closed.
+        if number + 1 == MANY {
+            analysis.apply(&at(ms, ends(socket, 1, 110)));
+        }
+    }
+    // A healthy one takes no room of theirs.
+    analysis.apply(&at(0, first.client_known()));
+    analysis.apply(&at(u64::from(MANY), EventKind::Tick));
+    let state = analysis.state();
+    let is_known = |number| state.connection(&nth(number).flow).is_some();
+    assert!(state.connection(&first.client.flow).is_some());
+    assert_eq!(state.connections().count(), 18_001);
+    assert!(!is_known(MANY - 1));
+    let oldest_left = MANY - 18_001;
+    assert!(!is_known(oldest_left - 1) && is_known(oldest_left) && is_known(MANY - 2));
 }

@@ -141,7 +141,7 @@ pub fn device(topology: &Topology, (netns, ifindex): At) -> Device {
     Device {
         netns,
         ifindex,
-        name: Some(link.name.clone()),
+        name: Some(link.name.as_str().into()),
         mtu_bytes: link.mtu_bytes,
     }
 }

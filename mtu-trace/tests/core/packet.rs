@@ -40,8 +40,8 @@ impl Shown {
     pub fn dropped(self, by: &str, why: &str) -> Self {
         self.with(|packet| {
             packet.what = PacketKind::Dropped {
-                function: by.to_owned(),
-                reason: Some(why.to_owned()),
+                function: by.into(),
+                reason: Some(why.into()),
             };
         })
     }
@@ -112,7 +112,7 @@ impl Places {
             .with(|packet| {
                 packet.route = Some(device(&self.topology, CNI0));
                 packet.came_in = Some(device(&self.topology, EXT0));
-                packet.route_input = Some("ip_forward".to_owned());
+                packet.route_input = Some("ip_forward".into());
             })
     }
 
@@ -145,7 +145,7 @@ impl Places {
             .with(|packet| {
                 packet.route = Some(device(&self.topology, OUTER_ETH0));
                 packet.came_in = Some(device(&self.topology, DOCKER0));
-                packet.route_input = Some("ip_forward".to_owned());
+                packet.route_input = Some("ip_forward".into());
             })
     }
 
@@ -173,7 +173,7 @@ impl Places {
         self.message(message, CONTAINER_ETH0, conn.client.flow, sent)
             .with(|packet| {
                 packet.route = Some(device(&self.topology, CONTAINER_ETH0));
-                packet.route_input = Some("ip_local_deliver".to_owned());
+                packet.route_input = Some("ip_local_deliver".into());
             })
     }
 

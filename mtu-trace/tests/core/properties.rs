@@ -53,8 +53,8 @@ fn packets() -> impl Strategy<Value = EventKind> {
             prop_oneof![Just(None), Just(Some("NETFILTER_DROP")), Just(Some("NO_SOCKET"))],
         )
             .prop_map(|(function, reason)| Some(PacketKind::Dropped {
-                function: function.to_owned(),
-                reason: reason.map(str::to_owned),
+                function: function.into(),
+                reason: reason.map(Into::into),
             })),
     ];
     let numbers = (0..4u32, 1..40u64, prop_oneof![Just(1500), 0..9000u32]);
@@ -116,7 +116,7 @@ fn kinds() -> impl Strategy<Value = EventKind> {
         EventKind::Count(if drops {
             Count::Dropped {
                 flow: conn.forwarded(),
-                function: "ip_forward".to_owned(),
+                function: "ip_forward".into(),
                 count,
                 last_ns: START_NS,
             }

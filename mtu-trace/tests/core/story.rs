@@ -266,8 +266,8 @@ fn number(events: &mut [Event]) {
         match &mut event.kind {
             EventKind::Packet(packet) if packet.count == 0 => {
                 let place = match &packet.what {
-                    PacketKind::Dropped { function, .. } => function.clone(),
-                    PacketKind::IcmpSent => "icmp_send".to_owned(),
+                    PacketKind::Dropped { function, .. } => function.to_string(),
+                    PacketKind::IcmpSent => "icmp_send".into(),
                     PacketKind::Seen { egress, .. } => {
                         format!("{}/{egress}", packet.device.ifindex)
                     }

@@ -52,11 +52,7 @@ pub fn set_up() -> Result<()> {
             packages.join(" ")
         );
     }
-    println!("setup: updating the package lists");
-    // The lists that are there may do, for instance without a network but with a local archive.
-    if let Err(error) = run::status(apt_get().arg("update")) {
-        eprintln!("setup: {error:#}; trying with the old lists");
-    }
+    update();
     if !toolchain.is_empty() && !offered()? {
         println!(
             "setup: the package archive has no {COMPILER_PACKAGE} {} with {LLVM_PACKAGE}; looking for rustup's nightly",
@@ -65,6 +61,25 @@ pub fn set_up() -> Result<()> {
         packages = tools;
     }
     install(&packages)
+}
+
+/// Installs one package, which only some task needs; without root, fails with the command that would.
+pub fn provide(package: &str) -> Result<()> {
+    if !run::is_root() {
+        bail!(
+            "{package} is missing: run `apt-get install --no-install-recommends {package}` as root"
+        );
+    }
+    update();
+    install(&[package])
+}
+
+fn update() {
+    println!("setup: updating the package lists");
+    // The lists that are there may do, for instance without a network but with a local archive.
+    if let Err(error) = run::status(apt_get().arg("update")) {
+        eprintln!("setup: {error:#}; trying with the old lists");
+    }
 }
 
 /// Installs `packages`; does nothing for none.

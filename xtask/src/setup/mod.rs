@@ -9,7 +9,9 @@ mod debian;
 mod linker;
 mod tools;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+
+use crate::bpf_toolchain;
 
 /// Does what is missing and says a line about each subject.
 pub fn run() -> Result<()> {
@@ -20,4 +22,18 @@ pub fn run() -> Result<()> {
     }
     compiler::set_up()?;
     linker::set_up()
+}
+
+/// Finds or installs a compiler for C++, which only libFuzzer needs.
+pub fn cpp() -> Result<()> {
+    let is_there = || bpf_toolchain::program("c++").is_some();
+    if !is_there() && debian::is_here() {
+        debian::provide("g++")?;
+    }
+    ensure!(
+        is_there(),
+        "libFuzzer is written in C++ and there is no `c++`: install a compiler for it, such as g++"
+    );
+    println!("setup: C++ compiler ok");
+    Ok(())
 }

@@ -11,7 +11,7 @@ use std::{
 use super::finding::{Confidence, Severity, Verdict};
 use crate::{
     correlate::{Connection, End, Hook, Open, OtherKey, Side, SiteKey, State, Track},
-    event::Flow,
+    event::{Flow, Name},
     topology::NetnsId,
 };
 
@@ -99,7 +99,7 @@ pub enum Cause {
     /// A place where they die for another reason.
     Other(OtherKey),
     /// The message about their size is dropped at a place: namespace, function and hook.
-    Message(NetnsId, String, Option<Hook>),
+    Message(NetnsId, Name, Option<Hook>),
     /// Something at or before one peer, by its address and the network it is of: networks that have
     /// nothing to do with each other may have the same addresses.
     Peer(Option<NetnsId>, IpAddr),
