@@ -229,7 +229,7 @@ fn lines(watch: &Watch, order: ConnectionOrder) -> Vec<Line> {
             scope.is_everything() || scope.includes(&Subject::connection(connection, Side::Out))
         })
         .filter_map(|(_, connection)| {
-            let tracks = [&connection.out, &connection.incoming];
+            let tracks = [Side::Out, Side::In].map(|side| connection.track(side));
             Some(Line {
                 flow: flow_of(connection)?,
                 stalled_ns: stalled_since(connection)
@@ -274,7 +274,7 @@ fn stalled_since(connection: &Connection) -> Option<(Side, u64)> {
     let open = |side: Side| {
         let track = connection.track(side);
         let sent = track.retransmits.as_ref().map(|sent| &sent.repeats);
-        let repeats = [Some(&track.holes), Some(&track.passed), sent];
+        let repeats = [Some(&*track.holes), Some(&*track.passed), sent];
         repeats
             .into_iter()
             .flatten()
@@ -312,7 +312,7 @@ pub fn connection_row(watch: &Watch, flow: &Flow) -> Option<ConnectionRow> {
         }
     });
     let track = connection.track(side.unwrap_or(sends));
-    let tracks = [&connection.out, &connection.incoming];
+    let tracks = [Side::Out, Side::In].map(|side| connection.track(side));
     let sample = connection
         .ends
         .iter()

@@ -210,7 +210,7 @@ mod tests {
             time_ns: bucket * BUCKET_NS,
             kind: EventKind::Count(Count::Dropped {
                 flow: flow(port),
-                function: "ip_forward".to_owned(),
+                function: "ip_forward".into(),
                 count,
                 last_ns: 0,
             }),

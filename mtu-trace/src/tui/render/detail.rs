@@ -180,7 +180,7 @@ fn connection(app: &App, watch: &Watch, flow: Flow, width: usize) -> Vec<Line<'s
     let mut seen = vec![pen.heading("seen as")];
     let ends = connection.ends.iter().map(|end| end.socket.flow);
     let mut flows: Vec<Flow> = ends.collect();
-    for &flow in &connection.seen_as {
+    for &flow in connection.seen_as.iter() {
         if !flows.contains(&flow) && !flows.contains(&flow.reversed()) {
             flows.push(flow);
         }
