@@ -37,7 +37,7 @@ fn rude() -> Vec<mtu_trace::event::Event> {
                 }
             }
             EventKind::Packet(packet) => {
-                packet.device.name = Some("\u{1b}[31m".to_owned());
+                packet.device.name = Some("\u{1b}[31m".into());
             }
             _ => {}
         }
