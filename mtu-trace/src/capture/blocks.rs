@@ -10,8 +10,9 @@ use std::{
 
 use pcap_parser::{
     BOM_MAGIC, EPB_MAGIC, EnhancedPacketBlock, IDB_MAGIC, InterfaceDescriptionBlock, Linktype,
-    OptionCode, PcapNGOption, SHB_MAGIC, SectionHeaderBlock, ToVec, UnknownBlock, nom,
-    parse_sectionheaderblock, parse_unknownblock_be, parse_unknownblock_le,
+    OptionCode, PcapError, PcapNGOption, SHB_MAGIC, SectionHeaderBlock, ToVec, UnknownBlock, nom,
+    parse_option_be, parse_option_le, parse_sectionheaderblock, parse_unknownblock_be,
+    parse_unknownblock_le,
 };
 
 use super::format::{BLOCK_TYPE, FORMAT, MAGIC, OPTION_CODE};
@@ -131,6 +132,55 @@ impl PacketBlock<'_> {
             block_len2: 0,
         })
     }
+}
+
+/// What an enhanced packet block has for us.
+pub struct KeptPacket<'a> {
+    /// The headers.
+    pub head: &'a [u8],
+    /// The event, encoded, if it is in there.
+    pub event: Option<Cow<'a, [u8]>>,
+}
+
+/// What is in an enhanced packet block; `None` if the packet says it is longer than its block.
+///
+/// pcap-parser would make a list of the options first, which takes as long as all the rest.
+pub fn packet(block: &[u8], big_endian: bool) -> Option<KeptPacket<'_>> {
+    // Type, length, interface, two of time, captured length, original length (section 4.3).
+    let (fixed, rest) = block.split_at_checked(28)?;
+    let length: [u8; 4] = fixed[20..24].try_into().ok()?;
+    let length = if big_endian {
+        u32::from_be_bytes(length)
+    } else {
+        u32::from_le_bytes(length)
+    };
+    let length = usize::try_from(length).ok()?;
+    let (rest, _length_again) = rest.split_last_chunk::<4>()?;
+    let (padded, mut options) = rest.split_at_checked(length.checked_next_multiple_of(4)?)?;
+    let mut event: Option<Cow<'_, [u8]>> = None;
+    let parse = if big_endian {
+        parse_option_be::<PcapError<&[u8]>>
+    } else {
+        parse_option_le::<PcapError<&[u8]>>
+    };
+    while let Ok((rest, option)) = parse(options) {
+        options = rest;
+        if option.code.0 != OPTION_CODE {
+            continue;
+        }
+        let Cow::Borrowed(value) = option.value else {
+            continue;
+        };
+        let part = value.get(..usize::from(option.len))?;
+        match &mut event {
+            Some(event) => event.to_mut().extend(part),
+            None => event = Some(Cow::Borrowed(part)),
+        }
+    }
+    Some(KeptPacket {
+        head: padded.get(..length)?,
+        event,
+    })
 }
 
 /// The beginning of the content of a block of ours.

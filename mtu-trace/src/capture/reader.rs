@@ -6,14 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use pcap_parser::{
-    EPB_MAGIC, EnhancedPacketBlock, SHB_MAGIC, parse_enhancedpacketblock_be,
-    parse_enhancedpacketblock_le, traits::PcapNGPacketBlock as _,
-};
+use pcap_parser::{EPB_MAGIC, SHB_MAGIC};
 
 use super::{
-    blocks::{Blocks, Found, NoBlock},
-    format::{self, BLOCK_TYPE, End, FORMAT, Header, Item, MAGIC, Misread, OPTION_CODE},
+    blocks::{self, Blocks, Found, NoBlock},
+    format::{self, BLOCK_TYPE, End, FORMAT, Header, Item, MAGIC, Misread},
     tables::{BadEntry, Told},
 };
 use crate::{
@@ -399,18 +396,17 @@ impl<R: Read> Reader<R> {
 
     fn packet(&mut self, found: &Found) -> Result<Option<Event>, String> {
         let bytes = self.blocks.bytes(found);
-        let parsed = if found.big_endian {
-            parse_enhancedpacketblock_be(bytes)
-        } else {
-            parse_enhancedpacketblock_le(bytes)
-        };
-        let Ok((_, packet)) = parsed else {
+        let Some(packet) = blocks::packet(bytes, found.big_endian) else {
             return Err("a packet that is longer than its block".to_owned());
         };
-        match event(&packet, &self.told) {
+        let Some(event) = packet.event else {
+            self.skip("packet without an event".to_owned());
+            return Ok(None);
+        };
+        match format::event(&event, &self.told) {
             Ok(mut event) => {
                 if let EventKind::Packet(kept) = &mut event.kind {
-                    kept.head = packet.packet_data().to_vec();
+                    kept.head = packet.head.to_vec();
                 }
                 Ok(Some(event))
             }
@@ -421,23 +417,6 @@ impl<R: Read> Reader<R> {
             Err(Misread::Malformed(what)) => Err(what),
         }
     }
-}
-
-/// The event of a packet's block, without the packet.
-fn event(packet: &EnhancedPacketBlock<'_>, told: &Told) -> Result<Event, Misread> {
-    let mut parts = packet
-        .options
-        .iter()
-        .filter(|option| option.code.0 == OPTION_CODE)
-        .filter_map(|option| option.as_bytes().ok());
-    let Some(first) = parts.next() else {
-        return Err(Misread::Unknown("packet without an event".to_owned()));
-    };
-    let more: Vec<&[u8]> = parts.collect();
-    if more.is_empty() {
-        return format::event(first, told);
-    }
-    format::event(&[&[first], more.as_slice()].concat().concat(), told)
 }
 
 /// Version and content of a block of ours.

@@ -55,15 +55,7 @@ impl State {
             .or_else(|| self.adopt(&socket));
         let place = match known {
             Some(place) => {
-                self.rearrange(place.0, |connection| {
-                    connection.ends.insert(place.1, End::new(socket));
-                    let outwards = if place.1 == 0 {
-                        socket.flow
-                    } else {
-                        socket.flow.reversed()
-                    };
-                    connection.seen_as.insert(outwards);
-                });
+                self.add_end(place, socket);
                 place
             }
             None => {

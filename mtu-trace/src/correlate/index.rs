@@ -2,7 +2,7 @@
 //!
 //! An index proposes; [`super::join`] decides. It proposes every connection that can be accepted there.
 
-use std::{collections::BTreeSet, hash::Hash, net::SocketAddr};
+use std::{hash::Hash, net::SocketAddr};
 
 use imbl::OrdSet;
 use smallvec::SmallVec;
@@ -31,6 +31,9 @@ type Entry = (u32, ConnectionId, Option<u32>);
 
 /// Connections that have something in common, most often one alone.
 type Few = SmallVec<[ConnectionId; 2]>;
+
+/// Connections that are proposed.
+pub(super) type Found = SmallVec<[ConnectionId; 8]>;
 
 /// Both ends of a flow in either direction: protocol, lower address, higher one.
 type Tuple = (u8, SocketAddr, SocketAddr);
@@ -61,7 +64,12 @@ impl Index {
     }
 
     /// Those whose addresses may fit a flow, in either direction.
-    pub fn alike(&self, flow: &Flow) -> BTreeSet<ConnectionId> {
+    pub fn alike(&self, flow: &Flow) -> Found {
+        each_once(self.with_addresses(flow))
+    }
+
+    /// The same, some perhaps more than once.
+    fn with_addresses(&self, flow: &Flow) -> Found {
         let whole = self.tuples.get(&tuple(flow));
         let half = halves(flow)
             .into_iter()
@@ -70,11 +78,11 @@ impl Index {
     }
 
     /// Those, known by initial sequence numbers, which a packet may be of.
-    pub fn of_packet(&self, flow: &Flow, seq: u32, ack: Option<u32>) -> BTreeSet<ConnectionId> {
-        let mut found = self.alike(flow);
+    pub fn of_packet(&self, flow: &Flow, seq: u32, ack: Option<u32>) -> Found {
+        let mut found = self.with_addresses(flow);
         let Some(ack) = ack else {
             found.extend(self.numbered(seq));
-            return found;
+            return each_once(found);
         };
         for (here, there, window) in [(seq, ack, WINDOW_STRANGER), (ack, seq, WINDOW_REQUESTS)] {
             let near = self.between(here.wrapping_sub(window), here);
@@ -84,16 +92,12 @@ impl Index {
             });
             found.extend(fitting.map(|(_, id, _)| *id));
         }
-        found
+        each_once(found)
     }
 
     /// Those, known by the numbers of one packet, which a socket with these initial numbers may have.
-    pub fn of_socket(
-        &self,
-        flow: &Flow,
-        isn: impl Iterator<Item = Pair>,
-    ) -> BTreeSet<ConnectionId> {
-        let mut found = self.alike(flow);
+    pub fn of_socket(&self, flow: &Flow, isn: impl Iterator<Item = Pair>) -> Found {
+        let mut found = self.with_addresses(flow);
         for (here, there) in isn {
             let near = self.between(here, here.wrapping_add(WINDOW_STRANGER));
             let fitting = near.filter(|(number, _, other)| {
@@ -105,7 +109,7 @@ impl Index {
             });
             found.extend(fitting.map(|(_, id, _)| *id));
         }
-        found
+        each_once(found)
     }
 
     /// Those with exactly this number.
@@ -134,6 +138,13 @@ fn may_fit(here: u32, there: Option<u32>) -> bool {
     let near =
         |there| there <= WINDOW_STRANGER || (here <= WINDOW_REQUESTS && there <= WINDOW_DATA);
     there.is_none_or(near)
+}
+
+/// In their order, which does not depend on how they were found.
+fn each_once(mut found: Found) -> Found {
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 fn add<K: Hash + Eq + Clone>(map: &mut HashMap<K, Few>, key: K, id: ConnectionId) {

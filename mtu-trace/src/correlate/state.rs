@@ -9,11 +9,11 @@ use foldhash::fast::RandomState;
 use imbl::{GenericHashMap, OrdMap, OrdSet, shared_ptr::DefaultSharedPtr};
 
 use super::{
-    connection::{Connection, Side},
+    connection::{Connection, End, Side},
     index::Index,
 };
 use crate::{
-    event::{Event, EventKind, Flow, Isn},
+    event::{Event, EventKind, Flow, Isn, Socket},
     topology::{NetnsId, Topology},
 };
 
@@ -213,6 +213,24 @@ impl State {
         let changed = self.edit(id).map(change);
         self.file(id);
         changed
+    }
+
+    /// Gives a connection another end.
+    pub(super) fn add_end(&mut self, (id, index): (ConnectionId, usize), socket: Socket) {
+        let stray = self.get(id).and_then(Connection::stray);
+        if let Some((flow, numbers)) = stray {
+            self.strays.remove(id, &flow, numbers);
+        }
+        let Some(connection) = self.edit(id) else {
+            return;
+        };
+        connection.ends.insert(index, End::new(socket));
+        let outwards = match Connection::sends(index) {
+            Side::Out => socket.flow,
+            Side::In => socket.flow.reversed(),
+        };
+        connection.seen_as.insert(outwards);
+        self.ends.insert(id, &socket.flow, socket.numbers());
     }
 
     /// Forgets a connection, but not the flows that lead to it.

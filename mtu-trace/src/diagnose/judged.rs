@@ -106,6 +106,24 @@ impl Group {
         self.by_start.insert((it.found.first_ns, id, side));
     }
 
+    /// Exchanges what was said of a member for what is said now.
+    fn replace(&mut self, id: ConnectionId, side: Side, old: &Judgement, new: &Judgement) {
+        if !old.is_selected || !new.is_selected {
+            self.take(id, side, old);
+            self.add(id, side, new);
+            return;
+        }
+        if old.rank != new.rank {
+            self.by_rank.remove(&(old.rank, id, side));
+            self.by_rank.insert((new.rank, id, side));
+        }
+        let (before_ns, now_ns) = (old.found.first_ns, new.found.first_ns);
+        if before_ns != now_ns {
+            self.by_start.remove(&(before_ns, id, side));
+            self.by_start.insert((now_ns, id, side));
+        }
+    }
+
     fn take(&mut self, id: ConnectionId, side: Side, it: &Judgement) {
         if !it.is_selected {
             self.others -= 1;
@@ -159,25 +177,36 @@ impl Judged {
         let before = self.connections.get(&id).cloned();
         let now = judge(id, state, scope);
         let due = |it: &Judgements| it.due_ns.map(|due_ns| (due_ns, id));
-        if let Some(due) = before.as_deref().and_then(due) {
-            self.due.remove(&due);
-        }
-        if let Some(due) = now.as_ref().and_then(due) {
-            self.due.insert(due);
+        let (was_due, is_due) = (before.as_deref().and_then(due), now.as_ref().and_then(due));
+        if was_due != is_due {
+            if let Some(due) = was_due {
+                self.due.remove(&due);
+            }
+            if let Some(due) = is_due {
+                self.due.insert(due);
+            }
         }
         for (index, side) in [Side::Out, Side::In].into_iter().enumerate() {
-            let of = |it: Option<&'_ Judgements>| it.and_then(|it| it.sides[index].clone());
-            let (old, new) = (of(before.as_deref()), of(now.as_ref()));
+            let old = before.as_deref().and_then(|it| it.sides[index].as_ref());
+            let new = now.as_ref().and_then(|it| it.sides[index].as_ref());
             if old == new {
                 continue;
             }
+            if let (Some(old), Some(new)) = (old, new)
+                && old.key == new.key
+                && let Some(group) = self.groups.get_mut(&new.key)
+            {
+                group.replace(id, side, old, new);
+                self.news.insert(Arc::clone(&new.key));
+                continue;
+            }
             if let Some(old) = old {
-                self.leave(id, side, &old);
+                self.leave(id, side, old);
             }
             if let Some(new) = new {
                 let group = self.groups.entry(Arc::clone(&new.key)).or_default();
-                group.add(id, side, &new);
-                self.news.insert(new.key);
+                group.add(id, side, new);
+                self.news.insert(Arc::clone(&new.key));
             }
         }
         match now {

@@ -39,7 +39,7 @@ fn scratch(name: &str) -> std::path::PathBuf {
     }
 }
 
-/// What bash offers at the end of a line whose words these are, in a directory with one capture.
+/// What bash offers at the end of a line whose words these are, in a directory with captures.
 fn completed(words: &[&str]) -> Vec<String> {
     const DRIVER: &str = r#"
         source <("$MTU_TRACE" completions bash) || exit 1
@@ -91,7 +91,7 @@ fn bash_completes_commands_options_values_and_files() {
     for command in commands() {
         assert!(offered.contains(&command), "{command}: {offered:?}");
     }
-    assert_eq!(completed(&["rep"]), ["report"]);
+    assert_eq!(completed(&["rep"]), ["replay", "report"]);
     assert_eq!(completed(&["record", "--exit"]), ["--exit-code"]);
     assert_eq!(
         completed(&["report", "filtered.pcapng.zst", "--format", ""]),
@@ -102,7 +102,10 @@ fn bash_completes_commands_options_values_and_files() {
         completed(&["record", "--without", "tcp"]),
         ["tcp:tcp_retransmit_skb"]
     );
-    assert_eq!(completed(&["record", "-o", "fil"]), ["filtered.pcapng.zst"]);
+    assert_eq!(
+        completed(&["record", "-o", "filtered."]),
+        ["filtered.pcapng.zst"]
+    );
     assert_eq!(completed(&["record", "--duration", ""]), [""; 0]);
     let offered = completed(&["explain", ""]);
     for verdict in Verdict::ALL {

@@ -14,17 +14,17 @@ use super::{
     story::{Conn, NS_PER_MS, START_NS, opening, timeline},
 };
 
-/// More events than lie between three copies of the state.
+/// More events than lie between the first three copies of the state.
 fn long() -> Vec<Event> {
     let places = Places::new(ROUTED);
-    let stories = (0..1000).flat_map(|number| {
+    let stories = (0..700).flat_map(|number| {
         let conn = Conn::new(number);
         let mut story = opening(&places, conn);
         story.extend(filtered(&places, conn, 100 + u64::from(number) * 25));
         story
     });
     let events = timeline(stories.collect(), 30_000);
-    assert!(events.len() > 3 * 8192, "{}", events.len());
+    assert!(events.len() > 2 * 8192, "{}", events.len());
     events
 }
 
@@ -76,9 +76,7 @@ fn every_moment_is_as_it_was_wherever_one_comes_from() {
         (START_NS, events.last().unwrap().time_ns)
     );
     // To and fro, over copies and between them.
-    for ms in [
-        30_000, 100, 12_345, 12_346, 26_000, 0, 700, 29_999, 13_000, 12_900,
-    ] {
+    for ms in [30_000, 100, 12_346, 26_000, 0, 12_900] {
         let at_ns = START_NS + ms * NS_PER_MS;
         replay.seek(at_ns);
         assert_eq!(replay.now_ns(), at_ns);
