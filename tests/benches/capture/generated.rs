@@ -1,5 +1,6 @@
 //! A trace of any length, made of a real one that goes on and on with other connections.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -53,6 +54,33 @@ impl Generated {
             let events = self.events.iter().filter(again);
             events.map(move |event| self.again(event, round))
         })
+    }
+
+    /// So many connections that are open at the same time and that nothing ails, before all that.
+    pub fn among(&self, connections: u32) -> impl Iterator<Item = Event> {
+        let first = |event: &&Event| matches!(event.kind, EventKind::Topology(_));
+        let network = self.events.iter().find(first).cloned();
+        let is_known = |event: &&Event| matches!(event.kind, EventKind::Connection(_));
+        let known: Vec<&Event> = self.events.iter().filter(is_known).collect();
+        let open = (0..connections).flat_map(move |number| {
+            let known = known.clone().into_iter();
+            known.map(move |event| {
+                let mut event = event.clone();
+                if let EventKind::Connection(socket) = &mut event.kind {
+                    // Numbers that the rounds do not come to.
+                    Other::of(u64::from(!number)).socket(socket);
+                    let flow = &mut socket.flow;
+                    for end in [&mut flow.source, &mut flow.destination] {
+                        if end.port() >= CLIENTS {
+                            // 10.0.0.0/8, which the trace has not.
+                            end.set_ip(Ipv4Addr::from(0x0a00_0000 + number).into());
+                        }
+                    }
+                }
+                event
+            })
+        });
+        network.into_iter().chain(open).chain(self.events())
     }
 
     fn again(&self, event: &Event, round: u64) -> Event {

@@ -28,6 +28,10 @@ const EVENTS: usize = 1_000_000;
 const RUNS: usize = 3;
 /// Size of the large file, bytes.
 const LARGE_BYTES: u64 = 1 << 30;
+/// Size of a file with many connections, bytes: enough for as many troubled ones as are kept.
+const CROWDED_BYTES: u64 = 256 << 20;
+/// How many, as many as are kept.
+const CONNECTIONS: u32 = 100_000;
 
 fn main() -> Result<()> {
     // cargo itself adds `--bench`.
@@ -56,7 +60,8 @@ fn main() -> Result<()> {
         })?;
     }
     if wanted("memory") {
-        memory::measure(&source, LARGE_BYTES)?;
+        memory::measure(&source, LARGE_BYTES, 0)?;
+        memory::measure(&source, CROWDED_BYTES, CONNECTIONS)?;
     }
     Ok(())
 }

@@ -16,15 +16,15 @@ use crate::generated::Generated;
 /// How often it is looked how much it takes; the kernel keeps the peak.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Writes a file of so many bytes and has it reported.
-pub fn measure(source: &Generated, bytes: u64) -> Result<()> {
+/// Writes a file of so many bytes, with so many connections that stay open, and has it reported.
+pub fn measure(source: &Generated, bytes: u64, connections: u32) -> Result<()> {
     let scratch = Scratch::new()?;
     let path = scratch.path().join("large.pcapng");
     let mut file = BufWriter::new(File::create(&path)?);
     let mut encoder = Encoder::new(source.header.clone());
     let mut block = encoder.opening()?;
     let (mut written, mut count) = (0u64, 0u64);
-    let mut events = source.events();
+    let mut events = source.among(connections);
     while written < bytes {
         if let Some(event) = events.next() {
             encoder.event(&event, &mut block)?;
@@ -53,7 +53,8 @@ pub fn measure(source: &Generated, bytes: u64) -> Result<()> {
     };
     ensure!(status.success(), "the report failed: {status}");
     println!(
-        "{} MiB, {count} events: reported in {:.1} s, {} MiB of memory at most",
+        "{} MiB, {count} events, {connections} connections open: reported in {:.1} s, {} MiB of \
+         memory at most",
         written >> 20,
         start.elapsed().as_secs_f64(),
         peak_kib >> 10,
