@@ -243,7 +243,7 @@ fn parts_are_whole_and_only_the_latest_are_kept() -> Result<()> {
 fn on_a_small_disk(script: &str) -> Result<Finished> {
     let scratch = Scratch::new()?;
     let around = format!(
-        "mount -t tmpfs -o size=24k tmpfs {0} && D={0} && B={1} && {script}",
+        "mount -t tmpfs -o size=8k tmpfs {0} && D={0} && B={1} && {script}",
         scratch.path().display(),
         mtu_trace().display(),
     );

@@ -12,6 +12,9 @@ pub enum Subject {
     Capture,
     /// How soon a full node is known, how soon new containers are followed, and what leaks.
     Topology,
+    /// How long a screen takes under load, how soon a key shows, how soon any moment of a large capture
+    /// is there, and what the screens cost when nothing happens.
+    Tui,
 }
 
 impl Subject {
@@ -19,6 +22,7 @@ impl Subject {
         match self {
             Self::Capture => "capture",
             Self::Topology => "topology",
+            Self::Tui => "tui",
         }
     }
 }

@@ -83,6 +83,30 @@ impl Generated {
         network.into_iter().chain(open).chain(self.events())
     }
 
+    /// The trace so often, each time with another place at which packets die: as many findings.
+    pub fn findings(&self, count: u64) -> impl Iterator<Item = Event> {
+        let rounds = (0..count).flat_map(move |round| {
+            let news = |event: &&Event| !matches!(event.kind, EventKind::Tick);
+            let events = self.events.iter().filter(news);
+            events.map(move |event| {
+                let mut event = self.again(event, round);
+                if let EventKind::Packet(packet) = &mut event.kind {
+                    let egress = packet.route.as_mut().unwrap_or(&mut packet.device);
+                    egress.ifindex += u32::try_from(round).unwrap_or(0);
+                }
+                event
+            })
+        });
+        let first = |event: &Event| !matches!(event.kind, EventKind::Topology(_));
+        let network = self.events.iter().find(|event| !first(event)).cloned();
+        let last_ns = self.took_ns.saturating_mul(count);
+        let tick = self.events.last().map(|event| Event {
+            time_ns: event.time_ns + last_ns,
+            kind: EventKind::Tick,
+        });
+        network.into_iter().chain(rounds.filter(first)).chain(tick)
+    }
+
     fn again(&self, event: &Event, round: u64) -> Event {
         let mut event = event.clone();
         event.time_ns += round * self.took_ns;
