@@ -5,10 +5,12 @@
 //! matrix [NAME…]            only scenarios whose id begins so
 //! MTU_TRACE_MATRIX=once     without the runs that lack a hook
 //! MTU_TRACE_MATRIX=HOOK     only the run that lacks this one
+//! MTU_TRACE_MATRIX_LINES=FILE  the same as lines of JSON, for another program
 //! ```
 #![allow(missing_docs, reason = "a test binary")]
 
 mod judge;
+mod lines;
 mod scenario;
 mod scenarios;
 mod stage;
@@ -69,12 +71,16 @@ fn run() -> Result<bool> {
         ),
     };
     ensure!(whole || !without.is_empty(), "no hook is called {how}");
+    let mut lines = lines::Lines::asked_for()?;
     let mut fine = true;
-    if whole {
-        fine &= table::print(&Played::play(&chosen, None)?);
-    }
-    for hook in without {
-        fine &= table::print(&Played::play(&chosen, Some(hook))?);
+    for without in whole
+        .then_some(None)
+        .into_iter()
+        .chain(without.into_iter().map(Some))
+    {
+        let played = Played::play(&chosen, without)?;
+        fine &= table::print(&played);
+        lines.write(&played)?;
     }
     Ok(fine)
 }

@@ -31,6 +31,13 @@ pub struct Line {
     pub judged: Judged,
 }
 
+impl Line {
+    /// Whether something was to be found and was not.
+    pub fn is_missed(&self) -> bool {
+        matches!(self.scenario.expect, Expect::Finding(_)) && !self.judged.found
+    }
+}
+
 impl Played {
     /// Plays them all.
     ///

@@ -7,6 +7,7 @@ mod namespaces;
 mod run;
 mod setup;
 mod test;
+mod vm;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -30,6 +31,9 @@ enum Task {
         /// Leave out the scenarios in network namespaces; this needs no root.
         #[arg(long)]
         fast: bool,
+        /// Play all scenarios on all kernels in virtual machines, not only some on two of them.
+        #[arg(long, conflicts_with = "fast")]
+        full: bool,
         /// What `cargo test` gets besides.
         #[arg(last = true, value_name = "CARGO TEST ARGUMENTS")]
         arguments: Vec<OsString>,
@@ -45,6 +49,16 @@ enum Task {
         #[arg(last = true, value_name = "PARTS")]
         parts: Vec<String>,
     },
+    /// Plays the scenarios on Debian's kernels in virtual machines, and prints what became of each on
+    /// each. Downloads what it needs once; installs nothing and needs no root.
+    Vm {
+        /// Which kernels: 5.10, 6.1, 6.12 or 7.x; all without any.
+        #[arg(value_name = "KERNEL")]
+        kernels: Vec<String>,
+        /// Only scenarios whose name begins so.
+        #[arg(last = true, value_name = "SCENARIO")]
+        scenarios: Vec<String>,
+    },
     /// Removes the network namespaces that crashed tests and demos left behind. Needs root.
     CleanNamespaces,
 }
@@ -52,9 +66,14 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Setup => setup::run(),
-        Task::Test { fast, arguments } => test::run(fast, &arguments),
+        Task::Test {
+            fast,
+            full,
+            arguments,
+        } => test::run(fast, full, &arguments),
         Task::Demo => demo::run(),
         Task::Bench { subject, parts } => bench::run(subject, &parts),
+        Task::Vm { kernels, scenarios } => vm::run(&kernels, &scenarios),
         Task::CleanNamespaces => namespaces::clean(),
     };
     match outcome {

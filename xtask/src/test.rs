@@ -16,7 +16,7 @@ const USERSPACE: [&str; 4] = ["--locked", "--workspace", "--exclude", "mtu-trace
 const SCENARIOS_AT_ONCE: &str = "4";
 
 /// Runs all checks, or without the scenarios when `fast`; `arguments` go to `cargo test`.
-pub fn run(fast: bool, arguments: &[OsString]) -> Result<()> {
+pub fn run(fast: bool, _full: bool, arguments: &[OsString]) -> Result<()> {
     if !fast {
         run::require_root("the tests build network namespaces (--fast leaves those tests out)")?;
     }
