@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use lab::binary;
 use lab::tracer::{Recording, Tracer};
 
+use crate::HOOKS;
 use crate::judge::{Judged, judge};
 use crate::scenario::{Act, Expect, Play, Rest, Scenario};
 
@@ -53,12 +54,13 @@ impl Played {
         let tracer = Tracer::start_for(LONGEST, &binary::mtu_trace(), &options)?;
         let acts = each(ready, |(scenario, ready)| (scenario, act(ready)));
         let recording = tracer.stop()?;
+        let lacking = without.or_else(|| lacking(&recording));
         let lines = thread::scope(|scope| {
             let running: Vec<_> = acts
                 .into_iter()
                 .map(|(scenario, act)| {
                     let recording = &recording;
-                    let line = scope.spawn(move || line(scenario, act, recording, without));
+                    let line = scope.spawn(move || line(scenario, act, recording, lacking));
                     (scenario, line)
                 })
                 .collect();
@@ -74,6 +76,16 @@ impl Played {
         });
         Ok(Self { without, lines })
     }
+}
+
+/// The hook that this kernel does not have, the most important one of several.
+fn lacking(recording: &Recording) -> Option<&'static str> {
+    let missing = |hook: &&str| {
+        let state = recording.report.capture.hooks.iter();
+        let mut state = state.filter(|state| state.hook == **hook);
+        state.any(|state| !state.attached)
+    };
+    HOOKS.iter().copied().find(|hook| missing(&hook))
 }
 
 /// A scenario before the trace.

@@ -23,7 +23,7 @@ pub struct Emulator {
 
 impl Emulator {
     /// The installed one, else the one in `cache`, fetched from `archive` if it is not there yet.
-    pub fn get(cache: &Path, archive: impl FnOnce() -> Result<Archive>) -> Result<Self> {
+    pub fn get<'a>(cache: &Path, archive: impl FnOnce() -> Result<&'a Archive>) -> Result<Self> {
         if let Some(program) = bpf_toolchain::program(QEMU) {
             return Ok(Self {
                 program,
@@ -60,7 +60,7 @@ impl Emulator {
 }
 
 /// The static busybox in `cache`, fetched from `archive` if it is not there yet.
-pub fn busybox(cache: &Path, archive: impl FnOnce() -> Result<Archive>) -> Result<PathBuf> {
+pub fn busybox<'a>(cache: &Path, archive: impl FnOnce() -> Result<&'a Archive>) -> Result<PathBuf> {
     let root = cache.join("busybox");
     if !root.is_dir() {
         println!("vm: fetching {BUSYBOX_PACKAGE}");

@@ -1,6 +1,7 @@
 //! Debian's kernels for virtual machines, fetched once and kept.
 
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -131,23 +132,48 @@ impl Wanted {
     }
 }
 
-/// The kernels called `names`, all if empty.
-pub fn chosen(names: &[String]) -> Result<Vec<&'static Wanted>> {
-    if names.is_empty() {
-        return Ok(KERNELS.iter().collect());
+/// Where the scenarios are played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On the kernel that runs here.
+    Host,
+    /// In a virtual machine.
+    Machine(&'static Wanted),
+}
+
+impl Place {
+    /// The user's name for the kernel.
+    pub const HOST: &'static str = "host";
+
+    /// The places called `names`, all if empty.
+    pub fn chosen(names: &[String]) -> Result<Vec<Self>> {
+        let all: Vec<Self> = iter::once(Self::Host)
+            .chain(KERNELS.iter().map(Self::Machine))
+            .collect();
+        if names.is_empty() {
+            return Ok(all);
+        }
+        names
+            .iter()
+            .map(|name| {
+                all.iter()
+                    .find(|place| place.name() == name)
+                    .copied()
+                    .with_context(|| {
+                        let all: Vec<&str> = all.iter().map(|place| place.name()).collect();
+                        format!("no kernel is called {name}: there are {}", all.join(", "))
+                    })
+            })
+            .collect()
     }
-    names
-        .iter()
-        .map(|name| {
-            KERNELS
-                .iter()
-                .find(|kernel| kernel.name == name)
-                .with_context(|| {
-                    let all = KERNELS.map(|kernel| kernel.name).join(", ");
-                    format!("no kernel is called {name}: there are {all}")
-                })
-        })
-        .collect()
+
+    /// The user's name for its kernel.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Host => Self::HOST,
+            Self::Machine(wanted) => wanted.name,
+        }
+    }
 }
 
 /// The packages of the newest kernel in `archive`.
@@ -196,17 +222,17 @@ fn find(root: &Path) -> Result<Kernel> {
 mod tests {
     use std::fs;
 
-    use super::{KERNELS, chosen, find};
+    use super::{KERNELS, Place, find};
 
     #[test]
     fn all_are_meant_unless_some_are_named() {
-        assert_eq!(chosen(&[]).unwrap().len(), KERNELS.len());
-        let one = chosen(&["6.12".to_owned()]).unwrap();
-        assert_eq!(one, [&KERNELS[2]]);
-        let error = chosen(&["6".to_owned()]).unwrap_err().to_string();
+        assert_eq!(Place::chosen(&[]).unwrap().len(), 1 + KERNELS.len());
+        let two = Place::chosen(&["6.12".to_owned(), "host".to_owned()]).unwrap();
+        assert_eq!(two, [Place::Machine(&KERNELS[2]), Place::Host]);
+        let error = Place::chosen(&["6".to_owned()]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "no kernel is called 6: there are 5.10, 6.1, 6.12, 7.x"
+            "no kernel is called 6: there are host, 5.10, 6.1, 6.12, 7.x"
         );
     }
 

@@ -17,11 +17,15 @@ pub struct Column {
     pub lines: Vec<Line>,
     /// Why there is nothing, or not all.
     pub failed: Option<String>,
+    /// Whether that is because the kernel cannot be had here.
+    pub is_absent: bool,
 }
 
 /// What `mtu-trace doctor --format json` says.
 #[derive(Debug, Default, Deserialize)]
 pub struct Doctor {
+    /// What `uname -r` prints.
+    pub kernel: String,
     /// Every hook.
     pub hooks: Vec<Hook>,
 }
@@ -61,6 +65,14 @@ pub struct Line {
 }
 
 impl Column {
+    /// One whose kernel cannot be had here.
+    pub fn absent(name: &str, why: String) -> Self {
+        Self {
+            is_absent: true,
+            ..Self::failed(name, why)
+        }
+    }
+
     /// One of which nothing is known but why.
     pub fn failed(name: &str, why: String) -> Self {
         Self {
@@ -69,6 +81,7 @@ impl Column {
             hooks: Vec::new(),
             lines: Vec::new(),
             failed: Some(why),
+            is_absent: false,
         }
     }
 
@@ -268,6 +281,7 @@ mod tests {
                 },
             ],
             failed: None,
+            is_absent: false,
         };
         let new = Column {
             name: "6.12".to_owned(),
@@ -279,8 +293,9 @@ mod tests {
             ],
             lines: vec![line("A2"), line("B1"), line("C1"), line("E1")],
             failed: None,
+            is_absent: false,
         };
-        let none = Column::failed("7.x", "it cannot be had".to_owned());
+        let none = Column::absent("7.x", "it cannot be had".to_owned());
         assert!(!old.is_right());
         assert!(new.is_right());
         assert!(!none.is_right());
