@@ -15,8 +15,8 @@ use crate::scenario::{Act, Expect, Play, Rest, Scenario};
 
 /// How many scenarios are under way at once: they wait far more than they compute.
 const AT_ONCE: usize = 8;
-/// Ends a tracer that nobody stops.
-const LONGEST: &str = "300s";
+/// Ends a tracer that nobody stops; an emulated machine takes its time.
+const LONGEST: &str = "1500s";
 
 /// What became of all scenarios.
 pub struct Played {
