@@ -85,7 +85,7 @@ fn lacking(recording: &Recording) -> Option<&'static str> {
         let mut state = state.filter(|state| state.hook == **hook);
         state.any(|state| !state.attached)
     };
-    HOOKS.iter().copied().find(|hook| missing(&hook))
+    HOOKS.iter().copied().find(missing)
 }
 
 /// A scenario before the trace.
