@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use cpio::newc::{Builder, ModeFileType};
 
 use super::kernels::Kernel;
@@ -19,6 +19,8 @@ use crate::run;
 const TOOLS: [&str; 7] = ["ip", "tc", "bridge", "nft", "iptables", "ethtool", "bash"];
 /// Where `sbin` is no part of a user's `PATH`.
 const SYSTEM: [&str; 2] = ["/usr/sbin", "/sbin"];
+/// How the names of compressed modules end.
+const COMPRESSED: &str = ".xz";
 const INIT: &[u8] = include_bytes!("init");
 
 /// The programs under test.
@@ -80,7 +82,7 @@ pub fn write(path: &Path, kernel: &Kernel, programs: &Programs, settings: &str) 
     files.add("init", INIT.to_vec());
     files.add("settings", settings.as_bytes().to_vec());
     files.copy(programs.busybox, "bin/busybox")?;
-    add_modules(&mut files, kernel)?;
+    add_modules(&mut files, kernel, programs.busybox)?;
 
     let mut run = vec![
         (programs.mtu_trace.to_owned(), "mtu-trace"),
@@ -113,20 +115,42 @@ pub fn write(path: &Path, kernel: &Kernel, programs: &Programs, settings: &str) 
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn add_modules(files: &mut Files, kernel: &Kernel) -> Result<()> {
+fn add_modules(files: &mut Files, kernel: &Kernel, busybox: &Path) -> Result<()> {
     let to = Path::new("lib/modules").join(&kernel.release);
     let list = kernel.modules.join("modules.dep");
     let text =
         fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
     for file in Dependencies::parse(&text).files(MODULES) {
-        files.copy(&kernel.modules.join(file), to.join(file))?;
+        let from = kernel.modules.join(file);
+        // Unpacked here, where it is quicker, and where no kernel complains that it cannot do it.
+        match file.strip_suffix(COMPRESSED) {
+            Some(plain) => files.add(to.join(plain), unpacked(busybox, &from)?),
+            None => files.copy(&from, to.join(file))?,
+        }
     }
+    let text = text.replace(&format!(".ko{COMPRESSED}"), ".ko");
+    files.add(to.join("modules.dep"), text.into_bytes());
     // With the aliases the kernel also loads by itself what it finds missing.
-    for index in ["modules.dep", "modules.alias", "modules.symbols"] {
+    for index in ["modules.alias", "modules.symbols"] {
         files.copy(&kernel.modules.join(index), to.join(index))?;
     }
     files.add("modules", MODULES.join("\n").into_bytes());
     Ok(())
+}
+
+fn unpacked(busybox: &Path, file: &Path) -> Result<Vec<u8>> {
+    let output = Command::new(busybox)
+        .arg("xzcat")
+        .arg(file)
+        .output()
+        .with_context(|| format!("cannot start {}", busybox.display()))?;
+    ensure!(
+        output.status.success(),
+        "cannot unpack {}: {}",
+        file.display(),
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(output.stdout)
 }
 
 fn find(tool: &str) -> Result<PathBuf> {
