@@ -75,7 +75,11 @@ impl Wanted {
             // Under another name until it is whole.
             let partial = directory.join("partial");
             let _ = fs::remove_dir_all(&partial);
-            self.fetch(&directory, &partial, busybox, &mirror()?)?;
+            mirror()
+                .and_then(|mirror| self.fetch(&directory, &partial, busybox, &mirror))
+                .with_context(|| {
+                    format!("kernel {} of {} cannot be had here", self.name, self.suite)
+                })?;
             fs::rename(&partial, &root)
                 .with_context(|| format!("cannot rename {}", partial.display()))?;
         }

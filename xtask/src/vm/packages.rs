@@ -141,6 +141,9 @@ impl Archive {
         if let Some(sources) = &self.sources {
             option("Dir::Etc::sourcelist", sources);
             option("Dir::Etc::sourceparts", Path::new("-"));
+            // Else an archive that does not answer is only a warning. Of the machine's own, those that
+            // matter may answer.
+            command.args(["-o", "APT::Update::Error-Mode=any"]);
         }
         command
             // As root: the user `_apt` need not be able to write here.
