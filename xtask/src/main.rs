@@ -49,10 +49,11 @@ enum Task {
         #[arg(last = true, value_name = "PARTS")]
         parts: Vec<String>,
     },
-    /// Plays the scenarios on Debian's kernels in virtual machines, and prints what became of each on
-    /// each. Downloads what it needs once; installs nothing and needs no root.
+    /// Plays the scenarios on the kernel that runs here and, in virtual machines, on Debian's, and prints
+    /// what became of each on each. What it needs it downloads once, into target/vm. Only the kernel
+    /// that runs here needs root.
     Vm {
-        /// Which kernels: 5.10, 6.1, 6.12 or 7.x; all without any.
+        /// Which kernels: host (that runs here), 5.10, 6.1, 6.12 or 7.x; all without any.
         #[arg(value_name = "KERNEL")]
         kernels: Vec<String>,
         /// Only scenarios whose name begins so.

@@ -126,13 +126,23 @@ impl Bench {
         let text = fs::read_to_string(&lines)
             .with_context(|| format!("cannot read {}", lines.display()))?;
         let doctor: Doctor = serde_json::from_str(&doctor).context("doctor prints no JSON")?;
+        let lines = parse(&text)?;
+        let failed = match status.code() {
+            Some(0 | 1) if lines.is_empty() => {
+                Some(idle(&fs::read_to_string(&output).unwrap_or_default()))
+            }
+            Some(0 | 1) => None,
+            _ => Some(format!(
+                "the matrix ended with {status}: see {}",
+                output.display()
+            )),
+        };
         Ok(Column {
             name: Place::HOST.to_owned(),
             release: doctor.kernel,
             hooks: doctor.hooks,
-            lines: parse(&text)?,
-            failed: (!matches!(status.code(), Some(0 | 1)))
-                .then(|| format!("the matrix ended with {status}: see {}", output.display())),
+            lines,
+            failed,
             is_absent: false,
         })
     }
@@ -191,12 +201,7 @@ fn column(name: &str, release: &str, run: &Run) -> Result<Column> {
         Err(_) if failed.is_some() => Doctor::default(),
         Err(_) => bail!("doctor says: {}", doctor.trim()),
     };
-    let failed = failed.or_else(|| {
-        let output = run.part("output").trim();
-        lines
-            .is_empty()
-            .then(|| format!("no scenario was played: {output}"))
-    });
+    let failed = failed.or_else(|| lines.is_empty().then(|| idle(run.part("output"))));
     let left = run.part("left").trim();
     let failed = failed.or_else(|| (!left.is_empty()).then(|| format!("left behind: {left}")));
     Ok(Column {
@@ -207,6 +212,14 @@ fn column(name: &str, release: &str, run: &Run) -> Result<Column> {
         failed,
         is_absent: false,
     })
+}
+
+/// Why no scenario was played, with what the matrix printed.
+fn idle(output: &str) -> String {
+    match output.trim() {
+        "" => "no scenario has such a name".to_owned(),
+        output => format!("no scenario was played: {output}"),
+    }
 }
 
 /// The matrix's lines.

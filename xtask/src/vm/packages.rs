@@ -16,8 +16,7 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// A package archive as `apt-get` sees it through lists of our own.
 pub struct Archive {
     directory: PathBuf,
-    /// `None`: the machine's own sources.
-    sources: Option<PathBuf>,
+    settings: PathBuf,
 }
 
 /// Where the machine gets Debian's packages from.
@@ -63,17 +62,20 @@ impl Archive {
             .collect();
         fs::write(&sources, lines)
             .with_context(|| format!("cannot write {}", sources.display()))?;
-        Self::with(directory, Some(sources))
+        Self::with(directory, Some(&sources))
     }
 
-    fn with(directory: &Path, sources: Option<PathBuf>) -> Result<Self> {
+    fn with(directory: &Path, sources: Option<&Path>) -> Result<Self> {
         for part in ["lists/partial", "cache/archives/partial"] {
             let path = directory.join(part);
             fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
         }
+        let settings = directory.join("apt.conf");
+        fs::write(&settings, configuration(directory, sources))
+            .with_context(|| format!("cannot write {}", settings.display()))?;
         Ok(Self {
             directory: directory.to_owned(),
-            sources,
+            settings,
         })
     }
 
@@ -125,7 +127,7 @@ impl Archive {
         let mut command = self.apt("apt-get");
         command
             .args(["-qq", "-y", "--no-install-recommends", "--download-only"])
-            .args(["-o", "Debug::NoLocking=1", "install", package])
+            .args(["install", package])
             .stdout(Stdio::null());
         run::status(&mut command)?;
         Ok(self.directory.join("cache/archives"))
@@ -133,30 +135,37 @@ impl Archive {
 
     fn apt(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        let mut option = |name: &str, value: &Path| {
-            command.arg("-o").arg(format!("{name}={}", value.display()));
-        };
-        option("Dir::State::Lists", &self.directory.join("lists"));
-        option("Dir::Cache", &self.directory.join("cache"));
-        if let Some(sources) = &self.sources {
-            option("Dir::Etc::sourcelist", sources);
-            option("Dir::Etc::sourceparts", Path::new("-"));
-            // Else an archive that does not answer is only a warning. Of the machine's own, those that
-            // matter may answer.
-            command.args(["-o", "APT::Update::Error-Mode=any"]);
-        }
         command
-            // As root: the user `_apt` need not be able to write here.
-            .args(["-o", "APT::Sandbox::User=root"])
-            .args(["-o", "Acquire::Languages=none"])
-            .args([
-                "-o",
-                "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
-            ])
+            .env("APT_CONFIG", &self.settings)
             .env("LC_ALL", "C")
             .stdin(Stdio::null());
         command
     }
+}
+
+/// Settings for `apt-get` that keep all it writes in `directory`.
+fn configuration(directory: &Path, sources: Option<&Path>) -> String {
+    let directory = directory.display();
+    // As root: the user `_apt` need not be able to write here.
+    let mut text = format!(
+        "Dir::State::Lists \"{directory}/lists\";\n\
+         Dir::Cache \"{directory}/cache\";\n\
+         Debug::NoLocking \"true\";\n\
+         APT::Sandbox::User \"root\";\n\
+         Acquire::Languages \"none\";\n\
+         Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\n"
+    );
+    if let Some(sources) = sources {
+        // An archive that does not answer would only be a warning. Of the machine's own, those that
+        // matter may answer.
+        text.push_str(&format!(
+            "Dir::Etc::sourcelist \"{}\";\n\
+             Dir::Etc::sourceparts \"-\";\n\
+             APT::Update::Error-Mode \"any\";\n",
+            sources.display()
+        ));
+    }
+    text
 }
 
 /// Unpacks every package in `directory` into `root`.
