@@ -16,7 +16,9 @@ use crate::bpf_toolchain;
 use crate::run;
 
 /// The machine's programs that the scenarios run, the fixes among them.
-const TOOLS: [&str; 7] = ["ip", "tc", "bridge", "nft", "iptables", "ethtool", "bash"];
+const TOOLS: [&str; 8] = [
+    "ip", "tc", "bridge", "nft", "iptables", "ethtool", "wg", "bash",
+];
 /// Where `sbin` is no part of a user's `PATH`.
 const SYSTEM: [&str; 2] = ["/usr/sbin", "/sbin"];
 /// How the names of compressed modules end.
