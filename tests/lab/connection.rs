@@ -16,6 +16,7 @@ use rustix::net::sockopt::{
 use rustix::net::{self, AddressFamily, Shutdown, SocketFlags, SocketType, shutdown};
 
 use crate::netns::Netns;
+use crate::patience::patient;
 use crate::traffic::{connect, listen};
 
 /// A connection. It stays open, stalled or idle, until this is dropped.
@@ -60,7 +61,7 @@ impl Connection {
         limit: Duration,
     ) -> Result<Self> {
         let listener = listen(server, address)?;
-        let near = connect(client, published, limit)?
+        let near = connect(client, published, patient(limit))?
             .with_context(|| format!("connecting to {published}"))?;
         Self::accept(near, &listener, published, limit)
     }
@@ -102,7 +103,7 @@ impl Connection {
             let connect = || -> io::Result<OwnedFd> {
                 let socket = socket()?;
                 // Also limits how long connecting takes.
-                set_socket_timeout(&socket, Timeout::Send, Some(limit))?;
+                set_socket_timeout(&socket, Timeout::Send, Some(patient(limit)))?;
                 net::connect(&socket, &address)?;
                 Ok(socket)
             };
@@ -117,7 +118,7 @@ impl Connection {
         address: SocketAddr,
         limit: Duration,
     ) -> Result<Self> {
-        set_socket_timeout(listener, Timeout::Recv, Some(limit))
+        set_socket_timeout(listener, Timeout::Recv, Some(patient(limit)))
             .context("limiting the wait for the connection")?;
         let (far, _) = listener.accept().context("accepting the connection")?;
         // Closing is not enough to free the port at once: a child process that another thread is

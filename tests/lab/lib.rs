@@ -38,6 +38,7 @@ pub mod link;
 pub mod nat;
 pub mod netns;
 mod ownership;
+pub mod patience;
 pub mod paused;
 pub mod picture;
 pub mod process;

@@ -11,6 +11,7 @@ use rustix::fs::inotify;
 use rustix::process::Signal;
 
 use crate::binary;
+use crate::patience::patient;
 use crate::process::{Finished, Running, Wait};
 use crate::report::{Finding, Report, SCHEMA};
 use crate::scratch::Scratch;
@@ -86,7 +87,8 @@ impl Tracer {
                 tracer.running.signal(Signal::INT)?;
                 let finished = tracer.finish()?;
                 bail!(
-                    "the tracer was not ready after {READY_LIMIT:?}:\n{}",
+                    "the tracer was not ready after {:?}:\n{}",
+                    patient(READY_LIMIT),
                     finished.stderr
                 )
             }
@@ -139,7 +141,7 @@ impl Tracer {
 
     fn finish(self) -> Result<Finished> {
         let Self { running, scratch } = self;
-        let finished = running.finish(STOP_LIMIT);
+        let finished = running.finish(patient(STOP_LIMIT));
         drop(scratch);
         finished
     }
@@ -239,7 +241,7 @@ fn watch(directory: &Path) -> Result<OwnedFd> {
 }
 
 fn await_file(running: &Running, watch: &OwnedFd, file: &Path) -> Result<Wait> {
-    let deadline = Instant::now() + READY_LIMIT;
+    let deadline = Instant::now() + patient(READY_LIMIT);
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let waited = running.wait_readable(watch.as_fd(), left)?;

@@ -12,6 +12,7 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use crate::address::Family;
 use crate::connection::Connection;
 use crate::netns::Netns;
+use crate::patience::patient;
 
 /// What a client asks first: a small packet after the handshake, as every protocol has it.
 const REQUEST: &[u8; 16] = b"GET /object 1.0\n";
@@ -190,7 +191,7 @@ fn follow(
     first: impl FnOnce(&mut Timed<'_>, &mut Timed<'_>) -> io::Result<()>,
 ) -> Result<Outcome> {
     let start = Instant::now();
-    let deadline = start + transfer.limit;
+    let deadline = start + patient(transfer.limit);
     let [mut near, mut far] =
         [&connection.near, &connection.far].map(|stream| Timed { stream, deadline });
     let (received, failure) = match first(&mut near, &mut far) {

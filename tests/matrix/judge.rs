@@ -1,6 +1,8 @@
 //! Compares what was found with what is expected.
 
 use std::fmt::Debug;
+use std::fs;
+use std::sync::LazyLock;
 
 use jiff::SignedDuration;
 use lab::Lab;
@@ -149,7 +151,11 @@ fn compare(
             same("limit", &boundary.limit_bytes, &place.limit_bytes);
             same("packet", &boundary.packet_bytes, &place.packet_bytes);
             if without.is_none() || boundary.function != "unknown" {
-                same("function", &boundary.function, &place.function);
+                same(
+                    "function",
+                    &boundary.function,
+                    &on_this_kernel(place.function),
+                );
             }
         }
         (Some(_), None) if without.is_none() => same("boundary", &"null", &"a place"),
@@ -166,4 +172,24 @@ fn compare(
             same("blocked at", &got, &expected);
         }
     }
+}
+
+/// Functions that are the same place, the newest name first.
+const RENAMED: [&[&str]; 1] = [&["__dev_forward_skb2", "__dev_forward_skb"]];
+
+/// The name of `function` on the kernel that runs.
+fn on_this_kernel(function: &'static str) -> &'static str {
+    static SYMBOLS: LazyLock<String> =
+        LazyLock::new(|| fs::read_to_string("/proc/kallsyms").unwrap_or_default());
+    let exists = |name: &&&str| {
+        SYMBOLS
+            .lines()
+            .any(|line| line.split_whitespace().nth(2) == Some(name))
+    };
+    RENAMED
+        .iter()
+        .find(|names| names.contains(&function))
+        .and_then(|names| names.iter().find(exists))
+        .copied()
+        .unwrap_or(function)
 }

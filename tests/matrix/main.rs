@@ -5,18 +5,23 @@
 //! matrix [NAME…]            only scenarios whose id begins so
 //! MTU_TRACE_MATRIX=once     without the runs that lack a hook
 //! MTU_TRACE_MATRIX=HOOK     only the run that lacks this one
+//! MTU_TRACE_MATRIX_LINES=FILE  the same as lines of JSON, for another program
+//! MTU_TRACE_MATRIX_BATCH=NUMBER  so many under one tracer, then the next: all stay until its end, which
+//!                           is much for a slow machine
 //! ```
 #![allow(missing_docs, reason = "a test binary")]
 
 mod judge;
+mod lines;
 mod scenario;
 mod scenarios;
 mod stage;
 mod table;
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::stage::Played;
 
@@ -69,12 +74,25 @@ fn run() -> Result<bool> {
         ),
     };
     ensure!(whole || !without.is_empty(), "no hook is called {how}");
+    let batch = match std::env::var("MTU_TRACE_MATRIX_BATCH") {
+        Ok(number) => number
+            .parse::<NonZeroUsize>()
+            .with_context(|| format!("MTU_TRACE_MATRIX_BATCH is no number: {number}"))?
+            .get(),
+        Err(_) => chosen.len(),
+    };
+    let mut lines = lines::Lines::asked_for()?;
     let mut fine = true;
-    if whole {
-        fine &= table::print(&Played::play(&chosen, None)?);
-    }
-    for hook in without {
-        fine &= table::print(&Played::play(&chosen, Some(hook))?);
+    for without in whole
+        .then_some(None)
+        .into_iter()
+        .chain(without.into_iter().map(Some))
+    {
+        for batch in chosen.chunks(batch) {
+            let played = Played::play(batch, without)?;
+            fine &= table::print(&played);
+            lines.write(&played)?;
+        }
     }
     Ok(fine)
 }

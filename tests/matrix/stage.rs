@@ -9,13 +9,14 @@ use anyhow::{Context, Result, ensure};
 use lab::binary;
 use lab::tracer::{Recording, Tracer};
 
+use crate::HOOKS;
 use crate::judge::{Judged, judge};
 use crate::scenario::{Act, Expect, Play, Rest, Scenario};
 
 /// How many scenarios are under way at once: they wait far more than they compute.
 const AT_ONCE: usize = 8;
-/// Ends a tracer that nobody stops.
-const LONGEST: &str = "300s";
+/// Ends a tracer that nobody stops; an emulated machine takes its time.
+const LONGEST: &str = "1500s";
 
 /// What became of all scenarios.
 pub struct Played {
@@ -29,6 +30,13 @@ pub struct Played {
 pub struct Line {
     pub scenario: Scenario,
     pub judged: Judged,
+}
+
+impl Line {
+    /// Whether something was to be found and was not.
+    pub fn is_missed(&self) -> bool {
+        matches!(self.scenario.expect, Expect::Finding(_)) && !self.judged.found
+    }
 }
 
 impl Played {
@@ -46,12 +54,13 @@ impl Played {
         let tracer = Tracer::start_for(LONGEST, &binary::mtu_trace(), &options)?;
         let acts = each(ready, |(scenario, ready)| (scenario, act(ready)));
         let recording = tracer.stop()?;
+        let lacking = without.or_else(|| lacking(&recording));
         let lines = thread::scope(|scope| {
             let running: Vec<_> = acts
                 .into_iter()
                 .map(|(scenario, act)| {
                     let recording = &recording;
-                    let line = scope.spawn(move || line(scenario, act, recording, without));
+                    let line = scope.spawn(move || line(scenario, act, recording, lacking));
                     (scenario, line)
                 })
                 .collect();
@@ -67,6 +76,16 @@ impl Played {
         });
         Ok(Self { without, lines })
     }
+}
+
+/// The hook that this kernel does not have, the most important one of several.
+fn lacking(recording: &Recording) -> Option<&'static str> {
+    let missing = |hook: &&str| {
+        let state = recording.report.capture.hooks.iter();
+        let mut state = state.filter(|state| state.hook == **hook);
+        state.any(|state| !state.attached)
+    };
+    HOOKS.iter().copied().find(missing)
 }
 
 /// A scenario before the trace.

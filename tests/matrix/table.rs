@@ -31,7 +31,7 @@ pub fn print(played: &Played) -> bool {
         } else {
             line.judged.got.join(", ")
         };
-        let is_missed = expected != "-" && !line.judged.found;
+        let is_missed = line.is_missed();
         let mark = match (line.judged.is_right(), is_missed) {
             (true, true) => "  (missed)",
             (true, false) => "",

@@ -8,6 +8,7 @@ mod namespaces;
 mod run;
 mod setup;
 mod test;
+mod vm;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -31,6 +32,9 @@ enum Task {
         /// Leave out the scenarios in network namespaces; this needs no root.
         #[arg(long)]
         fast: bool,
+        /// Play all scenarios on all kernels in virtual machines, not only some on two of them.
+        #[arg(long, conflicts_with = "fast")]
+        full: bool,
         /// What `cargo test` gets besides.
         #[arg(last = true, value_name = "CARGO TEST ARGUMENTS")]
         arguments: Vec<OsString>,
@@ -63,6 +67,17 @@ enum Task {
         #[arg(last = true, value_name = "LIBFUZZER ARGUMENTS")]
         arguments: Vec<OsString>,
     },
+    /// Plays the scenarios on the kernel that runs here and, in virtual machines, on Debian's, and prints
+    /// what became of each on each. What it needs it downloads once, into target/vm. Only the kernel
+    /// that runs here needs root.
+    Vm {
+        /// Which kernels: host (that runs here), 5.10, 6.1, 6.12 or 7.x; all without any.
+        #[arg(value_name = "KERNEL")]
+        kernels: Vec<String>,
+        /// Only scenarios whose name begins so.
+        #[arg(last = true, value_name = "SCENARIO")]
+        scenarios: Vec<String>,
+    },
     /// Removes the network namespaces that crashed tests and demos left behind. Needs root.
     CleanNamespaces,
 }
@@ -70,7 +85,11 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Setup => setup::run(),
-        Task::Test { fast, arguments } => test::run(fast, &arguments),
+        Task::Test {
+            fast,
+            full,
+            arguments,
+        } => test::run(fast, full, &arguments),
         Task::Demo { live } => demo::run(live),
         Task::Pictures => demo::pictures(),
         Task::Bench { subject, parts } => bench::run(subject, &parts),
@@ -79,6 +98,7 @@ fn main() -> ExitCode {
             seconds,
             arguments,
         } => fuzz::run(target, seconds, &arguments),
+        Task::Vm { kernels, scenarios } => vm::run(&kernels, &scenarios),
         Task::CleanNamespaces => namespaces::clean(),
     };
     match outcome {

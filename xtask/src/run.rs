@@ -63,13 +63,18 @@ pub fn is_root() -> bool {
 
 /// Where a build of `mtu-trace` lies once it is built; `profile` is `debug` or `release`.
 pub fn mtu_trace_binary(profile: &str) -> Result<PathBuf> {
+    Ok(target_directory()?.join(profile).join("mtu-trace"))
+}
+
+/// Where builds lie, and what else may be made again.
+pub fn target_directory() -> Result<PathBuf> {
     let mut command = cargo(&["metadata", "--no-deps", "--format-version", "1", "--locked"]);
     let metadata: Value =
         serde_json::from_str(&output(&mut command)?).context("cargo's metadata is not JSON")?;
     let target = metadata["target_directory"]
         .as_str()
         .context("cargo's metadata names no target directory")?;
-    Ok(Path::new(target).join(profile).join("mtu-trace"))
+    Ok(PathBuf::from(target))
 }
 
 /// A command as a user would type it.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
+use crate::vm::{self, Extent};
 use crate::{run, setup};
 
 /// Every crate but the kernel programs, which mtu-trace's build script builds for their own target,
@@ -31,8 +32,9 @@ const FUZZ: [&str; 4] = [
 /// after the other under a lock of the whole kernel, so many at once only wait for each other.
 const SCENARIOS_AT_ONCE: &str = "4";
 
-/// Runs all checks, or without the scenarios when `fast`; `arguments` go to `cargo test`.
-pub fn run(fast: bool, arguments: &[OsString]) -> Result<()> {
+/// Runs all checks, or without the scenarios when `fast`, or with all kernels when `full`; `arguments`
+/// go to `cargo test`.
+pub fn run(fast: bool, full: bool, arguments: &[OsString]) -> Result<()> {
     if !fast {
         run::require_root("the tests build network namespaces (--fast leaves those tests out)")?;
     }
@@ -42,7 +44,8 @@ pub fn run(fast: bool, arguments: &[OsString]) -> Result<()> {
         checks(fast, arguments)
     } else {
         sweep()?;
-        let outcome = checks(fast, arguments);
+        let extent = if full { Extent::All } else { Extent::Some };
+        let outcome = checks(fast, arguments).and_then(|()| vm::test(extent));
         // Also after a failure, whose error is the one to show.
         outcome.and(sweep())
     };

@@ -25,8 +25,14 @@ const TOOLCHAIN: [&str; 4] = [
     LLVM_PACKAGE,
 ];
 /// What the tests and the demo run.
-const TOOLS: [&str; 6] = [
-    "iproute2", "nftables", "iptables", "ethtool", "tshark", "zstd",
+const TOOLS: [&str; 7] = [
+    "iproute2",
+    "nftables",
+    "iptables",
+    "ethtool",
+    "wireguard-tools",
+    "tshark",
+    "zstd",
 ];
 
 /// Whether this machine has packages of this kind.

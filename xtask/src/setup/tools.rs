@@ -5,11 +5,12 @@ use anyhow::{Result, ensure};
 use crate::bpf_toolchain;
 
 /// The programs the lab runs, each with the project it comes from.
-const TOOLS: [(&str, &str); 7] = [
+const TOOLS: [(&str, &str); 8] = [
     ("ip", "iproute2"),
     ("tc", "iproute2"),
     ("nft", "nftables"),
     ("ethtool", "ethtool"),
+    ("wg", "wireguard-tools"),
     ("tshark", "Wireshark"),
     ("capinfos", "Wireshark"),
     ("zstd", "zstd"),

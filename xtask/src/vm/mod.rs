@@ -1,0 +1,106 @@
+//! `cargo xtask vm`: the scenario matrix on Debian's kernels, in virtual machines that the emulator
+//! runs without any help of the processor, with the release build that users get.
+
+mod bench;
+mod boot;
+mod emulator;
+mod initramfs;
+mod kernels;
+mod modules;
+mod packages;
+mod table;
+
+use anyhow::{Result, ensure};
+
+use self::bench::Bench;
+use self::kernels::Place;
+use self::table::Column;
+use crate::{run, setup};
+
+/// What every test plays: the kernel that lacks most and the one that most machines run, and of each
+/// kind of boundary one that is too small or one that is not.
+const SUBSET: (&[&str], &[&str]) = (
+    &["5.10", "6.1"],
+    &[
+        "A1", "A5b", "B1", "B3", "C1", "L2", "V2b", "V4", "X3", "N2", "W1",
+    ],
+);
+
+/// Which kernels and which scenarios.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// A few of both.
+    Some,
+    /// All of both.
+    All,
+}
+
+/// Plays `scenarios`, beginnings of their names, on `kernels`; all of what is empty.
+pub fn run(kernels: &[String], scenarios: &[String]) -> Result<()> {
+    let mut places = Place::chosen(kernels)?;
+    packages::require_apt()?;
+    if !run::is_root() {
+        ensure!(
+            kernels.iter().all(|kernel| kernel != Place::HOST),
+            "run this as root: here the scenarios build network namespaces"
+        );
+        println!("== not as root: not on the kernel that runs here");
+        places.retain(|place| *place != Place::Host);
+    }
+    setup::run()?;
+    let columns = play(&places, scenarios)?;
+    print!("{}", table::render(&columns));
+    verdict(&columns, |_| false)
+}
+
+/// The part of `cargo xtask test`. Where a kernel cannot be had, as without a network, it says so, and
+/// that is no failure: what can be tested is.
+pub fn test(extent: Extent) -> Result<()> {
+    let owned = |names: &[&str]| names.iter().map(|&it| it.to_owned()).collect::<Vec<_>>();
+    let (kernels, scenarios) = match extent {
+        Extent::Some => SUBSET,
+        Extent::All => (&[] as &[&str], &[] as &[&str]),
+    };
+    let places = Place::chosen(&owned(kernels))?;
+    if let Err(error) = packages::require_apt() {
+        println!("== no other kernels: {error:#}");
+        return Ok(());
+    }
+    let columns = play(&places, &owned(scenarios))?;
+    print!("{}", table::render(&columns));
+    for absent in columns.iter().filter(|column| column.is_absent) {
+        println!("== NOT TESTED on {}: it cannot be had here", absent.name);
+    }
+    verdict(&columns, |column| column.is_absent)
+}
+
+/// Fails unless all is right in `columns`, or excused.
+fn verdict(columns: &[Column], is_excused: impl Fn(&Column) -> bool) -> Result<()> {
+    let bad: Vec<&str> = columns
+        .iter()
+        .filter(|column| !column.is_right() && !is_excused(column))
+        .map(|column| column.name.as_str())
+        .collect();
+    ensure!(
+        bad.is_empty(),
+        "not all is right on {}: see below the table",
+        bad.join(", ")
+    );
+    Ok(())
+}
+
+/// Plays `scenarios` in all of `places`, one after the other.
+fn play(places: &[Place], scenarios: &[String]) -> Result<Vec<Column>> {
+    let bench = Bench::set_up(scenarios)?;
+    let column = |place: &Place| {
+        let played = match place {
+            Place::Host => bench.play_here(),
+            Place::Machine(wanted) => match bench.machine(wanted) {
+                Ok(machine) => bench.play_on(wanted.name, &machine),
+                Err(error) => return Column::absent(wanted.name, format!("{error:#}")),
+            },
+        };
+        played.unwrap_or_else(|error| Column::failed(place.name(), format!("{error:#}")))
+    };
+    Ok(places.iter().map(column).collect())
+}

@@ -1,0 +1,239 @@
+//! Debian packages fetched and unpacked into a directory of our own: nothing is installed, and the
+//! machine's own package lists stay as they are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::bpf_toolchain;
+use crate::run;
+
+/// The keys of Debian's archives, from the package debian-archive-keyring.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// A package archive as `apt-get` sees it through lists of our own.
+pub struct Archive {
+    directory: PathBuf,
+    settings: PathBuf,
+}
+
+/// Where the machine gets Debian's packages from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    /// The archive of all releases.
+    pub main: String,
+    /// The archive of their security updates; `None` if the machine does not use it.
+    pub security: Option<String>,
+}
+
+/// Fails where there is no `apt-get`.
+pub fn require_apt() -> Result<()> {
+    for program in ["apt-get", "apt-cache", "dpkg", "ldd"] {
+        ensure!(
+            bpf_toolchain::program(program).is_some(),
+            "the kernels come from Debian's package archive, and this machine has no {program}: \
+             run this on Debian"
+        );
+    }
+    Ok(())
+}
+
+impl Archive {
+    /// That of the machine's own sources.
+    pub fn of_machine(directory: &Path) -> Result<Self> {
+        Self::with(directory, None)
+    }
+
+    /// That of `suites`, each with the archive it is in.
+    pub fn of_suites(directory: &Path, suites: &[(&str, String)]) -> Result<Self> {
+        let sources = directory.join("sources.list");
+        fs::create_dir_all(directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
+        let key = if Path::new(KEYRING).is_file() {
+            format!("[signed-by={KEYRING}] ")
+        } else {
+            String::new()
+        };
+        let lines: String = suites
+            .iter()
+            .map(|(archive, suite)| format!("deb {key}{archive} {suite} main\n"))
+            .collect();
+        fs::write(&sources, lines)
+            .with_context(|| format!("cannot write {}", sources.display()))?;
+        Self::with(directory, Some(&sources))
+    }
+
+    fn with(directory: &Path, sources: Option<&Path>) -> Result<Self> {
+        for part in ["lists/partial", "cache/archives/partial"] {
+            let path = directory.join(part);
+            fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        }
+        let settings = directory.join("apt.conf");
+        fs::write(&settings, configuration(directory, sources))
+            .with_context(|| format!("cannot write {}", settings.display()))?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            settings,
+        })
+    }
+
+    /// Fetches the lists. What can be had is then known, also if a part of them cannot.
+    pub fn update(&self) -> Result<()> {
+        let mut command = self.apt("apt-get");
+        command.args(["-qq", "update"]).stdout(Stdio::null());
+        run::status(&mut command)
+    }
+
+    /// Where this archive's packages of Debian's come from.
+    pub fn mirror(&self) -> Result<Mirror> {
+        let mut command = self.apt("apt-get");
+        command.args([
+            "indextargets",
+            "--format",
+            "$(LABEL) $(REPO_URI)",
+            "Created-By: Packages",
+        ]);
+        mirror(&run::output(&mut command)?).context(
+            "no source of this machine's apt is Debian's archive (or its list cannot be had: is \
+             there a network?)",
+        )
+    }
+
+    /// The packages that the newest `package` depends on.
+    pub fn depends(&self, package: &str) -> Result<Vec<String>> {
+        let mut command = self.apt("apt-cache");
+        command.args(["show", "--no-all-versions", package]);
+        Ok(depends(&run::output(&mut command)?))
+    }
+
+    /// Fetches `packages` into `directory`.
+    pub fn download(&self, packages: &[String], directory: &Path) -> Result<()> {
+        fs::create_dir_all(directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
+        let mut command = self.apt("apt-get");
+        command
+            .args(["-qq", "download"])
+            .args(packages)
+            .current_dir(directory)
+            .stdout(Stdio::null());
+        run::status(&mut command)
+    }
+
+    /// Fetches `package` and what it depends on and the machine lacks; says where they are then. What an
+    /// installation would remove does not matter, since nothing is installed.
+    pub fn download_whole(&self, package: &str) -> Result<PathBuf> {
+        let mut command = self.apt("apt-get");
+        command
+            .args(["-qq", "-y", "--no-install-recommends", "--download-only"])
+            .args(["install", package])
+            .stdout(Stdio::null());
+        run::status(&mut command)?;
+        Ok(self.directory.join("cache/archives"))
+    }
+
+    fn apt(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("APT_CONFIG", &self.settings)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+/// Settings for `apt-get` that keep all it writes in `directory`.
+fn configuration(directory: &Path, sources: Option<&Path>) -> String {
+    let directory = directory.display();
+    // As root: the user `_apt` need not be able to write here.
+    let mut text = format!(
+        "Dir::State::Lists \"{directory}/lists\";\n\
+         Dir::Cache \"{directory}/cache\";\n\
+         Debug::NoLocking \"true\";\n\
+         APT::Sandbox::User \"root\";\n\
+         Acquire::Languages \"none\";\n\
+         Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\n"
+    );
+    if let Some(sources) = sources {
+        // An archive that does not answer would only be a warning. Of the machine's own, those that
+        // matter may answer.
+        text.push_str(&format!(
+            "Dir::Etc::sourcelist \"{}\";\n\
+             Dir::Etc::sourceparts \"-\";\n\
+             APT::Update::Error-Mode \"any\";\n",
+            sources.display()
+        ));
+    }
+    text
+}
+
+/// Unpacks every package in `directory` into `root`.
+pub fn unpack(directory: &Path, root: &Path) -> Result<()> {
+    fs::create_dir_all(root).with_context(|| format!("cannot make {}", root.display()))?;
+    let entries =
+        fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "deb") {
+            run::status(Command::new("dpkg").arg("-x").arg(&path).arg(root))?;
+        }
+    }
+    Ok(())
+}
+
+/// Finds Debian's archives in `targets`, of lines of label and address.
+fn mirror(targets: &str) -> Option<Mirror> {
+    let address = |label: &str| {
+        targets.lines().find_map(|line| {
+            let (found, address) = line.trim().rsplit_once(' ')?;
+            (found == label).then(|| address.to_owned())
+        })
+    };
+    Some(Mirror {
+        main: address("Debian")?,
+        security: address("Debian-Security"),
+    })
+}
+
+/// The names in the `Depends` line of a package's description; of alternatives the first.
+fn depends(description: &str) -> Vec<String> {
+    description
+        .lines()
+        .find_map(|line| line.strip_prefix("Depends: "))
+        .into_iter()
+        .flat_map(|list| list.split(','))
+        .filter_map(|item| item.split_whitespace().next())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Mirror, depends, mirror};
+
+    #[test]
+    fn the_mirror_is_that_of_the_machine() {
+        let targets = "cloud-sdk-bookworm https://packages.example/apt/\n\
+                       Debian http://mirror.example/debian/\n\
+                       Debian http://other.example/debian/\n\
+                       Debian-Security http://mirror.example/debian-security/\n";
+        assert_eq!(
+            mirror(targets),
+            Some(Mirror {
+                main: "http://mirror.example/debian/".to_owned(),
+                security: Some("http://mirror.example/debian-security/".to_owned()),
+            })
+        );
+        assert_eq!(mirror("Ubuntu http://mirror.example/ubuntu/\n"), None);
+    }
+
+    #[test]
+    fn dependencies_are_names() {
+        let description = "Package: linux-image-cloud-amd64\n\
+                           Depends: dracut | initramfs-tools (>= 0.120), linux-binary-7.2 (= 7.2.13-1)\n\
+                           Description: Linux\n";
+        assert_eq!(depends(description), ["dracut", "linux-binary-7.2"]);
+        assert!(depends("Package: x\n").is_empty());
+    }
+}
