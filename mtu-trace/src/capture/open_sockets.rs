@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::event::{Event, EventKind, Flow};
 
-/// Connections kept at most, as many as the analysis keeps; the oldest go first.
+/// Connections told again at most; the oldest go first.
 const MOST: usize = 20_000;
 
 /// The latest event of each connection that is open.

@@ -13,6 +13,10 @@ impl Flows {
     /// Adds one that may be there.
     pub(super) fn insert(&mut self, flow: Flow) {
         if let Err(place) = self.0.binary_search(&flow) {
+            // One or two are all that most have, and a list that grows by itself begins with four.
+            if self.0.len() < 2 {
+                self.0.reserve_exact(1);
+            }
             self.0.insert(place, flow);
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! An index proposes; [`super::join`] decides. It proposes every connection that can be accepted there.
 
-use std::{hash::Hash, net::SocketAddr};
+use std::{hash::BuildHasher as _, net::SocketAddr};
 
+use foldhash::fast::RandomState;
 use imbl::OrdSet;
 use smallvec::SmallVec;
 
@@ -19,8 +20,10 @@ pub(super) struct Index {
     /// Each number with the one of the other direction, so that few of those that are near have to be
     /// looked at.
     numbers: OrdSet<Entry>,
-    tuples: HashMap<Tuple, Few>,
-    halves: HashMap<Half, Few>,
+    /// By hashes of what flows may have in common: a tenth of the memory of the addresses themselves,
+    /// and whoever has the same hash by chance is proposed in vain.
+    addresses: HashMap<u64, Few>,
+    hash: RandomState,
 }
 
 /// A sequence number and that of the other direction.
@@ -46,9 +49,11 @@ impl Index {
     pub fn insert(&mut self, id: ConnectionId, flow: &Flow, numbers: impl Iterator<Item = Pair>) {
         let numbers = numbers.map(|(number, other)| (number, id, other));
         self.numbers.extend(numbers);
-        add(&mut self.tuples, tuple(flow), id);
-        for half in halves(flow) {
-            add(&mut self.halves, half, id);
+        for hash in self.hashes(flow) {
+            let known = self.addresses.entry(hash).or_default();
+            if !known.contains(&id) {
+                known.push(id);
+            }
         }
     }
 
@@ -57,10 +62,25 @@ impl Index {
         for (number, other) in numbers {
             self.numbers.remove(&(number, id, other));
         }
-        forget(&mut self.tuples, &tuple(flow), id);
-        for half in halves(flow) {
-            forget(&mut self.halves, &half, id);
+        for hash in self.hashes(flow) {
+            let Some(known) = self.addresses.get_mut(&hash) else {
+                continue;
+            };
+            known.retain(|known| *known != id);
+            if known.is_empty() {
+                self.addresses.remove(&hash);
+            }
         }
+    }
+
+    /// Of the whole and of the halves.
+    fn hashes(&self, flow: &Flow) -> [u64; 3] {
+        let [one, other] = halves(flow);
+        [
+            self.hash.hash_one(tuple(flow)),
+            self.hash.hash_one(one),
+            self.hash.hash_one(other),
+        ]
     }
 
     /// Those whose addresses may fit a flow, in either direction.
@@ -70,11 +90,9 @@ impl Index {
 
     /// The same, some perhaps more than once.
     fn with_addresses(&self, flow: &Flow) -> Found {
-        let whole = self.tuples.get(&tuple(flow));
-        let half = halves(flow)
-            .into_iter()
-            .filter_map(|it| self.halves.get(&it));
-        whole.into_iter().chain(half).flatten().copied().collect()
+        let hashes = self.hashes(flow);
+        let known = hashes.iter().filter_map(|hash| self.addresses.get(hash));
+        known.flatten().copied().collect()
     }
 
     /// Those, known by initial sequence numbers, which a packet may be of.
@@ -145,22 +163,6 @@ fn each_once(mut found: Found) -> Found {
     found.sort_unstable();
     found.dedup();
     found
-}
-
-fn add<K: Hash + Eq + Clone>(map: &mut HashMap<K, Few>, key: K, id: ConnectionId) {
-    let known = map.entry(key).or_default();
-    if !known.contains(&id) {
-        known.push(id);
-    }
-}
-
-fn forget<K: Hash + Eq + Clone>(map: &mut HashMap<K, Few>, key: &K, id: ConnectionId) {
-    if let Some(known) = map.get_mut(key) {
-        known.retain(|known| *known != id);
-        if known.is_empty() {
-            map.remove(key);
-        }
-    }
 }
 
 fn tuple(flow: &Flow) -> Tuple {

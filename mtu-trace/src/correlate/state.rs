@@ -25,7 +25,7 @@ const MOST_CONNECTIONS: usize = 100_000;
 
 /// Connections kept at most of which something was lost or is waited for: they take ten times the
 /// memory. Closed ones go first, then those of which nothing was heard for longest.
-const MOST_TROUBLED: usize = 20_000;
+const MOST_TROUBLED: usize = 10_000;
 
 /// Changes after which they are counted, even if nobody asks what has changed.
 const MANY_CHANGES: usize = 1 << 16;
@@ -224,6 +224,7 @@ impl State {
         let Some(connection) = self.edit(id) else {
             return;
         };
+        connection.ends.reserve_exact(1);
         connection.ends.insert(index, End::new(socket));
         let outwards = match Connection::sends(index) {
             Side::Out => socket.flow,
