@@ -61,9 +61,9 @@ enum Task {
         /// What to fuzz; one after the other without it.
         target: Option<fuzz::Target>,
         /// How long each.
-        #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
-        seconds: u32,
-        /// What libFuzzer gets besides, such as -jobs=2.
+        #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(i32).range(1..))]
+        seconds: i32,
+        /// What libFuzzer gets besides, such as -fork=2.
         #[arg(last = true, value_name = "LIBFUZZER ARGUMENTS")]
         arguments: Vec<OsString>,
     },

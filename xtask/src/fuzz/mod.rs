@@ -49,7 +49,7 @@ const TIMEOUT_S: u32 = 10;
 const MOST_MEMORY_MIB: u32 = 2048;
 
 /// Fuzzes `target`, or each in turn, for `seconds` each; `arguments` go to libFuzzer.
-pub fn run(target: Option<Target>, seconds: u32, arguments: &[OsString]) -> Result<()> {
+pub fn run(target: Option<Target>, seconds: i32, arguments: &[OsString]) -> Result<()> {
     setup::run()?;
     setup::cpp()?;
     cargo_fuzz::set_up()?;
@@ -63,7 +63,7 @@ pub fn run(target: Option<Target>, seconds: u32, arguments: &[OsString]) -> Resu
     Ok(())
 }
 
-fn fuzz(target: Target, seconds: u32, arguments: &[OsString]) -> Result<()> {
+fn fuzz(target: Target, seconds: i32, arguments: &[OsString]) -> Result<()> {
     let directory = run::repository().join("fuzz/corpus").join(target.name());
     seeds::write(target, &directory).context("cannot make the inputs to begin with")?;
     // No sanitizer: they look for what only `unsafe` code can do, and need a nightly compiler.
