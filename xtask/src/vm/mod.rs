@@ -17,24 +17,6 @@ use self::kernels::Place;
 use self::table::Column;
 use crate::{run, setup};
 
-/// What every test plays: the kernel that lacks most and the one that most machines run, and of each
-/// kind of boundary one that is too small or one that is not.
-const SUBSET: (&[&str], &[&str]) = (
-    &["5.10", "6.1"],
-    &[
-        "A1", "A5b", "B1", "B3", "C1", "L2", "V2b", "V4", "X3", "N2", "W1",
-    ],
-);
-
-/// Which kernels and which scenarios.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
-    /// A few of both.
-    Some,
-    /// All of both.
-    All,
-}
-
 /// Plays `scenarios`, beginnings of their names, on `kernels`; all of what is empty.
 pub fn run(kernels: &[String], scenarios: &[String]) -> Result<()> {
     let mut places = Place::chosen(kernels)?;
@@ -53,20 +35,15 @@ pub fn run(kernels: &[String], scenarios: &[String]) -> Result<()> {
     verdict(&columns, |_| false)
 }
 
-/// The part of `cargo xtask test`. Where a kernel cannot be had, as without a network, it says so, and
+/// The part of `cargo xtask test --full`. Where a kernel cannot be had, as without a network, it says so, and
 /// that is no failure: what can be tested is.
-pub fn test(extent: Extent) -> Result<()> {
-    let owned = |names: &[&str]| names.iter().map(|&it| it.to_owned()).collect::<Vec<_>>();
-    let (kernels, scenarios) = match extent {
-        Extent::Some => SUBSET,
-        Extent::All => (&[] as &[&str], &[] as &[&str]),
-    };
-    let places = Place::chosen(&owned(kernels))?;
+pub fn test() -> Result<()> {
+    let places = Place::chosen(&[])?;
     if let Err(error) = packages::require_apt() {
         println!("== no other kernels: {error:#}");
         return Ok(());
     }
-    let columns = play(&places, &owned(scenarios))?;
+    let columns = play(&places, &[])?;
     print!("{}", table::render(&columns));
     for absent in columns.iter().filter(|column| column.is_absent) {
         println!("== NOT TESTED on {}: it cannot be had here", absent.name);
