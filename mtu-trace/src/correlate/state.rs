@@ -21,7 +21,7 @@ use crate::{
 pub(super) type HashMap<K, V> = GenericHashMap<K, V, RandomState, DefaultSharedPtr>;
 
 /// Connections kept at most; quiet ones that nothing ails go first.
-const MOST_CONNECTIONS: usize = 100_000;
+const MOST_CONNECTIONS: usize = 60_000;
 
 /// Connections kept at most of which something was lost or is waited for: they take ten times the
 /// memory. Closed ones go first, then those of which nothing was heard for longest.

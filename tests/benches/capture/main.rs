@@ -31,7 +31,7 @@ const RUNS: usize = 3;
 const LARGE_BYTES: u64 = 1 << 30;
 /// Size of a file with many connections, bytes: enough for as many troubled ones as are kept.
 const CROWDED_BYTES: u64 = 256 << 20;
-/// How many, as many as are kept.
+/// How many, more than are kept.
 const CONNECTIONS: u32 = 100_000;
 
 fn main() -> Result<()> {
