@@ -32,7 +32,7 @@ enum Task {
         /// Leave out the scenarios in network namespaces; this needs no root.
         #[arg(long)]
         fast: bool,
-        /// Play all scenarios on all kernels in virtual machines, not only some on two of them.
+        /// Play the scenarios on other kernels, in virtual machines, as well.
         #[arg(long, conflicts_with = "fast")]
         full: bool,
         /// What `cargo test` gets besides.
