@@ -196,7 +196,9 @@ fn a_panic_gives_the_terminal_back_before_its_message() -> Result<()> {
         let mut command = Command::new(std::env::current_exe()?);
         command
             .args(["--exact", "screens::panics", "--ignored", "--nocapture"])
-            .env(variable, "1");
+            .env(variable, "1")
+            // It would scroll the message away.
+            .env("RUST_BACKTRACE", "0");
         let mut terminal = Terminal::start(command, 80, 24)?;
         terminal.end()?;
         terminal.is_as_before()?;
