@@ -42,7 +42,6 @@ impl Lines {
                 Expect::Finding(want) => Some(want.verdict),
             };
             let line = json!({
-                "without": played.without,
                 "id": line.scenario.id,
                 "what": line.scenario.what,
                 "expected": expected,

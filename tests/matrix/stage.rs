@@ -4,19 +4,20 @@ use std::collections::VecDeque;
 use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::binary;
+use lab::patience::patient;
 use lab::tracer::{Recording, Tracer};
 
-use crate::HOOKS;
 use crate::judge::{Judged, judge};
 use crate::scenario::{Act, Expect, Play, Rest, Scenario};
 
 /// How many scenarios are under way at once: they wait far more than they compute.
 const AT_ONCE: usize = 8;
-/// Ends a tracer that nobody stops; an emulated machine takes its time.
-const LONGEST: &str = "1500s";
+/// Ends a tracer that nobody stops.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// What became of all scenarios.
 pub struct Played {
@@ -40,27 +41,40 @@ impl Line {
 }
 
 impl Played {
-    /// Plays them all.
+    /// Plays them all, with a hook switched off or on a kernel that lacks one.
     ///
     /// # Errors
     ///
     /// The tracer fails.
-    pub fn play(scenarios: &[Scenario], without: Option<&'static str>) -> Result<Self> {
+    pub fn play(
+        scenarios: &[Scenario],
+        without: Option<&'static str>,
+        lacking: Option<&'static str>,
+    ) -> Result<Self> {
         let mut options = vec!["--format", "json"];
         options.extend(without.iter().flat_map(|hook| ["--without", hook]));
         let ready = each(scenarios.to_vec(), |scenario| {
             (scenario, prepare(&scenario))
         });
-        let tracer = Tracer::start_for(LONGEST, &binary::mtu_trace(), &options)?;
+        let longest = format!("{}s", patient(LONGEST).as_secs());
+        let tracer = Tracer::start_for(&longest, &binary::mtu_trace(), &options)?;
         let acts = each(ready, |(scenario, ready)| (scenario, act(ready)));
         let recording = tracer.stop()?;
-        let lacking = without.or_else(|| lacking(&recording));
+        let excused = without.or(lacking);
+        let missing = missing(&recording, &[without, lacking]);
         let lines = thread::scope(|scope| {
             let running: Vec<_> = acts
                 .into_iter()
                 .map(|(scenario, act)| {
                     let recording = &recording;
-                    let line = scope.spawn(move || line(scenario, act, recording, lacking));
+                    let missing = missing.as_slice();
+                    let line = scope.spawn(move || {
+                        let mut line = line(scenario, act, recording, excused);
+                        for hook in missing {
+                            line.judged.wrong(format!("{hook} is missing"));
+                        }
+                        line
+                    });
                     (scenario, line)
                 })
                 .collect();
@@ -78,14 +92,13 @@ impl Played {
     }
 }
 
-/// The hook that this kernel does not have, the most important one of several.
-fn lacking(recording: &Recording) -> Option<&'static str> {
-    let missing = |hook: &&str| {
-        let state = recording.report.capture.hooks.iter();
-        let mut state = state.filter(|state| state.hook == **hook);
-        state.any(|state| !state.attached)
-    };
-    HOOKS.iter().copied().find(missing)
+/// The hooks that are not at work, besides those that are known not to be.
+fn missing(recording: &Recording, known: &[Option<&str>]) -> Vec<String> {
+    let hooks = recording.report.capture.hooks.iter();
+    hooks
+        .filter(|hook| !hook.attached && !known.contains(&Some(hook.hook.as_str())))
+        .map(|hook| hook.hook.clone())
+        .collect()
 }
 
 /// A scenario before the trace.

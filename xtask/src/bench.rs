@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use crate::{run, setup};
+use crate::run::{self, Profile};
+use crate::setup;
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -32,17 +33,11 @@ impl Subject {
 pub fn run(subject: Subject, parts: &[String]) -> Result<()> {
     run::require_root("the benchmark builds network namespaces and loads kernel programs")?;
     setup::run()?;
-    run::step(&mut run::cargo(&[
-        "build",
-        "--locked",
-        "--release",
-        "--package",
-        "mtu-trace",
-    ]))?;
+    let binary = run::build_mtu_trace(Profile::Release)?;
     sweep()?;
     let mut bench = run::cargo(&["bench", "--locked", "--package", "mtu-trace-tests"]);
     bench.args(["--bench", subject.name(), "--"]).args(parts);
-    bench.env("MTU_TRACE_BIN", run::mtu_trace_binary("release")?);
+    bench.env("MTU_TRACE_BIN", binary);
     let outcome = run::step(&mut bench);
     outcome.and(sweep())
 }

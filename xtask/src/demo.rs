@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{run, setup};
+use crate::run::{self, Profile};
+use crate::setup;
 
 /// Builds `mtu-trace` and the fault, and shows the one finding the other: as a report, or on screens.
 pub fn run(live: bool) -> Result<()> {
@@ -42,12 +43,7 @@ pub fn pictures() -> Result<()> {
 fn build() -> Result<PathBuf> {
     run::require_root("the demo builds network namespaces and loads kernel programs")?;
     setup::run()?;
-    run::step(&mut run::cargo(&[
-        "build",
-        "--locked",
-        "--package",
-        "mtu-trace",
-    ]))?;
+    let binary = run::build_mtu_trace(Profile::Debug)?;
     lab::sweep().context("cannot remove what an earlier run left behind")?;
-    run::mtu_trace_binary("debug")
+    Ok(binary)
 }

@@ -61,9 +61,32 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Where a build of `mtu-trace` lies once it is built; `profile` is `debug` or `release`.
-pub fn mtu_trace_binary(profile: &str) -> Result<PathBuf> {
-    Ok(target_directory()?.join(profile).join("mtu-trace"))
+/// How a program is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// As tests and the demo run it.
+    Debug,
+    /// As users get it.
+    Release,
+}
+
+/// Builds `mtu-trace`, and says where it lies.
+pub fn build_mtu_trace(profile: Profile) -> Result<PathBuf> {
+    let mut build = cargo(&["build", "--locked", "--package", "mtu-trace"]);
+    if profile == Profile::Release {
+        build.arg("--release");
+    }
+    step(&mut build)?;
+    mtu_trace_binary(profile)
+}
+
+/// Where a build of `mtu-trace` lies once it is built.
+pub fn mtu_trace_binary(profile: Profile) -> Result<PathBuf> {
+    let directory = match profile {
+        Profile::Debug => "debug",
+        Profile::Release => "release",
+    };
+    Ok(target_directory()?.join(directory).join("mtu-trace"))
 }
 
 /// Where builds lie, and what else may be made again.

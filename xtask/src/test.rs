@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{run, setup, vm};
+use crate::run::{self, Profile};
+use crate::{setup, vm};
 
 /// Every crate but the kernel programs, which mtu-trace's build script builds for their own target,
 /// and the fuzz targets.
@@ -84,7 +85,7 @@ fn checks(fast: bool, arguments: &[OsString]) -> Result<()> {
         // Once it has come this far, a run should name everything that fails.
         cargo(&[&["test", "--no-fail-fast"], &USERSPACE, scenarios])
             .args(arguments)
-            .env("MTU_TRACE_BIN", run::mtu_trace_binary("debug")?)
+            .env("MTU_TRACE_BIN", run::mtu_trace_binary(Profile::Debug)?)
             .env("RUST_TEST_THREADS", threads),
     )
 }

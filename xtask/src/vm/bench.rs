@@ -15,7 +15,7 @@ use super::initramfs::{self, Programs};
 use super::kernels::{Kernel, Place, Wanted};
 use super::packages::Archive;
 use super::table::{Column, Doctor, Line};
-use crate::run;
+use crate::run::{self, Profile};
 
 /// After this a machine hangs, even where two cores are shared with other work.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -39,15 +39,8 @@ impl Bench {
         let target = run::target_directory()?.join("vm");
         let logs = target.join("logs");
         fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
-        run::step(&mut run::cargo(&[
-            "build",
-            "--locked",
-            "--release",
-            "--package",
-            "mtu-trace",
-        ]))?;
         Ok(Self {
-            mtu_trace: run::mtu_trace_binary("release")?,
+            mtu_trace: run::build_mtu_trace(Profile::Release)?,
             matrix: matrix(&target)?,
             cache: target.join("cache"),
             logs,
@@ -72,14 +65,13 @@ impl Bench {
             return Ok(archive);
         }
         let archive = Archive::of_machine(&self.cache.join("machine"))?;
-        archive
-            .update()
-            .context("no package lists can be had: is there a network?")?;
+        archive.update()?;
         Ok(self.archive.get_or_init(|| archive))
     }
 
-    /// Boots `machine` and plays the scenarios on its kernel, which users call `name`.
-    pub fn play_on(&self, name: &str, machine: &Machine) -> Result<Column> {
+    /// Boots `machine` and plays the scenarios on its kernel.
+    pub fn play_on(&self, wanted: &Wanted, machine: &Machine) -> Result<Column> {
+        let Wanted { name, lacks, .. } = *wanted;
         println!("== matrix on {}", machine.kernel.release);
         let file = |extension: &str| self.logs.join(format!("{name}.{extension}"));
         let (initramfs, console, results) = (file("cpio"), file("console"), file("results"));
@@ -88,7 +80,11 @@ impl Bench {
             matrix: &self.matrix,
             busybox: &machine.busybox,
         };
-        let settings = format!("SCENARIOS='{}'\n", self.scenarios.join(" "));
+        let settings = format!(
+            "SCENARIOS='{}'\nLACKING='{}'\n",
+            self.scenarios.join(" "),
+            lacks.unwrap_or_default()
+        );
         initramfs::write(&initramfs, &machine.kernel, &programs, &settings)?;
         let logs = Logs {
             console: &console,
@@ -131,7 +127,7 @@ impl Bench {
             Some(0 | 1) if lines.is_empty() => {
                 Some(idle(&fs::read_to_string(&output).unwrap_or_default()))
             }
-            Some(0 | 1) => None,
+            Some(code) if is_told(code, &lines) => None,
             _ => Some(format!(
                 "the matrix ended with {status}: see {}",
                 output.display()
@@ -154,6 +150,7 @@ pub struct Machine {
     emulator: Emulator,
     busybox: PathBuf,
 }
+
 /// Builds the scenarios and puts them, without what only a debugger reads, into `directory`.
 fn matrix(directory: &Path) -> Result<PathBuf> {
     let build = [
@@ -186,17 +183,19 @@ fn matrix(directory: &Path) -> Result<PathBuf> {
 
 /// What a machine's results say.
 fn column(name: &str, release: &str, run: &Run) -> Result<Column> {
+    // A machine that was ended may have been writing one.
+    let whole = run.part("lines");
+    let whole = &whole[..whole.rfind('\n').map_or(0, |end| end + 1)];
+    let lines = parse(whole)?;
     let failed = match &run.end {
-        End::Done(0 | 1) => None,
+        // That nothing was played is told better below.
+        End::Done(0 | 1) if lines.is_empty() => None,
+        End::Done(status) if is_told(*status, &lines) => None,
         End::Done(status) => Some(format!("the matrix ended with status {status}")),
         End::Panic(words) => Some(words.clone()),
         End::TimedOut(limit) => Some(format!("it did not end within {} s", limit.as_secs())),
         End::Early(last) => Some(format!("it ended early; its last words: {last}")),
     };
-    // A machine that was ended may have been writing one.
-    let whole = run.part("lines");
-    let whole = &whole[..whole.rfind('\n').map_or(0, |end| end + 1)];
-    let lines = parse(whole)?;
     let doctor = run.part("doctor");
     let doctor: Doctor = match serde_json::from_str(doctor) {
         Ok(doctor) => doctor,
@@ -215,6 +214,12 @@ fn column(name: &str, release: &str, run: &Run) -> Result<Column> {
         failed,
         is_absent: false,
     })
+}
+
+/// Whether the lines say why the matrix ended with this status: 0 if all is right, 1 if not.
+fn is_told(status: i32, lines: &[Line]) -> bool {
+    let wrong = lines.iter().any(|line| !line.faults.is_empty());
+    status == i32::from(wrong)
 }
 
 /// Why no scenario was played, with what the matrix printed.
@@ -264,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_did_its_work_has_not_failed() {
-        let done = column("6.1", "6.1.0", &run(End::Done(1), RESULTS)).unwrap();
+        let done = column("6.1", "6.1.0", &run(End::Done(0), RESULTS)).unwrap();
         assert_eq!(done.failed, None);
         assert_eq!(done.hooks[0].mechanism, "tc");
         assert_eq!(done.lines[0].id, "A1");
@@ -286,10 +291,15 @@ mod tests {
             failed(End::Early("login:".to_owned()), "=== doctor\n{").as_deref(),
             Some("it ended early; its last words: login:")
         );
-        assert_eq!(
-            failed(End::Done(101), RESULTS).as_deref(),
-            Some("the matrix ended with status 101")
-        );
+        // Also where nothing it wrote is wrong.
+        for status in [1, 2, 101] {
+            assert_eq!(
+                failed(End::Done(status), RESULTS),
+                Some(format!("the matrix ended with status {status}"))
+            );
+        }
+        let wrong = RESULTS.replace(r#""faults": []"#, r#""faults": ["w"]"#);
+        assert_eq!(failed(End::Done(1), &wrong), None);
     }
 
     #[test]

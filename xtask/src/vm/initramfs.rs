@@ -86,26 +86,24 @@ pub fn write(path: &Path, kernel: &Kernel, programs: &Programs, settings: &str) 
     files.copy(programs.busybox, "bin/busybox")?;
     add_modules(&mut files, kernel, programs.busybox)?;
 
-    let mut run = vec![
+    let mut tools = vec![
         (programs.mtu_trace.to_owned(), "mtu-trace"),
         (programs.matrix.to_owned(), "matrix"),
     ];
     for tool in TOOLS {
-        run.push((find(tool)?, tool));
+        tools.push((find(tool)?, tool));
     }
-    for (from, name) in &run {
+    for (from, name) in &tools {
         files.copy(from, Path::new("usr/bin").join(name))?;
     }
-    let mut programs: Vec<PathBuf> = run.into_iter().map(|(from, _)| from).collect();
-    let mut loaded = libraries(&programs)?;
+    let tools: Vec<PathBuf> = tools.into_iter().map(|(from, _)| from).collect();
+    let mut loaded = libraries(&tools)?;
     let extensions = iptables_extensions(&loaded)?;
     for extension in &extensions {
         let name = extension.file_name().context("a file has a name")?;
         files.copy(extension, Path::new("usr/lib/xtables").join(name))?;
     }
-    programs.clear();
-    programs.extend(extensions);
-    loaded.extend(libraries(&programs)?);
+    loaded.extend(libraries(&extensions)?);
     for library in loaded {
         files.copy(&library, &library)?;
     }
@@ -136,7 +134,9 @@ fn add_modules(files: &mut Files, kernel: &Kernel, busybox: &Path) -> Result<()>
     for index in ["modules.alias", "modules.symbols"] {
         files.copy(&kernel.modules.join(index), to.join(index))?;
     }
-    files.add("modules", MODULES.join("\n").into_bytes());
+    // Each is a line, the last one too: the shell reads no other.
+    let lines: String = MODULES.iter().map(|module| format!("{module}\n")).collect();
+    files.add("modules", lines.into_bytes());
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use anyhow::{Result, ensure};
 
 use self::bench::Bench;
 use self::kernels::Place;
+use self::packages::Unreachable;
 use self::table::Column;
 use crate::{run, setup};
 
@@ -35,8 +36,8 @@ pub fn run(kernels: &[String], scenarios: &[String]) -> Result<()> {
     verdict(&columns, |_| false)
 }
 
-/// The part of `cargo xtask test --full`. Where a kernel cannot be had, as without a network, it says so, and
-/// that is no failure: what can be tested is.
+/// The part of `cargo xtask test --full`. Where a kernel cannot be had, as without a network, it says
+/// so, and that is no failure: what can be tested is.
 pub fn test() -> Result<()> {
     let places = Place::chosen(&[])?;
     if let Err(error) = packages::require_apt() {
@@ -73,8 +74,11 @@ fn play(places: &[Place], scenarios: &[String]) -> Result<Vec<Column>> {
         let played = match place {
             Place::Host => bench.play_here(),
             Place::Machine(wanted) => match bench.machine(wanted) {
-                Ok(machine) => bench.play_on(wanted.name, &machine),
-                Err(error) => return Column::absent(wanted.name, format!("{error:#}")),
+                Ok(machine) => bench.play_on(wanted, &machine),
+                Err(error) if error.is::<Unreachable>() => {
+                    return Column::absent(wanted.name, format!("{error:#}"));
+                }
+                Err(error) => Err(error),
             },
         };
         played.unwrap_or_else(|error| Column::failed(place.name(), format!("{error:#}")))

@@ -1,6 +1,7 @@
 //! Debian packages fetched and unpacked into a directory of our own: nothing is installed, and the
 //! machine's own package lists stay as they are.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,6 +18,16 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 pub struct Archive {
     directory: PathBuf,
     settings: PathBuf,
+}
+
+/// That something cannot be fetched, as without a network.
+#[derive(Debug)]
+pub struct Unreachable;
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it cannot be fetched: is there a network?")
+    }
 }
 
 /// Where the machine gets Debian's packages from.
@@ -83,7 +94,7 @@ impl Archive {
     pub fn update(&self) -> Result<()> {
         let mut command = self.apt("apt-get");
         command.args(["-qq", "update"]).stdout(Stdio::null());
-        run::status(&mut command)
+        run::status(&mut command).context(Unreachable)
     }
 
     /// Where this archive's packages of Debian's come from.
@@ -118,7 +129,7 @@ impl Archive {
             .args(packages)
             .current_dir(directory)
             .stdout(Stdio::null());
-        run::status(&mut command)
+        run::status(&mut command).context(Unreachable)
     }
 
     /// Fetches `package` and what it depends on and the machine lacks; says where they are then. What an
@@ -129,7 +140,7 @@ impl Archive {
             .args(["-qq", "-y", "--no-install-recommends", "--download-only"])
             .args(["install", package])
             .stdout(Stdio::null());
-        run::status(&mut command)?;
+        run::status(&mut command).context(Unreachable)?;
         Ok(self.directory.join("cache/archives"))
     }
 
