@@ -70,9 +70,10 @@ pub fn pictures(binary: &Path, directory: &Path) -> Result<Duration> {
         over.store(true, Ordering::Relaxed);
         let downloads = downloads.join();
         downloads.map_err(|_| anyhow!("the downloads panicked"))??;
+        let drawn = drawn?;
         terminal.press("q")?;
         terminal.end()?;
-        drawn
+        Ok(drawn)
     })
 }
 

@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
+use std::thread;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use lab::binary::mtu_trace;
 use lab::firewall::{Hook, drop_frag_needed};
 use lab::process::{Finished, finish};
@@ -243,7 +244,7 @@ fn parts_are_whole_and_only_the_latest_are_kept() -> Result<()> {
 fn on_a_small_disk(script: &str) -> Result<Finished> {
     let scratch = Scratch::new()?;
     let around = format!(
-        "mount -t tmpfs -o size=8k tmpfs {0} && D={0} && B={1} && {script}",
+        "mount -t tmpfs -o size=24k tmpfs {0} && export D={0} B={1} && {script}",
         scratch.path().display(),
         mtu_trace().display(),
     );
@@ -253,21 +254,48 @@ fn on_a_small_disk(script: &str) -> Result<Finished> {
     )
 }
 
+/// The same while namespaces come and go, so that there is more to be kept than fits.
+fn on_a_busy_machine(script: &str) -> Result<Finished> {
+    thread::scope(|scope| {
+        let finished = scope.spawn(|| on_a_small_disk(script));
+        while !finished.is_finished() {
+            drop(small_uplink().build()?);
+        }
+        finished
+            .join()
+            .map_err(|_| anyhow!("the recording's thread panicked"))?
+    })
+}
+
 #[test]
 fn full_disk_ends_the_capture_and_nothing_else() -> Result<()> {
-    let _shared = lab::Lab::new()?;
-    // The command's end is the trace's: it is not stopped by what happens to the capture.
-    let finished = on_a_small_disk(
-        "$B record -o $D/trace.pcapng -- sh -c 'sleep 3; echo ended'; S=$?; \
-         $B report $D/trace.pcapng; echo report: $?; exit $S",
+    // The command's end is the trace's: it is not stopped by what happens to the capture. Once the trace
+    // has begun there is no room but in what the file has already.
+    let finished = on_a_busy_machine(
+        "$B record -o $D/trace.pcapng -- sh -c 'cat /dev/zero > $D/fill; sleep 3; echo ended'; S=$?; \
+         rm $D/fill; $B report $D/trace.pcapng; echo report: $?; exit $S",
     )?;
     ensure!(finished.code() == Some(1), "{finished:?}");
-    let told = finished.stderr.matches("No space left on device").count();
+    let told = finished
+        .stderr
+        .matches("cannot write the capture to")
+        .count();
     ensure!(told == 1, "{finished:?}");
+    ensure!(
+        finished.stderr.contains("No space left on device"),
+        "{finished:?}"
+    );
     ensure!(finished.stdout.contains("ended"), "{finished:?}");
-    ensure!(finished.stdout.contains("report: "), "{finished:?}");
-    let own_status = on_a_small_disk("$B record -o $D/trace.pcapng -- sh -c 'sleep 2; exit 7'")?;
+    // What there was room for is a capture.
+    ensure!(finished.stdout.contains("report: 0"), "{finished:?}");
+    let own_status = on_a_busy_machine(
+        "$B record -o $D/trace.pcapng -- sh -c 'cat /dev/zero > $D/fill; sleep 2; exit 7'",
+    )?;
     ensure!(own_status.code() == Some(7), "{own_status:?}");
+    ensure!(
+        own_status.stderr.contains("cannot write the capture to"),
+        "{own_status:?}"
+    );
     Ok(())
 }
 

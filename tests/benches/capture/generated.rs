@@ -1,10 +1,13 @@
 //! A trace of any length, made of a real one that goes on and on with other connections.
 
+use std::env;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
 use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use mtu_trace::capture::{self, Header, Reader};
+use mtu_trace::capture::{self, Encoder, Header, Reader};
 use mtu_trace::event::{Count, Event, EventKind, Flow, Isn, Socket, Tcp};
 
 /// The recording of a black hole.
@@ -107,6 +110,36 @@ impl Generated {
         network.into_iter().chain(rounds.filter(first)).chain(tick)
     }
 
+    /// Writes a capture of these events, until it has so many bytes. Returns how many it has, and how many
+    /// events.
+    pub fn write(
+        &self,
+        path: &Path,
+        events: impl Iterator<Item = Event>,
+        bytes: u64,
+    ) -> Result<(u64, u64)> {
+        let mut file = BufWriter::new(File::create(path)?);
+        let mut encoder = Encoder::new(self.header.clone());
+        let mut block = encoder.opening()?;
+        let (mut written, mut count) = (0, 0);
+        let mut keep = |block: &mut Vec<u8>| -> Result<u64> {
+            file.write_all(block)?;
+            written += block.len() as u64;
+            block.clear();
+            Ok(written)
+        };
+        keep(&mut block)?;
+        for event in events {
+            encoder.event(&event, &mut block)?;
+            count += 1;
+            if keep(&mut block)? >= bytes {
+                break;
+            }
+        }
+        file.flush()?;
+        Ok((written, count))
+    }
+
     fn again(&self, event: &Event, round: u64) -> Event {
         let mut event = event.clone();
         event.time_ns += round * self.took_ns;
@@ -196,4 +229,14 @@ impl Other {
             }
         }
     }
+}
+
+/// Whether a part of a benchmark is wanted: it is named, or none is.
+pub fn wanted(part: &str) -> bool {
+    // cargo itself adds `--bench`.
+    let mut named = env::args()
+        .skip(1)
+        .filter(|it| !it.starts_with('-'))
+        .peekable();
+    named.peek().is_none() || named.any(|it| it == part)
 }

@@ -4,11 +4,10 @@
 //! `cargo xtask bench capture` runs it. Arguments name the parts to run; without any, all are. All is
 //! done on one core, and files are in the page cache.
 
-#[allow(dead_code, reason = "the benchmark of the screens uses more of it")]
+#[expect(dead_code, reason = "the benchmark of the screens uses more of it")]
 mod generated;
 mod memory;
 
-use std::env;
 use std::fs::{self, File};
 use std::hint::black_box;
 use std::io::{BufWriter, Write as _};
@@ -21,7 +20,7 @@ use mtu_trace::capture::{self, Encoder, Input, Reader};
 use mtu_trace::diagnose::Analysis;
 use mtu_trace::event::Event;
 
-use self::generated::Generated;
+use self::generated::{Generated, wanted};
 
 /// Events of which the speeds are taken.
 const EVENTS: usize = 1_000_000;
@@ -35,12 +34,6 @@ const CROWDED_BYTES: u64 = 256 << 20;
 const CONNECTIONS: u32 = 100_000;
 
 fn main() -> Result<()> {
-    // cargo itself adds `--bench`.
-    let parts: Vec<String> = env::args()
-        .skip(1)
-        .filter(|it| !it.starts_with('-'))
-        .collect();
-    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|it| it == part);
     let source = Generated::open()?;
     let scratch = Scratch::new()?;
     let path = scratch.path().join("capture.pcapng");

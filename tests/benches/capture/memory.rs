@@ -1,7 +1,6 @@
 //! What memory `mtu-trace report` takes for a large file.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
+use std::fs;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -9,7 +8,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use lab::binary::mtu_trace;
 use lab::scratch::Scratch;
-use mtu_trace::capture::Encoder;
 
 use crate::generated::Generated;
 
@@ -20,21 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub fn measure(source: &Generated, bytes: u64, connections: u32) -> Result<()> {
     let scratch = Scratch::new()?;
     let path = scratch.path().join("large.pcapng");
-    let mut file = BufWriter::new(File::create(&path)?);
-    let mut encoder = Encoder::new(source.header.clone());
-    let mut block = encoder.opening()?;
-    let (mut written, mut count) = (0u64, 0u64);
-    let mut events = source.among(connections);
-    while written < bytes {
-        if let Some(event) = events.next() {
-            encoder.event(&event, &mut block)?;
-            count += 1;
-        }
-        file.write_all(&block)?;
-        written += block.len() as u64;
-        block.clear();
-    }
-    file.flush()?;
+    let (written, count) = source.write(&path, source.among(connections), bytes)?;
 
     let start = Instant::now();
     let mut child = Command::new(mtu_trace())

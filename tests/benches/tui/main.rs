@@ -3,13 +3,11 @@
 //!
 //! `cargo xtask bench tui` runs it. Arguments name the parts to run; without any, all are.
 
-#[allow(dead_code, reason = "the benchmark of captures uses more of it")]
 #[path = "../capture/generated.rs"]
 mod generated;
 mod process;
 mod seek;
 
-use std::env;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -28,7 +26,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
-use self::generated::Generated;
+use self::generated::{Generated, wanted};
 
 /// Findings, and connections that nothing ails, on the screens.
 const FINDINGS: u64 = 10_000;
@@ -40,12 +38,6 @@ const FRAMES: usize = 20;
 const SIZE: (u16, u16) = (200, 60);
 
 fn main() -> Result<()> {
-    // cargo itself adds `--bench`.
-    let parts: Vec<String> = env::args()
-        .skip(1)
-        .filter(|it| !it.starts_with('-'))
-        .collect();
-    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|it| it == part);
     let source = Generated::open()?;
     if wanted("frames") {
         frames(&source)?;

@@ -1,7 +1,6 @@
 //! The program itself in a terminal.
 
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -10,7 +9,6 @@ use anyhow::{Context, Result};
 use lab::binary::mtu_trace;
 use lab::scratch::Scratch;
 use lab::terminal::Terminal;
-use mtu_trace::capture::Encoder;
 
 use crate::generated::Generated;
 use crate::told;
@@ -24,13 +22,7 @@ const IDLE: Duration = Duration::from_secs(20);
 pub fn keys(source: &Generated, findings: u64) -> Result<()> {
     let scratch = Scratch::new()?;
     let path = scratch.path().join("findings.pcapng");
-    let mut encoder = Encoder::new(source.header.clone());
-    let mut bytes = encoder.opening()?;
-    for event in source.findings(findings) {
-        encoder.event(&event, &mut bytes)?;
-    }
-    bytes.extend(encoder.close(u64::MAX >> 1, Vec::new())?);
-    File::create(&path)?.write_all(&bytes)?;
+    source.write(&path, source.findings(findings), u64::MAX)?;
     let mut command = Command::new(mtu_trace());
     command.arg("replay").arg(&path);
     let mut terminal = Terminal::start(command, 120, 40)?;

@@ -1,12 +1,9 @@
 //! How soon any moment of a large capture is there.
 
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
 use std::time::Instant;
 
 use anyhow::Result;
 use lab::scratch::Scratch;
-use mtu_trace::capture::Encoder;
 use mtu_trace::replay::Replay;
 use mtu_trace::select::Scope;
 
@@ -22,21 +19,7 @@ const SEEKS: u64 = 200;
 pub fn measure(source: &Generated) -> Result<()> {
     let scratch = Scratch::new()?;
     let path = scratch.path().join("large.pcapng");
-    let mut file = BufWriter::new(File::create(&path)?);
-    let mut encoder = Encoder::new(source.header.clone());
-    let mut block = encoder.opening()?;
-    let (mut written, mut count) = (0, 0u64);
-    let mut events = source.events();
-    while written < BYTES {
-        if let Some(event) = events.next() {
-            encoder.event(&event, &mut block)?;
-            count += 1;
-        }
-        file.write_all(&block)?;
-        written += block.len() as u64;
-        block.clear();
-    }
-    file.flush()?;
+    let (written, count) = source.write(&path, source.events(), BYTES)?;
 
     let start = Instant::now();
     let mut replay = Replay::open(&path, Scope::default())?;
