@@ -2,8 +2,9 @@
 //!
 //! A file is a valid pcapng. Packets are in it as packets, with a comment that says what happened to
 //! them; everything else that the analysis sees is in blocks that other programs skip, in CBOR: what is
-//! rare with the fields' names, what is frequent as rows ([`rows`]). `docs/capture-format.md` specifies it. Reading a file yields the very events
-//! that were written, so the same analysis comes to the same findings, byte for byte.
+//! rare with the fields' names, what is frequent as rows ([`rows`]). `docs/capture-format.md` specifies
+//! it. Reading a file yields the very events that were written, so the same analysis comes to the same
+//! findings, byte for byte.
 //!
 //! [`Encoder`] turns events into bytes, [`Recorder`] has them written while the trace goes on, and
 //! [`Reader`] reads them again. Nothing in a file is believed: lengths are bounded before memory is

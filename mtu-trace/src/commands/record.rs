@@ -103,7 +103,7 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
             hooks,
             events: analysis.state().events,
             lost_events: analysis.state().lost,
-            notes: Vec::new(),
+            notes: analysis.notes(),
         },
         findings: analysis.findings(),
         clock,

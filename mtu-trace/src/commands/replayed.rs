@@ -103,11 +103,11 @@ pub fn analyse(path: &Path, scope: Scope) -> Result<Report> {
     }
     judge(&reader, &passed, path)?;
     analysis.scope().complete().with_context(|| name(path))?;
+    let mut capture = summary(&reader, &passed);
+    capture.selection = analysis.selected();
+    capture.notes.extend(analysis.notes());
     Ok(Report {
-        capture: Capture {
-            selection: analysis.selected(),
-            ..summary(&reader, &passed)
-        },
+        capture,
         findings: analysis.findings(),
         clock: reader.header().clock,
         audit: None,

@@ -40,7 +40,7 @@ pub struct Connection {
     /// Sequence and acknowledgement number of the packet it was first known by.
     pub(super) first_numbers: Option<(u32, Option<u32>)>,
     /// The flows that lead here.
-    pub(super) flows: Vec<Flow>,
+    pub(super) flows: Flows,
 }
 
 /// A socket of this host.
@@ -109,7 +109,7 @@ impl Connection {
             incoming: Rare::default(),
             last_ns: 0,
             first_numbers: None,
-            flows: Vec::new(),
+            flows: Flows::default(),
         }
     }
 
@@ -167,9 +167,14 @@ impl Connection {
         self.sender(side.flip())
     }
 
-    /// Whether something of it was ever lost, or is waited for.
+    /// Whether more is known of it than that it is there: most often that something was lost.
     pub(super) fn is_troubled(&self) -> bool {
         self.out.is_known() || self.incoming.is_known()
+    }
+
+    /// Whether it lost anything for its size.
+    pub(super) fn lost_for_size(&self) -> bool {
+        !(self.out.oversized.is_empty() && self.incoming.oversized.is_empty())
     }
 
     /// Whether every end on this host is closed; false where none is known.

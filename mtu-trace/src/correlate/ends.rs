@@ -208,7 +208,7 @@ impl State {
         let Some(part) = self.remove(other) else {
             return;
         };
-        for flow in &part.flows {
+        for flow in part.flows.iter() {
             if let Some((known, _)) = self.flows.get_mut(flow)
                 && *known == other
             {

@@ -23,8 +23,9 @@ pub(super) type HashMap<K, V> = GenericHashMap<K, V, RandomState, DefaultSharedP
 /// Connections kept at most; quiet ones that nothing ails go first.
 const MOST_CONNECTIONS: usize = 60_000;
 
-/// Connections kept at most of which something was lost or is waited for: they take ten times the
-/// memory. Closed ones go first, then those of which nothing was heard for longest.
+/// Connections kept at most of which more is known than that they are there: they take ten times the
+/// memory. Those go first that lost nothing for its size, of them the closed ones, and of those the ones
+/// of which nothing was heard for longest.
 const MOST_TROUBLED: usize = 10_000;
 
 /// Changes after which they are counted, even if nobody asks what has changed.
@@ -66,8 +67,10 @@ pub struct State {
     touched: Vec<ConnectionId>,
     /// How many of them were named once already.
     settled: usize,
-    /// Connections of which something was lost or is waited for, as of when that was last asked.
+    /// Connections of which more is known than that they are there, as of when that was last asked.
     troubled: OrdSet<ConnectionId>,
+    /// How many of them had to be forgotten.
+    pub forgotten: u64,
     next: u64,
 }
 
@@ -125,14 +128,15 @@ impl State {
         if self.troubled.len() <= MOST_TROUBLED {
             return;
         }
-        let mut oldest: Vec<(bool, u64, ConnectionId)> = self
+        let rank = |it: &Connection| (it.lost_for_size(), !it.is_closed(), it.last_ns);
+        let mut ranked: Vec<_> = self
             .troubled
             .iter()
-            .filter_map(|id| self.get(*id).map(|it| (!it.is_closed(), it.last_ns, *id)))
+            .filter_map(|id| self.get(*id).map(|it| (rank(it), *id)))
             .collect();
-        oldest.sort_unstable();
-        let many = oldest.len().saturating_sub(MOST_TROUBLED / 10 * 9);
-        for (_, _, id) in &oldest[..many] {
+        ranked.sort_unstable();
+        let many = ranked.len().saturating_sub(MOST_TROUBLED / 10 * 9);
+        for (_, id) in &ranked[..many] {
             self.forget(*id);
         }
         self.name_once();
@@ -249,7 +253,7 @@ impl State {
         if before.is_none_or(|(known, _)| known != id)
             && let Some(found) = self.connections.get_mut(&id)
         {
-            Arc::make_mut(found).flows.push(flow);
+            Arc::make_mut(found).flows.insert(flow);
         }
     }
 
@@ -289,9 +293,7 @@ impl State {
     fn make_room(&mut self) {
         let mut quiet: Vec<(u64, ConnectionId)> = self
             .connections()
-            .filter(|(_, connection)| {
-                connection.out.oversized.is_empty() && connection.incoming.oversized.is_empty()
-            })
+            .filter(|(_, connection)| !connection.lost_for_size())
             .map(|(id, connection)| (connection.last_ns, id))
             .collect();
         if quiet.len() < MOST_CONNECTIONS / 10 {
@@ -312,6 +314,7 @@ impl State {
         let Some(gone) = self.remove(id) else {
             return;
         };
+        self.forgotten += u64::from(gone.is_troubled());
         self.forget_flows(id, &gone.flows);
         for end in &gone.ends {
             let flow = &end.socket.flow;
@@ -324,5 +327,31 @@ impl State {
                 self.isns.remove(&isn);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::TCP;
+
+    /// A tunnel's packets have one flow on the outside, whichever connection they are of.
+    #[test]
+    fn a_flow_that_leads_to_and_fro_is_kept_once() {
+        let flow = |port: u16| Flow {
+            netns: NetnsId(1),
+            protocol: TCP,
+            source: ([192, 0, 2, 1], port).into(),
+            destination: ([192, 0, 2, 2], 80).into(),
+        };
+        let mut state = State::default();
+        let both = [1, 2].map(|_| state.insert(Connection::new(Vec::new())));
+        for nth in 0..100 {
+            state.lead(flow(4789), both[nth % 2], Side::Out);
+        }
+        for id in both {
+            assert_eq!(state.get(id).map(|it| it.flows.len()), Some(1));
+        }
+        assert_eq!(state.flows.get(&flow(4789)), Some(&(both[1], Side::Out)));
     }
 }

@@ -177,6 +177,17 @@ impl Analysis {
         &self.made
     }
 
+    /// What a reader of the findings should know besides, in sentences.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let forgotten = self.state.forgotten;
+        let note = format!(
+            "{forgotten} connections had to be forgotten, so that memory stays bounded: findings may \
+             count too few, or be missing."
+        );
+        (forgotten > 0).then_some(note).into_iter().collect()
+    }
+
     /// What the findings are drawn from.
     #[must_use]
     pub fn state(&self) -> &State {

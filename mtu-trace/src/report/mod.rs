@@ -57,7 +57,7 @@ pub struct Capture {
     pub events: u64,
     /// Records of our own that were lost.
     pub lost_events: u64,
-    /// What is wrong with the file that this was read from, in sentences.
+    /// What is wrong with the file that this was read from, and what had to be forgotten, in sentences.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }

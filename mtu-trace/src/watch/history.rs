@@ -125,7 +125,7 @@ impl History {
         }
     }
 
-    /// The row of a namespace, with a bucket for now.
+    /// The row of a namespace, with the current bucket in it.
     fn row(&mut self, netns: NetnsId) -> Option<&mut Row> {
         if self.namespaces.len() >= MOST_NAMESPACES && !self.namespaces.contains_key(&netns) {
             return None;

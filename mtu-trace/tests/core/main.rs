@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what is missing here is a failed test")]
 
 mod black_hole;
+mod bounded;
 mod captured;
 mod damaged;
 mod generated;

@@ -169,7 +169,7 @@ fn parts(app: &App, watch: &Watch) -> Vec<(Role, String)> {
         )),
         Spool::Failed(why) => parts.push((Role::Warning, why.clone())),
     }
-    for note in &facts.notes {
+    for note in watch.analysis().notes().iter().chain(&facts.notes) {
         parts.push((Role::Warning, note.clone()));
     }
     parts
