@@ -4,7 +4,7 @@ use std::mem::offset_of;
 
 use fastrand::Rng;
 use mtu_trace::topology::Topology;
-use mtu_trace_common::record::{Closed, Header, Packet, Retransmit, kind};
+use mtu_trace_common::record::{Closed, Header, Packet, PathMtu, Retransmit, kind};
 
 /// Records of an input, by the lengths in their headers. The last one ends where the input does.
 pub fn records(mut input: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -73,9 +73,10 @@ pub fn mutated(
 
 /// Makes a record one of a known kind, as long as it should be.
 fn whole(record: &mut Vec<u8>, rng: &mut Rng) {
-    let (kind, length) = match rng.u32(1..=5) {
+    let (kind, length) = match rng.u32(1..=7) {
         kind::RETRANSMIT => (kind::RETRANSMIT, size_of::<Retransmit>()),
         kind::CLOSED => (kind::CLOSED, size_of::<Closed>()),
+        kind::PATH_MTU => (kind::PATH_MTU, size_of::<PathMtu>()),
         other => (other, size_of::<Packet>()),
     };
     record.resize(length, 0);

@@ -38,6 +38,8 @@ members! {
     SkbNetworkHeader = "sk_buff", "network_header";
     /// EtherType in network byte order.
     SkbProtocol = "sk_buff", "protocol";
+    /// How many hold the buffer.
+    SkbUsers = "sk_buff", "users";
     /// The device; its meaning depends on where the packet is.
     SkbDev = "sk_buff", "dev";
     /// Index of the device the packet came in by.
@@ -115,6 +117,10 @@ members! {
     TcpBytesAcked = "tcp_sock", "bytes_acked";
     /// Bytes received in order over the connection's life.
     TcpBytesReceived = "tcp_sock", "bytes_received";
+    /// The MTU that the latest ICMP error about a segment told.
+    TcpMtuInfo = "tcp_sock", "mtu_info";
+    /// Destination of a flow to route.
+    Flowi4Daddr = "flowi4", "daddr";
     /// Segments in flight.
     TcpPacketsOut = "tcp_sock", "packets_out";
     /// Segments the peer holds out of order.

@@ -88,6 +88,22 @@ pub struct Connection {
     pub reserved: u32,
 }
 
+/// Why a socket sent again, so far; all zero where that is not seen.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Timers {
+    /// Runs of its retransmission timer (`tcp_retransmit_timer`).
+    pub timeouts: u32,
+    /// Tail loss probes (`tcp_send_loss_probe`).
+    pub probes: u32,
+    /// How often it took all that was outstanding for lost (`tcp_enter_loss`).
+    pub losses: u32,
+    /// Always zero.
+    pub reserved: u32,
+}
+
 /// Bits of [`Connection::flags`].
 pub mod flag {
     /// This side opened the connection.
@@ -140,6 +156,8 @@ pub mod size {
     pub const DROPS: u32 = 16_384;
     /// Sockets whose retransmits are counted.
     pub const RETRANSMITS: u32 = 16_384;
+    /// Sockets and routes whose path MTUs are counted.
+    pub const PATH_MTUS: u32 = 4_096;
     /// Sockets user space wants the end of.
     pub const WATCHED: u32 = 16_384;
     /// Devices the tc programs know.

@@ -2,13 +2,14 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::map::{DropKey, FlowKey};
+use crate::map::{DropKey, FlowKey, Timers};
 
 /// Values of [`Header::kind`].
 pub mod kind {
     /// [`super::Packet`]: freed without having arrived (`skb:kfree_skb`).
     pub const DROP: u32 = 1;
-    /// [`super::Packet`]: an ICMP error is about to be sent because of it (`icmp:icmp_send`).
+    /// [`super::Packet`]: an ICMP error is about to be sent because of it (`icmp:icmp_send`,
+    /// `__icmp_send`, `icmp6_send`).
     pub const ICMP_SENT: u32 = 2;
     /// [`super::Packet`]: seen at a device by the tc programs.
     pub const SIGHTING: u32 = 3;
@@ -16,6 +17,11 @@ pub mod kind {
     pub const RETRANSMIT: u32 = 4;
     /// [`super::Closed`]: a watched socket was closed (`sock:inet_sock_set_state`).
     pub const CLOSED: u32 = 5;
+    /// [`super::Packet`]: what a tunnel has turned a packet into that it had no room for
+    /// (`skb_tunnel_check_pmtu`), the message to its sender.
+    pub const TUNNEL: u32 = 6;
+    /// [`super::PathMtu`].
+    pub const PATH_MTU: u32 = 7;
 }
 
 /// Begins every record.
@@ -134,6 +140,8 @@ pub struct Retransmit {
     pub bytes_acked: u64,
     /// Bytes received in order so far.
     pub bytes_received: u64,
+    /// Why it sent again so far.
+    pub timers: Timers,
     /// Inode of the namespace.
     pub netns_inode: u32,
     /// First sequence number of the segment.
@@ -192,4 +200,25 @@ pub struct Closed {
     pub error: u32,
     /// Bytes sent and never acknowledged (`snd_nxt - snd_una`).
     pub unacknowledged: u32,
+}
+
+/// A path MTU that an ICMP error told, taken over by a socket (`tcp_v4_mtu_reduced`,
+/// `tcp_v6_mtu_reduced`) or for a route (`__ip_rt_update_pmtu`, `__ip6_rt_update_pmtu`).
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct PathMtu {
+    /// Kind, length and time.
+    pub header: Header,
+    /// The socket, source local; of a route the destination alone, with protocol 0.
+    pub key: FlowKey,
+    /// How often so far, exact.
+    pub count: u64,
+    /// Inode of the namespace.
+    pub netns_inode: u32,
+    /// The MTU told, bytes.
+    pub mtu: u32,
+    /// The socket's path MTU until then, bytes; 0 for a route.
+    pub before: u32,
+    /// Always zero.
+    pub reserved: u32,
 }

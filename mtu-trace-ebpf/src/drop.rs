@@ -1,12 +1,20 @@
-//! Packets freed on their way (`skb:kfree_skb`).
+//! Packets freed on their way (`skb:kfree_skb`, or the function it is in).
 
-use aya_ebpf::{EbpfContext as _, macros::raw_tracepoint, programs::RawTracePointContext};
+use aya_ebpf::{
+    EbpfContext,
+    macros::{kprobe, raw_tracepoint},
+    programs::{ProbeContext, RawTracePointContext},
+};
 use aya_log_ebpf::debug;
-use mtu_trace_common::{layout::extra, record::kind};
+use mtu_trace_common::{
+    layout::{Member, extra},
+    record::kind,
+};
 
 use crate::{
     aggregate::Pace,
-    kernel::{device_netns_key, entry, read},
+    call::{Called as _, caller},
+    kernel::{device_netns_key, entry, field, read},
     maps::DROPS,
     scratch::{self, Owner, Scratch},
     skb::{self, IPPROTO_TCP},
@@ -18,14 +26,67 @@ const TCP_SYN: u8 = 0x02;
 /// `enum skb_drop_reason reason`, from 6.11 also `struct sock *rx_sk`.
 #[raw_tracepoint(tracepoint = "kfree_skb")]
 pub fn kfree_skb(ctx: RawTracePointContext) -> i32 {
-    scratch::with(Owner::Drop, |scratch| record(&ctx, scratch));
+    // The argument's position differs between kernels and a context may only be read at constant
+    // offsets: read it as memory instead.
+    let reason = || {
+        entry(extra::KFREE_SKB_REASON_ARG)
+            .and_then(|index| read::<u32>(ctx.as_ptr() as u64 + index * 8))
+            .unwrap_or(0)
+    };
+    freed(&ctx, ctx.arg(0), ctx.arg(1), reason);
     0
 }
 
+/// `kfree_skb(struct sk_buff *skb)`, up to 5.16.
+#[kprobe]
+pub fn kfree_skb_kprobe(ctx: ProbeContext) -> u32 {
+    let _ignored = called(&ctx, 0, None);
+    0
+}
+
+/// `kfree_skb_reason(struct sk_buff *skb, enum skb_drop_reason reason)`, up to 6.10.
+#[kprobe]
+pub fn kfree_skb_reason_kprobe(ctx: ProbeContext) -> u32 {
+    let _ignored = called(&ctx, 0, Some(1));
+    0
+}
+
+/// `sk_skb_reason_drop(struct sock *sk, struct sk_buff *skb, enum skb_drop_reason reason)`.
+#[kprobe]
+pub fn sk_skb_reason_drop_kprobe(ctx: ProbeContext) -> u32 {
+    let _ignored = called(&ctx, 1, Some(2));
+    0
+}
+
+/// A call of the function that frees a packet, by the positions of its arguments.
 #[inline(always)]
-fn record(ctx: &RawTracePointContext, scratch: &mut Scratch) -> Option<()> {
-    let skb: u64 = ctx.arg(0);
-    let location: u64 = ctx.arg(1);
+fn called(ctx: &ProbeContext, skb: usize, reason: Option<usize>) -> Option<()> {
+    let skb = ctx.argument(skb)?;
+    // It frees what nobody else holds; `users` is a `refcount_t`.
+    if skb == 0 || field::<u32>(skb, Member::SkbUsers)? > 1 {
+        return None;
+    }
+    let reason = reason.and_then(|at| ctx.argument(at)).unwrap_or(0) as u32;
+    freed(ctx, skb, caller(ctx)?, || reason);
+    Some(())
+}
+
+#[inline(always)]
+fn freed(ctx: &impl EbpfContext, skb: u64, location: u64, reason: impl FnOnce() -> u32) {
+    scratch::with(Owner::Drop, |scratch| {
+        record(skb, location, reason, scratch)?;
+        debug!(ctx, "drop at {:x}", location);
+        Some(())
+    });
+}
+
+#[inline(always)]
+fn record(
+    skb: u64,
+    location: u64,
+    reason: impl FnOnce() -> u32,
+    scratch: &mut Scratch,
+) -> Option<()> {
     skb::parse(skb, scratch)?;
     skb::place(skb, scratch)?;
     if !is_of_interest(scratch) {
@@ -36,13 +97,8 @@ fn record(ctx: &RawTracePointContext, scratch: &mut Scratch) -> Option<()> {
     if !scratch.count(&DROPS, Pace::Losses) {
         return None;
     }
-    // The argument's position differs between kernels and a context may only be read at constant
-    // offsets: read it as memory instead.
-    scratch.record.reason = entry(extra::KFREE_SKB_REASON_ARG)
-        .and_then(|index| read::<u32>(ctx.as_ptr() as u64 + index * 8))
-        .unwrap_or(0);
+    scratch.record.reason = reason();
     scratch.send(kind::DROP);
-    debug!(ctx, "drop at {:x}", location);
     Some(())
 }
 

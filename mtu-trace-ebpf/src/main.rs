@@ -15,15 +15,19 @@
 
 mod aggregate;
 mod boundary;
+mod call;
 mod drop;
 mod icmp;
 mod kernel;
 mod maps;
+mod path_mtu;
 mod retransmit;
 mod ring;
 mod scratch;
 mod skb;
 mod socket;
+mod timers;
+mod tunnel;
 
 #[cfg(target_arch = "bpf")]
 #[panic_handler]

@@ -7,7 +7,9 @@ use aya_ebpf::{
 };
 use mtu_trace_common::{
     layout::{ABSENT, extra},
-    map::{Aggregate, Connection, DeviceKey, DeviceLimits, DropKey, FlowKey, counter, size},
+    map::{
+        Aggregate, Connection, DeviceKey, DeviceLimits, DropKey, FlowKey, Timers, counter, size,
+    },
 };
 
 /// Offsets of kernel structure members, written by user space before loading.
@@ -45,6 +47,15 @@ pub static ICMP_SENT: LruHashMap<DropKey, Aggregate> = LruHashMap::with_max_entr
 #[map]
 pub static RETRANSMITS: LruHashMap<FlowKey, Aggregate> =
     LruHashMap::with_max_entries(size::RETRANSMITS, 0);
+
+/// Why sockets send again.
+#[map]
+pub static TIMERS: LruHashMap<FlowKey, Timers> = LruHashMap::with_max_entries(size::RETRANSMITS, 0);
+
+/// Exact counts of path MTUs taken over, by socket, or by route.
+#[map]
+pub static PATH_MTUS: LruHashMap<FlowKey, Aggregate> =
+    LruHashMap::with_max_entries(size::PATH_MTUS, 0);
 
 /// Onward limits of the devices the tc programs sit on.
 #[map]

@@ -1,16 +1,17 @@
-//! Segments sent again (`tcp:tcp_retransmit_skb`).
+//! Segments sent again (`tcp:tcp_retransmit_skb`, or the function it is in).
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use mtu_trace_common::{
     layout::Member,
-    map::flag,
+    map::{Timers, flag},
     record::{Retransmit, kind},
 };
 
 use crate::{
     aggregate::{self, Pace},
+    call::{Called, at_entry},
     kernel::{copy, field, offset, read},
-    maps::{CONNECTIONS, RETRANSMITS},
+    maps::{CONNECTIONS, RETRANSMITS, TIMERS},
     ring, socket,
 };
 
@@ -23,6 +24,16 @@ const CA_STATE_MASK: u32 = 0x1f;
 pub fn tcp_retransmit_skb(ctx: RawTracePointContext) -> i32 {
     let _ignored = record(ctx.arg(0), ctx.arg(1));
     0
+}
+
+at_entry! {
+    /// `__tcp_retransmit_skb(struct sock *sk, struct sk_buff *skb, int segs)`, before it is sent.
+    (tcp_retransmit_skb_fentry, tcp_retransmit_skb_kprobe) = called
+}
+
+#[inline(always)]
+fn called(call: &impl Called) -> Option<()> {
+    record(call.argument(0)?, call.argument(1)?)
 }
 
 #[inline(always)]
@@ -57,6 +68,11 @@ fn record(sk: u64, skb: u64) -> Option<()> {
     record.irs = irs;
     record.flags = flags;
     record.known = known;
+    // SAFETY: the value is read once and copied.
+    record.timers = match unsafe { TIMERS.get(&key) } {
+        Some(timers) => *timers,
+        None => Timers::default(),
+    };
     record.state = byte(sk, Member::SockState);
     record.ca_state = byte(sk, Member::IcskCaState) & CA_STATE_MASK;
     record.retransmits = byte(sk, Member::IcskRetransmits);

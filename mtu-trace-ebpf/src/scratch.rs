@@ -27,9 +27,11 @@ pub enum Owner {
     Icmp = 1,
     Ingress = 2,
     Egress = 3,
+    Icmp6 = 4,
+    Tunnel = 5,
 }
 
-const OWNERS: u32 = 4;
+const OWNERS: u32 = 6;
 
 #[map]
 static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(OWNERS, 0);

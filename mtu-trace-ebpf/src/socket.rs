@@ -1,4 +1,5 @@
-//! The life of TCP sockets (`sock:inet_sock_set_state`), and how a `struct sock` is read.
+//! The life of TCP sockets (`sock:inet_sock_set_state`, or `tcp_set_state` that leads to it), and how a
+//! `struct sock` is read.
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use mtu_trace_common::{
@@ -8,8 +9,9 @@ use mtu_trace_common::{
 };
 
 use crate::{
+    call::{Called, at_entry},
     kernel::{copy, field, netns, netns_key, offset, pointer, read},
-    maps::{CONNECTIONS, RETRANSMITS, WATCHED},
+    maps::{CONNECTIONS, PATH_MTUS, RETRANSMITS, TIMERS, WATCHED},
     ring,
     skb::IPPROTO_TCP,
 };
@@ -28,12 +30,29 @@ pub fn inet_sock_set_state(ctx: RawTracePointContext) -> i32 {
     let sk: u64 = ctx.arg(0);
     let old_state: u32 = ctx.arg(1);
     let new_state: u32 = ctx.arg(2);
-    let _ignored = match new_state {
+    let _ignored = changes(sk, old_state, new_state);
+    0
+}
+
+at_entry! {
+    /// `tcp_set_state(struct sock *sk, int state)`, before it is set.
+    (tcp_set_state_fentry, tcp_set_state_kprobe) = called
+}
+
+#[inline(always)]
+fn called(call: &impl Called) -> Option<()> {
+    let [sk, new_state] = [call.argument(0)?, call.argument(1)?];
+    let old_state: u8 = field(sk, Member::SockState)?;
+    changes(sk, u32::from(old_state), new_state as u32)
+}
+
+#[inline(always)]
+fn changes(sk: u64, old_state: u32, new_state: u32) -> Option<()> {
+    match new_state {
         TCP_ESTABLISHED => established(sk, old_state),
         TCP_CLOSE => closed(sk, old_state),
         _ => None,
-    };
-    0
+    }
 }
 
 /// Keeps the initial sequence numbers, which survive every NAT on the path.
@@ -112,6 +131,8 @@ fn closed(sk: u64, old_state: u32) -> Option<()> {
     }
     // The next connection of the same tuple is counted afresh.
     let _absent = RETRANSMITS.remove(&key);
+    let _absent = TIMERS.remove(&key);
+    let _absent = PATH_MTUS.remove(&key);
     let _absent = WATCHED.remove(&key);
     Some(())
 }

@@ -188,6 +188,12 @@ pub struct Tracing {
 /// A mechanism one can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum MechanismChoice {
+    /// Raw tracepoints.
+    Tracepoint,
+    /// Functions' entries and returns by trampoline (fentry, fexit).
+    Fentry,
+    /// The same by kprobe and kretprobe.
+    Kprobe,
     /// tc links (Linux 6.6 and later).
     Tcx,
     /// tc filters on a clsact qdisc.
@@ -197,6 +203,9 @@ pub enum MechanismChoice {
 impl From<MechanismChoice> for Mechanism {
     fn from(choice: MechanismChoice) -> Self {
         match choice {
+            MechanismChoice::Tracepoint => Self::RawTracepoint,
+            MechanismChoice::Fentry => Self::Fentry,
+            MechanismChoice::Kprobe => Self::Kprobe,
             MechanismChoice::Tcx => Self::Tcx,
             MechanismChoice::Clsact => Self::Clsact,
         }

@@ -4,6 +4,8 @@
 //! Events are plain values. Names of interfaces, functions and reasons are already in them,
 //! because they cannot be found later.
 
+pub mod hook;
+
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
@@ -47,30 +49,18 @@ pub enum EventKind {
     Sample(Sample),
     /// A socket that is being looked at came to its end.
     Closed(Closed),
+    /// A path MTU taken over from an ICMP error.
+    PathMtu(PathMtu),
     /// Exact counts of a site or socket, where they went on past the last event of it.
     Count(Count),
     /// Records lost so far, all told.
     Lost(u64),
     /// The hooks that are not at work, by name: what only they show is not seen from now on.
     Blind(#[serde(deserialize_with = "printables")] Vec<String>),
+    /// What else the trace cannot see, in sentences.
+    Limited(#[serde(deserialize_with = "printables")] Vec<String>),
     /// Time goes on.
     Tick,
-}
-
-/// Names of the hooks, as the kernel has them.
-pub mod hook {
-    /// Packets dropped.
-    pub const DROPS: &str = "skb:kfree_skb";
-    /// Segments sent again.
-    pub const RETRANSMITS: &str = "tcp:tcp_retransmit_skb";
-    /// Handshakes and ends of connections.
-    pub const STATES: &str = "sock:inet_sock_set_state";
-    /// ICMP errors generated.
-    pub const ICMP: &str = "icmp:icmp_send";
-    /// Packets that come in by boundary devices.
-    pub const INGRESS: &str = "tc:ingress";
-    /// Packets that leave by boundary devices.
-    pub const EGRESS: &str = "tc:egress";
 }
 
 /// A flow as the headers have it, in one namespace.
@@ -339,6 +329,44 @@ pub struct Retransmit {
     pub bytes_acked: u64,
     /// Retransmits of the socket so far, exact.
     pub count: u64,
+    /// Why it sent again so far, where that is seen.
+    // Captures of before it was known do not have it.
+    #[serde(default)]
+    pub timers: Option<Timers>,
+}
+
+/// Why a socket sent again, so far. What none of these tells was asked for by the peer's
+/// acknowledgements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timers {
+    /// Runs of the retransmission timer (RFC 6298).
+    pub timeouts: u32,
+    /// Tail loss probes (RFC 8985, section 7).
+    pub probes: u32,
+    /// How often all that was outstanding was taken for lost, for a timeout.
+    pub losses: u32,
+}
+
+/// A path MTU that an ICMP error told, and that is kept to from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathMtu {
+    /// The socket that takes it over, source local; with protocol 0 it is the route to the
+    /// destination, whoever sends there.
+    pub flow: Flow,
+    /// The MTU told, bytes.
+    pub mtu_bytes: u32,
+    /// What the socket kept to until then, bytes.
+    pub before_bytes: Option<u32>,
+    /// How often so far, exact.
+    pub count: u64,
+}
+
+impl PathMtu {
+    /// Whether a socket has taken it over, and not only a route.
+    #[must_use]
+    pub fn is_socket(&self) -> bool {
+        self.flow.protocol != 0
+    }
 }
 
 /// How a socket stands (`INET_DIAG_INFO`).

@@ -50,6 +50,9 @@ pub struct HookState {
     pub mechanism: String,
     /// Whether it is.
     pub attached: bool,
+    /// Whether it adds to the evidence only.
+    #[serde(default)]
+    pub optional: bool,
     /// Why not, or what is worth knowing.
     #[serde(deserialize_with = "nullable")]
     pub detail: Option<String>,

@@ -5,8 +5,8 @@
 //! matrix [NAME…]            only scenarios whose id begins so
 //! MTU_TRACE_MATRIX=once     without the runs that lack a hook
 //! MTU_TRACE_MATRIX=HOOK     only the run that lacks this one
-//! MTU_TRACE_MATRIX_LACKING=HOOK  the kernel is known to have no such hook: findings may say as little
-//!                           as where it is switched off. Any other hook that is missing is a fault
+//! MTU_TRACE_MATRIX_MECHANISM=HOW  the tracer's --mechanism
+//! MTU_TRACE_MATRIX_CAPTURE=NAME  what the tracer records last goes to NAME.pcapng, its report to NAME.json
 //! MTU_TRACE_MATRIX_LINES=FILE  the same as lines of JSON, for another program
 //! MTU_TRACE_MATRIX_BATCH=NUMBER  so many under one tracer, then the next: all stay until its end, which
 //!                           is much for a slow machine
@@ -78,7 +78,6 @@ fn run() -> Result<bool> {
         ),
     };
     ensure!(whole || !without.is_empty(), "no hook is called {how}");
-    let lacking = lacking()?;
     let batch = match std::env::var("MTU_TRACE_MATRIX_BATCH") {
         Ok(number) => number
             .parse::<NonZeroUsize>()
@@ -94,21 +93,10 @@ fn run() -> Result<bool> {
         .chain(without.into_iter().map(Some))
     {
         for batch in chosen.chunks(batch) {
-            let played = Played::play(batch, without, lacking)?;
+            let played = Played::play(batch, without)?;
             fine &= table::print(&played);
             lines.write(&played)?;
         }
     }
     Ok(fine)
-}
-
-/// The hook that the kernel is known not to have.
-fn lacking() -> Result<Option<&'static str>> {
-    let name = std::env::var("MTU_TRACE_MATRIX_LACKING").unwrap_or_default();
-    let hook = HOOKS.into_iter().find(|hook| *hook == name);
-    ensure!(
-        name.is_empty() || hook.is_some(),
-        "no hook is called {name}"
-    );
-    Ok(hook)
 }

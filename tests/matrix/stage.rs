@@ -1,6 +1,7 @@
 //! Plays scenarios side by side under one tracer.
 
 use std::collections::VecDeque;
+use std::fs;
 use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
@@ -41,17 +42,20 @@ impl Line {
 }
 
 impl Played {
-    /// Plays them all, with a hook switched off or on a kernel that lacks one.
+    /// Plays them all, with a hook switched off if there is one to be.
     ///
     /// # Errors
     ///
     /// The tracer fails.
-    pub fn play(
-        scenarios: &[Scenario],
-        without: Option<&'static str>,
-        lacking: Option<&'static str>,
-    ) -> Result<Self> {
+    pub fn play(scenarios: &[Scenario], without: Option<&'static str>) -> Result<Self> {
+        let mechanism = std::env::var("MTU_TRACE_MATRIX_MECHANISM").unwrap_or_default();
+        let capture = std::env::var("MTU_TRACE_MATRIX_CAPTURE").ok();
+        let file = capture.as_ref().map(|name| format!("{name}.pcapng"));
         let mut options = vec!["--format", "json"];
+        if !mechanism.is_empty() {
+            options.extend(["--mechanism", &mechanism]);
+        }
+        options.extend(file.iter().flat_map(|file| ["--force", "-o", file]));
         options.extend(without.iter().flat_map(|hook| ["--without", hook]));
         let ready = each(scenarios.to_vec(), |scenario| {
             (scenario, prepare(&scenario))
@@ -60,8 +64,11 @@ impl Played {
         let tracer = Tracer::start_for(&longest, &binary::mtu_trace(), &options)?;
         let acts = each(ready, |(scenario, ready)| (scenario, act(ready)));
         let recording = tracer.stop()?;
-        let excused = without.or(lacking);
-        let missing = missing(&recording, &[without, lacking]);
+        if let Some(name) = &capture {
+            fs::write(format!("{name}.json"), &recording.finished.stdout)
+                .context("writing the report")?;
+        }
+        let missing = missing(&recording, without);
         let lines = thread::scope(|scope| {
             let running: Vec<_> = acts
                 .into_iter()
@@ -69,7 +76,7 @@ impl Played {
                     let recording = &recording;
                     let missing = missing.as_slice();
                     let line = scope.spawn(move || {
-                        let mut line = line(scenario, act, recording, excused);
+                        let mut line = line(scenario, act, recording, without);
                         for hook in missing {
                             line.judged.wrong(format!("{hook} is missing"));
                         }
@@ -92,11 +99,11 @@ impl Played {
     }
 }
 
-/// The hooks that are not at work, besides those that are known not to be.
-fn missing(recording: &Recording, known: &[Option<&str>]) -> Vec<String> {
+/// The hooks that are not at work, besides one that is switched off.
+fn missing(recording: &Recording, without: Option<&str>) -> Vec<String> {
     let hooks = recording.report.capture.hooks.iter();
     hooks
-        .filter(|hook| !hook.attached && !known.contains(&Some(hook.hook.as_str())))
+        .filter(|hook| !hook.attached && !hook.optional && without != Some(hook.hook.as_str()))
         .map(|hook| hook.hook.clone())
         .collect()
 }

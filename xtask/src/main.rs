@@ -32,7 +32,7 @@ enum Task {
         /// Leave out the scenarios in network namespaces; this needs no root.
         #[arg(long)]
         fast: bool,
-        /// Play the scenarios on other kernels, in virtual machines, as well.
+        /// On other kernels, in virtual machines, play all scenarios and not a few.
         #[arg(long, conflicts_with = "fast")]
         full: bool,
         /// What `cargo test` gets besides.
@@ -74,6 +74,10 @@ enum Task {
         /// Which kernels: host (that runs here), 5.10, 6.1, 6.12 or 7.x; all without any.
         #[arg(value_name = "KERNEL")]
         kernels: Vec<String>,
+        /// How the kernel programs hang on their hooks; without it all scenarios in the best way and a
+        /// few in each other.
+        #[arg(long, value_enum, value_name = "HOW")]
+        mechanism: Vec<vm::How>,
         /// Only scenarios whose name begins so.
         #[arg(last = true, value_name = "SCENARIO")]
         scenarios: Vec<String>,
@@ -98,7 +102,11 @@ fn main() -> ExitCode {
             seconds,
             arguments,
         } => fuzz::run(target, seconds, &arguments),
-        Task::Vm { kernels, scenarios } => vm::run(&kernels, &scenarios),
+        Task::Vm {
+            kernels,
+            mechanism,
+            scenarios,
+        } => vm::run(&kernels, &mechanism, &scenarios),
         Task::CleanNamespaces => namespaces::clean(),
     };
     match outcome {

@@ -32,7 +32,7 @@ const FUZZ: [&str; 4] = [
 /// after the other under a lock of the whole kernel, so many at once only wait for each other.
 const SCENARIOS_AT_ONCE: &str = "4";
 
-/// Runs all checks, or without the scenarios when `fast`, or with all kernels when `full`; `arguments`
+/// Runs all checks, or without the scenarios when `fast`, or all of them on all kernels when `full`; `arguments`
 /// go to `cargo test`.
 pub fn run(fast: bool, full: bool, arguments: &[OsString]) -> Result<()> {
     if !fast {
@@ -44,8 +44,7 @@ pub fn run(fast: bool, full: bool, arguments: &[OsString]) -> Result<()> {
         checks(fast, arguments)
     } else {
         sweep()?;
-        let kernels = || if full { vm::test() } else { Ok(()) };
-        let outcome = checks(fast, arguments).and_then(|()| kernels());
+        let outcome = checks(fast, arguments).and_then(|()| vm::test(full));
         // Also after a failure, whose error is the one to show.
         outcome.and(sweep())
     };

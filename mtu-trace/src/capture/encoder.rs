@@ -28,6 +28,7 @@ pub struct Encoder {
     /// The events that tell of the network and of our own state, as they stand.
     network: Option<Event>,
     blind: Option<Event>,
+    limited: Option<Event>,
     lost: Option<Event>,
     open: OpenSockets,
     /// What this part has told of names and devices.
@@ -46,6 +47,7 @@ impl Encoder {
             topology: Arc::default(),
             network: None,
             blind: None,
+            limited: None,
             lost: None,
             open: OpenSockets::default(),
             numbers: Numbers::default(),
@@ -86,7 +88,7 @@ impl Encoder {
         {
             self.topology = Arc::clone(topology);
         }
-        let state = [&self.network, &self.blind, &self.lost];
+        let state = [&self.network, &self.blind, &self.limited, &self.lost];
         for event in state.into_iter().flatten().chain(self.open.events()) {
             put(&mut to, &ItemRef::Carried(event))?;
         }
@@ -142,6 +144,10 @@ impl Encoder {
                 self.blind = Some(event.clone());
                 put(to, &ItemRef::Event(event))
             }
+            EventKind::Limited(_) => {
+                self.limited = Some(event.clone());
+                put(to, &ItemRef::Event(event))
+            }
             EventKind::Lost(_) => {
                 self.lost = Some(event.clone());
                 put(to, &ItemRef::Event(event))
@@ -159,6 +165,7 @@ impl Encoder {
                 self.open.note(event);
                 put_row(to, name::CLOSED, &At(time_ns, *closed))
             }
+            EventKind::PathMtu(_) => put(to, &ItemRef::Event(event)),
             EventKind::Count(count) => self.count(time_ns, count, to),
         }
     }

@@ -61,6 +61,16 @@ impl Row<'_, '_> {
     }
 }
 
+impl Row<'_, '_> {
+    /// The same of a place that older rows do not have.
+    pub fn next_or_default<T: Item + Default>(&mut self) -> Taken<T> {
+        if self.left == 0 {
+            return Ok(T::default());
+        }
+        self.next()
+    }
+}
+
 /// Reads a row, and skips the places that `read` leaves.
 pub fn take_row<T>(
     from: &mut SliceReader<'_>,

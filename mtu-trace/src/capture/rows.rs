@@ -13,23 +13,27 @@ use super::{
 use crate::{
     event::{
         Closed, Count, Device, Flow, IcmpError, Inner, Isn, Name, Packet, PacketKind, Quoted,
-        Retransmit, Sample, Socket, Tcp,
+        Retransmit, Sample, Socket, Tcp, Timers,
     },
     topology::NetnsId,
 };
 
+// What stands behind a semicolon came later: it may be missing.
 macro_rules! rows {
-    ($($type:ident { $($field:ident),* })*) => { $(
+    ($($type:ident { $($field:ident),* $(; $($late:ident),*)? })*) => { $(
         impl Item for $type {
             fn put(&self, to: &mut BufWriter) -> Put {
-                put_row([$(stringify!($field)),*].len(), to)?;
+                put_row([$(stringify!($field),)* $($(stringify!($late)),*)?].len(), to)?;
                 $( self.$field.put(to)?; )*
+                $( $( self.$late.put(to)?; )* )?
                 Ok(())
             }
 
             #[inline]
             fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
-                take_row(from, |row| Ok(Self { $( $field: row.next()?, )* }))
+                take_row(from, |row| {
+                    Ok(Self { $( $field: row.next()?, )* $( $( $late: row.next_or_default()?, )* )? })
+                })
             }
         }
     )* };
@@ -37,6 +41,7 @@ macro_rules! rows {
 
 rows! {
     Isn { iss, irs }
+    Timers { timeouts, probes, losses }
     Tcp { seq, ack, syn, has_ack, payload_bytes }
     Quoted { flow, seq, ack }
     IcmpError { mtu_bytes, quoted }
@@ -44,7 +49,7 @@ rows! {
     Socket { flow, opened_ns, isn, active }
     Retransmit {
         socket, seq, end_seq, snd_una, state, ca_state, timeouts, backoff, mss_cache, pmtu_bytes,
-        packets_out, sacked_out, bytes_acked, count
+        packets_out, sacked_out, bytes_acked, count; timers
     }
     Sample {
         flow, state, timeouts, backoff, mss, pmtu_bytes, unacked, sacked, bytes_acked,

@@ -5,14 +5,12 @@ use std::io::{self, Write};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use super::{
-    capabilities::{CAPABILITIES, Effective},
-    host, load_options,
-    output::style,
-};
+use super::{host, load_options, output::style};
 use crate::{
     cli::{ColorChoice, Doctor, DoctorFormat},
-    kernel::{HOOKS, HookStatus, KernelTypes, Live, Symbols},
+    kernel::{
+        CAPABILITIES, Effective, HOOKS, HookStatus, KernelTypes, Live, Symbols, WITHOUT_SYMBOLS,
+    },
     report::Style,
 };
 
@@ -79,7 +77,7 @@ fn diagnose(options: &Doctor) -> Result<Diagnosis> {
         Err(error) => Check {
             name: "kernel symbols",
             ok: false,
-            detail: format!("{error}; places of drops are told by packet lengths alone"),
+            detail: format!("{error}: {WITHOUT_SYMBOLS}"),
         },
     });
     // The same way that `record` goes, so that what is said here is what happens there.
@@ -101,11 +99,7 @@ fn diagnose(options: &Doctor) -> Result<Diagnosis> {
             HOOKS
                 .iter()
                 .map(|hook| {
-                    HookStatus::missing(
-                        hook,
-                        hook.mechanisms[0],
-                        "nothing could be loaded".to_owned(),
-                    )
+                    HookStatus::missing(hook, hook.best(), "nothing could be loaded".to_owned())
                 })
                 .collect()
         }
@@ -159,7 +153,11 @@ fn write(diagnosis: &Diagnosis, to: &mut impl Write, style: &Style) -> io::Resul
     }
     writeln!(to)?;
     for hook in &diagnosis.hooks {
-        let mark = if hook.attached { "ok  " } else { "MISS" };
+        let mark = match (hook.attached, hook.optional) {
+            (true, _) => "ok  ",
+            (false, false) => "MISS",
+            (false, true) => "none",
+        };
         let how = match &hook.detail {
             Some(detail) => format!("{}: {detail}", hook.mechanism),
             None => hook.mechanism.clone(),
@@ -168,10 +166,10 @@ fn write(diagnosis: &Diagnosis, to: &mut impl Write, style: &Style) -> io::Resul
         writeln!(
             to,
             "{}",
-            if hook.attached {
-                line
-            } else {
+            if hook.is_missed() {
                 style.fault(&line)
+            } else {
+                line
             }
         )?;
         let (label, text) = if hook.attached {
@@ -183,13 +181,11 @@ fn write(diagnosis: &Diagnosis, to: &mut impl Write, style: &Style) -> io::Resul
             writeln!(to, "     {}", style.faint(&format!("{label}: {text}")))?;
         }
     }
-    let missing = diagnosis.hooks.iter().filter(|hook| !hook.attached).count();
     writeln!(to)?;
     writeln!(
         to,
-        "{} of {} hooks work{}",
-        diagnosis.hooks.len() - missing,
-        diagnosis.hooks.len(),
+        "{} work{}",
+        HookStatus::tally(&diagnosis.hooks),
         if diagnosis.checks.iter().all(|check| check.ok) {
             "."
         } else {

@@ -1,6 +1,5 @@
 //! What each command does.
 
-mod capabilities;
 mod check;
 mod completions;
 mod doctor;
@@ -19,11 +18,9 @@ mod workload;
 
 use std::{io, process::ExitCode};
 
-use capabilities::Effective;
-
 use crate::{
     cli::{Cli, Command, Tracing},
-    kernel::{BtfError, LoadOptions},
+    kernel::{BtfError, Effective, LoadOptions},
     select::SelectError,
 };
 

@@ -52,7 +52,7 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
     let mut recording = Recording::prepare(&options.keep)?;
     let mut live = Live::start(&load_options(&options.tracing))
         .map_err(|error| explain_refusal(error, LOCKED_DOWN))?;
-    announce(&live.hooks(), options.ready_file.as_deref())?;
+    announce(&live.hooks(), live.limits(), options.ready_file.as_deref())?;
 
     recording.start(clock, live.hooks())?;
     let stdout_free = options.format != Format::Text || recording.to_stdout();
@@ -133,8 +133,11 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
 }
 
 /// Says on standard error that tracing has begun, and what is missing; creates the ready file.
-fn announce(hooks: &[HookStatus], ready_file: Option<&Path>) -> Result<()> {
-    for hook in hooks.iter().filter(|hook| !hook.attached) {
+fn announce(hooks: &[HookStatus], limits: &[String], ready_file: Option<&Path>) -> Result<()> {
+    for limit in limits {
+        say(limit);
+    }
+    for hook in hooks.iter().filter(|hook| hook.is_missed()) {
         say(&format!(
             "no {}: {}; {}",
             hook.hook,
@@ -142,8 +145,7 @@ fn announce(hooks: &[HookStatus], ready_file: Option<&Path>) -> Result<()> {
             hook.lost.as_deref().unwrap_or("less is seen"),
         ));
     }
-    let attached = hooks.iter().filter(|hook| hook.attached).count();
-    if attached == 0 {
+    if !hooks.iter().any(|hook| hook.attached) {
         anyhow::bail!("the kernel refused every hook: nothing can be traced");
     }
     if let Some(path) = ready_file {
@@ -151,8 +153,8 @@ fn announce(hooks: &[HookStatus], ready_file: Option<&Path>) -> Result<()> {
             .with_context(|| format!("cannot create the ready file {}", path.display()))?;
     }
     say(&format!(
-        "ready: {attached} of {} hooks attached; Ctrl-C ends the trace and prints the report",
-        hooks.len()
+        "ready: {} attached; Ctrl-C ends the trace and prints the report",
+        HookStatus::tally(hooks)
     ));
     Ok(())
 }

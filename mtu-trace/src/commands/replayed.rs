@@ -48,7 +48,10 @@ impl Passed {
         self.events += 1;
         self.last_ns = self.last_ns.max(event.time_ns);
         match event.kind {
-            EventKind::Tick | EventKind::Topology(_) | EventKind::Blind(_) => {}
+            EventKind::Tick
+            | EventKind::Topology(_)
+            | EventKind::Blind(_)
+            | EventKind::Limited(_) => {}
             EventKind::Lost(lost) => {
                 self.lost = lost;
                 self.counted += 1;

@@ -23,4 +23,6 @@ pub use rare::Rare;
 pub use repeats::{Open, Recovery, Repeats, after};
 pub use site::{Hook, Site, SiteKey, SiteKind, netfilter_hook, oversized};
 pub use state::{ConnectionId, State};
-pub use track::{Blocked, Icmp, OtherDrops, OtherKey, Retransmits, SiteDrops, Track, Waits};
+pub use track::{
+    Blocked, Heeded, Icmp, OtherDrops, OtherKey, Retransmits, SiteDrops, Track, Waits,
+};

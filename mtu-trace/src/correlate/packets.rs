@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    site::{netfilter_hook, oversized, sighted, signalled},
+    site::{SiteKind, netfilter_hook, oversized, sighted, signalled},
     state::State,
     track::{Blocked, OtherDrops, OtherKey, SiteDrops},
 };
@@ -56,6 +56,10 @@ impl State {
         match &packet.what {
             PacketKind::Dropped { function, reason } => {
                 if let Some(site) = oversized(packet, &topology) {
+                    if site.kind == SiteKind::Tunnel {
+                        // It has made the message of the packet itself.
+                        track.icmp.generated = track.icmp.generated.max(packet.count);
+                    }
                     if tcp.is_some() {
                         track.holes.make().lost(seq, time_ns);
                     }

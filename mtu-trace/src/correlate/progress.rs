@@ -2,11 +2,11 @@
 //! ends.
 
 use super::{
-    connection::Connection,
-    state::State,
-    track::{Retransmits, Track, Waits},
+    connection::{Connection, Side},
+    state::{ConnectionId, State},
+    track::{Heeded, Retransmits, Track, Waits},
 };
-use crate::event::{Closed, Count, Retransmit, Sample};
+use crate::event::{Closed, Count, Flow, PathMtu, Retransmit, Sample};
 
 impl State {
     pub(super) fn retransmit(&mut self, time_ns: u64, retransmit: &Retransmit) {
@@ -38,6 +38,7 @@ impl State {
         sent.payload_bytes = retransmit.end_seq.wrapping_sub(retransmit.seq);
         sent.sacked = retransmit.sacked_out > 0;
         sent.bytes_acked = retransmit.bytes_acked;
+        sent.timers = retransmit.timers.or(sent.timers);
         if handshake {
             sent.handshake = sent.count;
             self.adopt_syns(id, index, retransmit.seq);
@@ -118,6 +119,58 @@ impl State {
         if let Some(incoming) = connection.known_track_mut(sends.flip()) {
             progress(incoming, rcv_nxt, false, time_ns);
         }
+    }
+
+    /// A socket is told for itself; a route's MTU is for all who send that way, of whom those matter
+    /// that have lost something.
+    pub(super) fn path_mtu(&mut self, time_ns: u64, told: &PathMtu) {
+        if told.is_socket() {
+            let Some(&(id, index)) = self.sockets.get(&told.flow) else {
+                return;
+            };
+            self.heed(id, Connection::sends(index), told, time_ns);
+            return;
+        }
+        let is_there = |flow: &Flow| {
+            flow.netns == told.flow.netns && flow.destination.ip() == told.flow.destination.ip()
+        };
+        for id in self.ailing() {
+            let Some(connection) = self.get(id) else {
+                continue;
+            };
+            // Not by the flow of a tunnel that it goes through: what that is told, its ends are not.
+            let mut seen = connection.seen_as.iter();
+            let side = seen.find_map(|flow| {
+                let sides = [(*flow, Side::Out), (flow.reversed(), Side::In)];
+                let mut sides = sides.into_iter();
+                sides.find(|(flow, _)| is_there(flow)).map(|(_, side)| side)
+            });
+            if let Some(side) = side {
+                self.heed(id, side, told, time_ns);
+            }
+        }
+    }
+
+    fn heed(&mut self, id: ConnectionId, side: Side, told: &PathMtu, time_ns: u64) {
+        let Some(connection) = self.edit(id) else {
+            return;
+        };
+        connection.last_ns = time_ns;
+        let icmp = &mut connection.track_mut(side).icmp;
+        icmp.mtu_bytes = Some(told.mtu_bytes);
+        let heeded = icmp.heeded.get_or_insert_with(|| {
+            Box::new(Heeded {
+                mtu_bytes: told.mtu_bytes,
+                ..Heeded::default()
+            })
+        });
+        heeded.mtu_bytes = heeded.mtu_bytes.min(told.mtu_bytes);
+        let count = if told.is_socket() {
+            &mut heeded.by_socket
+        } else {
+            &mut heeded.by_route
+        };
+        *count = told.count.max(*count);
     }
 
     pub(super) fn count(&mut self, count: &Count) {

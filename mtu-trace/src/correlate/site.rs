@@ -59,6 +59,8 @@ pub enum SiteKind {
     Bridge,
     /// A veth or another device that hands the packet over: it tells nobody.
     Veth,
+    /// A bridged tunnel: it tells the sender, in the name of the receiver.
+    Tunnel,
 }
 
 impl Site {
@@ -99,6 +101,7 @@ const FUNCTIONS: &[(&str, SiteKind)] = &[
     ("dev_forward_skb", SiteKind::Veth),
     ("veth_xmit", SiteKind::Veth),
     ("veth_forward_skb", SiteKind::Veth),
+    ("skb_tunnel_check_pmtu", SiteKind::Tunnel),
 ];
 
 /// The smallest MTU an IPv6 link may have (RFC 8200, section 5).
@@ -126,6 +129,7 @@ pub fn oversized(packet: &Packet, topology: &Topology) -> Option<Site> {
             let egress = packet.route.as_ref().unwrap_or(&packet.device);
             (egress, route_limit(packet, egress))
         }
+        SiteKind::Tunnel => (&packet.device, route_limit(packet, &packet.device)),
         SiteKind::Bridge => (&packet.device, packet.device.mtu_bytes),
         SiteKind::Veth => (
             &packet.device,

@@ -53,6 +53,8 @@ pub struct State {
     pub lost: u64,
     /// Hooks that are not at work.
     blind: BTreeSet<String>,
+    /// What else cannot be seen, in sentences.
+    pub limits: Vec<String>,
     /// What stands for all namespaces that are connected with one.
     networks: Arc<BTreeMap<NetnsId, NetnsId>>,
     connections: OrdMap<ConnectionId, Arc<Connection>>,
@@ -148,6 +150,12 @@ impl State {
         self.settled = self.touched.len();
     }
 
+    /// The connections of which more is known than that they are there.
+    pub(super) fn ailing(&self) -> BTreeSet<ConnectionId> {
+        let known = self.troubled.iter().chain(&self.touched);
+        known.copied().collect()
+    }
+
     /// Whether a hook is not at work, so that what only it shows is not seen.
     #[must_use]
     pub fn is_blind(&self, hook: &str) -> bool {
@@ -163,7 +171,7 @@ impl State {
         }
         if !matches!(
             event.kind,
-            EventKind::Tick | EventKind::Topology(_) | EventKind::Blind(_)
+            EventKind::Tick | EventKind::Topology(_) | EventKind::Blind(_) | EventKind::Limited(_)
         ) {
             self.events += 1;
         }
@@ -179,9 +187,11 @@ impl State {
             EventKind::Retransmit(retransmit) => self.retransmit(event.time_ns, retransmit),
             EventKind::Sample(sample) => self.sample(event.time_ns, sample),
             EventKind::Closed(closed) => self.closed(event.time_ns, closed),
+            EventKind::PathMtu(told) => self.path_mtu(event.time_ns, told),
             EventKind::Count(count) => self.count(count),
             EventKind::Lost(lost) => self.lost = *lost,
             EventKind::Blind(hooks) => self.blind = hooks.iter().cloned().collect(),
+            EventKind::Limited(limits) => self.limits.clone_from(limits),
             EventKind::Tick => {}
         }
     }

@@ -8,7 +8,7 @@ use super::{
     site::{Hook, Site, SiteKey},
 };
 use crate::{
-    event::{Device, Name},
+    event::{Device, Name, Timers},
     topology::NetnsId,
 };
 
@@ -108,6 +108,19 @@ pub struct Icmp {
     pub seen: BTreeMap<(NetnsId, u32, bool), u64>,
     /// The MTU it told last, bytes.
     pub mtu_bytes: Option<u32>,
+    /// What the sender has made of it, where that is seen.
+    pub heeded: Option<Box<Heeded>>,
+}
+
+/// The message has arrived, and its MTU was taken over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heeded {
+    /// The smallest MTU taken over, bytes.
+    pub mtu_bytes: u32,
+    /// How often by the socket, exact.
+    pub by_socket: u64,
+    /// How often by its route, exact.
+    pub by_route: u64,
 }
 
 /// A place where the message was dropped.
@@ -152,6 +165,8 @@ pub struct Retransmits {
     pub sacked: bool,
     /// Bytes acknowledged then, over the connection's life.
     pub bytes_acked: u64,
+    /// Why they were sent again, where that is seen.
+    pub timers: Option<Timers>,
 }
 
 impl SiteDrops {
@@ -229,6 +244,7 @@ impl Track {
         self.icmp.generated = self.icmp.generated.max(other.icmp.generated);
         self.icmp.blocked.extend(other.icmp.blocked);
         self.icmp.seen.extend(other.icmp.seen);
+        self.icmp.heeded = self.icmp.heeded.take().or(other.icmp.heeded);
         self.icmp.mtu_bytes = other.icmp.mtu_bytes.or(self.icmp.mtu_bytes);
         self.seen.extend(other.seen);
         self.passing = self.passing.take().or(other.passing);

@@ -50,24 +50,31 @@ pub fn pmtud(track: &Track, fits_bytes: u32, topology: &Topology) -> Pmtud {
     let blocked = icmp.blocked.iter().max_by_key(|blocked| blocked.count);
     // The path MTU of a socket changes by such a message alone: probing lowers its segment size
     // only (`tcp_mtu_probing`).
+    let heeded = icmp.heeded.is_some();
     let came_down = track
         .sender_pmtu_bytes
         .is_some_and(|pmtu| pmtu > 0 && pmtu <= fits_bytes);
     Pmtud {
         // A message that is heeded, dropped or seen must have been generated, also where that could
         // not be observed.
-        signalled: came_down || icmp.generated > 0 || blocked.is_some() || !icmp.seen.is_empty(),
-        delivered: if came_down {
+        signalled: came_down
+            || heeded
+            || icmp.generated > 0
+            || blocked.is_some()
+            || !icmp.seen.is_empty(),
+        delivered: if came_down || heeded {
             Some(true)
         } else {
             blocked.map(|_| false)
         },
-        blocked_at: blocked.filter(|_| !came_down).map(|blocked| BlockedAt {
-            netns: NetnsRef::new(blocked.netns, topology),
-            hook: blocked.hook,
-            interface: blocked.device.as_ref().map(|device| name(device, topology)),
-            function: blocked.function.to_string(),
-            reason: blocked.reason.as_ref().map(ToString::to_string),
-        }),
+        blocked_at: blocked
+            .filter(|_| !came_down && !heeded)
+            .map(|blocked| BlockedAt {
+                netns: NetnsRef::new(blocked.netns, topology),
+                hook: blocked.hook,
+                interface: blocked.device.as_ref().map(|device| name(device, topology)),
+                function: blocked.function.to_string(),
+                reason: blocked.reason.as_ref().map(ToString::to_string),
+            }),
     }
 }

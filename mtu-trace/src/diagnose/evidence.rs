@@ -7,7 +7,8 @@ use super::{
     finding::{Evidence, NetnsRef},
 };
 use crate::{
-    correlate::{Connection, Side, State},
+    correlate::{Connection, Heeded, Side, SiteKind, State},
+    event::hook,
     topology::NetnsId,
 };
 
@@ -48,7 +49,12 @@ fn notes(state: &State, connection: &Connection, side: Side) -> Vec<String> {
     let mut notes = Vec::new();
     for drops in track.oversized.values() {
         notes.push(format!(
-            "skb:kfree_skb: {} packets of up to {} bytes dropped by {} in {}",
+            "{}: {} packets of up to {} bytes dropped by {} in {}",
+            if drops.site.kind == SiteKind::Tunnel {
+                hook::TUNNEL
+            } else {
+                hook::DROPS
+            },
             drops.count,
             drops.site.packet_bytes,
             drops.site.key.function,
@@ -78,11 +84,21 @@ fn notes(state: &State, connection: &Connection, side: Side) -> Vec<String> {
             label(netns),
         ));
     }
+    if let Some(heeded) = &track.icmp.heeded {
+        notes.push(heeding(heeded));
+    }
     if let Some(sent) = &track.retransmits {
         notes.push(format!(
             "tcp:tcp_retransmit_skb: {} segments sent again, timeout doubled {} times",
             sent.count, sent.max_backoff
         ));
+        if let Some(timers) = sent.timers {
+            notes.push(format!(
+                "tcp_retransmit_timer: {} timeouts; tcp_send_loss_probe: {} tail loss probes; \
+                 tcp_enter_loss: {} times all outstanding taken for lost",
+                timers.timeouts, timers.probes, timers.losses
+            ));
+        }
     }
     for end in &connection.ends {
         if let Some(sample) = &end.sample {
@@ -120,4 +136,22 @@ fn notes(state: &State, connection: &Connection, side: Side) -> Vec<String> {
         notes.push(format!("{} records of our own were lost", state.lost));
     }
     notes
+}
+
+/// Whom the message has reached, by the functions that take its MTU over.
+fn heeding(heeded: &Heeded) -> String {
+    let mut by = Vec::new();
+    if heeded.by_socket > 0 {
+        by.push(format!(
+            "tcp_v4_mtu_reduced, tcp_v6_mtu_reduced: {} times by the sender's socket",
+            heeded.by_socket
+        ));
+    }
+    if heeded.by_route > 0 {
+        by.push(format!(
+            "__ip_rt_update_pmtu, __ip6_rt_update_pmtu: {} times by its route",
+            heeded.by_route
+        ));
+    }
+    format!("{}; MTU {} taken over", by.join("; "), heeded.mtu_bytes)
 }

@@ -185,7 +185,8 @@ impl Analysis {
             "{forgotten} connections had to be forgotten, so that memory stays bounded: findings may \
              count too few, or be missing."
         );
-        (forgotten > 0).then_some(note).into_iter().collect()
+        let forgotten = (forgotten > 0).then_some(note);
+        self.state.limits.iter().cloned().chain(forgotten).collect()
     }
 
     /// What the findings are drawn from.

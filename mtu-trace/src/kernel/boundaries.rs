@@ -20,7 +20,7 @@ use mtu_trace_common::map::DeviceLimits;
 use super::{
     clock::monotonic_ns,
     coverage::Coverage,
-    hooks::{Hook, HookStatus, Mechanism},
+    hooks::{Hook, HookStatus, Mechanism, Way},
     load::{LoadOptions, reason},
     qdisc, tc,
 };
@@ -41,8 +41,8 @@ pub struct Boundaries {
 
 struct State {
     hook: &'static Hook,
-    /// The mechanism that the kernel accepts, or the last one it refused and why.
-    mechanism: Result<Mechanism, (Mechanism, String)>,
+    /// The way that the kernel accepts, or the last mechanism it refused and why.
+    way: Result<&'static Way, (Mechanism, String)>,
 }
 
 struct Attached {
@@ -97,7 +97,7 @@ impl Boundaries {
                 .iter()
                 .map(|&hook| State {
                     hook,
-                    mechanism: tc::probe(ebpf, hook, &options.mechanisms(hook)),
+                    way: tc::probe(ebpf, hook, &options.ways(hook)),
                 })
                 .collect(),
             devices: HashMap::new(),
@@ -166,7 +166,7 @@ impl Boundaries {
                 continue; // it may be wanted again
             }
             let slot = &mut known.slots[task.hook];
-            let Ok(mechanism) = state.mechanism else {
+            let Ok(way) = state.way else {
                 *slot = Slot::Refused;
                 continue;
             };
@@ -175,7 +175,7 @@ impl Boundaries {
             }
             let own_qdisc = known.own_qdisc;
             let attached = known.entrance.open().and_then(|netns| {
-                netns.run(|| tc::attach(ebpf, state.hook, mechanism, device.1, own_qdisc))
+                netns.run(|| tc::attach(ebpf, state.hook, way, device.1, own_qdisc))
             });
             let attached = match attached {
                 Ok(attached) => attached,
@@ -184,7 +184,7 @@ impl Boundaries {
                     return Step::NoEntrance(device);
                 }
             };
-            known.clsact |= mechanism == Mechanism::Clsact;
+            known.clsact |= way.mechanism == Mechanism::Clsact;
             match attached {
                 Ok(attached) => {
                     known.own_qdisc |= attached.own_qdisc;
@@ -264,9 +264,9 @@ impl Boundaries {
         self.hooks
             .iter()
             .enumerate()
-            .map(|(index, state)| match &state.mechanism {
-                Ok(mechanism) => {
-                    HookStatus::attached(state.hook, *mechanism, Some(self.detail(index)))
+            .map(|(index, state)| match &state.way {
+                Ok(way) => {
+                    HookStatus::attached(state.hook, way.mechanism, Some(self.detail(index)))
                 }
                 Err((mechanism, why)) => HookStatus::missing(state.hook, *mechanism, why.clone()),
             })

@@ -57,6 +57,9 @@ const OPTIONAL: &[Member] = &[
     Member::IcskPmtuCookie,
     Member::IcskCaState,
     Member::DstMetrics,
+    Member::SkbUsers,
+    Member::TcpMtuInfo,
+    Member::Flowi4Daddr,
 ];
 
 impl KernelTypes {

@@ -5,16 +5,16 @@
 use std::net::SocketAddr;
 
 use mtu_trace_common::{
-    map::{DropKey, FlowKey, flag},
+    map::{self, DropKey, FlowKey, flag},
     record::{self, kind},
 };
 use zerocopy::FromBytes;
 
-use super::{btf::KernelTypes, headers, symbols::Symbols};
+use super::{btf::KernelTypes, headers, refused, symbols::Symbols};
 use crate::{
     event::{
-        Closed, Device, Event, EventKind, Flow, Isn, Name, Packet, PacketKind, Retransmit, Socket,
-        Tcp, TcpState, address,
+        Closed, Device, Event, EventKind, Flow, Isn, Name, Packet, PacketKind, PathMtu, Retransmit,
+        Socket, Tcp, TcpState, Timers, address,
     },
     topology::{NetnsId, Topology},
 };
@@ -76,6 +76,12 @@ impl Decoder {
                 let record = whole::<record::Retransmit>(header.kind, bytes)?;
                 EventKind::Retransmit(Box::new(retransmit(record)))
             }
+            kind::TUNNEL => {
+                let record = whole::<record::Packet>(header.kind, bytes)?;
+                let message = self.packet(record, topology);
+                EventKind::Packet(Box::new(refused::by_tunnel(message, record.gso_size)))
+            }
+            kind::PATH_MTU => EventKind::PathMtu(path_mtu(whole(header.kind, bytes)?)),
             kind::CLOSED => EventKind::Closed(closed(whole(header.kind, bytes)?)),
             other => return Err(DecodeError::Kind(other)),
         };
@@ -300,6 +306,31 @@ fn retransmit(record: &record::Retransmit) -> Retransmit {
         packets_out: record.packets_out,
         sacked_out: record.sacked_out,
         bytes_acked: record.bytes_acked,
+        count: record.count,
+        timers: timers(record.timers),
+    }
+}
+
+/// `None` where no program counts them.
+fn timers(counted: map::Timers) -> Option<Timers> {
+    let map::Timers {
+        timeouts,
+        probes,
+        losses,
+        ..
+    } = counted;
+    (counted != map::Timers::default()).then_some(Timers {
+        timeouts,
+        probes,
+        losses,
+    })
+}
+
+fn path_mtu(record: &record::PathMtu) -> PathMtu {
+    PathMtu {
+        flow: flow(&record.key),
+        mtu_bytes: record.mtu,
+        before_bytes: (record.before != 0).then_some(record.before),
         count: record.count,
     }
 }

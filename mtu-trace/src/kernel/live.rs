@@ -19,6 +19,7 @@ use tokio::{
 
 use super::{
     attacher::Attacher,
+    capabilities::Effective,
     clock::monotonic_ns,
     counted::Counted,
     coverage::Coverage,
@@ -31,7 +32,7 @@ use super::{
     patrol::Patrol,
     ring::Records,
     sockets,
-    symbols::Symbols,
+    symbols::{self, Symbols},
     tc,
 };
 use crate::{
@@ -77,6 +78,8 @@ pub struct Live {
     hooks: Vec<HookStatus>,
     /// Whether connections open unseen.
     handshakes_unseen: bool,
+    /// What else is not seen, in sentences.
+    limits: Vec<String>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     joining: Joining,
     patrol: Patrol,
@@ -111,8 +114,9 @@ impl Live {
             per_device,
         } = load(options)?;
         done("programs loaded");
+        let mut limits = Effective::current()?.limits();
         let symbols = Symbols::load()
-            .inspect_err(|error| log::warn!("{error}"))
+            .inspect_err(|error| limits.push(format!("{error}: {}", symbols::LOST)))
             .ok();
         let records = Records::new(take(&mut ebpf, "RECORDS")?)?;
         let maps = Maps::new(&mut ebpf)?;
@@ -140,6 +144,7 @@ impl Live {
             mounts,
             hooks,
             handshakes_unseen,
+            limits,
             log,
             joining: Joining::default(),
             patrol: Patrol::default(),
@@ -284,15 +289,27 @@ impl Live {
         }
     }
 
-    /// Tells which hooks are not at work.
+    /// What is not seen besides that of missing hooks, in sentences.
+    #[must_use]
+    pub fn limits(&self) -> &[String] {
+        &self.limits
+    }
+
+    /// Tells which hooks are not at work, and what else is not seen.
     fn tell_blind(&mut self, sink: &mut impl FnMut(Event)) {
         let hooks = self.hooks();
-        let missing = hooks.into_iter().filter(|hook| !hook.attached);
+        let missing = hooks.into_iter().filter(HookStatus::is_missed);
         let blind: Vec<String> = missing.map(|hook| hook.hook).collect();
         if !blind.is_empty() {
             sink(Event {
                 time_ns: monotonic_ns(),
                 kind: EventKind::Blind(blind),
+            });
+        }
+        if !self.limits.is_empty() {
+            sink(Event {
+                time_ns: monotonic_ns(),
+                kind: EventKind::Limited(self.limits.clone()),
             });
         }
     }

@@ -12,7 +12,8 @@ use mtu_trace_common::layout::{ABSENT, Member};
 
 use super::{
     btf::{KernelTypes, VMLINUX},
-    hooks::{HOOKS, Hook, HookStatus, Mechanism},
+    hooks::{HOOKS, Hook, HookStatus, Mechanism, Way},
+    probes::Probes,
 };
 use crate::topology::NetnsFile;
 
@@ -41,15 +42,13 @@ impl Default for LoadOptions {
 }
 
 impl LoadOptions {
-    /// The mechanisms to try for a hook, in order.
-    #[must_use]
-    pub fn mechanisms(&self, hook: &Hook) -> Vec<Mechanism> {
-        let forced = self
-            .mechanism
-            .filter(|forced| hook.mechanisms.contains(forced));
-        match forced {
-            Some(forced) => vec![forced],
-            None => hook.mechanisms.to_vec(),
+    /// The ways to try for a hook, in order.
+    pub fn ways(&self, hook: &'static Hook) -> Vec<&'static Way> {
+        let forced = |way: &&Way| Some(way.mechanism.facility()) == self.mechanism;
+        if hook.ways.iter().any(|way| forced(&way)) {
+            hook.ways.iter().filter(forced).collect()
+        } else {
+            hook.ways.iter().collect()
         }
     }
 
@@ -92,25 +91,24 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
         .override_global("AYA_LOG_LEVEL", &options.log_level, true)
         .load(OBJECT)
         .context("cannot create the kernel maps")?;
+    let mut probes = Probes::new(&options.btf);
     let mut hooks = Vec::new();
     let mut per_device = Vec::new();
     for hook in HOOKS {
         if options.is_left_out(hook) {
             hooks.push(HookStatus::missing(
                 hook,
-                hook.mechanisms[0],
+                hook.best(),
                 "left out by --without".to_owned(),
             ));
             continue;
         }
-        match start(&mut ebpf, hook, options) {
+        match start(&mut ebpf, &mut probes, hook, options) {
             Ok(Started::Attached(mechanism)) => {
                 hooks.push(HookStatus::attached(hook, mechanism, None));
             }
             Ok(Started::PerDevice) => per_device.push(hook),
-            Err((mechanism, error)) => {
-                hooks.push(HookStatus::missing(hook, mechanism, reason(&error)));
-            }
+            Err((mechanism, why)) => hooks.push(HookStatus::missing(hook, mechanism, why)),
         }
     }
     Ok(Loaded {
@@ -126,45 +124,58 @@ enum Started {
     PerDevice,
 }
 
+/// Tries one way after the other; if none goes, says why each does not.
 fn start(
     ebpf: &mut Ebpf,
+    probes: &mut Probes,
     hook: &'static Hook,
     options: &LoadOptions,
-) -> Result<Started, (Mechanism, ProgramError)> {
-    let mut last = None;
-    for mechanism in options.mechanisms(hook) {
-        let started = match mechanism {
-            Mechanism::RawTracepoint => raw_tracepoint(ebpf, hook),
-            Mechanism::Tcx | Mechanism::Clsact => classifier(ebpf, hook),
+) -> Result<Started, (Mechanism, String)> {
+    let ways = options.ways(hook);
+    let mut refusals: Vec<(Mechanism, String)> = Vec::new();
+    for way in &ways {
+        let started = match way.mechanism {
+            Mechanism::RawTracepoint => raw_tracepoint(ebpf, way).map_err(|error| reason(&error)),
+            Mechanism::Tcx | Mechanism::Clsact => {
+                classifier(ebpf, way).map_err(|error| reason(&error))
+            }
+            Mechanism::Fentry | Mechanism::Fexit | Mechanism::Kprobe | Mechanism::Kretprobe => {
+                probes
+                    .attach(ebpf, way)
+                    .map(|()| Started::Attached(way.mechanism))
+            }
         };
         match started {
             Ok(started) => return Ok(started),
-            Err(error) => last = Some((mechanism, error)),
+            Err(why) => refusals.push((way.mechanism, why)),
         }
     }
-    Err(last.unwrap_or((Mechanism::RawTracepoint, ProgramError::NotAttached)))
+    let last = refusals.last().map_or(hook.best(), |(last, _)| *last);
+    let mut reasons: Vec<String> = refusals.into_iter().map(|(_, why)| why).collect();
+    reasons.dedup();
+    Err((last, reasons.join("; ")))
 }
 
-fn raw_tracepoint(ebpf: &mut Ebpf, hook: &Hook) -> Result<Started, ProgramError> {
-    let program: &mut RawTracePoint = program(ebpf, hook)?.try_into()?;
-    program.load()?;
-    let tracepoint = hook
-        .name
-        .split_once(':')
-        .map_or(hook.name, |(_, name)| name);
-    program.attach(tracepoint)?;
-    Ok(Started::Attached(Mechanism::RawTracepoint))
+fn raw_tracepoint(ebpf: &mut Ebpf, way: &Way) -> Result<Started, ProgramError> {
+    for name in way.programs {
+        let program: &mut RawTracePoint = program(ebpf, name)?.try_into()?;
+        program.load()?;
+        program.attach(way.target)?;
+    }
+    Ok(Started::Attached(way.mechanism))
 }
 
-fn classifier(ebpf: &mut Ebpf, hook: &Hook) -> Result<Started, ProgramError> {
-    let program: &mut SchedClassifier = program(ebpf, hook)?.try_into()?;
-    program.load()?;
+fn classifier(ebpf: &mut Ebpf, way: &Way) -> Result<Started, ProgramError> {
+    for name in way.programs {
+        let program: &mut SchedClassifier = program(ebpf, name)?.try_into()?;
+        program.load()?;
+    }
     Ok(Started::PerDevice)
 }
 
-fn program<'a>(ebpf: &'a mut Ebpf, hook: &Hook) -> Result<&'a mut Program, ProgramError> {
-    ebpf.program_mut(hook.program)
-        .ok_or(ProgramError::NotLoaded)
+/// A program of the object by its name.
+pub(super) fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Program, ProgramError> {
+    ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)
 }
 
 /// Whether user space can ask for a namespace's cookie (`SO_NETNS_COOKIE`, Linux 5.14); kernels

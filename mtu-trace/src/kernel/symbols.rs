@@ -5,6 +5,9 @@ use std::{collections::HashMap, fs, io, path::Path};
 /// Where the kernel lists its symbols.
 pub const KALLSYMS: &str = "/proc/kallsyms";
 
+/// What is lost without them.
+pub const LOST: &str = "places of drops are told by packet lengths alone";
+
 /// Why addresses cannot be named.
 #[derive(Debug, thiserror::Error)]
 pub enum SymbolError {

@@ -23,7 +23,7 @@ use rustix::{
 };
 
 use super::{
-    hooks::{Hook, Mechanism},
+    hooks::{Hook, Mechanism, Way},
     load::reason,
     qdisc,
 };
@@ -65,27 +65,23 @@ pub fn sweep() -> usize {
     removed
 }
 
-/// Finds the first mechanism by which a program can be attached, on the loopback device of a
-/// namespace made for that and gone at once.
+/// Finds the first way by which a program can be attached, on the loopback device of a namespace made
+/// for that and gone at once.
 pub fn probe(
     ebpf: &mut Ebpf,
     hook: &Hook,
-    mechanisms: &[Mechanism],
-) -> Result<Mechanism, (Mechanism, String)> {
+    ways: &[&'static Way],
+) -> Result<&'static Way, (Mechanism, String)> {
     const LOOPBACK: u32 = 1;
-    let mut refused = (hook.mechanisms[0], "no mechanism to try".to_owned());
-    for &mechanism in mechanisms {
-        let tried = apart(|| attach(ebpf, hook, mechanism, LOOPBACK, false).map(drop));
-        match tried {
-            Ok(Ok(())) => return Ok(mechanism),
-            Ok(Err(error)) => refused = (mechanism, reason(&error)),
-            Err(error) => {
-                refused = (
-                    mechanism,
-                    format!("no network namespace to try it in: {error}"),
-                );
-            }
-        }
+    let mut refused = (hook.best(), "no mechanism to try".to_owned());
+    for &way in ways {
+        let tried = apart(|| attach(ebpf, hook, way, LOOPBACK, false).map(drop));
+        let why = match tried {
+            Ok(Ok(())) => return Ok(way),
+            Ok(Err(error)) => reason(&error),
+            Err(error) => format!("no network namespace to try it in: {error}"),
+        };
+        refused = (way.mechanism, why);
     }
     Err(refused)
 }
@@ -115,13 +111,13 @@ pub fn is_ingress(hook: &Hook) -> bool {
 pub fn attach(
     ebpf: &mut Ebpf,
     hook: &Hook,
-    mechanism: Mechanism,
+    way: &Way,
     ifindex: u32,
     mut own_qdisc: bool,
 ) -> Result<Placed, ProgramError> {
     let name = name(ifindex).map_err(TcError::IoError)?;
     let program: &mut SchedClassifier = ebpf
-        .program_mut(hook.program)
+        .program_mut(way.programs[0])
         .ok_or(ProgramError::NotLoaded)?
         .try_into()?;
     let direction = if is_ingress(hook) {
@@ -129,7 +125,7 @@ pub fn attach(
     } else {
         TcAttachType::Egress
     };
-    let options = match mechanism {
+    let options = match way.mechanism {
         Mechanism::Clsact => {
             match qdisc_add_clsact(&name) {
                 Ok(()) => own_qdisc = true,

@@ -12,7 +12,7 @@ use super::{Capture, Clock};
 use crate::{
     capture::describe,
     diagnose::NetnsRef,
-    event::{Count, Device, Event, EventKind, Flow, TcpState},
+    event::{Count, Device, Event, EventKind, Flow, PathMtu, TcpState},
     topology::{NetnsId, Topology},
 };
 
@@ -147,6 +147,13 @@ impl Row {
                 row.seq = Some(sent.seq);
                 row.count = Some(sent.count);
             }
+            EventKind::PathMtu(told) => {
+                row.event = "path_mtu";
+                row.what = path_mtu(told);
+                row.flow(&told.flow, topology);
+                row.mtu_bytes = Some(told.mtu_bytes);
+                row.count = Some(told.count);
+            }
             EventKind::Sample(sample) => {
                 row.event = "sample";
                 row.what = format!(
@@ -191,6 +198,10 @@ impl Row {
                 row.event = "blind";
                 row.what = format!("not at work: {}", hooks.join(", "));
             }
+            EventKind::Limited(limits) => {
+                row.event = "limited";
+                row.what = limits.join(" ");
+            }
         }
         Some(row)
     }
@@ -224,4 +235,19 @@ fn ending(state: TcpState, error: u32) -> String {
     }
     let error = io::Error::from_raw_os_error(i32::try_from(error).unwrap_or(0));
     format!("closed from {}: {error}", state.name())
+}
+
+/// A path MTU taken over, in words.
+#[must_use]
+pub fn path_mtu(told: &PathMtu) -> String {
+    let by = if told.is_socket() {
+        "the socket was told that"
+    } else {
+        "the route there keeps that"
+    };
+    let mut words = format!("{by} packets of up to {} bytes pass", told.mtu_bytes);
+    if let Some(before) = told.before_bytes {
+        words.push_str(&format!(", it sent up to {before} before"));
+    }
+    words
 }

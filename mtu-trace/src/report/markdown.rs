@@ -12,7 +12,10 @@ use super::{
         path_lines, pmtud_line,
     },
 };
-use crate::diagnose::{Finding, Severity};
+use crate::{
+    diagnose::{Finding, Severity},
+    kernel::HookStatus,
+};
 
 /// Writes the whole report.
 pub fn write(report: &Report, to: &mut impl Write) -> io::Result<()> {
@@ -22,18 +25,17 @@ pub fn write(report: &Report, to: &mut impl Write) -> io::Result<()> {
         1 => "1 finding".to_owned(),
         many => format!("{many} findings"),
     };
-    let attached = capture.hooks.iter().filter(|hook| hook.attached).count();
     writeln!(to, "## mtu-trace: {count}")?;
     writeln!(to)?;
     writeln!(
         to,
-        "{}, kernel {}, {}: {:.1} s, {attached} of {} hooks, {} events, {} lost \
+        "{}, kernel {}, {}: {:.1} s, {}, {} events, {} lost \
          (mtu-trace {}).",
         escaped(&capture.hostname),
         escaped(&capture.kernel),
         capture.started.strftime("%Y-%m-%d %H:%M:%S UTC"),
         capture.duration_s,
-        capture.hooks.len(),
+        HookStatus::tally(&capture.hooks),
         capture.events,
         capture.lost_events,
         escaped(&capture.tool_version),
@@ -42,7 +44,7 @@ pub fn write(report: &Report, to: &mut impl Write) -> io::Result<()> {
         writeln!(to)?;
         writeln!(to, "> **Note:** {}", escaped(note))?;
     }
-    for hook in capture.hooks.iter().filter(|hook| !hook.attached) {
+    for hook in capture.hooks.iter().filter(|hook| hook.is_missed()) {
         let lost = hook.lost.as_deref().unwrap_or("less is seen");
         writeln!(to)?;
         writeln!(to, "> Without {}: {}", code(&hook.hook), escaped(lost))?;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{audit::Figures, diagnose::Finding, kernel::HookStatus, select::Selected};
 
-pub use events::{Dated, EVENTS_SCHEMA, Recording, Row};
+pub use events::{Dated, EVENTS_SCHEMA, Recording, Row, path_mtu};
 pub use style::Style;
 pub(crate) use text::{connection_lines, container_lines, evidence_lines, pmtud_line};
 pub(crate) use wrap::wrap;

@@ -20,7 +20,10 @@ use std::{
 };
 
 use super::{Audited, Clock, Report, style::Style, wrap::wrap};
-use crate::diagnose::{Boundary, Confidence, Connection, Direction, Finding, Fix, NetnsRef, Pmtud};
+use crate::{
+    diagnose::{Boundary, Confidence, Connection, Direction, Finding, Fix, NetnsRef, Pmtud},
+    kernel::HookStatus,
+};
 
 /// The fixes that were told in full, and where.
 type Told<'a> = HashMap<&'a Fix, String>;
@@ -59,16 +62,15 @@ pub fn write(report: &Report, to: &mut impl Write, style: &Style) -> io::Result<
 
 fn header(report: &Report, to: &mut impl Write, style: &Style) -> io::Result<()> {
     let capture = &report.capture;
-    let attached = capture.hooks.iter().filter(|hook| hook.attached).count();
     let lost = format!("{} lost", capture.lost_events);
     writeln!(
         to,
-        "{} on {}, kernel {}: {:.1} s, {attached} of {} hooks, {} events, {}",
+        "{} on {}, kernel {}: {:.1} s, {}, {} events, {}",
         style.strong(&format!("mtu-trace {}", capture.tool_version)),
         capture.hostname,
         capture.kernel,
         capture.duration_s,
-        capture.hooks.len(),
+        HookStatus::tally(&capture.hooks),
         capture.events,
         if capture.lost_events > 0 {
             style.fault(&lost)
@@ -81,7 +83,7 @@ fn header(report: &Report, to: &mut impl Write, style: &Style) -> io::Result<()>
             writeln!(to, "{line}")?;
         }
     }
-    for hook in capture.hooks.iter().filter(|hook| !hook.attached) {
+    for hook in capture.hooks.iter().filter(|hook| hook.is_missed()) {
         let line = format!(
             "without {}: {} ({})",
             hook.hook,

@@ -54,10 +54,15 @@ impl Subject {
             EventKind::Retransmit(retransmit) => retransmit.socket.flow,
             EventKind::Sample(sample) => sample.flow,
             EventKind::Closed(closed) => closed.flow,
+            EventKind::PathMtu(told) => told.flow,
             EventKind::Count(Count::Dropped { flow, .. } | Count::Retransmitted { flow, .. }) => {
                 *flow
             }
-            EventKind::Topology(_) | EventKind::Lost(_) | EventKind::Blind(_) | EventKind::Tick => {
+            EventKind::Topology(_)
+            | EventKind::Lost(_)
+            | EventKind::Blind(_)
+            | EventKind::Limited(_)
+            | EventKind::Tick => {
                 return None;
             }
         };

@@ -123,10 +123,4 @@ impl Facts {
     fn wall(&self, at_ns: u64) -> Timestamp {
         self.clock.wall(at_ns)
     }
-
-    /// How many hooks are attached.
-    #[must_use]
-    pub fn attached(&self) -> usize {
-        self.hooks.iter().filter(|hook| hook.attached).count()
-    }
 }

@@ -157,10 +157,13 @@ fn about(event: &Event) -> Option<Flow> {
         EventKind::Retransmit(retransmit) => Some(retransmit.socket.flow),
         EventKind::Sample(sample) => Some(sample.flow),
         EventKind::Closed(closed) => Some(closed.flow),
-        EventKind::Count(_)
+        EventKind::PathMtu(told) if told.is_socket() => Some(told.flow),
+        EventKind::PathMtu(_)
+        | EventKind::Count(_)
         | EventKind::Topology(_)
         | EventKind::Lost(_)
         | EventKind::Blind(_)
+        | EventKind::Limited(_)
         | EventKind::Tick => None,
     }
 }

@@ -99,8 +99,8 @@ fn bash_completes_commands_options_values_and_files() {
     );
     assert_eq!(completed(&["export", "x", "--format", "nd"]), ["ndjson"]);
     assert_eq!(
-        completed(&["record", "--without", "tcp"]),
-        ["tcp:tcp_retransmit_skb"]
+        completed(&["record", "--without", "sock"]),
+        ["sock:inet_sock_set_state"]
     );
     assert_eq!(
         completed(&["record", "-o", "filtered."]),

@@ -1,13 +1,15 @@
 //! Path MTU discovery that works, and that works too late.
 
+use std::net::SocketAddr;
+
 use mtu_trace::{
     diagnose::{Confidence, Direction, Severity, Verdict},
-    event::{Event, PacketKind, UDP},
+    event::{Event, EventKind, Flow, PacketKind, PathMtu, Timers, UDP},
 };
 
 use super::{
     black_hole::hole,
-    network::{HOST, ROUTED, VETH, told},
+    network::{HOST, ROUTED, SERVER, VETH, VETHOUT, device, told},
     packet::{MSS, Places, Shown},
     story::{Conn, NS_PER_MS, START_NS, again, at, opening, play},
 };
@@ -175,6 +177,124 @@ fn a_sender_of_datagrams_that_was_told_and_stops_has_come_down() {
     let finding = play(events, 9000).only();
     assert_eq!(finding.verdict, Verdict::PmtudWorking);
     assert_eq!(finding.confidence, Confidence::Suspected);
+}
+
+/// What a socket or a route keeps to from now on, where functions of the kernel are seen.
+fn path_mtu(flow: Flow, mtu_bytes: u32) -> EventKind {
+    EventKind::PathMtu(PathMtu {
+        flow,
+        mtu_bytes,
+        before_bytes: Some(1500),
+        count: 1,
+    })
+}
+
+/// The route to where a flow goes.
+fn route(flow: Flow) -> Flow {
+    Flow {
+        protocol: 0,
+        source: "0.0.0.0:0".parse().unwrap(),
+        destination: SocketAddr::new(flow.destination.ip(), 0),
+        ..flow
+    }
+}
+
+#[test]
+fn a_socket_that_was_told_was_told_whatever_else_was_seen() {
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    let mut events = opening(&places, conn);
+    events.extend(hole(conn, 100, |nth| places.forward(conn, nth)));
+    let unheard = play(events.clone(), 5000).only().pmtud.unwrap();
+    assert_eq!((unheard.signalled, unheard.delivered), (false, None));
+    // Neither another connection's socket nor its own other end is the sender.
+    let other = [
+        path_mtu(conn.client.flow, 1450),
+        path_mtu(Conn::new(1).server.flow, 1450),
+    ];
+    let others = events
+        .iter()
+        .cloned()
+        .chain(other.map(|told| at(101, told)));
+    let unheard = play(others.collect(), 5000).only().pmtud.unwrap();
+    assert_eq!((unheard.signalled, unheard.delivered), (false, None));
+    events.push(at(101, path_mtu(conn.server.flow, 1450)));
+    let finding = play(events, 5000).only();
+    let pmtud = finding.pmtud.unwrap();
+    assert_eq!((pmtud.signalled, pmtud.delivered), (true, Some(true)));
+    let notes = finding.evidence.notes.join("\n");
+    assert!(
+        notes.contains("1 times by the sender's socket; MTU 1450"),
+        "{notes}"
+    );
+}
+
+#[test]
+fn a_sender_of_datagrams_whose_route_was_told_and_that_stops_has_come_down() {
+    let places = Places::new(ROUTED);
+    let flow = places.forward(Conn::new(0), 0).0.flow;
+    let mut events = datagrams(&places, Places::forward);
+    let elsewhere = Flow {
+        netns: SERVER,
+        ..route(flow)
+    };
+    events.push(at(1600, path_mtu(elsewhere, 1450)));
+    let finding = play(events.clone(), 9000).only();
+    assert_eq!(finding.verdict, Verdict::MtuBlackHole);
+    events.push(at(1600, path_mtu(route(flow), 1450)));
+    let finding = play(events, 9000).only();
+    assert_eq!(finding.verdict, Verdict::PmtudWorking);
+    assert_eq!(finding.pmtud.unwrap().delivered, Some(true));
+}
+
+#[test]
+fn a_tunnel_that_refuses_a_packet_has_told_its_sender() {
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    let refused = |nth| {
+        places
+            .forward(conn, nth)
+            .dropped("skb_tunnel_check_pmtu", "NOT_SPECIFIED")
+            .with(|packet| {
+                packet.route = None;
+                packet.device = device(&places.topology, VETHOUT);
+                packet.route_mtu_bytes = Some(1400);
+            })
+    };
+    let mut events = opening(&places, conn);
+    events.extend(hole(conn, 100, refused));
+    let finding = play(events, 5000).only();
+    assert_eq!(finding.verdict, Verdict::MtuBlackHole);
+    let boundary = finding.boundary.unwrap();
+    assert_eq!((boundary.limit_bytes, boundary.packet_bytes), (1400, 1500));
+    assert_eq!(boundary.egress.as_deref(), Some("vethout"));
+    assert!(!boundary.silent);
+    assert!(finding.evidence.icmp_generated > 0);
+}
+
+#[test]
+fn why_segments_were_sent_again_is_told() {
+    let places = Places::new(VETH);
+    let conn = Conn::new(0);
+    let mut events = opening(&places, conn);
+    events.extend(hole(conn, 100, |nth| places.veth(conn, nth)));
+    let mut last = conn.server_resends(0, 4);
+    last.timers = Some(Timers {
+        timeouts: 5,
+        probes: 1,
+        losses: 5,
+    });
+    events.push(at(6000, again(last)));
+    let finding = play(events, 7000).only();
+    let notes = finding.evidence.notes.join("\n");
+    assert!(
+        notes.contains("tcp_retransmit_timer: 5 timeouts"),
+        "{notes}"
+    );
+    assert!(
+        notes.contains("tcp_send_loss_probe: 1 tail loss probes"),
+        "{notes}"
+    );
 }
 
 #[test]

@@ -147,6 +147,59 @@ fn message_tells_the_limit_and_the_packet() {
 }
 
 #[test]
+fn what_a_tunnel_made_a_message_of_is_the_packet_again() {
+    for (gso_size, length) in [(0, 1500), (1400, 1440)] {
+        let mut record = record(&message(&segment(1460), 548));
+        record.header.kind = kind::TUNNEL;
+        record.key.flow.protocol = 1;
+        record.gso_size = gso_size;
+        record.route = record.device;
+        let packet = decoded(&record);
+        assert!(matches!(
+            packet.what,
+            mtu_trace::event::PacketKind::Dropped { ref function, reason: None }
+                if function == "skb_tunnel_check_pmtu"
+        ));
+        assert_eq!(packet.flow.source.to_string(), "192.0.2.2:40000");
+        assert_eq!((packet.flow.netns, packet.flow.protocol), (HOST, 6));
+        assert_eq!((packet.length_bytes, packet.buffer_bytes), (length, 1500));
+        assert_eq!(packet.route_mtu_bytes, Some(1450));
+        assert_eq!((packet.route, packet.icmp_error), (None, None));
+        let tcp = packet.tcp.unwrap();
+        assert_eq!((tcp.seq, tcp.payload_bytes), (0x0102_0304, 1460));
+        assert_eq!(packet.head, segment(1460)[..40]);
+    }
+    // What quotes nothing is told as it is.
+    let mut bare = record(&message(&[], 0));
+    bare.header.kind = kind::TUNNEL;
+    assert!(decoded(&bare).icmp_error.is_some());
+}
+
+#[test]
+fn a_path_mtu_is_a_sockets_or_a_routes() {
+    let socket = Conn::new(0).server.flow;
+    let mut record = record::PathMtu::new_zeroed();
+    record.header.kind = kind::PATH_MTU;
+    record.key = key(&socket);
+    (record.mtu, record.before, record.count) = (1450, 1500, 3);
+    let decoded = |record: &record::PathMtu| {
+        let event = decoder().decode(record.as_bytes(), &network(ROUTED));
+        match event.unwrap().kind {
+            EventKind::PathMtu(told) => told,
+            other => panic!("{other:?}"),
+        }
+    };
+    let told = decoded(&record);
+    assert!(told.is_socket());
+    assert_eq!((told.flow, told.mtu_bytes), (socket, 1450));
+    assert_eq!((told.before_bytes, told.count), (Some(1500), 3));
+    (record.key.protocol, record.before) = (0, 0);
+    let told = decoded(&record);
+    assert!(!told.is_socket());
+    assert_eq!(told.before_bytes, None);
+}
+
+#[test]
 fn short_records_say_what_is_missing() {
     let topology = Topology::default();
     let whole = record(&segment(0));
@@ -199,7 +252,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_are_an_error_or_an_event(
-        kind in 0..7u32,
+        kind in 0..9u32,
         rest in prop::collection::vec(any::<u8>(), 0..700),
     ) {
         let mut bytes = kind.to_ne_bytes().to_vec();
@@ -211,14 +264,18 @@ proptest! {
     fn mutated_records_are_an_error_or_an_event(
         payload in 0..1460usize,
         quoted in prop::option::of(0..600usize),
+        tunnel in any::<bool>(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
         let packet = segment(payload);
-        let record = match quoted {
+        let mut record = match quoted {
             Some(quoted) => record(&message(&packet, quoted)),
             None => record(&packet),
         };
+        if tunnel {
+            record.header.kind = kind::TUNNEL;
+        }
         let mut bytes = record.as_bytes().to_vec();
         for (index, value) in changes {
             let at = index.index(bytes.len());
@@ -244,6 +301,14 @@ proptest! {
         let head = decoded(&record).head;
         prop_assert!(head.len() <= 40);
         prop_assert_eq!(&head[..], &packet[..head.len()]);
+        // Nor of one that a tunnel has quoted.
+        let mut quoting = super::records::record(&message(&packet, 548));
+        quoting.header.kind = kind::TUNNEL;
+        let refused = decoded(&quoting);
+        if refused.icmp_error.is_none() {
+            prop_assert!(refused.head.len() <= 40);
+            prop_assert_eq!(&refused.head[..], &packet[..refused.head.len()]);
+        }
     }
 
     #[test]

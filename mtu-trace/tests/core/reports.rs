@@ -25,6 +25,7 @@ pub fn report(findings: Vec<Finding>) -> Report {
         mechanism: "raw_tracepoint".to_owned(),
         attached,
         detail: (!attached).then(|| "no such tracepoint".to_owned()),
+        optional: false,
         shows: attached.then(|| "packets dropped".to_owned()),
         lost: (!attached).then(|| {
             "whether a boundary told the sender is known from tc and filtered ICMP only".to_owned()

@@ -150,6 +150,7 @@ pub fn resend(socket: Socket, seq: u32, timeouts: u32) -> Retransmit {
         sacked_out: 0,
         bytes_acked: 0,
         count: 0,
+        timers: None,
     }
 }
 

@@ -48,6 +48,7 @@ pub fn facts(mode: Mode) -> Facts {
         mechanism: "raw_tracepoint".to_owned(),
         attached,
         detail: (!attached).then(|| "no such tracepoint".to_owned()),
+        optional: false,
         shows: attached.then(|| "packets dropped".to_owned()),
         lost: (!attached).then(|| {
             "whether a boundary told the sender is known from tc and filtered ICMP only".to_owned()

@@ -29,8 +29,8 @@ pub struct Logs<'a> {
 /// How a machine ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum End {
-    /// The init script came to its end; with the status of the scenarios.
-    Done(i32),
+    /// The init script came to its end.
+    Done,
     /// The kernel panicked, with its own words.
     Panic(String),
     /// It did not end in time.
@@ -162,13 +162,9 @@ fn lines(console: ChildStdout) -> mpsc::Receiver<String> {
 
 /// How a machine ended that did end.
 fn end(console: &str, results: &str) -> End {
-    let status = results
-        .lines()
-        .rev()
-        .find_map(|line| line.strip_prefix(MARK)?.strip_prefix("end "))
-        .and_then(|status| status.trim().parse().ok());
-    if let Some(status) = status {
-        return End::Done(status);
+    let done = |line: &str| line.strip_prefix(MARK).is_some_and(|it| it.trim() == "end");
+    if results.lines().any(done) {
+        return End::Done;
     }
     match console.find(PANIC) {
         Some(at) => {
@@ -206,7 +202,7 @@ mod tests {
 
     use super::{End, end, part, watch};
 
-    const RESULTS: &str = "=== doctor\n{}\n=== lines\na\nb\n=== end 1\n";
+    const RESULTS: &str = "=== doctor\n{}\n=== lines\na\nb\n=== end\n";
 
     #[test]
     fn results_come_in_parts() {
@@ -218,7 +214,7 @@ mod tests {
 
     #[test]
     fn an_end_is_told_from_a_panic_and_from_silence() {
-        assert_eq!(end("", RESULTS), End::Done(1));
+        assert_eq!(end("", RESULTS), End::Done);
         let console =
             "Booting\r\n[    2.1] Kernel panic - not syncing: no init\r\n[    2.2] more\n";
         assert_eq!(

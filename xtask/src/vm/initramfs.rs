@@ -78,11 +78,11 @@ impl Files {
     }
 }
 
-/// Makes the archive at `path` for `kernel`; `settings` are lines of the shell for the init script.
-pub fn write(path: &Path, kernel: &Kernel, programs: &Programs, settings: &str) -> Result<()> {
+/// Makes the archive at `path` for `kernel`; `plays` are lines for the init script.
+pub fn write(path: &Path, kernel: &Kernel, programs: &Programs, plays: &str) -> Result<()> {
     let mut files = Files::default();
     files.add("init", INIT.to_vec());
-    files.add("settings", settings.as_bytes().to_vec());
+    files.add("plays", plays.as_bytes().to_vec());
     files.copy(programs.busybox, "bin/busybox")?;
     add_modules(&mut files, kernel, programs.busybox)?;
 

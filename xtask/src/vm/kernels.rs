@@ -24,8 +24,6 @@ pub struct Wanted {
     version: &'static str,
     /// The release of Debian that has it.
     suite: &'static str,
-    /// The hook it is known not to have.
-    pub lacks: Option<&'static str>,
 }
 
 /// All of them, oldest first.
@@ -34,25 +32,21 @@ pub const KERNELS: [Wanted; 4] = [
         name: "5.10",
         version: "5.10.",
         suite: "bullseye",
-        lacks: Some("icmp:icmp_send"),
     },
     Wanted {
         name: "6.1",
         version: "6.1.",
         suite: "bookworm",
-        lacks: None,
     },
     Wanted {
         name: "6.12",
         version: "6.12.",
         suite: "trixie",
-        lacks: None,
     },
     Wanted {
         name: "7.x",
         version: "7.",
         suite: "sid",
-        lacks: None,
     },
 ];
 

@@ -3,11 +3,13 @@
 
 mod bench;
 mod boot;
+mod captured;
 mod emulator;
 mod initramfs;
 mod kernels;
 mod modules;
 mod packages;
+mod plays;
 mod table;
 
 use anyhow::{Result, ensure};
@@ -15,11 +17,14 @@ use anyhow::{Result, ensure};
 use self::bench::Bench;
 use self::kernels::Place;
 use self::packages::Unreachable;
+pub use self::plays::How;
+use self::plays::Play;
 use self::table::Column;
 use crate::{run, setup};
 
-/// Plays `scenarios`, beginnings of their names, on `kernels`; all of what is empty.
-pub fn run(kernels: &[String], scenarios: &[String]) -> Result<()> {
+/// Plays `scenarios`, beginnings of their names, on `kernels` by the mechanisms `hows`; all of what is
+/// empty.
+pub fn run(kernels: &[String], hows: &[How], scenarios: &[String]) -> Result<()> {
     let mut places = Place::chosen(kernels)?;
     packages::require_apt()?;
     if !run::is_root() {
@@ -31,20 +36,27 @@ pub fn run(kernels: &[String], scenarios: &[String]) -> Result<()> {
         places.retain(|place| *place != Place::Host);
     }
     setup::run()?;
-    let columns = play(&places, scenarios)?;
+    let columns = play(&places, Play::chosen(hows, scenarios))?;
     print!("{}", table::render(&columns));
     verdict(&columns, |_| false)
 }
 
-/// The part of `cargo xtask test --full`. Where a kernel cannot be had, as without a network, it says
-/// so, and that is no failure: what can be tested is.
-pub fn test() -> Result<()> {
-    let places = Place::chosen(&[])?;
+/// The part of `cargo xtask test`: on each kernel a few scenarios, or all when `full`. Where a kernel
+/// cannot be had, as without a network, it says so, and that is no failure: what can be tested is.
+pub fn test(full: bool) -> Result<()> {
+    let mut places = Place::chosen(&[])?;
+    // The other tests play all of them there.
+    places.retain(|place| *place != Place::Host);
     if let Err(error) = packages::require_apt() {
         println!("== no other kernels: {error:#}");
         return Ok(());
     }
-    let columns = play(&places, &[])?;
+    let plays = if full {
+        Play::chosen(&[], &[])
+    } else {
+        Play::few()
+    };
+    let columns = play(&places, plays)?;
     print!("{}", table::render(&columns));
     for absent in columns.iter().filter(|column| column.is_absent) {
         println!("== NOT TESTED on {}: it cannot be had here", absent.name);
@@ -67,21 +79,22 @@ fn verdict(columns: &[Column], is_excused: impl Fn(&Column) -> bool) -> Result<(
     Ok(())
 }
 
-/// Plays `scenarios` in all of `places`, one after the other.
-fn play(places: &[Place], scenarios: &[String]) -> Result<Vec<Column>> {
-    let bench = Bench::set_up(scenarios)?;
-    let column = |place: &Place| {
+/// Does `plays` in all of `places`, one after the other.
+fn play(places: &[Place], plays: Vec<Play>) -> Result<Vec<Column>> {
+    let bench = Bench::set_up(plays)?;
+    let columns = |place: &Place| {
         let played = match place {
             Place::Host => bench.play_here(),
             Place::Machine(wanted) => match bench.machine(wanted) {
                 Ok(machine) => bench.play_on(wanted, &machine),
                 Err(error) if error.is::<Unreachable>() => {
-                    return Column::absent(wanted.name, format!("{error:#}"));
+                    return vec![Column::absent(wanted.name, format!("{error:#}"))];
                 }
                 Err(error) => Err(error),
             },
         };
-        played.unwrap_or_else(|error| Column::failed(place.name(), format!("{error:#}")))
+        let failed = |error| vec![Column::failed(place.name(), format!("{error:#}"))];
+        played.unwrap_or_else(failed)
     };
-    Ok(places.iter().map(column).collect())
+    Ok(places.iter().flat_map(columns).collect())
 }

@@ -39,6 +39,9 @@ pub struct Hook {
     pub mechanism: String,
     /// Whether it is.
     pub attached: bool,
+    /// Whether it adds to the evidence only.
+    #[serde(default)]
+    pub optional: bool,
     /// Why it is not.
     pub detail: Option<String>,
     /// What is lost without it.
@@ -142,6 +145,7 @@ fn hooks(text: &mut String, columns: &[Column]) {
         for column in columns {
             let cell = match column.hooks.iter().find(|hook| hook.hook == name) {
                 None => "?",
+                Some(hook) if !hook.attached && hook.optional => "none",
                 Some(hook) if !hook.attached => "MISSING",
                 Some(hook) => &hook.mechanism,
             };
@@ -231,6 +235,7 @@ mod tests {
             hook: name.to_owned(),
             mechanism: mechanism.to_owned(),
             attached: true,
+            optional: false,
             detail: None,
             lost: None,
         }

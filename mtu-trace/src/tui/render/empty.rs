@@ -95,7 +95,7 @@ fn missing(app: &App, width: usize) -> Vec<Line<'static>> {
         .facts
         .hooks
         .iter()
-        .filter(|hook| !hook.attached)
+        .filter(|hook| hook.is_missed())
         .collect();
     if missing.is_empty() {
         return Vec::new();

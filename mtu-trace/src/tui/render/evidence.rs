@@ -10,7 +10,7 @@ use crate::{
     capture::describe,
     diagnose::Finding,
     event::{Event, EventKind, PacketKind, Retransmit, Sample},
-    report::evidence_lines,
+    report::{evidence_lines, path_mtu},
     topology::Topology,
     watch::Entry,
 };
@@ -124,10 +124,15 @@ fn told(event: &Event, topology: &Topology) -> (Role, String) {
                 format!("{place}: socket closed in {state}: {how}"),
             )
         }
+        EventKind::PathMtu(told) => {
+            let place = label(told.flow.netns, topology);
+            (Role::Text, format!("{place}: {}", path_mtu(told)))
+        }
         EventKind::Topology(_)
         | EventKind::Count(_)
         | EventKind::Lost(_)
         | EventKind::Blind(_)
+        | EventKind::Limited(_)
         | EventKind::Tick => (Role::Faint, String::new()),
     }
 }
@@ -136,6 +141,12 @@ fn retransmit(sent: &Retransmit, topology: &Topology) -> String {
     let place = label(sent.socket.flow.netns, topology);
     let bytes = sent.end_seq.wrapping_sub(sent.seq);
     let mut words = format!("{place}: {bytes} bytes sent again, seq {}", sent.seq);
+    if let Some(timers) = sent.timers {
+        words.push_str(&format!(
+            ", after {} timeouts and {} tail loss probes",
+            timers.timeouts, timers.probes
+        ));
+    }
     if sent.backoff > 0 {
         words.push_str(&format!(", timeout doubled {} times", sent.backoff));
     }

@@ -17,7 +17,7 @@ use super::{
     },
     Pen,
 };
-use crate::{diagnose::Severity, topology::name::printable, watch::Watch};
+use crate::{diagnose::Severity, kernel::HookStatus, topology::name::printable, watch::Watch};
 
 /// Draws the title: whose trace it is, how bad things are, and the time.
 pub fn title(frame: &mut Frame<'_>, app: &App, area: Rect, small: bool) {
@@ -122,9 +122,8 @@ fn parts(app: &App, watch: &Watch) -> Vec<(Role, String)> {
     if state.lost > 0 {
         parts.push((Role::Error, format!("{} LOST", text::count(state.lost))));
     }
-    let (attached, all) = (facts.attached(), facts.hooks.len());
-    if attached < all {
-        parts.push((Role::Warning, format!("{attached} of {all} hooks")));
+    if facts.hooks.iter().any(HookStatus::is_missed) {
+        parts.push((Role::Warning, HookStatus::tally(&facts.hooks)));
     }
     if let Some(new) = app.held {
         parts.push((
@@ -144,8 +143,8 @@ fn parts(app: &App, watch: &Watch) -> Vec<(Role, String)> {
             format!("{} events behind", text::count(facts.waiting as u64)),
         ));
     }
-    if attached == all && all > 0 {
-        parts.push((Role::Text, format!("{attached} of {all} hooks")));
+    if !facts.hooks.is_empty() && !facts.hooks.iter().any(HookStatus::is_missed) {
+        parts.push((Role::Text, HookStatus::tally(&facts.hooks)));
     }
     parts.push((Role::Text, format!("{} events", text::count(state.events))));
     if state.lost == 0 {

@@ -8,6 +8,8 @@ pub struct Capability {
     pub name: &'static str,
     /// What it is needed for.
     pub purpose: &'static str,
+    /// What is lost without it, where the trace goes on all the same.
+    lost: Option<&'static str>,
     bit: u8,
     /// Whether CAP_SYS_ADMIN does as well.
     covered: bool,
@@ -15,26 +17,45 @@ pub struct Capability {
 
 const SYS_ADMIN: u8 = 21;
 
-/// Every capability that tracing needs.
+/// Every capability that tracing needs. Without the last two it goes on, and sees less.
 pub const CAPABILITIES: &[Capability] = &[
     needed("CAP_SYS_ADMIN", SYS_ADMIN, "entering network namespaces"),
-    needed("CAP_NET_ADMIN", 12, "attaching programs to devices"),
+    needed(
+        "CAP_NET_ADMIN",
+        12,
+        "asking network namespaces, attaching programs to devices",
+    ),
     covered("CAP_BPF", 39, "loading kernel programs"),
     covered("CAP_PERFMON", 38, "reading kernel memory from them"),
-    needed(
+    useful(
         "CAP_SYS_PTRACE",
         19,
         "finding the namespaces of other users' processes",
+        Some("namespaces and containers of other users' processes may go unseen or unnamed"),
     ),
-    needed("CAP_SYSLOG", 34, "naming kernel functions"),
+    // What is lost without it is told where the symbols are read.
+    useful("CAP_SYSLOG", 34, "naming kernel functions", None),
 ];
 
 const fn needed(name: &'static str, bit: u8, purpose: &'static str) -> Capability {
     Capability {
         name,
         purpose,
+        lost: None,
         bit,
         covered: false,
+    }
+}
+
+const fn useful(
+    name: &'static str,
+    bit: u8,
+    purpose: &'static str,
+    lost: Option<&'static str>,
+) -> Capability {
+    Capability {
+        lost,
+        ..needed(name, bit, purpose)
     }
 }
 
@@ -42,6 +63,7 @@ const fn covered(name: &'static str, bit: u8, purpose: &'static str) -> Capabili
     Capability {
         name,
         purpose,
+        lost: None,
         bit,
         covered: true,
     }
@@ -80,6 +102,17 @@ impl Effective {
             .iter()
             .filter(|capability| !self.has(capability))
             .map(|capability| format!("{} ({})", capability.name, capability.purpose))
+            .collect()
+    }
+
+    /// What is lost for want of some, in sentences.
+    #[must_use]
+    pub fn limits(&self) -> Vec<String> {
+        CAPABILITIES
+            .iter()
+            .filter(|capability| !self.has(capability))
+            .filter_map(|capability| Some((capability.name, capability.lost?)))
+            .map(|(name, lost)| format!("{name} is missing: {lost}"))
             .collect()
     }
 }

@@ -1,0 +1,93 @@
+//! Programs at a function of the kernel that no tracepoint tells of, or whose tracepoint is missing:
+//! by fentry or by kprobe, whichever the kernel has.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::pt_regs,
+    programs::{FEntryContext, FExitContext, ProbeContext},
+};
+
+use crate::kernel::read;
+
+/// A call of a kernel function.
+pub trait Called {
+    /// One of its arguments, from 0 on, as the register has it: of a shorter one the upper bytes may
+    /// be anything.
+    fn argument(&self, index: usize) -> Option<u64>;
+}
+
+impl Called for FEntryContext {
+    #[inline(always)]
+    fn argument(&self, index: usize) -> Option<u64> {
+        traced(self.as_ptr() as u64, index)
+    }
+}
+
+impl Called for FExitContext {
+    #[inline(always)]
+    fn argument(&self, index: usize) -> Option<u64> {
+        traced(self.as_ptr() as u64, index)
+    }
+}
+
+/// The context has the arguments one behind the other. Read as memory they are mere numbers; read
+/// directly, the verifier takes them for pointers to what they point to and forbids to calculate.
+#[inline(always)]
+fn traced(context: u64, index: usize) -> Option<u64> {
+    read(context + index as u64 * 8)
+}
+
+impl Called for ProbeContext {
+    #[inline(always)]
+    fn argument(&self, index: usize) -> Option<u64> {
+        self.arg(index)
+    }
+}
+
+/// Where a function that a kprobe hangs on was called from: its return address, which nothing has
+/// been put upon at its first instruction.
+#[inline(always)]
+pub fn caller(ctx: &ProbeContext) -> Option<u64> {
+    #[cfg(any(bpf_target_arch = "x86_64", not(target_arch = "bpf")))]
+    return read(register(ctx, core::mem::offset_of!(pt_regs, rsp))?);
+    // The link register.
+    #[cfg(all(target_arch = "bpf", bpf_target_arch = "aarch64"))]
+    return register(ctx, core::mem::offset_of!(pt_regs, regs) + 30 * 8);
+    #[cfg(not(any(
+        not(target_arch = "bpf"),
+        bpf_target_arch = "x86_64",
+        bpf_target_arch = "aarch64"
+    )))]
+    return {
+        let _unknown = ctx;
+        None
+    };
+}
+
+/// A register of the context, read as memory: the compiler may calculate its address, which the
+/// verifier forbids to use directly.
+#[inline(always)]
+fn register(ctx: &ProbeContext, offset: usize) -> Option<u64> {
+    read(ctx.as_ptr() as u64 + offset as u64)
+}
+
+/// Two programs for the entry of a function, by fentry and by kprobe, that do the same.
+macro_rules! at_entry {
+    ($(#[$doc:meta])* ($fentry:ident, $kprobe:ident) = $does:path) => {
+        $(#[$doc])*
+        #[aya_ebpf::macros::fentry]
+        pub fn $fentry(ctx: aya_ebpf::programs::FEntryContext) -> i32 {
+            let _ignored = $does(&ctx);
+            0
+        }
+
+        $(#[$doc])*
+        #[aya_ebpf::macros::kprobe]
+        pub fn $kprobe(ctx: aya_ebpf::programs::ProbeContext) -> u32 {
+            let _ignored = $does(&ctx);
+            0
+        }
+    };
+}
+
+pub(crate) use at_entry;

@@ -1,0 +1,113 @@
+//! Path MTU discovery at its end: the message has arrived, and the sender heeds it.
+
+use mtu_trace_common::{
+    layout::Member,
+    map::FlowKey,
+    record::{PathMtu, kind},
+};
+
+use crate::{
+    aggregate::{self, Pace},
+    call::{Called, at_entry},
+    kernel::{field, netns, netns_key, pointer, read},
+    maps::PATH_MTUS,
+    ring, socket,
+};
+
+/// Offset of the destination in an IPv6 header (RFC 8200, section 3).
+const IPV6_DESTINATION: u64 = 24;
+
+at_entry! {
+    /// `tcp_v4_mtu_reduced(struct sock *sk)`: a message about one of the socket's packets.
+    (tcp_v4_mtu_reduced_fentry, tcp_v4_mtu_reduced_kprobe) = told_to_socket
+}
+
+at_entry! {
+    /// `tcp_v6_mtu_reduced(struct sock *sk)`.
+    (tcp_v6_mtu_reduced_fentry, tcp_v6_mtu_reduced_kprobe) = told_to_socket
+}
+
+at_entry! {
+    /// `__ip_rt_update_pmtu(struct rtable *rt, struct flowi4 *fl4, u32 mtu)`: whatever is sent there
+    /// from now on.
+    (ip_rt_update_pmtu_fentry, ip_rt_update_pmtu_kprobe) = kept_for_route
+}
+
+at_entry! {
+    /// `__ip6_rt_update_pmtu(struct dst_entry *dst, const struct sock *sk, const struct ipv6hdr *iph,
+    /// u32 mtu, bool confirm_neigh)`.
+    (ip6_rt_update_pmtu_fentry, ip6_rt_update_pmtu_kprobe) = kept_for_route6
+}
+
+#[inline(always)]
+fn told_to_socket(call: &impl Called) -> Option<()> {
+    let sk = call.argument(0)?;
+    let (key, netns_inode) = socket::key(sk)?;
+    let mtu = field(sk, Member::TcpMtuInfo)?;
+    let before = field(sk, Member::IcskPmtuCookie).unwrap_or(0);
+    send(&key, netns_inode, mtu, before)
+}
+
+#[inline(always)]
+fn kept_for_route(call: &impl Called) -> Option<()> {
+    let [route, flow, mtu] = [call.argument(0)?, call.argument(1)?, call.argument(2)?];
+    // A `struct rtable` begins with its `struct dst_entry`.
+    let (mut key, inode) = towards(route, 4)?;
+    let address: [u8; 4] = field(flow, Member::Flowi4Daddr)?;
+    key.destination[..4].copy_from_slice(&address);
+    send(&key, inode, mtu as u32, 0)
+}
+
+#[inline(always)]
+fn kept_for_route6(call: &impl Called) -> Option<()> {
+    let [dst, sk, header, mtu] = [
+        call.argument(0)?,
+        call.argument(1)?,
+        call.argument(2)?,
+        call.argument(3)?,
+    ];
+    let (mut key, inode) = towards(dst, 6)?;
+    key.destination = if header != 0 {
+        read(header + IPV6_DESTINATION)?
+    } else {
+        field(sk, Member::SockV6Daddr)?
+    };
+    send(&key, inode, mtu as u32, 0)
+}
+
+/// The key of a route by its `struct dst_entry`, without its destination: it has neither ports nor
+/// source.
+#[inline(always)]
+fn towards(dst: u64, family: u8) -> Option<(FlowKey, u32)> {
+    let device = pointer(dst, Member::DstDev)?;
+    let netns = netns(pointer(device, Member::DevNet)?)?;
+    let key = FlowKey {
+        netns: netns_key(netns),
+        family,
+        ..FlowKey::default()
+    };
+    Some((key, netns.1))
+}
+
+#[inline(always)]
+fn send(key: &FlowKey, netns_inode: u32, mtu: u32, before: u32) -> Option<()> {
+    let now = ring::now();
+    // The MTU stands for the sequence number: another one is news.
+    let counted = aggregate::add(&PATH_MTUS, key, Some(mtu), now, Pace::Losses);
+    if !counted.emit {
+        return None;
+    }
+    let mut entry = ring::reserve::<PathMtu>()?;
+    // SAFETY: the pointer is to reserved ring memory of the record's size; every field is written
+    // before the record is submitted.
+    let record = unsafe { &mut *entry.as_mut_ptr() };
+    record.header = ring::header::<PathMtu>(kind::PATH_MTU, now);
+    record.key = *key;
+    record.count = counted.count;
+    record.netns_inode = netns_inode;
+    record.mtu = mtu;
+    record.before = before;
+    record.reserved = 0;
+    entry.submit(0);
+    Some(())
+}

@@ -1,0 +1,58 @@
+//! Why a socket sends again: its retransmission timer (RFC 6298) or a tail loss probe (RFC 8985,
+//! section 7), and whether it then takes all that is outstanding for lost.
+
+use mtu_trace_common::map::{Timers, counter};
+
+use crate::{
+    call::{Called, at_entry},
+    maps::TIMERS,
+    ring, socket,
+};
+
+at_entry! {
+    /// `tcp_retransmit_timer(struct sock *sk)`.
+    (tcp_retransmit_timer_fentry, tcp_retransmit_timer_kprobe) = times_out
+}
+
+at_entry! {
+    /// `tcp_send_loss_probe(struct sock *sk)`.
+    (tcp_send_loss_probe_fentry, tcp_send_loss_probe_kprobe) = probes
+}
+
+at_entry! {
+    /// `tcp_enter_loss(struct sock *sk)`.
+    (tcp_enter_loss_fentry, tcp_enter_loss_kprobe) = enters_loss
+}
+
+#[inline(always)]
+fn times_out(call: &impl Called) -> Option<()> {
+    count(call, |timers| timers.timeouts += 1)
+}
+
+#[inline(always)]
+fn probes(call: &impl Called) -> Option<()> {
+    count(call, |timers| timers.probes += 1)
+}
+
+#[inline(always)]
+fn enters_loss(call: &impl Called) -> Option<()> {
+    count(call, |timers| timers.losses += 1)
+}
+
+/// Counts for the socket that is the first argument. It is locked meanwhile: nobody else counts for
+/// it.
+#[inline(always)]
+fn count(call: &impl Called, add: impl FnOnce(&mut Timers)) -> Option<()> {
+    let (key, _) = socket::key(call.argument(0)?)?;
+    if let Some(known) = TIMERS.get_ptr_mut(&key) {
+        // SAFETY: the map's value stays valid while the program runs.
+        add(unsafe { &mut *known });
+        return Some(());
+    }
+    let mut first = Timers::default();
+    add(&mut first);
+    if TIMERS.insert(&key, &first, 0).is_err() {
+        ring::count(counter::MAP_FULL);
+    }
+    Some(())
+}

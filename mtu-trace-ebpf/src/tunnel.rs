@@ -1,0 +1,78 @@
+//! A tunnel that turns a packet for which it has no room into a message to its sender
+//! (`skb_tunnel_check_pmtu`): the packet is gone, and nothing was freed.
+
+use aya_ebpf::{
+    macros::{fexit, kprobe, kretprobe, map},
+    maps::PerCpuArray,
+    programs::{FExitContext, ProbeContext, RetProbeContext},
+};
+use mtu_trace_common::record::kind;
+
+use crate::{
+    aggregate::Pace,
+    call::Called,
+    kernel::device_netns_key,
+    maps::ICMP_SENT,
+    scratch::{self, Owner, Scratch},
+    skb,
+};
+
+/// Arguments of `skb_tunnel_check_pmtu(struct sk_buff *skb, struct dst_entry *encap_dst, int headroom,
+/// bool reply)`; the result stands behind them.
+const ARGUMENTS: usize = 4;
+
+/// The packet a call on this CPU is about: its return does not tell it. Tunnels send with bottom
+/// halves off, so that no other call comes between.
+#[map]
+static LOOKED_AT: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// Above 0 it returns where it has made the message, which the packet's buffer then holds.
+#[fexit]
+pub fn tunnel_check_fexit(ctx: FExitContext) -> i32 {
+    if let (Some(skb), Some(result)) = (ctx.argument(0), ctx.argument(ARGUMENTS)) {
+        returns(skb, result as i32);
+    }
+    0
+}
+
+/// The same by kprobes, of which this one notes the packet.
+#[kprobe]
+pub fn tunnel_check_kprobe(ctx: ProbeContext) -> u32 {
+    if let (Some(slot), Some(skb)) = (LOOKED_AT.get_ptr_mut(0), ctx.argument(0)) {
+        // SAFETY: the pointer is to this CPU's own slot, valid while the program runs.
+        unsafe { *slot = skb };
+    }
+    0
+}
+
+/// This one has the result.
+#[kretprobe]
+pub fn tunnel_check_kretprobe(ctx: RetProbeContext) -> u32 {
+    if let Some(slot) = LOOKED_AT.get_ptr_mut(0) {
+        // SAFETY: as above.
+        let skb = unsafe { core::mem::take(&mut *slot) };
+        returns(skb, ctx.ret());
+    }
+    0
+}
+
+#[inline(always)]
+fn returns(skb: u64, result: i32) {
+    if skb != 0 && result > 0 {
+        scratch::with(Owner::Tunnel, |scratch| record(skb, scratch));
+    }
+}
+
+#[inline(always)]
+fn record(skb: u64, scratch: &mut Scratch) -> Option<()> {
+    skb::parse(skb, scratch)?;
+    if !scratch.is_too_big_message() {
+        return None;
+    }
+    skb::place(skb, scratch)?;
+    scratch.record.key.flow.netns = device_netns_key(&scratch.record.device);
+    if scratch.count(&ICMP_SENT, Pace::Losses) {
+        scratch.send(kind::TUNNEL);
+    }
+    Some(())
+}

@@ -1,0 +1,263 @@
+//! Which scenarios are played by which mechanism, and what a machine's results say of it.
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+use super::boot::{End, Run};
+use super::table::{Column, Doctor, Line};
+
+/// How the tracer's programs hang on their hooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum How {
+    /// As users get it: each in the best way that the kernel has.
+    Best,
+    /// By fentry and fexit where that can be.
+    Fentry,
+    /// By kprobe and kretprobe where that can be.
+    Kprobe,
+}
+
+impl How {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Best => "best",
+            Self::Fentry => "fentry",
+            Self::Kprobe => "kprobe",
+        }
+    }
+
+    /// The name of its column for a kernel.
+    fn column(self, kernel: &str) -> String {
+        match self {
+            Self::Best => kernel.to_owned(),
+            how => format!("{kernel} {}", how.word()),
+        }
+    }
+}
+
+/// Scenarios under one mechanism.
+#[derive(Clone, Debug)]
+pub struct Play {
+    /// The mechanism.
+    pub how: How,
+    /// Beginnings of their names; all of them without any.
+    pub scenarios: Vec<String>,
+}
+
+/// Where each program has something to say: a router that tells and one whose message is dropped, an
+/// upload, a veth, a bridge, IPv6, tunnels, another fault, and a connection older than the trace.
+pub const FEW: &[&str] = &["A1", "A2", "A5", "B1", "C1", "V2", "X1", "X3", "O2", "H1"];
+
+impl Play {
+    /// `scenarios` by each of `hows`; without any, all in the best way and [`FEW`] in each other.
+    pub fn chosen(hows: &[How], scenarios: &[String]) -> Vec<Self> {
+        let hows = if hows.is_empty() {
+            How::value_variants()
+        } else {
+            hows
+        };
+        let play = |&how: &How| Self {
+            how,
+            scenarios: if how == How::Best || !scenarios.is_empty() {
+                scenarios.to_vec()
+            } else {
+                few()
+            },
+        };
+        hows.iter().map(play).collect()
+    }
+
+    /// [`FEW`] in each way.
+    pub fn few() -> Vec<Self> {
+        let play = |&how: &How| Self {
+            how,
+            scenarios: few(),
+        };
+        How::value_variants().iter().map(play).collect()
+    }
+
+    /// Its line for the init script.
+    pub fn line(&self) -> String {
+        format!("{} {}\n", self.how.word(), self.scenarios.join(" "))
+    }
+}
+
+fn few() -> Vec<String> {
+    FEW.iter().map(ToString::to_string).collect()
+}
+
+/// What a machine's results say of each play.
+pub fn columns(plays: &[Play], name: &str, release: &str, run: &Run) -> Result<Vec<Column>> {
+    plays
+        .iter()
+        .map(|play| column(play.how, &play.how.column(name), release, run))
+        .collect()
+}
+
+fn column(how: How, name: &str, release: &str, run: &Run) -> Result<Column> {
+    let part = |what: &str| run.part(&format!("{what} {}", how.word()));
+    // A machine that was ended may have been writing one.
+    let whole = part("lines");
+    let whole = &whole[..whole.rfind('\n').map_or(0, |end| end + 1)];
+    let lines = parse(whole)?;
+    let status: Option<i32> = part("status").trim().parse().ok();
+    let failed = match (&run.end, status) {
+        // That nothing was played is told better below.
+        (_, Some(0 | 1)) if lines.is_empty() => None,
+        (_, Some(status)) if is_told(status, &lines) => None,
+        (_, Some(status)) => Some(format!("the matrix ended with status {status}")),
+        (End::Done, None) => Some("it was not played to its end".to_owned()),
+        (End::Panic(words), None) => Some(words.clone()),
+        (End::TimedOut(limit), None) => {
+            Some(format!("it did not end within {} s", limit.as_secs()))
+        }
+        (End::Early(last), None) => Some(format!("it ended early; its last words: {last}")),
+    };
+    let doctor = part("doctor");
+    let doctor: Doctor = match serde_json::from_str(doctor) {
+        Ok(doctor) => doctor,
+        // What ended the machine is the better explanation.
+        Err(_) if failed.is_some() => Doctor::default(),
+        Err(_) => bail!("doctor says: {}", doctor.trim()),
+    };
+    let failed = failed.or_else(|| lines.is_empty().then(|| idle(part("output"))));
+    let left = run.part("left").trim();
+    let failed = failed.or_else(|| (!left.is_empty()).then(|| format!("left behind: {left}")));
+    Ok(Column {
+        name: name.to_owned(),
+        release: release.to_owned(),
+        hooks: doctor.hooks,
+        lines,
+        failed,
+        is_absent: false,
+    })
+}
+
+/// Whether the lines say why the matrix ended with this status: 0 if all is right, 1 if not.
+pub fn is_told(status: i32, lines: &[Line]) -> bool {
+    let wrong = lines.iter().any(|line| !line.faults.is_empty());
+    status == i32::from(wrong)
+}
+
+/// Why no scenario was played, with what the matrix printed.
+pub fn idle(output: &str) -> String {
+    match output.trim() {
+        "" => "no scenario has such a name".to_owned(),
+        output => format!("no scenario was played: {output}"),
+    }
+}
+
+/// The matrix's lines.
+pub fn parse(lines: &str) -> Result<Vec<Line>> {
+    lines
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()
+        .context("the matrix's lines cannot be read")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{How, column};
+    use crate::vm::boot::{End, Run};
+
+    const RESULTS: &str = concat!(
+        "=== doctor best\n",
+        r#"{"kernel": "6.1.0", "hooks": [{"hook": "tc:egress", "mechanism": "tc", "attached": true, "detail": null}]}"#,
+        "\n=== lines best\n",
+        r#"{"id": "A1", "what": "w", "expected": null, "got": [], "faults": [], "missed": false, "skipped": null}"#,
+        "\n=== output best\nmatrix\n",
+    );
+    const LEFT: &str = "=== left\n";
+
+    /// The results of a matrix that ended with a status.
+    fn ended(status: i32, results: &str) -> String {
+        format!("{results}=== status best\n{status}\n{LEFT}")
+    }
+
+    fn best(release: &str, run: &Run) -> anyhow::Result<crate::vm::table::Column> {
+        column(How::Best, "6.1", release, run)
+    }
+
+    fn run(end: End, results: &str) -> Run {
+        Run {
+            end,
+            results: results.to_owned(),
+            took: Duration::from_secs(1),
+        }
+    }
+
+    /// Why a machine that ended so failed.
+    fn failed(end: End, results: &str) -> Option<String> {
+        best("6.1.0", &run(end, results)).unwrap().failed
+    }
+
+    #[test]
+    fn a_machine_that_did_its_work_has_not_failed() {
+        let done = best("6.1.0", &run(End::Done, &ended(0, RESULTS))).unwrap();
+        assert_eq!(done.failed, None);
+        assert_eq!(done.hooks[0].mechanism, "tc");
+        assert_eq!(done.lines[0].id, "A1");
+        assert!(done.is_right());
+        // Of another mechanism there is nothing in it.
+        let other = run(End::Done, &ended(0, RESULTS));
+        let other = column(How::Kprobe, "6.1 kprobe", "6.1.0", &other).unwrap();
+        assert_eq!(
+            other.failed.as_deref(),
+            Some("it was not played to its end")
+        );
+        assert!(!other.is_right());
+    }
+
+    #[test]
+    fn what_ended_a_machine_is_told_with_what_it_left() {
+        let panic = "Kernel panic - not syncing";
+        assert_eq!(
+            failed(End::Panic(panic.to_owned()), "").as_deref(),
+            Some(panic)
+        );
+        assert_eq!(
+            failed(End::TimedOut(Duration::from_secs(9)), RESULTS).as_deref(),
+            Some("it did not end within 9 s")
+        );
+        assert_eq!(
+            failed(End::Early("login:".to_owned()), "=== doctor best\n{").as_deref(),
+            Some("it ended early; its last words: login:")
+        );
+        // Also where nothing it wrote is wrong.
+        for status in [1, 2, 101] {
+            assert_eq!(
+                failed(End::Done, &ended(status, RESULTS)),
+                Some(format!("the matrix ended with status {status}"))
+            );
+        }
+        let wrong = RESULTS.replace(r#""faults": []"#, r#""faults": ["w"]"#);
+        assert_eq!(failed(End::Done, &ended(1, &wrong)), None);
+    }
+
+    #[test]
+    fn a_machine_that_played_nothing_or_left_something_has_failed() {
+        let empty = "=== doctor best\n{\"kernel\": \"6.1.0\", \"hooks\": []}\n=== lines best\n\
+                     === output best\nwhy\n";
+        assert_eq!(
+            failed(End::Done, &ended(1, empty)).as_deref(),
+            Some("no scenario was played: why")
+        );
+        assert_eq!(
+            failed(End::Done, &format!("{}mtl1x0-in\n", ended(0, RESULTS))).as_deref(),
+            Some("left behind: mtl1x0-in")
+        );
+        assert!(
+            best(
+                "6.1.0",
+                &run(
+                    End::Done,
+                    &ended(0, "=== doctor best\nno kernel\n=== lines best\n")
+                )
+            )
+            .is_err()
+        );
+    }
+}
