@@ -56,16 +56,36 @@ impl Tracer {
         Self::start_for(DURATION, binary, options)
     }
 
+    /// The binary under test as a root who lacks a capability, such as `syslog`; waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tracer::start`].
+    pub fn start_without(capability: &str, options: &[&str]) -> Result<Self> {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--bounding-set", &format!("-{capability}")])
+            .arg(binary::mtu_trace());
+        Self::start_command(
+            command,
+            DURATION,
+            &[&["--format", "json"], options].concat(),
+        )
+    }
+
     /// The same with another time after which it ends by itself.
     ///
     /// # Errors
     ///
     /// As [`Tracer::start_binary`].
     pub fn start_for(duration: &str, binary: &Path, options: &[&str]) -> Result<Self> {
+        Self::start_command(Command::new(binary), duration, options)
+    }
+
+    fn start_command(mut command: Command, duration: &str, options: &[&str]) -> Result<Self> {
         let scratch = Scratch::new()?;
         let ready = scratch.path().join("ready");
         let watch = watch(scratch.path())?;
-        let mut command = Command::new(binary);
         command
             .args(["record", "--duration", duration, "--ready-file"])
             .arg(&ready)

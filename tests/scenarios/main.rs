@@ -11,6 +11,7 @@ mod check;
 mod check_overlay;
 mod check_predicts;
 mod cleanup;
+mod degraded;
 mod demo;
 mod following;
 mod forwarding;

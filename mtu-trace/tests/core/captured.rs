@@ -5,9 +5,9 @@ use std::{io::Cursor, sync::Arc};
 use mtu_trace::{
     capture::{Encoder, End, Header, Reader},
     diagnose::Analysis,
-    event::{Event, EventKind, PacketKind},
+    event::{Event, EventKind, Flow, PacketKind, PathMtu, Timers},
     report::Clock,
-    topology::{Inside, Link, NetnsId, PathMtu, Topology},
+    topology::{self, Inside, Link, NetnsId, Topology},
 };
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ use super::{
     path_mtu::healthy_story,
     properties,
     reports::json,
-    story::{NS_PER_MS, START_NS, timeline},
+    story::{Conn, NS_PER_MS, START_NS, again, at, timeline},
 };
 
 /// How a made-up recording came about.
@@ -120,6 +120,45 @@ fn events_come_back_and_mean_the_same() {
             continued: false,
         };
         assert_eq!(reader.end(), Some(&end));
+    }
+}
+
+/// What only functions of the kernel tell, and what cannot be seen.
+fn told_by_functions() -> Vec<Event> {
+    let conn = Conn::new(0);
+    let mut events = story();
+    let mut resent = conn.server_resends(0, 1);
+    resent.timers = Some(Timers {
+        timeouts: 2,
+        probes: 1,
+        losses: 2,
+    });
+    events.insert(3, at(1, EventKind::Limited(vec!["no names".to_owned()])));
+    let flow = conn.server.flow;
+    for (protocol, before_bytes) in [(flow.protocol, Some(1500)), (0, None)] {
+        let told = PathMtu {
+            flow: Flow { protocol, ..flow },
+            mtu_bytes: 1450,
+            before_bytes,
+            count: 3,
+        };
+        events.push(at(4000, EventKind::PathMtu(told)));
+    }
+    events.push(at(4000, again(resent)));
+    events
+}
+
+#[test]
+fn what_functions_tell_comes_back_in_each_part() {
+    let events = told_by_functions();
+    for most in [1, 7, 20] {
+        let files = parts(&events, most);
+        let (again, _) = read(&files.concat());
+        assert_eq!(again, events);
+        // What cannot be seen is so in all of them.
+        let (carried, _) = read(files.last().unwrap());
+        let limited = |event: &Event| matches!(event.kind, EventKind::Limited(_));
+        assert!(carried.iter().any(limited), "{carried:?}");
     }
 }
 
@@ -255,7 +294,7 @@ fn topologies() -> impl Strategy<Value = Topology> {
                 name,
                 inside: (inside > 0).then(|| {
                     Arc::new(Inside {
-                        path_mtus: vec![PathMtu {
+                        path_mtus: vec![topology::PathMtu {
                             destination: [192, 0, 2, inside].into(),
                             mtu_bytes: 1400,
                         }],
