@@ -1,5 +1,9 @@
 //! The loop: keys, events, signals and time in, screens out.
 
+mod pace;
+mod playback;
+mod signals;
+
 use std::{
     io,
     time::{Duration, Instant},
@@ -10,10 +14,10 @@ use ratatui::crossterm::event::{self, Event as Input};
 use rustix::process::Signal;
 use tokio::{
     io::{Interest, unix::AsyncFd},
-    signal::unix::{Signal as Signals, SignalKind, signal},
     time::{MissedTickBehavior, sleep_until},
 };
 
+use self::{pace::Pace, playback::Playback, signals::Caught};
 use super::{
     action::Effect,
     app::App,
@@ -83,8 +87,7 @@ pub async fn run(
         held: None,
         second: true,
         pace: Pace::new(),
-        played: Instant::now(),
-        sought: None,
+        playback: Playback::new(),
     };
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -134,35 +137,6 @@ async fn wait_until(due: Option<Instant>) {
     }
 }
 
-/// When the next screen is due.
-struct Pace {
-    due: Option<Instant>,
-    drawn: Instant,
-    /// What the last one has cost.
-    cost: Duration,
-}
-
-impl Pace {
-    fn new() -> Self {
-        Self {
-            due: Some(Instant::now()),
-            drawn: Instant::now(),
-            cost: Duration::ZERO,
-        }
-    }
-
-    /// Wants a screen, so long after the last one at least. One that has cost much is not followed by
-    /// another at once: most of the time is the events'.
-    fn want(&mut self, after: Duration) {
-        let due = self.drawn + after.max(self.cost * 3);
-        self.due = Some(self.due.map_or(due, |known| known.min(due)));
-    }
-
-    fn due(&self) -> Option<Instant> {
-        self.due
-    }
-}
-
 struct Shell<'a> {
     app: &'a mut App,
     source: &'a mut Source,
@@ -172,10 +146,7 @@ struct Shell<'a> {
     /// Whether time has passed, or something else was selected, since the lists were made.
     second: bool,
     pace: Pace,
-    /// When the capture was played on last.
-    played: Instant,
-    /// The time that was asked for, ns, which may not have been read yet.
-    sought: Option<u64>,
+    playback: Playback,
 }
 
 impl Shell<'_> {
@@ -300,7 +271,7 @@ impl Shell<'_> {
                     player.seek(to_ns);
                     true
                 });
-                self.sought = Some(to_ns);
+                self.playback.moved(Some(to_ns));
             }
             Effect::StepEvent(forward) => {
                 if !self.player(|player| player.step_event(forward)) {
@@ -318,8 +289,7 @@ impl Shell<'_> {
 
     /// Does something with the capture; false if there was nothing to do.
     fn player(&mut self, act: impl FnOnce(&mut Replay) -> bool) -> bool {
-        self.played = Instant::now();
-        self.sought = None;
+        self.playback.moved(None);
         match &mut *self.source {
             Source::Replay(player) => act(player),
             Source::Live { .. } => false,
@@ -370,9 +340,12 @@ impl Shell<'_> {
 
     fn draw(&mut self) -> io::Result<()> {
         let begun = Instant::now();
-        self.pace.due = None;
+        self.pace.begin();
         self.app.tick(monotonic_ns());
-        self.play_on(begun);
+        if let Source::Replay(player) = &mut *self.source {
+            self.playback.go_on(player, &mut self.app.playing, begun);
+            self.app.facts.notes = player.notes();
+        }
         let app = &mut *self.app;
         let watch = shown(self.source, self.held.as_deref());
         app.now_ns = match &*self.source {
@@ -382,39 +355,11 @@ impl Shell<'_> {
         };
         app.refresh(watch, std::mem::take(&mut self.second));
         self.screen.draw(|frame| render::draw(frame, app, watch))?;
-        self.pace.drawn = Instant::now();
-        self.pace.cost = begun.elapsed();
+        self.pace.drawn(begun);
         if self.app.playing.running || !self.app.playing.indexed {
             self.pace.want(FRAME);
         }
         Ok(())
-    }
-
-    /// Plays a capture on by as much as has passed.
-    fn play_on(&mut self, now: Instant) {
-        let Source::Replay(player) = &mut *self.source else {
-            return;
-        };
-        let playing = &mut self.app.playing;
-        let passed = now.duration_since(self.played);
-        self.played = now;
-        let indexed = player.is_indexed();
-        let (start, end) = player.span();
-        if let Some(to_ns) = self.sought {
-            if player.now_ns() < to_ns.min(end) {
-                player.seek(to_ns);
-            }
-            self.sought = (!indexed).then_some(to_ns);
-        } else if playing.running {
-            let ns = passed.mul_f64(playing.speed).as_nanos();
-            let to = player.now_ns() + u64::try_from(ns).unwrap_or(u64::MAX >> 1);
-            player.seek(to.min(end));
-            playing.running = player.now_ns() < end || !indexed;
-        }
-        playing.span = (start, end);
-        playing.indexed = indexed;
-        playing.made = player.made();
-        self.app.facts.notes = player.notes();
     }
 }
 
@@ -447,36 +392,4 @@ fn note(app: &mut App, told: Told) -> bool {
         Told::Events(_) | Told::Ended(_) => {}
     }
     true
-}
-
-/// The signals that matter.
-struct Caught([(Signal, Signals); 6]);
-
-impl Caught {
-    fn new() -> Result<Self> {
-        let listen = |ours: Signal| -> Result<(Signal, Signals)> {
-            let kind = SignalKind::from_raw(ours.as_raw());
-            Ok((ours, signal(kind).context("cannot listen for signals")?))
-        };
-        Ok(Self([
-            listen(Signal::TERM)?,
-            listen(Signal::HUP)?,
-            listen(Signal::INT)?,
-            listen(Signal::TSTP)?,
-            listen(Signal::CONT)?,
-            listen(Signal::WINCH)?,
-        ]))
-    }
-
-    async fn next(&mut self) -> Signal {
-        let [a, b, c, d, e, f] = &mut self.0;
-        tokio::select! {
-            _ = a.1.recv() => a.0,
-            _ = b.1.recv() => b.0,
-            _ = c.1.recv() => c.0,
-            _ = d.1.recv() => d.0,
-            _ = e.1.recv() => e.0,
-            _ = f.1.recv() => f.0,
-        }
-    }
 }
