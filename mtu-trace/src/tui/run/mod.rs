@@ -106,7 +106,6 @@ pub async fn run(
                 }
             },
             () = wait_until(due) => shell.draw().map(|()| None),
-            () = shell.ready() => Ok(shell.take_in()),
             _ = seconds.tick() => {
                 for message in messages() {
                     shell.app.tell(message, true);
@@ -115,6 +114,8 @@ pub async fn run(
                 shell.second();
                 Ok(None)
             }
+            // Last: under load it is always ready.
+            () = shell.ready() => Ok(shell.take_in()),
         };
         match turn {
             Ok(None) => {}
@@ -125,6 +126,9 @@ pub async fn run(
                 break Ending::Signal(Signal::HUP);
             }
         }
+        // The runtime hears of keys, signals and time only while this waits, and a feed that always has
+        // something more never makes it wait.
+        tokio::task::yield_now().await;
     };
     drop(shell);
     Ok(ending)
