@@ -210,13 +210,22 @@ fn what_is_pasted_is_no_command() {
 #[test]
 fn esc_leads_back_to_where_one_came_from() {
     let mut stage = stage(Mode::Live);
+    let selected = |stage: &Stage, pane: Pane| match pane {
+        Pane::Namespaces => stage.app.namespaces.selected,
+        Pane::Connections => stage.app.connections.selected,
+        _ => stage.app.findings.selected,
+    };
     for pane in [Pane::Namespaces, Pane::Connections, Pane::Findings] {
         let digit = char::from_digit(u32::try_from(pane.number()).unwrap(), 10).unwrap();
         stage.key(KeyCode::Char(digit));
+        stage.key(KeyCode::Down);
+        let before = selected(&stage, pane);
+        assert!(before > 0);
         stage.key(KeyCode::Enter);
         assert_eq!(stage.app.pane, Pane::Detail);
         stage.key(KeyCode::Esc);
         assert_eq!(stage.app.pane, pane);
+        assert_eq!(selected(&stage, pane), before);
     }
 }
 

@@ -176,8 +176,11 @@ impl App {
         self.findings.settle(view.count(), |index| view.key(index));
         self.namespaces
             .settle(tree.len(), |index| tree.get(index).map(|it| it.netns));
-        self.connections
-            .settle(lines.len(), |index| lines.get(index).map(|it| it.flow));
+        // The list is empty while nobody sees it, and what is selected in it stays.
+        if on_screen {
+            self.connections
+                .settle(lines.len(), |index| lines.get(index).map(|it| it.flow));
+        }
         self.finding = view.finding(self.findings.selected);
         if before != view.key(self.findings.selected) {
             self.fix = None;
