@@ -76,6 +76,13 @@ fn a_capture_is_played_and_the_terminal_given_back() -> Result<()> {
     })?;
     terminal.press("n")?;
     terminal.shows("mtu-black-hole")?;
+    terminal.press("\x1b[H")?;
+    terminal.until("the beginning", |screen| {
+        !screen.contents().contains("mtu-black-hole")
+    })?;
+    // Each by a twentieth, though there is no screen between them.
+    terminal.press(&"l".repeat(20))?;
+    terminal.shows("mtu-black-hole")?;
     terminal.press("q")?;
     let status = terminal.end()?;
     ensure!(status.code() == Some(0), "{status:?}");

@@ -147,7 +147,7 @@ struct Shell<'a> {
     screen: Screen,
     /// What was seen when the screen was held.
     held: Option<Box<Watch>>,
-    /// Whether time has passed, or something else was selected, since the lists were made.
+    /// Whether time has passed, or something else was selected or gone to, since the lists were made.
     second: bool,
     pace: Pace,
     playback: Playback,
@@ -236,7 +236,7 @@ impl Shell<'_> {
             // What is selected next depends on the lists of what is there now.
             if event::poll(KEY_WAIT)? {
                 let watch = shown(self.source, self.held.as_deref());
-                self.app.refresh(watch, false);
+                self.app.refresh(watch, std::mem::take(&mut self.second));
             }
         }
         Ok(None)
@@ -295,7 +295,13 @@ impl Shell<'_> {
     fn player(&mut self, act: impl FnOnce(&mut Replay) -> bool) -> bool {
         self.playback.moved(None);
         match &mut *self.source {
-            Source::Replay(player) => act(player),
+            Source::Replay(player) => {
+                let done = act(player);
+                // The next key may come before the next screen, and goes on from here.
+                self.app.now_ns = player.now_ns();
+                self.second = true;
+                done
+            }
             Source::Live { .. } => false,
         }
     }
@@ -347,7 +353,9 @@ impl Shell<'_> {
         self.pace.begin();
         self.app.tick(monotonic_ns());
         if let Source::Replay(player) = &mut *self.source {
+            let before_ns = player.now_ns();
             self.playback.go_on(player, &mut self.app.playing, begun);
+            self.second |= player.now_ns() != before_ns;
             self.app.facts.notes = player.notes();
         }
         let app = &mut *self.app;
