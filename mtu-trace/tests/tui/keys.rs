@@ -196,6 +196,18 @@ fn a_filter_is_applied_only_when_it_is_right() {
 }
 
 #[test]
+fn the_end_of_a_long_filter_is_seen_while_it_is_typed() {
+    let mut stage = stage(Mode::Live);
+    stage.types(&format!("/{}", "port 80 or ".repeat(20)));
+    stage.types("port 4343");
+    let text = stage.text((80, 24));
+    assert!(
+        text.lines().last().unwrap().contains("or port 4343"),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_is_pasted_is_no_command() {
     let mut stage = stage(Mode::Live);
     stage.app.paste("q");

@@ -17,7 +17,11 @@ use super::{
     },
     Pen,
 };
-use crate::{diagnose::Severity, topology::name::printable, watch::Watch};
+use crate::{
+    diagnose::Severity,
+    topology::name::{printable, stored::clean},
+    watch::Watch,
+};
 
 /// Draws the title: whose trace it is, how bad things are, and the time.
 pub fn title(frame: &mut Frame<'_>, app: &App, area: Rect, small: bool) {
@@ -260,13 +264,10 @@ fn prompt(frame: &mut Frame<'_>, app: &App, prompt: &super::super::prompt::Promp
     };
     // The end of what is before the cursor is always to be seen.
     let room = columns.saturating_sub(text::width(label) + 1);
-    let all = printable(prompt.before().as_bytes());
+    let all = clean(prompt.before());
     let before = text::tail(&all, room);
     let column = text::width(label) + text::width(&before);
-    let behind = pen.fit(
-        &printable(prompt.behind().as_bytes()),
-        columns.saturating_sub(column + 1),
-    );
+    let behind = pen.fit(&clean(prompt.behind()), columns.saturating_sub(column + 1));
     let free = columns.saturating_sub(column + text::width(&behind) + 3);
     let hint = pen.fit(hint, free);
     let line = Line::from(vec![
