@@ -154,7 +154,8 @@ fn a_stall_is_on_the_screen_while_it_lasts_and_can_be_written() -> Result<()> {
     let outcome = lab.run(&DOWNLOAD)?;
     ensure!(outcome.hung(), "{outcome:?}");
     terminal.shows("mtu-black-hole")?;
-    terminal.shows(&inside)?;
+    // Its name alone is in the status line as well.
+    terminal.shows(&format!("{inside} ←"))?;
     terminal.press("p")?;
     terminal.shows("PAUSED")?;
     terminal.press("p")?;
