@@ -55,10 +55,7 @@ pub fn facts(mode: Mode) -> Facts {
         selection: Selection::default(),
         recording: None,
         spool: match mode {
-            Mode::Live => Spool::Kept {
-                bytes: 3 << 20,
-                most_bytes: 256 << 20,
-            },
+            Mode::Live => Spool::Kept(3 << 20),
             Mode::Replay => Spool::None,
         },
         waiting: 0,

@@ -80,7 +80,6 @@ impl Spool {
             later: Part::new(file),
             feeder: feeder.clone(),
             waiting_bytes: Arc::clone(&waiting_bytes),
-            most_bytes: most_bytes * 2,
         };
         thread::Builder::new()
             .name("spool".to_owned())
@@ -176,7 +175,6 @@ struct Keeper {
     later: Part,
     feeder: Feeder,
     waiting_bytes: Arc<AtomicUsize>,
-    most_bytes: u64,
 }
 
 struct Part {
@@ -216,10 +214,8 @@ impl Keeper {
             }
             Order::Tell => {
                 let earlier = self.earlier.as_ref().map_or(0, |part| part.bytes);
-                self.feeder.tell(Told::Spool(State::Kept {
-                    bytes: earlier + self.later.bytes,
-                    most_bytes: self.most_bytes,
-                }));
+                let bytes = earlier + self.later.bytes;
+                self.feeder.tell(Told::Spool(State::Kept(bytes)));
             }
             Order::Save(end) => {
                 let told = match self.save(&end) {

@@ -10,7 +10,7 @@ use super::{
     action::{Action, Effect, Pane},
     facts::{Facts, Playing},
     glyphs::Glyphs,
-    keys::{self, Mode},
+    keys,
     list::List,
     prompt::Prompt,
     theme::Theme,
@@ -82,7 +82,7 @@ pub struct App {
     pub namespaces: List<NetnsId>,
     /// The connections.
     pub connections: List<Flow>,
-    /// First line of the detail on the screen, and how many there could be.
+    /// First line of the detail on the screen.
     pub scroll: usize,
     /// The last line one can scroll to, as it was drawn last.
     pub scroll_end: usize,
@@ -147,10 +147,8 @@ impl App {
         });
     }
 
-    /// Takes in the time of the user; says whether that changes the screen.
-    pub fn tick(&mut self, clock_ns: u64) -> bool {
-        let second = |ns: u64| ns / 1_000_000_000;
-        let changed = second(clock_ns) != second(self.clock_ns);
+    /// Takes in the time of the user.
+    pub fn tick(&mut self, clock_ns: u64) {
         self.clock_ns = clock_ns;
         let over = self
             .message
@@ -159,7 +157,6 @@ impl App {
         if over {
             self.message = None;
         }
-        changed || over
     }
 
     /// Brings the lists up to date. `anyway` also where only time has passed.
@@ -360,11 +357,5 @@ impl App {
             _ => prompt.key(event),
         }
         None
-    }
-
-    /// Whether what is shown happens now.
-    #[must_use]
-    pub fn is_live(&self) -> bool {
-        self.facts.mode == Mode::Live
     }
 }

@@ -188,12 +188,7 @@ fn hop(
         pen.span(Role::Frame, outside.clone()),
         pen.span(
             if fits { Role::Text } else { role },
-            format!(
-                "{}{}{}",
-                glyphs.wall,
-                glyphs.inside.repeat(inside),
-                glyphs.wall
-            ),
+            format!("{0}{1:inside$}{0}", glyphs.wall, ""),
         ),
         pen.span(Role::Frame, outside),
         pen.span(role, format!(" {:>5}", hop.mtu_bytes)),

@@ -160,17 +160,9 @@ fn parts(app: &App, watch: &Watch) -> Vec<(Role, String)> {
     }
     match &facts.spool {
         Spool::None => {}
-        Spool::Kept { bytes, .. } => {
+        Spool::Kept(bytes) => {
             parts.push((Role::Faint, format!("{} kept for w", text::size(*bytes))));
         }
-        Spool::Full { bytes, at_ns } => parts.push((
-            Role::Warning,
-            format!(
-                "{} kept for w, nothing since {}",
-                text::size(*bytes),
-                facts.time(*at_ns)
-            ),
-        )),
         Spool::Failed(why) => parts.push((Role::Warning, why.clone())),
     }
     for note in watch.analysis().notes().iter().chain(&facts.notes) {
