@@ -20,7 +20,7 @@ use std::{
 };
 
 use super::{Audited, Clock, Report, style::Style, wrap::wrap};
-use crate::diagnose::{Boundary, Confidence, Connection, Direction, Finding, Fix, NetnsRef, Pmtud};
+use crate::diagnose::{Boundary, Connection, Direction, Finding, Fix, NetnsRef, Pmtud};
 
 /// The fixes that were told in full, and where.
 type Told<'a> = HashMap<&'a Fix, String>;
@@ -141,7 +141,7 @@ fn write_finding<'a>(
         style.strong(&finding.id),
         style.severity(finding.severity),
         style.strong(finding.verdict.name()),
-        confidence(finding),
+        finding.confidence.name(),
         if finding.ongoing { ", ongoing" } else { "" },
     )?;
     for line in wrap(&finding.summary, style.width.saturating_sub(2)) {
@@ -184,14 +184,6 @@ fn write_finding<'a>(
         }
     }
     Ok(())
-}
-
-pub(super) fn confidence(finding: &Finding) -> &'static str {
-    match finding.confidence {
-        Confidence::Confirmed => "confirmed",
-        Confidence::Likely => "likely",
-        Confidence::Suspected => "suspected",
-    }
 }
 
 pub(crate) fn connection_lines(finding: &Finding, connection: &Connection) -> Vec<String> {

@@ -12,7 +12,7 @@ use super::{
         app::{App, Shown},
         text,
         theme::Role,
-        view::{confidence, connection_row, entries, label},
+        view::{connection_row, entries, label},
     },
     Pen, evidence, fix, namespaces, path,
 };
@@ -82,16 +82,12 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
 fn head(app: &App, finding: &Finding, width: usize) -> Vec<Line<'static>> {
     let pen = Pen::of(app);
     let role = Pen::severity(finding.severity);
-    let severity = match finding.severity {
-        crate::diagnose::Severity::Error => "ERROR",
-        crate::diagnose::Severity::Warning => "WARNING",
-        crate::diagnose::Severity::Info => "INFO",
-    };
+    let severity = finding.severity.name().to_uppercase();
     let state = if finding.ongoing { "ongoing" } else { "over" };
     let since = app.facts.time(finding.first_seen_ns);
     let mark = app.glyphs.severity(finding.severity);
     let name = format!("{mark} {severity} {}", finding.verdict.name());
-    let more = format!("{}, {state}, since {since}", confidence(finding.confidence));
+    let more = format!("{}, {state}, since {since}", finding.confidence.name());
     let mut lines = if text::width(&name) + text::width(&more) + 2 <= width {
         vec![Line::from(vec![
             pen.span(role, name),

@@ -70,11 +70,7 @@ fn counts(app: &App, small: bool) -> String {
     let mut parts: Vec<String> = Vec::new();
     for (severity, count) in counted.filter(|(_, count)| *count > 0) {
         let mark = app.glyphs.severity(severity);
-        let word = match severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-            Severity::Info => "info",
-        };
+        let word = severity.name();
         let s = if count == 1 { "" } else { "s" };
         parts.push(if small {
             format!("{mark}{count}")

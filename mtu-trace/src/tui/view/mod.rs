@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use crate::{
     correlate::Connection,
-    diagnose::{Confidence, Current, Endpoint, Finding, Head, NetnsRef, Severity},
+    diagnose::{Current, Endpoint, Finding, Head, NetnsRef, Severity},
     event::{Flow, TCP, UDP},
     topology::{NetnsId, Topology, limits},
     watch::{Entry, Watch},
@@ -223,16 +223,6 @@ fn connection_of<'a>(watch: &'a Watch, finding: &Finding) -> Option<&'a Connecti
         .filter_map(|flow| state.connection(&flow))
         .map(|(connection, _)| connection)
         .next()
-}
-
-/// How sure a finding is, in a word.
-#[must_use]
-pub fn confidence(confidence: Confidence) -> &'static str {
-    match confidence {
-        Confidence::Confirmed => "confirmed",
-        Confidence::Likely => "likely",
-        Confidence::Suspected => "suspected",
-    }
 }
 
 /// The MTUs of a namespace's interfaces, loopback left out: each with how many have it.
