@@ -132,7 +132,7 @@ fn parts(app: &App, watch: &Watch) -> Vec<(Role, String)> {
             format!("paused, {} events since", text::count(new)),
         ));
     }
-    if let Some(words) = selection(app) {
+    if let Some(words) = facts.selection.words() {
         parts.push((Role::Label, words));
     }
     for absent in watch.analysis().scope().absent() {
@@ -165,31 +165,6 @@ fn parts(app: &App, watch: &Watch) -> Vec<(Role, String)> {
         parts.push((Role::Warning, note.clone()));
     }
     parts
-}
-
-/// What is selected, in the words it was given in.
-pub fn selection(app: &App) -> Option<String> {
-    let selection = &app.facts.selection;
-    let shown = |words: &[String]| {
-        let words: Vec<String> = words.iter().map(|it| printable(it.as_bytes())).collect();
-        words.join(" or ")
-    };
-    let mut parts = Vec::new();
-    if !selection.netns.is_empty() {
-        parts.push(format!("netns {}", shown(&selection.netns)));
-    }
-    if !selection.container.is_empty() {
-        parts.push(format!("container {}", shown(&selection.container)));
-    }
-    if !selection.pid.is_empty() {
-        let pids: Vec<String> = selection.pid.iter().map(i32::to_string).collect();
-        parts.push(format!("pid {}", pids.join(" or ")));
-    }
-    if !selection.filter.is_empty() {
-        let filter = selection.filter.join(" ");
-        parts.push(format!("filter \"{}\"", printable(filter.as_bytes())));
-    }
-    (!parts.is_empty()).then(|| parts.join(" and "))
 }
 
 /// Draws the last line: what is being typed, what is told, or the keys.
