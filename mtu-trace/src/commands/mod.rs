@@ -15,6 +15,7 @@ mod recording;
 mod replay;
 mod replayed;
 mod report;
+mod trace;
 mod workload;
 
 use std::{io, process::ExitCode};
