@@ -32,4 +32,4 @@ pub use encoder::Encoder;
 pub use format::{End, FORMAT, Header};
 pub use input::{Input, open, open_plain, unpacked};
 pub use reader::{Condition, Damage, ReadError, Reader};
-pub use recorder::Recorder;
+pub use recorder::{MOST_INTERFACES, Recorder};

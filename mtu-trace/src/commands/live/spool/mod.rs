@@ -4,23 +4,23 @@
 //! grows with the trace. There are two parts, each of which can be read alone: when the later one is
 //! full, the earlier one goes. A thread of its own writes, as for a capture that is recorded.
 
+mod keeper;
+
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
-        mpsc::{Receiver, Sender, channel},
+        mpsc::{Sender, channel},
     },
     thread,
 };
 
 use anyhow::{Context as _, Result};
-use jiff::Timestamp;
 
+use self::keeper::{Keeper, Order};
 use crate::{
-    capture::{Encoder, Header},
+    capture::{Encoder, Header, MOST_INTERFACES},
     event::{Event, EventKind},
     kernel::HookStatus,
     tui::{
@@ -33,8 +33,6 @@ use crate::{
 const PART_BYTES: u64 = 128 << 20;
 /// Bytes that may wait to be written.
 const MOST_WAITING_BYTES: usize = 32 << 20;
-/// Interfaces in a part, as in one that is recorded.
-const MOST_INTERFACES: u32 = 10_000;
 /// Every so many ticks it is told how much is kept: once a second.
 const TELL_EVERY: u32 = 10;
 
@@ -42,7 +40,9 @@ const TELL_EVERY: u32 = 10;
 pub struct Spool {
     encoder: Encoder,
     buffer: Vec<u8>,
+    /// Size of this part so far, and of its opening, bytes.
     part_bytes: u64,
+    opening_bytes: u64,
     /// Size of a part at which another begins.
     most_bytes: u64,
     /// `None` once it cannot be kept any more.
@@ -52,15 +52,6 @@ pub struct Spool {
     ticks: u32,
 }
 
-enum Order {
-    Write(Vec<u8>),
-    NextPart,
-    /// Say how much there is.
-    Tell,
-    /// Write everything to a file, with this end.
-    Save(Vec<u8>),
-}
-
 impl Spool {
     /// Begins to keep.
     ///
@@ -68,29 +59,34 @@ impl Spool {
     ///
     /// There is no room for a file, or no thread to write it.
     pub fn start(header: Header, feeder: Feeder) -> Result<Self> {
-        Self::limited(header, feeder, PART_BYTES)
+        // Relative to where the user is, as the names of other files.
+        let to = PathBuf::from(".");
+        Self::limited(header, feeder, PART_BYTES, scratch(), to)
     }
 
-    fn limited(header: Header, feeder: Feeder, most_bytes: u64) -> Result<Self> {
-        let file = nameless()?;
+    /// The same with other parts and places: parts are kept in `scratch`, and captures written `to`.
+    fn limited(
+        header: Header,
+        feeder: Feeder,
+        most_bytes: u64,
+        scratch: PathBuf,
+        to: PathBuf,
+    ) -> Result<Self> {
         let (orders, ordered) = channel();
         let waiting_bytes = Arc::new(AtomicUsize::new(0));
-        let mut keeper = Keeper {
-            earlier: None,
-            later: Part::new(file),
-            feeder: feeder.clone(),
-            waiting_bytes: Arc::clone(&waiting_bytes),
-        };
+        let bytes = Arc::clone(&waiting_bytes);
+        let mut keeper = Keeper::new(feeder.clone(), bytes, scratch, to)?;
         thread::Builder::new()
             .name("spool".to_owned())
             .spawn(move || keeper.work(&ordered))
             .context("cannot start the thread that keeps the capture so far")?;
         let mut encoder = Encoder::new(header);
-        let buffer = encoder.opening()?;
+        let opening = encoder.opening()?;
         Ok(Self {
             encoder,
-            part_bytes: buffer.len() as u64,
-            buffer,
+            part_bytes: opening.len() as u64,
+            opening_bytes: opening.len() as u64,
+            buffer: opening,
             most_bytes,
             orders: Some(orders),
             waiting_bytes,
@@ -105,8 +101,7 @@ impl Spool {
             return;
         }
         if let Err(error) = self.keep(event) {
-            self.orders = None;
-            self.buffer = Vec::new();
+            self.give_up();
             let words = format!("nothing more is kept for w: {error:#}");
             self.feeder.tell(Told::Spool(State::Failed(words)));
         }
@@ -116,18 +111,24 @@ impl Spool {
         let before = self.buffer.len();
         self.encoder.event(event, &mut self.buffer)?;
         self.part_bytes += (self.buffer.len() - before) as u64;
-        if self.part_bytes >= self.most_bytes || self.encoder.interfaces() > MOST_INTERFACES {
+        // A part of little more than its opening would be followed by another one at once.
+        let full = self.part_bytes >= self.most_bytes && self.part_bytes >= self.opening_bytes * 2;
+        if full || self.encoder.interfaces() > MOST_INTERFACES {
             let (end, opening) = self.encoder.next_part(event.time_ns)?;
             self.buffer.extend(end);
-            self.hand_over()?;
-            self.order(Order::NextPart)?;
-            self.part_bytes = opening.len() as u64;
+            self.hand_over();
+            if full {
+                self.part_bytes = 0;
+                self.order(Order::NextPart);
+            }
+            self.opening_bytes = opening.len() as u64;
+            self.part_bytes += self.opening_bytes;
             self.buffer = opening;
         }
         if matches!(event.kind, EventKind::Tick) {
-            self.hand_over()?;
+            self.hand_over();
             if self.ticks.is_multiple_of(TELL_EVERY) {
-                self.order(Order::Tell)?;
+                self.order(Order::Tell);
             }
             self.ticks = self.ticks.wrapping_add(1);
         }
@@ -139,167 +140,211 @@ impl Spool {
 
     /// Has everything so far written to a file of this directory.
     pub fn save(&mut self, now_ns: u64, hooks: Vec<HookStatus>) {
-        let saved = self.encoder.close(now_ns, hooks).map_err(Into::into);
-        let saved = saved.and_then(|end| {
-            self.hand_over()?;
-            self.order(Order::Save(end))
-        });
-        if let Err(error) = saved {
-            let words = format!("the capture so far cannot be written: {error:#}");
+        let failed = match self.encoder.close(now_ns, hooks) {
+            Ok(end) => {
+                self.hand_over();
+                self.order(Order::Save(end));
+                self.orders
+                    .is_none()
+                    .then(|| "it is not kept any more".to_owned())
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(why) = failed {
+            let words = format!("the capture so far cannot be written: {why}");
             self.feeder.tell(Told::Said(words, true));
         }
     }
 
-    fn hand_over(&mut self) -> Result<()> {
+    fn hand_over(&mut self) {
         if self.buffer.is_empty() {
-            return Ok(());
+            return;
         }
         let blocks = std::mem::take(&mut self.buffer);
         self.waiting_bytes
             .fetch_add(blocks.len(), Ordering::Relaxed);
-        self.order(Order::Write(blocks))
+        self.order(Order::Write(blocks));
     }
 
-    fn order(&self, order: Order) -> Result<()> {
-        let sent = self.orders.as_ref().map(|orders| orders.send(order));
-        match sent {
-            Some(Ok(())) => Ok(()),
-            _ => anyhow::bail!("it is not kept any more"),
-        }
-    }
-}
-
-/// The thread's side.
-struct Keeper {
-    earlier: Option<Part>,
-    later: Part,
-    feeder: Feeder,
-    waiting_bytes: Arc<AtomicUsize>,
-}
-
-struct Part {
-    file: File,
-    bytes: u64,
-}
-
-impl Part {
-    fn new(file: File) -> Self {
-        Self { file, bytes: 0 }
-    }
-}
-
-impl Keeper {
-    fn work(&mut self, ordered: &Receiver<Order>) {
-        for order in ordered {
-            if let Err(error) = self.follow(order) {
-                let words = format!("nothing more is kept for w: {error:#}");
-                self.feeder.tell(Told::Spool(State::Failed(words)));
-                // The other side notices that nobody takes orders any more.
-                return;
-            }
+    fn order(&mut self, order: Order) {
+        let orders = self.orders.as_ref();
+        // Whoever takes no orders any more has told why.
+        if orders.is_some_and(|orders| orders.send(order).is_err()) {
+            self.give_up();
         }
     }
 
-    fn follow(&mut self, order: Order) -> Result<()> {
-        match order {
-            Order::Write(blocks) => {
-                self.waiting_bytes
-                    .fetch_sub(blocks.len(), Ordering::Relaxed);
-                self.later.file.write_all(&blocks)?;
-                self.later.bytes += blocks.len() as u64;
-            }
-            Order::NextPart => {
-                let next = Part::new(nameless()?);
-                self.earlier = Some(std::mem::replace(&mut self.later, next));
-            }
-            Order::Tell => {
-                let earlier = self.earlier.as_ref().map_or(0, |part| part.bytes);
-                let bytes = earlier + self.later.bytes;
-                self.feeder.tell(Told::Spool(State::Kept(bytes)));
-            }
-            Order::Save(end) => {
-                let told = match self.save(&end) {
-                    Ok(path) => Told::Said(
-                        format!("the capture so far is in {}", path.display()),
-                        false,
-                    ),
-                    Err(error) => Told::Said(format!("{error:#}"), true),
-                };
-                self.feeder.tell(told);
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes everything to a new file; what cannot be written completely is removed.
-    fn save(&mut self, end: &[u8]) -> Result<PathBuf> {
-        let (mut file, path) = named(&std::env::current_dir()?, Timestamp::now())?;
-        let parts = self.earlier.iter_mut().chain([&mut self.later]);
-        let copied = parts
-            .map(|part| {
-                part.file.seek(SeekFrom::Start(0))?;
-                let copied = io::copy(&mut (&mut part.file).take(part.bytes), &mut file);
-                part.file.seek(SeekFrom::Start(part.bytes))?;
-                copied
-            })
-            .collect::<io::Result<Vec<u64>>>();
-        let written = copied.and_then(|_| file.write_all(end));
-        match written {
-            Ok(()) => Ok(path),
-            Err(error) => {
-                let _stays = fs::remove_file(&path);
-                Err(error).with_context(|| format!("cannot write {}", path.display()))
-            }
-        }
+    fn give_up(&mut self) {
+        self.orders = None;
+        self.buffer = Vec::new();
     }
 }
 
-/// A file without a name, where large files that do not matter for long are kept.
-fn nameless() -> Result<File> {
-    use rustix::fs::{Mode, OFlags};
-    let directory = match std::env::var_os("TMPDIR") {
+/// Where large files that do not matter for long are kept.
+fn scratch() -> PathBuf {
+    match std::env::var_os("TMPDIR") {
         Some(directory) if !directory.is_empty() => PathBuf::from(directory),
         _ => PathBuf::from("/var/tmp"),
-    };
-    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    if let Ok(file) = rustix::fs::open(&directory, flags, Mode::RUSR | Mode::WUSR) {
-        return Ok(File::from(file));
     }
-    // Not every file system has those: one with a name, which goes at once.
-    let failed = || format!("cannot make a file in {}", directory.display());
-    for number in 0..1000u32 {
-        let name = format!("mtu-trace-{}-{number}.tmp", std::process::id());
-        let path = directory.join(name);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        match options.open(&path) {
-            Ok(file) => {
-                fs::remove_file(&path).with_context(failed)?;
-                return Ok(file);
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error).with_context(failed),
-        }
-    }
-    anyhow::bail!("{}", failed())
 }
 
-/// A new file that is named by the time, `mtu-trace-20261125-120322.pcapng`; nothing is overwritten.
-fn named(directory: &Path, now: Timestamp) -> Result<(File, PathBuf)> {
-    let stem = format!("mtu-trace-{}", now.strftime("%Y%m%d-%H%M%S"));
-    for number in 1..1000 {
-        let name = match number {
-            1 => format!("{stem}.pcapng"),
-            number => format!("{stem}-{number}.pcapng"),
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        path::Path,
+        time::{Duration, Instant},
+    };
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        capture::{self, Input, Reader},
+        commands::recording::header,
+        report::Clock,
+        tui::feed::{Feed, feed},
+    };
+
+    /// Size of a part, bytes.
+    const PART: u64 = 4096;
+
+    fn spool(directory: &Path, most_bytes: u64) -> (Spool, Feed) {
+        let clock = Clock {
+            wall: Timestamp::now(),
+            monotonic_ns: 0,
         };
-        let path = directory.join(name);
-        match OpenOptions::new().write(true).create_new(true).open(&path) {
-            Ok(file) => return Ok((file, path)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot create {}", path.display()));
+        let (feeder, feed) = feed();
+        let header = header(clock, Vec::new());
+        let (scratch, to) = (directory.to_owned(), directory.to_owned());
+        let spool = Spool::limited(header, feeder, most_bytes, scratch, to);
+        (spool.unwrap(), feed)
+    }
+
+    fn tick(time_ns: u64) -> Event {
+        Event {
+            time_ns,
+            kind: EventKind::Tick,
+        }
+    }
+
+    /// Waits for what is wanted among what is told.
+    fn heard<T>(feed: &Feed, wanted: impl Fn(Told) -> Option<T>) -> T {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
+            match feed.next().unwrap() {
+                Some(told) => {
+                    if let Some(found) = wanted(told) {
+                        return found;
+                    }
+                }
+                None => thread::yield_now(),
+            }
+        }
+        panic!("it was not told");
+    }
+
+    /// What is in the one file that is written, once that is told.
+    fn written(directory: &Path, feed: &Feed) -> (Vec<Event>, Reader<Input>) {
+        let said = heard(feed, |told| match told {
+            Told::Said(words, bad) => Some((words, bad)),
+            _ => None,
+        });
+        let files: Vec<_> = fs::read_dir(directory).unwrap().collect();
+        let [Ok(file)] = &files[..] else {
+            panic!("{files:?}");
+        };
+        let path = file.path();
+        let words = format!("the capture so far is in {}", path.display());
+        assert_eq!(said, (words, false));
+        let mut reader = Reader::new(capture::open(&path).unwrap()).unwrap();
+        let events = std::iter::from_fn(|| reader.next_event()).collect();
+        (events, reader)
+    }
+
+    #[test]
+    fn the_last_two_parts_are_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut spool, feed) = spool(directory.path(), PART);
+        let mut now_ns = 0;
+        while spool.encoder.part() < 3 || spool.part_bytes < PART / 2 {
+            now_ns += 1;
+            spool.note(&tick(now_ns));
+        }
+        spool.save(now_ns, Vec::new());
+        let (events, reader) = written(directory.path(), &feed);
+        let first_ns = events[0].time_ns;
+        // The first part is gone, and nothing of the others is.
+        assert!(
+            first_ns > 10 && first_ns < now_ns / 2,
+            "{first_ns} of {now_ns}"
+        );
+        assert_eq!(events, (first_ns..=now_ns).map(tick).collect::<Vec<_>>());
+        assert!(reader.condition().damage.is_none());
+        assert_eq!(reader.end().map(|end| end.ended_ns), Some(now_ns));
+        // It is kept on, and can be written again.
+        spool.note(&tick(now_ns + 1));
+        assert!(spool.orders.is_some());
+    }
+
+    #[test]
+    fn interfaces_alone_begin_no_other_file() {
+        let kept = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/core/golden/filtered.pcapng.zst"
+        );
+        let mut reader = Reader::new(capture::open(Path::new(kept)).unwrap()).unwrap();
+        let packet =
+            std::iter::from_fn(|| reader.next_event()).find_map(|event| match event.kind {
+                EventKind::Packet(packet) => Some(packet),
+                _ => None,
+            });
+        let mut packet = packet.unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let (mut spool, feed) = spool(directory.path(), PART_BYTES);
+        let count = MOST_INTERFACES * 2 + 10;
+        for number in 0..count {
+            packet.device.ifindex = number + 1;
+            spool.note(&Event {
+                time_ns: number.into(),
+                kind: EventKind::Packet(packet.clone()),
+            });
+        }
+        assert_eq!(spool.encoder.part(), 3);
+        spool.save(count.into(), Vec::new());
+        let (events, _) = written(directory.path(), &feed);
+        assert!(events.iter().map(|event| event.time_ns).eq(0..count.into()));
+    }
+
+    #[test]
+    fn why_it_is_not_kept_is_told_once() {
+        let gone = tempfile::tempdir().unwrap();
+        let (mut spool, feed) = spool(gone.path(), PART);
+        gone.close().unwrap();
+        let failed = |told| match told {
+            Told::Spool(State::Failed(why)) => Some(why),
+            _ => None,
+        };
+        let mut now_ns = 0;
+        while spool.encoder.part() < 2 {
+            now_ns += 1;
+            spool.note(&tick(now_ns));
+        }
+        let why = heard(&feed, failed);
+        assert!(why.contains("cannot make a file in"), "{why}");
+        while spool.orders.is_some() {
+            now_ns += 1;
+            spool.note(&tick(now_ns));
+        }
+        spool.save(now_ns, Vec::new());
+        loop {
+            match feed.next().unwrap() {
+                Some(Told::Said(words, bad)) => {
+                    assert!(bad && words.contains("not kept any more"), "{words}");
+                    break;
+                }
+                told => assert!(told.and_then(failed).is_none()),
             }
         }
     }
-    anyhow::bail!("{stem}.pcapng and many others like it exist already")
 }
