@@ -1,5 +1,6 @@
 //! The loop: keys, events, signals and time in, screens out.
 
+mod intake;
 mod pace;
 mod playback;
 mod signals;
@@ -18,13 +19,7 @@ use tokio::{
 };
 
 use self::{pace::Pace, playback::Playback, signals::Caught};
-use super::{
-    action::Effect,
-    app::App,
-    feed::{Feed, Gone, Told},
-    osc52, render,
-    terminal::Screen,
-};
+use super::{action::Effect, app::App, feed::Feed, osc52, render, terminal::Screen};
 use crate::{kernel::monotonic_ns, replay::Replay, select::Selection, watch::Watch};
 
 /// Time between two screens while events come in: 20 a second.
@@ -33,8 +28,6 @@ const FRAME: Duration = Duration::from_millis(50);
 const KEY_FRAME: Duration = Duration::from_millis(15);
 /// How long a key is waited for once one was heard of: with no time at all the library does not look.
 const KEY_WAIT: Duration = Duration::from_millis(1);
-/// How long events are taken in before keys are looked at again.
-const INTAKE: Duration = Duration::from_millis(20);
 
 /// Where the screens' contents come from.
 pub enum Source {
@@ -160,60 +153,6 @@ impl Shell<'_> {
             Source::Live { feed, .. } => feed.ready().await,
             Source::Replay(_) => std::future::pending().await,
         }
-    }
-
-    /// Takes in what has come, for a while.
-    fn take_in(&mut self) -> Option<Ending> {
-        let Source::Live { watch, feed, .. } = &mut *self.source else {
-            return None;
-        };
-        let begun = Instant::now();
-        let version = watch.version();
-        let mut ending = None;
-        let mut changed = false;
-        while ending.is_none() {
-            match feed.next() {
-                Ok(Some(Told::Events(events))) => {
-                    for event in &events {
-                        watch.apply(event);
-                    }
-                }
-                Ok(Some(Told::Ended(why))) => {
-                    let why = why.unwrap_or_else(|| "the trace has ended".to_owned());
-                    ending = Some(Ending::Source(why));
-                }
-                Ok(Some(told)) => {
-                    changed |= note(self.app, told);
-                }
-                Ok(None) => break,
-                Err(Gone) => {
-                    ending = Some(Ending::Source("the thread that traces has died".to_owned()));
-                }
-            }
-            if begun.elapsed() >= INTAKE {
-                feed.again();
-                break;
-            }
-        }
-        let waiting = feed.waiting();
-        // What is on the way for a moment is not told.
-        let waiting = if begun.elapsed() >= INTAKE {
-            waiting
-        } else {
-            0
-        };
-        changed |= waiting != self.app.facts.waiting;
-        self.app.facts.waiting = waiting;
-        if let Some(held) = &self.held {
-            let before = held.analysis().state().events;
-            let since = watch.analysis().state().events.saturating_sub(before);
-            changed |= self.app.held != Some(since);
-            self.app.held = Some(since);
-        }
-        if changed || (watch.version() != version && self.held.is_none()) {
-            self.pace.want(FRAME);
-        }
-        ending
     }
 
     /// Handles all keys there are.
@@ -388,20 +327,4 @@ fn shown<'a>(source: &'a Source, held: Option<&'a Watch>) -> &'a Watch {
         (None, Source::Live { watch, .. }) => watch,
         (None, Source::Replay(player)) => player.watch(),
     }
-}
-
-/// Takes in what is no event; says whether the screen changes by it.
-fn note(app: &mut App, told: Told) -> bool {
-    match told {
-        Told::Hooks(hooks) => app.facts.hooks = hooks,
-        Told::Risks(risks) => app.facts.risks = risks,
-        Told::Said(text, bad) => app.tell(text, bad),
-        Told::Spool(spool) => {
-            let changed = app.facts.spool != spool;
-            app.facts.spool = spool;
-            return changed;
-        }
-        Told::Events(_) | Told::Ended(_) => {}
-    }
-    true
 }
