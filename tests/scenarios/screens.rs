@@ -10,6 +10,20 @@ use lab::binary::mtu_trace;
 use lab::firewall::{Hook, drop_frag_needed};
 use lab::scratch::Scratch;
 use lab::terminal::Terminal;
+use mtu_trace::{
+    event::{Event, EventKind},
+    report::Clock,
+    select::Selection,
+    tui::{
+        App,
+        facts::{Facts, Risks, Spool},
+        feed::{Told, feed},
+        glyphs::ASCII,
+        keys::Mode,
+        run::{Ending, Source, run},
+        theme::Theme,
+    },
+};
 use rustix::process::Signal;
 
 use crate::{DOWNLOAD, small_uplink};
@@ -61,6 +75,13 @@ fn a_capture_is_played_and_the_terminal_given_back() -> Result<()> {
         !screen.contents().contains("mtu-black-hole")
     })?;
     terminal.press("n")?;
+    terminal.shows("mtu-black-hole")?;
+    terminal.press("\x1b[H")?;
+    terminal.until("the beginning", |screen| {
+        !screen.contents().contains("mtu-black-hole")
+    })?;
+    // Each by a twentieth, though there is no screen between them.
+    terminal.press(&"l".repeat(20))?;
     terminal.shows("mtu-black-hole")?;
     terminal.press("q")?;
     let status = terminal.end()?;
@@ -133,7 +154,8 @@ fn a_stall_is_on_the_screen_while_it_lasts_and_can_be_written() -> Result<()> {
     let outcome = lab.run(&DOWNLOAD)?;
     ensure!(outcome.hung(), "{outcome:?}");
     terminal.shows("mtu-black-hole")?;
-    terminal.shows(&inside)?;
+    // Its name alone is in the status line as well.
+    terminal.shows(&format!("{inside} ←"))?;
     terminal.press("p")?;
     terminal.shows("PAUSED")?;
     terminal.press("p")?;
@@ -207,6 +229,84 @@ fn a_panic_gives_the_terminal_back_before_its_message() -> Result<()> {
             text.contains(words),
             "the message is not on the screen:\n{text}"
         );
+    }
+    Ok(())
+}
+
+/// Shows the screens of a trace from which more comes than can be taken in, and ends as they end; for
+/// the test below.
+#[test]
+#[ignore = "it needs a terminal"]
+fn floods() -> Result<()> {
+    let (feeder, feed) = feed();
+    // Nobody listens any more once the screens are gone.
+    std::thread::spawn(move || while feeder.tell(Told::Events(ticks())) {});
+    let mut source = Source::Live {
+        watch: Box::default(),
+        feed,
+        write: Box::new(|| {}),
+    };
+    let mut app = App::new(facts(), Theme::Mono, &ASCII);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let ending = runtime.block_on(run(&mut app, &mut source, Vec::new))?;
+    let wanted = match std::env::var_os("BY_SIGNAL") {
+        Some(_) => Ending::Signal(Signal::TERM),
+        None => Ending::Quit,
+    };
+    ensure!(ending == wanted, "{ending:?}");
+    Ok(())
+}
+
+/// Events that cost more to take in than to make.
+fn ticks() -> Vec<Event> {
+    let tick = |time_ns| Event {
+        time_ns,
+        kind: EventKind::Tick,
+    };
+    (0..10_000).map(tick).collect()
+}
+
+fn facts() -> Facts {
+    Facts {
+        mode: Mode::Live,
+        hostname: String::new(),
+        kernel: String::new(),
+        clock: Clock {
+            wall: jiff::Timestamp::now(),
+            monotonic_ns: 0,
+        },
+        hooks: Vec::new(),
+        selection: Selection::default(),
+        recording: None,
+        spool: Spool::None,
+        waiting: 0,
+        risks: Risks::None,
+        notes: Vec::new(),
+        file: None,
+    }
+}
+
+#[test]
+fn keys_and_signals_are_heard_in_a_flood() -> Result<()> {
+    for by_signal in [false, true] {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--exact", "screens::floods", "--ignored", "--nocapture"]);
+        if by_signal {
+            command.env("BY_SIGNAL", "1");
+        }
+        let mut terminal = Terminal::start(command, 80, 24)?;
+        // Screens are still drawn, too.
+        terminal.shows("events behind")?;
+        if by_signal {
+            terminal.signal(Signal::TERM)?;
+        } else {
+            terminal.press("q")?;
+        }
+        let status = terminal.end()?;
+        ensure!(status.success(), "{}", terminal.screen().contents());
+        terminal.is_as_before()?;
     }
     Ok(())
 }

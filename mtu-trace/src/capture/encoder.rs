@@ -1,6 +1,6 @@
 //! Events to the bytes of a capture.
 
-use std::{io, sync::Arc};
+use std::{borrow::Cow, io, sync::Arc};
 
 use super::{
     blocks::{self, MOST_BLOCK_BYTES, PacketBlock},
@@ -157,9 +157,11 @@ impl Encoder {
                 self.open.note(event);
                 put_row(to, name::CONNECTION, &At(time_ns, *socket))
             }
-            EventKind::Retransmit(retransmit) => {
-                put_row(to, name::RETRANSMIT, &At(time_ns, (**retransmit).clone()))
-            }
+            EventKind::Retransmit(retransmit) => put_row(
+                to,
+                name::RETRANSMIT,
+                &At(time_ns, Cow::Borrowed(&**retransmit)),
+            ),
             EventKind::Sample(sample) => put_row(to, name::SAMPLE, &At(time_ns, *sample)),
             EventKind::Closed(closed) => {
                 self.open.note(event);

@@ -1,22 +1,20 @@
 //! What the blocks of our own hold, and how it is encoded.
 
 use cbor4ii::core::utils::SliceReader;
-use serde::{
-    Deserialize, Serialize,
-    de::{IgnoredAny, MapAccess, Visitor},
-};
+use serde::{Deserialize, Serialize};
 
 use super::{
     change::Change,
-    row::{self, Item as _, NoRow},
+    misread::{Inner, Misread, Outer, Wrong, misread, no_row},
+    row::{self, Item as _},
     rows::{At, DeviceRow, Dropped, NameRow, PacketRow, Retransmitted, Tick},
-    tables::{BadEntry, Told},
+    tables::Told,
 };
 use crate::{
     event::{Closed, Count, Event, EventKind, Retransmit, Sample, Socket},
     kernel::HookStatus,
     report::Clock,
-    topology::name::stored::{clean, printable},
+    topology::name::stored::printable,
 };
 
 /// The version of the format. It changes when old readers would misunderstand a new file; fields and
@@ -136,15 +134,6 @@ pub enum ItemRef<'a> {
     End(&'a End),
 }
 
-/// Why bytes are no item.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Misread {
-    /// They are well-formed, but of a kind or content that is not known here.
-    Unknown(String),
-    /// They are no CBOR, or end too early.
-    Malformed(String),
-}
-
 /// Adds a value's encoding to `to`.
 ///
 /// # Errors
@@ -204,121 +193,6 @@ pub fn event(bytes: &[u8], told: &Told) -> Result<Event, Misread> {
         Ok(Event { time_ns, kind })
     });
     packet.map_err(|error| no_row(bytes, name::PACKET, error))
-}
-
-/// Why there is nothing in a row.
-enum Wrong {
-    Row(NoRow),
-    Entry(BadEntry),
-}
-
-impl From<NoRow> for Wrong {
-    fn from(error: NoRow) -> Self {
-        Self::Row(error)
-    }
-}
-
-impl From<BadEntry> for Wrong {
-    fn from(error: BadEntry) -> Self {
-        Self::Entry(error)
-    }
-}
-
-/// What has a name and a row that cannot be taken may be from a version that has another row there.
-fn no_row(bytes: &[u8], name: &str, error: Wrong) -> Misread {
-    match error {
-        Wrong::Entry(error) => Misread::Malformed(error.to_string()),
-        Wrong::Row(_) if row::is_whole(bytes) => Misread::Unknown(name.to_owned()),
-        Wrong::Row(NoRow::Cbor(error)) => Misread::Malformed(clean(error.to_string())),
-        Wrong::Row(NoRow::Other) => Misread::Malformed(format!("a {name} that ends too early")),
-    }
-}
-
-/// Whether something that cannot be taken is at least well-formed, and what it calls itself.
-fn misread<'a, T: Named + Deserialize<'a>>(
-    bytes: &'a [u8],
-    error: &cbor4ii::serde::DecodeError<std::convert::Infallible>,
-) -> Misread {
-    match cbor4ii::serde::from_slice::<T>(bytes) {
-        Ok(named) => Misread::Unknown(named.name()),
-        Err(_) => Misread::Malformed(clean(error.to_string())),
-    }
-}
-
-trait Named {
-    fn name(self) -> String;
-}
-
-/// An item of which only names are read.
-struct Outer(String, Option<Inner>);
-
-impl Named for Outer {
-    fn name(self) -> String {
-        self.1.map_or(self.0, Named::name)
-    }
-}
-
-impl<'de> Deserialize<'de> for Outer {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Item;
-        impl<'de> Visitor<'de> for Item {
-            type Value = Outer;
-            fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                to.write_str("a map with one key")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Outer, A::Error> {
-                let mut found = None;
-                while let Some(key) = map.next_key::<String>()? {
-                    let inner = if key == "event" || key == "carried" {
-                        Some(map.next_value()?)
-                    } else {
-                        map.next_value::<IgnoredAny>()?;
-                        None
-                    };
-                    found.get_or_insert(Outer(clean(key), inner));
-                }
-                found.ok_or_else(|| serde::de::Error::custom("an empty map"))
-            }
-        }
-        from.deserialize_map(Item)
-    }
-}
-
-/// An event of which only its kind's name is read.
-#[derive(Deserialize)]
-struct Inner {
-    kind: KindName,
-}
-
-impl Named for Inner {
-    fn name(self) -> String {
-        self.kind.0
-    }
-}
-
-struct KindName(String);
-
-impl<'de> Deserialize<'de> for KindName {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Kind;
-        impl<'de> Visitor<'de> for Kind {
-            type Value = KindName;
-            fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                to.write_str("a name, or a map with one key")
-            }
-            fn visit_str<E>(self, name: &str) -> Result<KindName, E> {
-                Ok(KindName(clean(name.to_owned())))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<KindName, A::Error> {
-                let mut found = None;
-                while let Some((key, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
-                    found.get_or_insert(KindName(clean(key)));
-                }
-                found.ok_or_else(|| serde::de::Error::custom("an empty map"))
-            }
-        }
-        from.deserialize_any(Kind)
-    }
 }
 
 #[cfg(test)]

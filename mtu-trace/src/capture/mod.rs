@@ -13,13 +13,18 @@
 mod blocks;
 mod change;
 mod comment;
+mod condition;
 mod destination;
 mod encoder;
 mod format;
+mod frames;
 mod input;
 mod interfaces;
+mod misread;
 mod open_sockets;
 mod reader;
+#[cfg(test)]
+mod reader_tests;
 mod recorder;
 mod row;
 mod rows;
@@ -27,9 +32,10 @@ mod tables;
 
 pub use blocks::MOST_BLOCK_BYTES;
 pub use comment::describe;
+pub use condition::{Condition, Damage, ReadError};
 pub use destination::{Destination, Limits};
 pub use encoder::Encoder;
 pub use format::{End, FORMAT, Header};
 pub use input::{Input, open, open_plain, unpacked};
-pub use reader::{Condition, Damage, ReadError, Reader};
-pub use recorder::Recorder;
+pub use reader::Reader;
+pub use recorder::{MOST_INTERFACES, Recorder};

@@ -1,16 +1,15 @@
 //! A capture's events, exactly as they were written, and what is wrong with the file.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Read},
-    sync::Arc,
-};
+use std::{io::Read, sync::Arc};
 
 use pcap_parser::{EPB_MAGIC, SHB_MAGIC};
 
 use super::{
-    blocks::{self, Blocks, Found, NoBlock},
-    format::{self, BLOCK_TYPE, End, FORMAT, Header, Item, MAGIC, Misread},
+    blocks,
+    condition::{Condition, Damage, ReadError},
+    format::{self, BLOCK_TYPE, End, FORMAT, Header, Item, MAGIC},
+    frames::{Blocks, Found, NoBlock},
+    misread::Misread,
     tables::{BadEntry, Told},
 };
 use crate::{
@@ -20,116 +19,6 @@ use crate::{
 
 /// Names of unknown kinds that are told apart.
 const MOST_NAMES: usize = 20;
-
-/// Why nothing of a file can be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// It has no bytes.
-    #[error("it is empty")]
-    Empty,
-    /// It is of another type.
-    #[error("it is no capture: {0}")]
-    OtherType(&'static str),
-    /// It has packets, but no trace.
-    #[error(
-        "it is a pcapng file of another program: it has packets, but not what mtu-trace records \
-         with them"
-    )]
-    Foreign,
-    /// A newer version of this tool has written it.
-    #[error(
-        "it has version {0} of the format, of which {FORMAT} is the newest that this version of \
-         mtu-trace can read; use a newer one"
-    )]
-    Newer(u8),
-    /// Its beginning is damaged.
-    #[error("it is damaged {0}, before the first event")]
-    Damaged(Damage),
-    /// It cannot be read.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
-
-/// Where a file is damaged, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
-    /// Where the block begins that cannot be used, bytes from the start of the file, or of what was
-    /// in it before it was compressed.
-    pub offset: u64,
-    /// What is wrong there.
-    pub what: String,
-}
-
-impl std::fmt::Display for Damage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "at byte {} ({})", self.offset, self.what)
-    }
-}
-
-/// How a file was found, once all of it has been read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Condition {
-    /// Where and why reading ended before the file did, or where the file ends too early.
-    pub damage: Option<Damage>,
-    /// Whether the recording's end is missing, without a damage.
-    pub unended: bool,
-    /// What was skipped because it is not known here, and how often.
-    pub unknown: BTreeMap<String, u64>,
-    /// The first part that was read, if that is not the first of the recording.
-    pub first_part: Option<u32>,
-    /// Parts that are missing between others.
-    pub missing_parts: Vec<u32>,
-    /// Whether parts follow that were not read.
-    pub continued: bool,
-    /// Where something begins that does not belong to the recording, bytes.
-    pub other: Option<u64>,
-}
-
-impl Condition {
-    /// What a user should know, in sentences.
-    #[must_use]
-    pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        if let Some(damage) = &self.damage {
-            notes.push(format!(
-                "The capture is damaged or cut off {damage}: the report is of what comes before."
-            ));
-        }
-        if self.unended {
-            notes.push(
-                "The capture has no end: it is still being written, or its recording was killed."
-                    .to_owned(),
-            );
-        }
-        if !self.unknown.is_empty() {
-            let kinds = self.unknown.iter();
-            let kinds = kinds.map(|(name, count)| format!("{count} of \"{name}\""));
-            let kinds: Vec<String> = kinds.collect();
-            notes.push(format!(
-                "Something in the capture is not known to this version and was left out: {}.",
-                kinds.join(", ")
-            ));
-        }
-        if let Some(part) = self.first_part {
-            notes.push(format!(
-                "The capture begins with part {part} of its recording: what came before is not in \
-                 it, but for the network and the connections that were open."
-            ));
-        }
-        for part in &self.missing_parts {
-            notes.push(format!("Part {part} of the recording is missing."));
-        }
-        if self.continued {
-            notes.push("The recording goes on in another part.".to_owned());
-        }
-        if let Some(offset) = self.other {
-            notes.push(format!(
-                "At byte {offset} another recording begins, which was left out: report each alone."
-            ));
-        }
-        notes
-    }
-}
 
 /// Reads a capture, event by event.
 pub struct Reader<R> {
@@ -458,104 +347,5 @@ fn unfit(start: &[u8]) -> Option<ReadError> {
             "it is a classic pcap file, which has packets but not what mtu-trace records with them",
         )),
         _ => Some(ReadError::OtherType("it does not begin as pcapng files do")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        capture::{
-            blocks::{self, PacketBlock},
-            format::{ItemRef, encode},
-        },
-        event::{Device, Flow, Name, Packet, PacketKind},
-        report::Clock,
-        topology::NetnsId,
-    };
-
-    fn header() -> Header {
-        Header {
-            tool_version: String::new(),
-            hostname: String::new(),
-            kernel: String::new(),
-            machine: String::new(),
-            clock: Clock {
-                wall: "2026-03-04T05:06:07Z".parse().unwrap(),
-                monotonic_ns: 0,
-            },
-            recording: 7,
-            part: 1,
-            began_ns: 0,
-            hooks: Vec::new(),
-        }
-    }
-
-    fn dropped(function: &str) -> Event {
-        let netns = NetnsId(1);
-        let packet = Packet {
-            what: PacketKind::Dropped {
-                function: Name::from(function),
-                reason: None,
-            },
-            flow: Flow {
-                netns,
-                protocol: 6,
-                source: "[2001:db8::1]:80".parse().unwrap(),
-                destination: "192.0.2.1:40000".parse().unwrap(),
-            },
-            device: Device {
-                netns,
-                ifindex: 2,
-                name: None,
-                mtu_bytes: 1500,
-            },
-            has_device: true,
-            route: None,
-            peer: None,
-            came_in: None,
-            route_input: None,
-            route_mtu_bytes: None,
-            length_bytes: 1500,
-            buffer_bytes: 1500,
-            tag_bytes: 0,
-            gso: false,
-            tcp: None,
-            icmp_error: None,
-            inner: None,
-            count: 1,
-            first_ns: 5,
-            repeats: 0,
-            head: vec![0x45; 40],
-        };
-        Event {
-            time_ns: 5,
-            kind: EventKind::Packet(Box::new(packet)),
-        }
-    }
-
-    #[test]
-    fn packets_of_version_1_are_read_from_as_many_options_as_they_fill() {
-        let [a, b, c] = MAGIC;
-        let content = encode(vec![a, b, c, 1], &ItemRef::Header(&header())).unwrap();
-        let mut file = blocks::section("", "", "", "").unwrap();
-        file.extend(blocks::own(&content).unwrap());
-        let events = [dropped("ip_forward"), dropped(&"f".repeat(150_000))];
-        for event in &events {
-            let block = PacketBlock {
-                interface: 0,
-                wall_ns: 5,
-                head: &[0x45; 40],
-                length_bytes: 1500,
-                comment: "",
-                egress: None,
-                event: &encode(Vec::new(), event).unwrap(),
-            };
-            file.extend(block.write().unwrap());
-        }
-        let mut reader = Reader::new(file.as_slice()).unwrap();
-        let read: Vec<Event> = std::iter::from_fn(|| reader.next_event()).collect();
-        assert!(read == events);
-        assert_eq!(reader.condition().damage, None);
     }
 }

@@ -28,7 +28,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 const MOST_WAITING_BYTES: usize = 64 << 20;
 /// Interfaces in a part. Another part begins where there are more, in the same file if need be: on a
 /// host where containers come and go the table would grow for ever.
-const MOST_INTERFACES: u32 = 10_000;
+pub const MOST_INTERFACES: u32 = 10_000;
 
 /// Writes a capture.
 pub struct Recorder {

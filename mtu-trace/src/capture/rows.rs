@@ -2,7 +2,7 @@
 //!
 //! A new field goes behind all others, and takes a default where the row is too short for it.
 
-use std::net::SocketAddr;
+use std::{borrow::Cow, net::SocketAddr};
 
 use cbor4ii::core::utils::{BufWriter, SliceReader};
 
@@ -95,6 +95,17 @@ impl<T: Item> Item for At<T> {
     #[inline]
     fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
         take_row(from, |row| Ok(Self(row.next()?, row.next()?)))
+    }
+}
+
+/// What is written need not be copied for it.
+impl<T: Item + Clone> Item for Cow<'_, T> {
+    fn put(&self, to: &mut BufWriter) -> Put {
+        (**self).put(to)
+    }
+
+    fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
+        T::take(from).map(Cow::Owned)
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde::Serialize;
 
-use super::{host, load_options, output::style};
+use super::{host, load_options, output::style, trace::runtime};
 use crate::{
     cli::{ColorChoice, Doctor, DoctorFormat},
     kernel::{
@@ -33,11 +33,7 @@ struct Check {
 
 /// Runs the command; gives the exit status.
 pub fn run(options: &Doctor, color: ColorChoice) -> Result<u8> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the async runtime")?;
-    let diagnosis = runtime.block_on(async { diagnose(options) })?;
+    let diagnosis = runtime()?.block_on(async { diagnose(options) })?;
     let mut stdout = io::stdout().lock();
     match options.format {
         DoctorFormat::Json => {

@@ -14,6 +14,7 @@ mod recording;
 mod replay;
 mod replayed;
 mod report;
+mod trace;
 mod workload;
 
 use std::{io, process::ExitCode};

@@ -5,13 +5,13 @@ use std::{fs, io, path::Path, time::Duration};
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use rustix::process::Signal;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     FOUND, LOCKED_DOWN, USAGE, explain_refusal, host, load_options,
     output::{self, complain, say},
     recording::{Recording, misuse},
     seconds,
+    trace::{Interrupts, require_any, runtime},
     workload::Workload,
 };
 use crate::{
@@ -31,11 +31,7 @@ pub fn run(options: &Record, color: ColorChoice) -> Result<u8> {
         complain(why);
         return Ok(USAGE);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the async runtime")?;
-    runtime.block_on(record(options, color))
+    runtime()?.block_on(record(options, color))
 }
 
 async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
@@ -145,9 +141,7 @@ fn announce(hooks: &[HookStatus], limits: &[String], ready_file: Option<&Path>) 
             hook.lost.as_deref().unwrap_or("less is seen"),
         ));
     }
-    if !hooks.iter().any(|hook| hook.attached) {
-        anyhow::bail!("the kernel refused every hook: nothing can be traced");
-    }
+    require_any(hooks)?;
     if let Some(path) = ready_file {
         fs::File::create(path)
             .with_context(|| format!("cannot create the ready file {}", path.display()))?;
@@ -210,32 +204,6 @@ async fn wait(workload: &mut Workload, interrupts: &mut Interrupts) -> Result<u8
             return code;
         }
         workload.signal(signal);
-    }
-}
-
-/// The signals that end a trace.
-struct Interrupts {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
-}
-
-impl Interrupts {
-    fn new() -> Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.interrupt.recv() => Signal::INT,
-            _ = self.terminate.recv() => Signal::TERM,
-            _ = self.hangup.recv() => Signal::HUP,
-        }
     }
 }
 

@@ -19,16 +19,8 @@ impl Entry {
     /// `error, warning`.
     #[must_use]
     pub fn severity_words(&self) -> String {
-        let words: Vec<&str> = self.severities.iter().copied().map(word).collect();
+        let words: Vec<&str> = self.severities.iter().map(|it| it.name()).collect();
         words.join(", ")
-    }
-}
-
-fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "info",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
     }
 }
 

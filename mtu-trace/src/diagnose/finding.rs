@@ -117,6 +117,18 @@ pub enum Severity {
     Error,
 }
 
+impl Severity {
+    /// Its name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// How sure a finding is, surest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -127,6 +139,18 @@ pub enum Confidence {
     Likely,
     /// Every part was seen.
     Confirmed,
+}
+
+impl Confidence {
+    /// Its name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Suspected => "suspected",
+            Self::Likely => "likely",
+            Self::Confirmed => "confirmed",
+        }
+    }
 }
 
 /// A connection, from the end that matters to the user: the container's own.

@@ -8,14 +8,11 @@ use std::io::{self, Write};
 use super::{
     Report, Style,
     text::{
-        boundary_line, confidence, connection_lines, container_lines, evidence_lines, nothing,
-        path_lines, pmtud_line,
+        boundary_line, connection_lines, container_lines, evidence_lines, nothing, path_lines,
+        pmtud_line,
     },
 };
-use crate::{
-    diagnose::{Finding, Severity},
-    kernel::HookStatus,
-};
+use crate::{diagnose::Finding, kernel::HookStatus};
 
 /// Writes the whole report.
 pub fn write(report: &Report, to: &mut impl Write) -> io::Result<()> {
@@ -64,18 +61,14 @@ pub fn write(report: &Report, to: &mut impl Write) -> io::Result<()> {
 }
 
 fn write_finding(report: &Report, finding: &Finding, to: &mut impl Write) -> io::Result<()> {
-    let severity = match finding.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-        Severity::Info => "info",
-    };
     writeln!(to)?;
     writeln!(
         to,
-        "### {} {}: {severity}, {}{}",
+        "### {} {}: {}, {}{}",
         finding.id,
         code(finding.verdict.name()),
-        confidence(finding),
+        finding.severity.name(),
+        finding.confidence.name(),
         if finding.ongoing { ", ongoing" } else { "" },
     )?;
     writeln!(to)?;

@@ -23,13 +23,13 @@ impl Style {
     /// A severity's word.
     #[must_use]
     pub fn severity(&self, severity: Severity) -> String {
-        let (word, color) = match severity {
-            Severity::Error => ("ERROR", Color::Red),
-            Severity::Warning => ("WARNING", Color::Yellow),
-            Severity::Info => ("INFO", Color::Green),
+        let color = match severity {
+            Severity::Error => Color::Red,
+            Severity::Warning => Color::Yellow,
+            Severity::Info => Color::Green,
         };
         self.paint(
-            word,
+            &severity.name().to_uppercase(),
             ContentStyle::new().with(color).attribute(Attribute::Bold),
         )
     }

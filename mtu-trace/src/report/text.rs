@@ -21,7 +21,7 @@ use std::{
 
 use super::{Audited, Clock, Report, style::Style, wrap::wrap};
 use crate::{
-    diagnose::{Boundary, Confidence, Connection, Direction, Finding, Fix, NetnsRef, Pmtud},
+    diagnose::{Boundary, Connection, Direction, Finding, Fix, NetnsRef, Pmtud},
     kernel::HookStatus,
 };
 
@@ -143,7 +143,7 @@ fn write_finding<'a>(
         style.strong(&finding.id),
         style.severity(finding.severity),
         style.strong(finding.verdict.name()),
-        confidence(finding),
+        finding.confidence.name(),
         if finding.ongoing { ", ongoing" } else { "" },
     )?;
     for line in wrap(&finding.summary, style.width.saturating_sub(2)) {
@@ -186,14 +186,6 @@ fn write_finding<'a>(
         }
     }
     Ok(())
-}
-
-pub(super) fn confidence(finding: &Finding) -> &'static str {
-    match finding.confidence {
-        Confidence::Confirmed => "confirmed",
-        Confidence::Likely => "likely",
-        Confidence::Suspected => "suspected",
-    }
 }
 
 pub(crate) fn connection_lines(finding: &Finding, connection: &Connection) -> Vec<String> {

@@ -57,21 +57,9 @@ pub struct Selected {
 /// What is shown, and what is not.
 impl fmt::Display for Selected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kinds = [
-            ("netns", &self.netns),
-            ("container", &self.container),
-            ("pid", &self.pid),
-        ];
-        let given = kinds.into_iter().filter(|(_, words)| !words.is_empty());
-        let mut parts: Vec<String> = given
-            .map(|(kind, words)| {
-                let words: Vec<_> = words.iter().map(|it| printable(it.as_bytes())).collect();
-                format!("{kind} {}", words.join(" or "))
-            })
-            .collect();
-        let filter = self.filter.iter();
-        parts.extend(filter.map(|filter| format!("\"{}\"", printable(filter.as_bytes()))));
-        write!(f, "selected: {}; ", parts.join(" and "))?;
+        let filter = self.filter.as_deref();
+        let asked = asked([&self.netns, &self.container, &self.pid], filter);
+        write!(f, "selected: {asked}; ")?;
         match self.hidden_findings {
             0 => write!(f, "no finding is outside")?,
             1 => write!(f, "1 finding outside is not shown")?,
@@ -84,7 +72,30 @@ impl fmt::Display for Selected {
     }
 }
 
+/// What was asked for, in the words it was given in: namespaces, containers, processes, and the filter.
+fn asked(kinds: [&[String]; 3], filter: Option<&str>) -> String {
+    let named = ["netns", "container", "pid"].into_iter().zip(kinds);
+    let given = named.filter(|(_, words)| !words.is_empty());
+    let mut parts: Vec<String> = given
+        .map(|(kind, words)| {
+            let words: Vec<_> = words.iter().map(|it| printable(it.as_bytes())).collect();
+            format!("{kind} {}", words.join(" or "))
+        })
+        .collect();
+    parts.extend(filter.map(|filter| format!("filter \"{}\"", printable(filter.as_bytes()))));
+    parts.join(" and ")
+}
+
 impl Selection {
+    /// What is asked for, in words; `None` for everything.
+    #[must_use]
+    pub fn words(&self) -> Option<String> {
+        let pid: Vec<String> = self.pid.iter().map(i32::to_string).collect();
+        let filter = (!self.filter.is_empty()).then(|| self.filter.join(" "));
+        let asked = asked([&self.netns, &self.container, &pid], filter.as_deref());
+        (!asked.is_empty()).then_some(asked)
+    }
+
     /// The selection on this machine as it is now. Names and containers may still come.
     ///
     /// # Errors

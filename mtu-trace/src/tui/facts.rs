@@ -48,20 +48,8 @@ pub enum Spool {
     /// Nothing.
     #[default]
     None,
-    /// So many bytes, of this many at most.
-    Kept {
-        /// Bytes so far.
-        bytes: u64,
-        /// The limit.
-        most_bytes: u64,
-    },
-    /// Nothing more is added to it since this time: it is full.
-    Full {
-        /// Bytes kept.
-        bytes: u64,
-        /// Time of the last event in it, ns.
-        at_ns: u64,
-    },
+    /// So many bytes so far.
+    Kept(u64),
     /// It cannot be kept, for this reason.
     Failed(String),
 }

@@ -50,8 +50,20 @@ pub struct Feed {
 #[derive(Clone, Debug)]
 pub struct Feeder {
     sender: SyncSender<Told>,
-    wake: Arc<Notify>,
     waiting: Arc<AtomicUsize>,
+    /// The last field: whoever is woken by its end finds that the sender is gone.
+    wake: Wake,
+}
+
+/// Wakes the other end, also when a feeder goes: a thread that has died has nothing more to tell, and
+/// that is to be noticed.
+#[derive(Clone, Debug)]
+struct Wake(Arc<Notify>);
+
+impl Drop for Wake {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 /// Both ends.
@@ -62,8 +74,8 @@ pub fn feed() -> (Feeder, Feed) {
     let waiting = Arc::new(AtomicUsize::new(0));
     let feeder = Feeder {
         sender,
-        wake: Arc::clone(&wake),
         waiting: Arc::clone(&waiting),
+        wake: Wake(Arc::clone(&wake)),
     };
     let feed = Feed {
         receiver,
@@ -80,15 +92,8 @@ impl Feeder {
             self.waiting.fetch_add(events.len(), Ordering::Relaxed);
         }
         let heard = self.sender.send(told).is_ok();
-        self.wake.notify_one();
+        self.wake.0.notify_one();
         heard
-    }
-}
-
-impl Drop for Feeder {
-    /// A thread that has died has nothing more to tell: that is to be noticed.
-    fn drop(&mut self) {
-        self.wake.notify_one();
     }
 }
 
@@ -162,7 +167,12 @@ impl Batches {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
+    use std::{
+        pin::pin,
+        sync::Mutex,
+        task::{Context, Waker},
+        thread,
+    };
 
     use super::*;
 
@@ -197,6 +207,40 @@ mod tests {
         }
         source.join().unwrap();
         assert_eq!((next, feed.waiting()), (count + 1, 0));
+    }
+
+    /// Looks into a feed at the very moment at which it is woken.
+    struct Looks {
+        feed: Mutex<Feed>,
+        found: Mutex<Vec<Result<bool, Gone>>>,
+    }
+
+    impl std::task::Wake for Looks {
+        fn wake(self: Arc<Self>) {
+            let next = self.feed.lock().unwrap().next();
+            let is_there = next.map(|told| told.is_some());
+            self.found.lock().unwrap().push(is_there);
+        }
+    }
+
+    #[test]
+    fn whoever_is_woken_by_its_end_finds_it_gone() {
+        let (feeder, feed) = feed();
+        let wake = Arc::clone(&feed.wake);
+        let looks = Arc::new(Looks {
+            feed: Mutex::new(feed),
+            found: Mutex::default(),
+        });
+        let waker = Waker::from(Arc::clone(&looks));
+        let mut woken = pin!(wake.notified());
+        assert!(
+            woken
+                .as_mut()
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        drop(feeder);
+        assert_eq!(*looks.found.lock().unwrap(), [Err(Gone)]);
     }
 
     #[test]

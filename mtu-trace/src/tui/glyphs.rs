@@ -25,10 +25,8 @@ pub struct Glyphs {
     pub hole: &'static str,
     /// Where the message was dropped.
     pub blocked: &'static str,
-    /// The wall of a pipe, and its inside where packets come through and where none do.
+    /// The wall of a pipe.
     pub wall: &'static str,
-    /// The inside of a pipe.
-    pub inside: &'static str,
     /// What the pipe leaves of the widest one.
     pub outside: &'static str,
     /// Branches of a tree: one of several, the last, and what goes on beside them.
@@ -58,7 +56,6 @@ pub const UNICODE: Glyphs = Glyphs {
     hole: "✖",
     blocked: "⊘",
     wall: "┃",
-    inside: " ",
     outside: "░",
     branches: ["├─", "└─", "│ "],
     levels: [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
@@ -80,7 +77,6 @@ pub const ASCII: Glyphs = Glyphs {
     hole: "X",
     blocked: "#",
     wall: "|",
-    inside: " ",
     outside: ":",
     branches: ["|-", "`-", "| "],
     levels: [" ", ".", ".", ":", ":", "+", "+", "#", "#"],

@@ -105,24 +105,23 @@ pub fn ago(ns: u64) -> String {
     }
 }
 
-/// A number in at most six columns: `123`, `12.3k`, `4.5M`.
+/// A number in at most five columns: `123`, `12.3k`, `450k`, `4.5M`.
 #[must_use]
 pub fn count(number: u64) -> String {
-    const UNITS: [(u64, char); 4] = [
-        (1_000_000_000_000, 'T'),
-        (1_000_000_000, 'G'),
-        (1_000_000, 'M'),
-        (1_000, 'k'),
-    ];
     if number < 10_000 {
         return number.to_string();
     }
-    for (unit, letter) in UNITS {
-        if number >= unit {
-            return format!("{}.{}{letter}", number / unit, number % unit * 10 / unit);
+    let (mut unit, mut letter) = (1_000, 'k');
+    for larger in ['M', 'G', 'T', 'P', 'E'] {
+        if number / unit < 1_000 {
+            break;
         }
+        (unit, letter) = (unit * 1_000, larger);
     }
-    number.to_string()
+    match number / unit {
+        whole @ 0..100 => format!("{whole}.{}{letter}", number % unit / (unit / 10)),
+        whole => format!("{whole}{letter}"),
+    }
 }
 
 /// A size: `512 B`, `3.4 MiB`.
@@ -172,7 +171,17 @@ mod tests {
         );
         assert_eq!(count(9_999), "9999");
         assert_eq!(count(12_345), "12.3k");
-        assert!(count(u64::MAX).len() <= 11);
+        assert_eq!(count(99_999), "99.9k");
+        assert_eq!(count(100_000), "100k");
+        assert_eq!(count(999_999), "999k");
+        assert_eq!(count(1_000_000), "1.0M");
+        assert_eq!(count(u64::MAX), "18.4E");
+        for digits in 0..19 {
+            let power = 10u64.pow(digits);
+            for number in [power - 1, power, power * 5 - 1, power * 9] {
+                assert!(count(number).len() <= 5, "{number}: {}", count(number));
+            }
+        }
         assert_eq!(size(3_565_159), "3.4 MiB");
     }
 }

@@ -1,12 +1,11 @@
 //! Captures: what was kept is read again exactly, and means the same.
 
-use std::{io::Cursor, sync::Arc};
+use std::sync::Arc;
 
 use mtu_trace::{
-    capture::{Encoder, End, Header, Reader},
+    capture::{Encoder, End, Header},
     diagnose::Analysis,
     event::{Event, EventKind, Flow, PacketKind, PathMtu, Timers},
-    report::Clock,
     topology::{self, Inside, Link, NetnsId, Topology},
 };
 use proptest::prelude::*;
@@ -17,58 +16,10 @@ use super::{
     packet::Places,
     path_mtu::healthy_story,
     properties,
+    recording::{header, kept, parts, read},
     reports::json,
-    story::{Conn, NS_PER_MS, START_NS, again, at, timeline},
+    story::{Conn, NS_PER_MS, START_NS, again, at, ends, timeline},
 };
-
-/// How a made-up recording came about.
-pub fn header() -> Header {
-    Header {
-        tool_version: "0.1.0".to_owned(),
-        hostname: "node-1".to_owned(),
-        kernel: "6.18.44".to_owned(),
-        machine: "x86_64".to_owned(),
-        clock: Clock {
-            wall: "2026-03-04T05:06:07.123456789Z".parse().unwrap(),
-            monotonic_ns: START_NS,
-        },
-        recording: 7,
-        part: 1,
-        began_ns: START_NS,
-        hooks: Vec::new(),
-    }
-}
-
-/// The file of a recording.
-pub fn kept(events: &[Event]) -> Vec<u8> {
-    parts(events, usize::MAX).concat()
-}
-
-/// The files of a recording, so many events in each.
-pub fn parts(events: &[Event], most: usize) -> Vec<Vec<u8>> {
-    let mut encoder = Encoder::new(header());
-    let mut files = vec![encoder.opening().unwrap()];
-    let mut now_ns = START_NS;
-    for (number, event) in events.iter().enumerate() {
-        if number > 0 && number % most == 0 {
-            let (end, opening) = encoder.next_part(now_ns).unwrap();
-            files.last_mut().unwrap().extend(end);
-            files.push(opening);
-        }
-        now_ns = event.time_ns;
-        encoder.event(event, files.last_mut().unwrap()).unwrap();
-    }
-    let end = encoder.close(now_ns, Vec::new()).unwrap();
-    files.last_mut().unwrap().extend(end);
-    files
-}
-
-/// What is read from a file, and the reader after it.
-pub fn read(file: &[u8]) -> (Vec<Event>, Reader<Cursor<Vec<u8>>>) {
-    let mut reader = Reader::new(Cursor::new(file.to_vec())).unwrap();
-    let events = std::iter::from_fn(|| reader.next_event()).collect();
-    (events, reader)
-}
 
 pub fn findings(events: &[Event]) -> String {
     let mut analysis = Analysis::default();
@@ -229,7 +180,7 @@ fn a_connection_that_is_closed_is_not_told_again() {
     let EventKind::Connection(socket) = events[1].kind else {
         panic!("{:?}", events[1]);
     };
-    let closed = super::story::at(60, super::story::ends(socket, 1, 0));
+    let closed = at(60, ends(socket, 1, 0));
     encoder.event(&closed, &mut file).unwrap();
     let (_, opening) = encoder.next_part(START_NS).unwrap();
     let (carried, _) = read(&opening);
@@ -288,7 +239,7 @@ fn topologies() -> impl Strategy<Value = Topology> {
                 };
                 (ifindex, link)
             });
-            let netns = mtu_trace::topology::Netns {
+            let netns = topology::Netns {
                 links: links.collect(),
                 gone,
                 name,

@@ -7,7 +7,10 @@ use mtu_trace::{
 };
 use proptest::prelude::*;
 
-use super::captured::{findings, kept, read, story};
+use super::{
+    captured::{findings, story},
+    recording::{kept, read},
+};
 
 /// Type of the blocks of our own, as the format's documentation has it.
 const OWN: u32 = 0x8d55_544d;

@@ -17,6 +17,7 @@ mod older;
 mod packet;
 mod path_mtu;
 mod properties;
+mod recording;
 mod records;
 mod replaying;
 mod reports;

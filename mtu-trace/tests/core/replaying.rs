@@ -7,9 +7,9 @@ use proptest::prelude::*;
 
 use super::{
     black_hole::filtered,
-    captured::kept,
     network::ROUTED,
     packet::Places,
+    recording::kept,
     reports::json,
     story::{Conn, NS_PER_MS, START_NS, opening, timeline},
 };

@@ -4,7 +4,6 @@
 use insta::assert_snapshot;
 use mtu_trace::{
     diagnose::Finding,
-    kernel::HookStatus,
     report::{Capture, Clock, Format, Report, SCHEMA, Style},
 };
 use serde_json::{Map, Value};
@@ -14,24 +13,13 @@ use super::{
     network::{ROUTED, VETH},
     packet::Places,
     path_mtu::healthy_story,
+    recording::hooks,
     story::{START_NS, play},
 };
 
 /// A report of four seconds with made-up surroundings.
 pub fn report(findings: Vec<Finding>) -> Report {
     let wall = "2026-03-04T05:06:07Z".parse().unwrap();
-    let hook = |name: &str, attached: bool| HookStatus {
-        hook: name.to_owned(),
-        mechanism: "raw_tracepoint".to_owned(),
-        attached,
-        detail: (!attached).then(|| "no such tracepoint".to_owned()),
-        optional: false,
-        shows: attached.then(|| "packets dropped".to_owned()),
-        lost: (!attached).then(|| {
-            "whether a boundary told the sender is known from tc and filtered ICMP only".to_owned()
-        }),
-    };
-    let hooks = vec![hook("skb:kfree_skb", true), hook("icmp:icmp_send", false)];
     Report {
         capture: Capture {
             started: wall,
@@ -40,7 +28,7 @@ pub fn report(findings: Vec<Finding>) -> Report {
             hostname: "node-1".to_owned(),
             tool_version: "0.1.0".to_owned(),
             selection: None,
-            hooks,
+            hooks: hooks(),
             events: 73,
             lost_events: 0,
             notes: Vec::new(),

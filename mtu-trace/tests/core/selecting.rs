@@ -171,7 +171,7 @@ fn reports_tell_what_was_selected() {
     };
     let text = written(Format::Text);
     for wanted in [
-        "\nselected: \"port 81\"; 1 finding outside is not shown\n",
+        "\nselected: filter \"port 81\"; 1 finding outside is not shown\n",
         "\n\nNothing in the selection.\n",
     ] {
         assert!(text.contains(wanted), "{text}");

@@ -1,5 +1,5 @@
-//! Whatever there is, and whatever is pressed: no control character reaches the screen, and nothing
-//! panics.
+//! Whatever there is, and whatever is pressed: nothing that could do something to a terminal, or pass for
+//! something else, reaches the screen, and nothing panics.
 
 use mtu_trace::{
     event::EventKind,
@@ -13,12 +13,12 @@ use proptest::prelude::*;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{
+    recording::{kept, read},
     stage::{Stage, facts, several},
     story::at,
 };
 
-/// Events whose names are not what names should be, as a capture from elsewhere might have them if
-/// nothing cleaned them.
+/// Events whose names are not what names should be, out of a capture from elsewhere.
 fn rude() -> Vec<mtu_trace::event::Event> {
     let mut events = several();
     for event in &mut events {
@@ -43,20 +43,41 @@ fn rude() -> Vec<mtu_trace::event::Event> {
         }
     }
     events.push(at(50, EventKind::Blind(vec!["\u{1b}[0m".to_owned()])));
-    events
+    read(&kept(&events)).0
+}
+
+/// What does something to a terminal, or turns or hides what is written. The library of the screens
+/// drops control characters by itself, but none of the others.
+fn is_rude(character: char) -> bool {
+    let turns = ['\u{61c}', '\u{200e}', '\u{200f}'].contains(&character);
+    let embeds = ('\u{202a}'..='\u{202e}').contains(&character);
+    let isolates = ('\u{2066}'..='\u{2069}').contains(&character);
+    character.is_control() || turns || embeds || isolates
 }
 
 #[test]
-fn no_control_character_reaches_the_screen() {
+fn nothing_rude_reaches_the_screen() {
     let mut stage = Stage::new(rude(), 4000);
+    let mut seen = String::new();
     for key in "1234?".chars() {
         stage.key(KeyCode::Char(key));
         for size in [(40, 12), (80, 24), (120, 40), (300, 100)] {
             for cell in &stage.buffer(size).content {
                 let symbol = cell.symbol();
-                assert!(!symbol.chars().any(char::is_control), "{symbol:?}");
+                assert!(!symbol.chars().any(is_rude), "{symbol:?}");
+                seen.push_str(symbol);
             }
         }
+    }
+    // It was there to be seen.
+    for words in [
+        r"\x1b[2J",
+        r"\x9b31m",
+        r"\u{202e}",
+        r"\x1b]0;owned\x07",
+        r"\x7fkind",
+    ] {
+        assert!(seen.contains(words), "{words}");
     }
 }
 

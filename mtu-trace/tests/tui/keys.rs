@@ -196,6 +196,18 @@ fn a_filter_is_applied_only_when_it_is_right() {
 }
 
 #[test]
+fn the_end_of_a_long_filter_is_seen_while_it_is_typed() {
+    let mut stage = stage(Mode::Live);
+    stage.types(&format!("/{}", "port 80 or ".repeat(20)));
+    stage.types("port 4343");
+    let text = stage.text((80, 24));
+    assert!(
+        text.lines().last().unwrap().contains("or port 4343"),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_is_pasted_is_no_command() {
     let mut stage = stage(Mode::Live);
     stage.app.paste("q");
@@ -210,13 +222,22 @@ fn what_is_pasted_is_no_command() {
 #[test]
 fn esc_leads_back_to_where_one_came_from() {
     let mut stage = stage(Mode::Live);
+    let selected = |stage: &Stage, pane: Pane| match pane {
+        Pane::Namespaces => stage.app.namespaces.selected,
+        Pane::Connections => stage.app.connections.selected,
+        _ => stage.app.findings.selected,
+    };
     for pane in [Pane::Namespaces, Pane::Connections, Pane::Findings] {
         let digit = char::from_digit(u32::try_from(pane.number()).unwrap(), 10).unwrap();
         stage.key(KeyCode::Char(digit));
+        stage.key(KeyCode::Down);
+        let before = selected(&stage, pane);
+        assert!(before > 0);
         stage.key(KeyCode::Enter);
         assert_eq!(stage.app.pane, Pane::Detail);
         stage.key(KeyCode::Esc);
         assert_eq!(stage.app.pane, pane);
+        assert_eq!(selected(&stage, pane), before);
     }
 }
 

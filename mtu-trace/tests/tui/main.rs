@@ -12,6 +12,9 @@ mod network;
 #[allow(dead_code, reason = "the tests of the core use more of it")]
 #[path = "../core/packet.rs"]
 mod packet;
+#[allow(dead_code, reason = "the tests of the core use more of it")]
+#[path = "../core/recording.rs"]
+mod recording;
 mod replaying;
 mod screens;
 mod stage;

@@ -2,7 +2,6 @@
 
 use mtu_trace::{
     event::{Event, EventKind},
-    kernel::HookStatus,
     report::Clock,
     select::Selection,
     tui::{
@@ -26,6 +25,7 @@ use ratatui::{
 use super::{
     network::ROUTED,
     packet::{Places, Shown},
+    recording::hooks,
     story::{Conn, START_NS, again, at, opening, timeline},
 };
 
@@ -43,17 +43,6 @@ pub struct Stage {
 
 /// What is told of the trace.
 pub fn facts(mode: Mode) -> Facts {
-    let hook = |name: &str, attached: bool| HookStatus {
-        hook: name.to_owned(),
-        mechanism: "raw_tracepoint".to_owned(),
-        attached,
-        detail: (!attached).then(|| "no such tracepoint".to_owned()),
-        optional: false,
-        shows: attached.then(|| "packets dropped".to_owned()),
-        lost: (!attached).then(|| {
-            "whether a boundary told the sender is known from tc and filtered ICMP only".to_owned()
-        }),
-    };
     Facts {
         mode,
         hostname: "node-1".to_owned(),
@@ -62,14 +51,11 @@ pub fn facts(mode: Mode) -> Facts {
             wall: "2026-03-04T05:06:07Z".parse().unwrap(),
             monotonic_ns: START_NS,
         },
-        hooks: vec![hook("skb:kfree_skb", true), hook("icmp:icmp_send", false)],
+        hooks: hooks(),
         selection: Selection::default(),
         recording: None,
         spool: match mode {
-            Mode::Live => Spool::Kept {
-                bytes: 3 << 20,
-                most_bytes: 256 << 20,
-            },
+            Mode::Live => Spool::Kept(3 << 20),
             Mode::Replay => Spool::None,
         },
         waiting: 0,

@@ -12,6 +12,7 @@ use self::tracer::Tracer;
 use super::{
     FAILED, LOCKED_DOWN, USAGE, check, explain_refusal, host, load_options, output,
     recording::{Recording, misuse},
+    trace::{require_any, runtime},
 };
 use crate::{
     cli::{self, ColorChoice},
@@ -52,9 +53,7 @@ pub fn run(options: &cli::Live, color: ColorChoice) -> Result<u8> {
     let load = load_options(&options.tracing);
     let (tracer, hooks) = Tracer::start(load, recording, clock, feeder.clone())
         .map_err(|error| explain_refusal(error, LOCKED_DOWN))?;
-    if !hooks.iter().any(|hook| hook.attached) {
-        anyhow::bail!("the kernel refused every hook: nothing can be traced");
-    }
+    require_any(&hooks)?;
     look_for_risks(feeder)?;
     let facts = Facts {
         mode: Mode::Live,
@@ -99,10 +98,7 @@ pub fn run(options: &cli::Live, color: ColorChoice) -> Result<u8> {
 
 /// Shows the screens until they end.
 pub fn screens(app: &mut App, source: &mut Source) -> Result<Ending> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the async runtime")?;
+    let runtime = runtime()?;
     output::hold();
     runtime.block_on(show(app, source, output::take_held))
 }

@@ -9,14 +9,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::oneshot,
-};
+use tokio::sync::oneshot;
 
 use super::spool::Spool;
 use crate::{
-    commands::recording::{Recording, header},
+    commands::{
+        recording::{Recording, header},
+        trace::{Interrupts, runtime},
+    },
     event::{Event, EventKind},
     kernel::{HookStatus, Live, LoadOptions, monotonic_ns},
     report::Clock,
@@ -49,10 +49,7 @@ impl Tracer {
         let thread = thread::Builder::new()
             .name("tracer".to_owned())
             .spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build();
-                let runtime = match runtime.context("cannot start the async runtime") {
+                let runtime = match runtime() {
                     Ok(runtime) => runtime,
                     Err(error) => {
                         let _told = started.send(Err(error));
@@ -159,13 +156,10 @@ impl Tracing {
 
 /// Waits for a signal of somebody who does not want to wait for the end of the recording.
 async fn interrupted() {
-    let terminate = signal(SignalKind::terminate());
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), terminate)
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    match Interrupts::new() {
+        Ok(mut interrupts) => {
+            interrupts.next().await;
+        }
+        Err(_) => std::future::pending().await,
     }
 }

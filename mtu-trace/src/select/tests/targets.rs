@@ -289,7 +289,7 @@ fn a_report_tells_what_was_asked() {
     assert_eq!(selected.unmatched, ["--netns lba"]);
     assert_eq!(
         selected.to_string(),
-        "selected: netns lab or lba and container build and pid 1 and \"port 80\"; 2 findings outside \
+        "selected: netns lab or lba and container build and pid 1 and filter \"port 80\"; 2 findings outside \
          are not shown; never there: --netns lba"
     );
 }

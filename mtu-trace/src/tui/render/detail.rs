@@ -12,7 +12,7 @@ use super::{
         app::{App, Shown},
         text,
         theme::Role,
-        view::{confidence, connection_row, entries, label},
+        view::{connection_row, entries, label},
     },
     Pen, evidence, fix, namespaces, path,
 };
@@ -44,6 +44,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
     } else {
         left.width
     });
+    let mut hole = None;
     let (mut first, mut second) = match (app.shown, app.finding()) {
         (Shown::Connection(flow), _) => (connection(app, watch, flow, width), Vec::new()),
         (Shown::Netns(netns), _) => (self::netns(app, watch, netns, width), Vec::new()),
@@ -53,7 +54,10 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
             } else {
                 Vec::new()
             };
-            let (left, more) = parts(app, watch, finding, width);
+            let way = path::way(app, finding, width);
+            // The way comes first.
+            hole = way.hole.map(|line| head.len() + line);
+            let (left, more) = parts(app, watch, finding, way.lines, width);
             ([head, left].concat(), more)
         }
         (Shown::Finding, None) => {
@@ -70,7 +74,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
     app.scroll_end = first.len().max(second.len()).saturating_sub(height);
     app.scroll = app.scroll.min(app.scroll_end);
     // What is too low to be seen must still show where packets die.
-    let hole = path::hole(&first, app).filter(|_| !whole && app.shown == Shown::Finding);
+    let hole = hole.filter(|_| !whole);
     let from = hole.map_or(0, |hole| (hole + 3).saturating_sub(height));
     super::lines(frame, app, left, &first, app.scroll.max(from));
     if two {
@@ -82,16 +86,12 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
 fn head(app: &App, finding: &Finding, width: usize) -> Vec<Line<'static>> {
     let pen = Pen::of(app);
     let role = Pen::severity(finding.severity);
-    let severity = match finding.severity {
-        crate::diagnose::Severity::Error => "ERROR",
-        crate::diagnose::Severity::Warning => "WARNING",
-        crate::diagnose::Severity::Info => "INFO",
-    };
+    let severity = finding.severity.name().to_uppercase();
     let state = if finding.ongoing { "ongoing" } else { "over" };
     let since = app.facts.time(finding.first_seen_ns);
     let mark = app.glyphs.severity(finding.severity);
     let name = format!("{mark} {severity} {}", finding.verdict.name());
-    let more = format!("{}, {state}, since {since}", confidence(finding.confidence));
+    let more = format!("{}, {state}, since {since}", finding.confidence.name());
     let mut lines = if text::width(&name) + text::width(&more) + 2 <= width {
         vec![Line::from(vec![
             pen.span(role, name),
@@ -114,10 +114,10 @@ fn parts(
     app: &App,
     watch: &Watch,
     finding: &Finding,
+    way: Vec<Line<'static>>,
     width: usize,
 ) -> (Vec<Line<'static>>, Vec<Line<'static>>) {
     let pen = Pen::of(app);
-    let path = path::lines(app, finding, width);
     let fixes = fix::lines(app, finding, width);
     let mut who = Vec::new();
     if let Some(connection) = &finding.connection {
@@ -131,7 +131,7 @@ fn parts(
     let topology = &watch.analysis().state().topology;
     let timeline = evidence::timeline(app, &entries(watch, finding), topology, width);
     (
-        joined(vec![path, who, evidence]),
+        joined(vec![way, who, evidence]),
         joined(vec![fixes, timeline]),
     )
 }

@@ -11,7 +11,7 @@ use super::{
         keys::Mode,
         theme::Role,
     },
-    Pen, status,
+    Pen,
 };
 use crate::{diagnose::Finding, watch::Watch};
 
@@ -38,7 +38,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
 
 fn lines(app: &App, watch: &Watch, width: usize) -> Vec<Line<'static>> {
     let pen = Pen::of(app);
-    let nothing = match (status::selection(app), app.facts.mode) {
+    let nothing = match (app.facts.selection.words(), app.facts.mode) {
         (Some(selection), _) => format!("Nothing found in the selection ({selection})."),
         (None, Mode::Live) => "Nothing found so far: no connection is stalled.".to_owned(),
         (None, Mode::Replay) => "Nothing was found up to this moment.".to_owned(),

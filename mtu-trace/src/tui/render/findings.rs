@@ -22,9 +22,9 @@ const VERDICT: usize = 17;
 /// Rows that all findings would take.
 pub fn height(app: &App, width: u16) -> usize {
     let count = app.view.count();
-    let selected = app
-        .finding()
-        .map_or(0, |finding| rows_of(app, finding, usize::from(width)));
+    let selected = app.finding().map_or(0, |finding| {
+        1 + rest(app, finding, usize::from(width)).len()
+    });
     (count.saturating_sub(1)) * 2 + selected
 }
 
@@ -33,9 +33,10 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, area: Rect) {
     let width = usize::from(area.width);
     let height = usize::from(area.height);
     let selected = app.findings.selected;
-    let tall = app
+    let below = app
         .finding()
-        .map_or(1, |finding| rows_of(app, finding, width));
+        .map_or_else(Vec::new, |finding| rest(app, finding, width));
+    let tall = 1 + below.len();
     // Two rows each, if all can be seen so.
     let each = if (app.findings.len().saturating_sub(1)) * 2 + tall <= height {
         2
@@ -53,7 +54,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, area: Rect) {
         let is_selected = index == selected;
         lines.push(first(app, &finding, width, is_selected));
         if is_selected {
-            lines.extend(rest(app, &finding, width));
+            lines.extend_from_slice(&below);
         } else if each > 1 {
             lines.push(second(app, &finding, width));
         }
@@ -64,10 +65,6 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, area: Rect) {
     for (line, row) in lines.iter().zip(area.rows()) {
         frame.render_widget(line, row);
     }
-}
-
-fn rows_of(app: &App, finding: &Finding, width: usize) -> usize {
-    1 + rest(app, finding, width).len()
 }
 
 /// Mark, verdict, who, and since when.
@@ -167,7 +164,7 @@ fn second<'a>(app: &App, finding: &Finding, width: usize) -> Line<'a> {
 }
 
 /// All but the first row of the selected finding.
-fn rest<'a>(app: &App, finding: &Finding, width: usize) -> Vec<Line<'a>> {
+fn rest(app: &App, finding: &Finding, width: usize) -> Vec<Line<'static>> {
     let pen = Pen::of(app);
     let indent = if width < NARROW { 2 } else { INDENT };
     let mut lines = pen.wrapped(Role::Strong, &pen.words(&finding.summary), indent, width);

@@ -56,7 +56,7 @@ struct Columns {
     spark: usize,
 }
 
-/// Columns of a number behind a sparkline.
+/// Columns of a number behind a sparkline, as many as [`text::count`] needs.
 const NUMBER: usize = 5;
 
 impl Columns {

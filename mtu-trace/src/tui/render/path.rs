@@ -26,22 +26,24 @@ use crate::{
     report::pmtud_line,
 };
 
-/// Which of the lines of a path is the place where packets die.
-pub fn hole(lines: &[Line<'_>], app: &App) -> Option<usize> {
-    let mark = format!("  {} ", app.glyphs.hole);
-    let is_hole = |line: &Line<'_>| line.spans.first().is_some_and(|span| span.content == mark);
-    lines.iter().position(is_hole)
-}
-
 /// Columns of the inside of the widest pipe, and of the narrowest.
 const WIDEST: usize = 12;
 const NARROWEST: usize = 6;
 
 /// The way, and what is known of what happens on it.
-pub fn lines(app: &App, finding: &Finding, width: usize) -> Vec<Line<'static>> {
+#[derive(Default)]
+pub struct Way {
+    /// All of it.
+    pub lines: Vec<Line<'static>>,
+    /// Which of the lines is the place where packets die.
+    pub hole: Option<usize>,
+}
+
+/// The way of a finding's packets.
+pub fn way(app: &App, finding: &Finding, width: usize) -> Way {
     let pen = Pen::of(app);
     let Some(boundary) = &finding.boundary else {
-        return Vec::new();
+        return Way::default();
     };
     let mut lines = vec![Line::from(vec![
         pen.span(Role::Label, "PATH  "),
@@ -60,11 +62,12 @@ pub fn lines(app: &App, finding: &Finding, width: usize) -> Vec<Line<'static>> {
             ),
         ),
     ])];
+    let mut hole = None;
     if finding.path.is_empty() {
         let words = "the rest of the way is not known";
         lines.push(pen.line(Role::Faint, format!("  {words}")));
     } else {
-        hops(app, finding, boundary, width, &mut lines);
+        hole = hops(app, finding, boundary, width, &mut lines);
     }
     if let Some(pmtud) = &finding.pmtud {
         let words = pmtud_line(finding, boundary, pmtud);
@@ -87,16 +90,17 @@ pub fn lines(app: &App, finding: &Finding, width: usize) -> Vec<Line<'static>> {
         }
         lines.extend(wrapped);
     }
-    lines
+    Way { lines, hole }
 }
 
+/// Adds the hops; says which line is the place where packets die.
 fn hops(
     app: &App,
     finding: &Finding,
     boundary: &Boundary,
     width: usize,
     to: &mut Vec<Line<'static>>,
-) {
+) -> Option<usize> {
     let pen = Pen::of(app);
     if let Some(connection) = &finding.connection {
         to.push(local_end(app, connection, width));
@@ -109,10 +113,14 @@ fn hops(
     let mtus: BTreeSet<u32> = finding.path.iter().map(|hop| hop.mtu_bytes).collect();
     let mtus: Vec<u32> = mtus.into_iter().collect();
     let mut before: Option<&NetnsRef> = None;
+    let mut hole = None;
     for hop in &finding.path {
         if before != Some(&hop.netns) {
             to.push(place(app, finding, &hop.netns, width));
             before = Some(&hop.netns);
+        }
+        if is_limit(hop, boundary) {
+            hole = hole.or(Some(to.len()));
         }
         let inside = inside(&mtus, hop.mtu_bytes);
         to.push(self::hop(app, hop, boundary, inside, name, width));
@@ -125,6 +133,7 @@ fn hops(
         };
         to.push(pen.line(Role::Text, pen.fit(&format!("  {end}{wherever}"), width)));
     }
+    hole
 }
 
 fn local_end(app: &App, connection: &Connection, width: usize) -> Line<'static> {
@@ -188,12 +197,7 @@ fn hop(
         pen.span(Role::Frame, outside.clone()),
         pen.span(
             if fits { Role::Text } else { role },
-            format!(
-                "{}{}{}",
-                glyphs.wall,
-                glyphs.inside.repeat(inside),
-                glyphs.wall
-            ),
+            format!("{0}{1:inside$}{0}", glyphs.wall, ""),
         ),
         pen.span(Role::Frame, outside),
         pen.span(role, format!(" {:>5}", hop.mtu_bytes)),

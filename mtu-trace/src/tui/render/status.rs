@@ -17,7 +17,12 @@ use super::{
     },
     Pen,
 };
-use crate::{diagnose::Severity, kernel::HookStatus, topology::name::printable, watch::Watch};
+use crate::{
+    diagnose::Severity,
+    kernel::HookStatus,
+    topology::name::{printable, stored::clean},
+    watch::Watch,
+};
 
 /// Draws the title: whose trace it is, how bad things are, and the time.
 pub fn title(frame: &mut Frame<'_>, app: &App, area: Rect, small: bool) {
@@ -66,11 +71,7 @@ fn counts(app: &App, small: bool) -> String {
     let mut parts: Vec<String> = Vec::new();
     for (severity, count) in counted.filter(|(_, count)| *count > 0) {
         let mark = app.glyphs.severity(severity);
-        let word = match severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-            Severity::Info => "info",
-        };
+        let word = severity.name();
         let s = if count == 1 { "" } else { "s" };
         parts.push(if small {
             format!("{mark}{count}")
@@ -131,7 +132,7 @@ fn parts(app: &App, watch: &Watch) -> Vec<(Role, String)> {
             format!("paused, {} events since", text::count(new)),
         ));
     }
-    if let Some(words) = selection(app) {
+    if let Some(words) = facts.selection.words() {
         parts.push((Role::Label, words));
     }
     for absent in watch.analysis().scope().absent() {
@@ -155,48 +156,15 @@ fn parts(app: &App, watch: &Watch) -> Vec<(Role, String)> {
     }
     match &facts.spool {
         Spool::None => {}
-        Spool::Kept { bytes, .. } => {
+        Spool::Kept(bytes) => {
             parts.push((Role::Faint, format!("{} kept for w", text::size(*bytes))));
         }
-        Spool::Full { bytes, at_ns } => parts.push((
-            Role::Warning,
-            format!(
-                "{} kept for w, nothing since {}",
-                text::size(*bytes),
-                facts.time(*at_ns)
-            ),
-        )),
         Spool::Failed(why) => parts.push((Role::Warning, why.clone())),
     }
     for note in watch.analysis().notes().iter().chain(&facts.notes) {
         parts.push((Role::Warning, note.clone()));
     }
     parts
-}
-
-/// What is selected, in the words it was given in.
-pub fn selection(app: &App) -> Option<String> {
-    let selection = &app.facts.selection;
-    let shown = |words: &[String]| {
-        let words: Vec<String> = words.iter().map(|it| printable(it.as_bytes())).collect();
-        words.join(" or ")
-    };
-    let mut parts = Vec::new();
-    if !selection.netns.is_empty() {
-        parts.push(format!("netns {}", shown(&selection.netns)));
-    }
-    if !selection.container.is_empty() {
-        parts.push(format!("container {}", shown(&selection.container)));
-    }
-    if !selection.pid.is_empty() {
-        let pids: Vec<String> = selection.pid.iter().map(i32::to_string).collect();
-        parts.push(format!("pid {}", pids.join(" or ")));
-    }
-    if !selection.filter.is_empty() {
-        let filter = selection.filter.join(" ");
-        parts.push(format!("filter \"{}\"", printable(filter.as_bytes())));
-    }
-    (!parts.is_empty()).then(|| parts.join(" and "))
 }
 
 /// Draws the last line: what is being typed, what is told, or the keys.
@@ -259,13 +227,10 @@ fn prompt(frame: &mut Frame<'_>, app: &App, prompt: &super::super::prompt::Promp
     };
     // The end of what is before the cursor is always to be seen.
     let room = columns.saturating_sub(text::width(label) + 1);
-    let all = printable(prompt.before().as_bytes());
+    let all = clean(prompt.before());
     let before = text::tail(&all, room);
     let column = text::width(label) + text::width(&before);
-    let behind = pen.fit(
-        &printable(prompt.behind().as_bytes()),
-        columns.saturating_sub(column + 1),
-    );
+    let behind = pen.fit(&clean(prompt.behind()), columns.saturating_sub(column + 1));
     let free = columns.saturating_sub(column + text::width(&behind) + 3);
     let hint = pen.fit(hint, free);
     let line = Line::from(vec![

@@ -1,13 +1,16 @@
 //! The state of the screens, and how keys change it. Nothing here reads a clock, a file or a terminal:
 //! what is to be done outside is an [`Effect`].
 
+mod moving;
+mod playing;
+
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::{
     action::{Action, Effect, Pane},
     facts::{Facts, Playing},
     glyphs::Glyphs,
-    keys::{self, Mode},
+    keys,
     list::List,
     prompt::Prompt,
     theme::Theme,
@@ -17,10 +20,6 @@ use crate::{diagnose::Finding, event::Flow, topology::NetnsId, watch::Watch};
 
 /// How long a message stays, ns.
 const MESSAGE_NS: u64 = 6_000_000_000;
-/// A seek goes so far, as a part of the capture.
-const SEEK_PART: u64 = 20;
-/// The speeds there are.
-const SPEEDS: [f64; 10] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0];
 
 /// What is shown in full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,7 +82,7 @@ pub struct App {
     pub namespaces: List<NetnsId>,
     /// The connections.
     pub connections: List<Flow>,
-    /// First line of the detail on the screen, and how many there could be.
+    /// First line of the detail on the screen.
     pub scroll: usize,
     /// The last line one can scroll to, as it was drawn last.
     pub scroll_end: usize,
@@ -148,10 +147,8 @@ impl App {
         });
     }
 
-    /// Takes in the time of the user; says whether that changes the screen.
-    pub fn tick(&mut self, clock_ns: u64) -> bool {
-        let second = |ns: u64| ns / 1_000_000_000;
-        let changed = second(clock_ns) != second(self.clock_ns);
+    /// Takes in the time of the user.
+    pub fn tick(&mut self, clock_ns: u64) {
         self.clock_ns = clock_ns;
         let over = self
             .message
@@ -160,7 +157,6 @@ impl App {
         if over {
             self.message = None;
         }
-        changed || over
     }
 
     /// Brings the lists up to date. `anyway` also where only time has passed.
@@ -177,8 +173,11 @@ impl App {
         self.findings.settle(view.count(), |index| view.key(index));
         self.namespaces
             .settle(tree.len(), |index| tree.get(index).map(|it| it.netns));
-        self.connections
-            .settle(lines.len(), |index| lines.get(index).map(|it| it.flow));
+        // The list is empty while nobody sees it, and what is selected in it stays.
+        if on_screen {
+            self.connections
+                .settle(lines.len(), |index| lines.get(index).map(|it| it.flow));
+        }
         self.finding = view.finding(self.findings.selected);
         if before != view.key(self.findings.selected) {
             self.fix = None;
@@ -274,107 +273,6 @@ impl App {
         None
     }
 
-    fn page(&mut self, down: bool) {
-        let rows = match self.pane {
-            Pane::Findings if self.view.count() == 0 => self.scroll_page,
-            Pane::Findings => self.findings.page,
-            Pane::Namespaces => self.namespaces.page,
-            Pane::Connections => self.connections.page,
-            Pane::Detail => self.scroll_page.saturating_sub(1),
-        };
-        let rows = isize::try_from(rows.max(1)).unwrap_or(1);
-        self.go(if down { rows } else { -rows });
-    }
-
-    /// Moves by so many rows.
-    fn go(&mut self, rows: isize) {
-        let mut pane = self.pane;
-        if pane == Pane::Findings && self.view.count() == 0 {
-            // What is said instead of them may be longer than the screen.
-            pane = Pane::Detail;
-        }
-        match pane {
-            Pane::Findings => {
-                let view = &self.view;
-                let to = self.findings.away(rows);
-                self.findings.select(to, |index| view.key(index));
-                self.finding = view.finding(self.findings.selected);
-                self.fix = None;
-                self.scroll = 0;
-                self.shown = Shown::Finding;
-            }
-            Pane::Namespaces => {
-                let tree = self.view.tree();
-                let to = self.namespaces.away(rows);
-                self.namespaces
-                    .select(to, |index| tree.get(index).map(|it| it.netns));
-            }
-            Pane::Connections => {
-                let lines = self.view.connections();
-                let to = self.connections.away(rows);
-                self.connections
-                    .select(to, |index| lines.get(index).map(|it| it.flow));
-            }
-            Pane::Detail => {
-                self.scroll = self.scroll.saturating_add_signed(rows).min(self.scroll_end);
-            }
-        }
-    }
-
-    fn open(&mut self) {
-        let shown = match self.pane {
-            Pane::Findings => Shown::Finding,
-            Pane::Namespaces => match self.view.tree().get(self.namespaces.selected) {
-                Some(branch) => Shown::Netns(branch.netns),
-                None => return,
-            },
-            Pane::Connections => match self.view.connections().get(self.connections.selected) {
-                Some(line) => Shown::Connection(line.flow),
-                None => return,
-            },
-            Pane::Detail => return,
-        };
-        self.origin = self.pane;
-        self.show(shown);
-        self.pane = Pane::Detail;
-        self.lower = Pane::Detail;
-    }
-
-    fn show(&mut self, shown: Shown) {
-        if self.shown != shown {
-            self.shown = shown;
-            self.scroll = 0;
-        }
-    }
-
-    fn back(&mut self) {
-        if self.pane == Pane::Detail {
-            let to = self.origin;
-            self.show(Shown::Finding);
-            self.focus(to);
-        } else {
-            self.focus(Pane::Findings);
-        }
-    }
-
-    fn focus(&mut self, pane: Pane) {
-        if pane == Pane::Detail && self.pane != Pane::Detail {
-            self.origin = self.pane;
-            if self.pane == Pane::Findings {
-                self.show(Shown::Finding);
-            }
-        }
-        self.pane = pane;
-        self.lower = if pane == Pane::Findings {
-            Pane::Detail
-        } else {
-            pane
-        };
-        if pane == Pane::Findings {
-            self.show(Shown::Finding);
-        }
-    }
-
     fn sort(&mut self) {
         let by = match self.pane {
             Pane::Connections => {
@@ -436,44 +334,6 @@ impl App {
         }
     }
 
-    fn play(&mut self, action: Action) -> Option<Effect> {
-        let (start, end) = self.playing.span;
-        let step = ((end - start.min(end)) / SEEK_PART).max(1);
-        match action {
-            Action::Play => {
-                let at_end = self.now_ns >= end;
-                self.playing.running = !self.playing.running;
-                // What has come to its end begins again.
-                return (self.playing.running && at_end).then_some(Effect::Seek(start));
-            }
-            Action::Slower => self.speed(-1),
-            Action::Faster => self.speed(1),
-            Action::SeekBack => {
-                return Some(Effect::Seek(self.now_ns.saturating_sub(step).max(start)));
-            }
-            Action::SeekForward => return Some(Effect::Seek((self.now_ns + step).min(end))),
-            Action::ToStart => return Some(Effect::Seek(start)),
-            // Wherever that turns out to be.
-            Action::ToEnd => return Some(Effect::Seek(u64::MAX)),
-            Action::EventBack | Action::EventForward => {
-                self.playing.running = false;
-                return Some(Effect::StepEvent(action == Action::EventForward));
-            }
-            Action::FindingBack | Action::FindingForward => {
-                self.playing.running = false;
-                return Some(Effect::StepFinding(action == Action::FindingForward));
-            }
-            _ => {}
-        }
-        None
-    }
-
-    fn speed(&mut self, by: isize) {
-        let now = SPEEDS.iter().position(|&speed| speed >= self.playing.speed);
-        let next = now.unwrap_or(0).saturating_add_signed(by);
-        self.playing.speed = SPEEDS[next.min(SPEEDS.len() - 1)];
-    }
-
     fn edit(&mut self, event: KeyEvent) -> Option<Effect> {
         let Some(Overlay::Filter(prompt)) = &mut self.overlay else {
             return None;
@@ -497,11 +357,5 @@ impl App {
             _ => prompt.key(event),
         }
         None
-    }
-
-    /// Whether what is shown happens now.
-    #[must_use]
-    pub fn is_live(&self) -> bool {
-        self.facts.mode == Mode::Live
     }
 }

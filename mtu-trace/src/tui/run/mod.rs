@@ -1,5 +1,10 @@
 //! The loop: keys, events, signals and time in, screens out.
 
+mod intake;
+mod pace;
+mod playback;
+mod signals;
+
 use std::{
     io,
     time::{Duration, Instant},
@@ -10,17 +15,11 @@ use ratatui::crossterm::event::{self, Event as Input};
 use rustix::process::Signal;
 use tokio::{
     io::{Interest, unix::AsyncFd},
-    signal::unix::{Signal as Signals, SignalKind, signal},
     time::{MissedTickBehavior, sleep_until},
 };
 
-use super::{
-    action::Effect,
-    app::App,
-    feed::{Feed, Gone, Told},
-    osc52, render,
-    terminal::Screen,
-};
+use self::{pace::Pace, playback::Playback, signals::Caught};
+use super::{action::Effect, app::App, feed::Feed, osc52, render, terminal::Screen};
 use crate::{kernel::monotonic_ns, replay::Replay, select::Selection, watch::Watch};
 
 /// Time between two screens while events come in: 20 a second.
@@ -29,8 +28,6 @@ const FRAME: Duration = Duration::from_millis(50);
 const KEY_FRAME: Duration = Duration::from_millis(15);
 /// How long a key is waited for once one was heard of: with no time at all the library does not look.
 const KEY_WAIT: Duration = Duration::from_millis(1);
-/// How long events are taken in before keys are looked at again.
-const INTAKE: Duration = Duration::from_millis(20);
 
 /// Where the screens' contents come from.
 pub enum Source {
@@ -83,8 +80,7 @@ pub async fn run(
         held: None,
         second: true,
         pace: Pace::new(),
-        played: Instant::now(),
-        sought: None,
+        playback: Playback::new(),
     };
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -103,7 +99,6 @@ pub async fn run(
                 }
             },
             () = wait_until(due) => shell.draw().map(|()| None),
-            () = shell.ready() => Ok(shell.take_in()),
             _ = seconds.tick() => {
                 for message in messages() {
                     shell.app.tell(message, true);
@@ -112,6 +107,8 @@ pub async fn run(
                 shell.second();
                 Ok(None)
             }
+            // Last: under load it is always ready.
+            () = shell.ready() => Ok(shell.take_in()),
         };
         match turn {
             Ok(None) => {}
@@ -122,6 +119,9 @@ pub async fn run(
                 break Ending::Signal(Signal::HUP);
             }
         }
+        // The runtime hears of keys, signals and time only while this waits, and a feed that always has
+        // something more never makes it wait.
+        tokio::task::yield_now().await;
     };
     drop(shell);
     Ok(ending)
@@ -134,48 +134,16 @@ async fn wait_until(due: Option<Instant>) {
     }
 }
 
-/// When the next screen is due.
-struct Pace {
-    due: Option<Instant>,
-    drawn: Instant,
-    /// What the last one has cost.
-    cost: Duration,
-}
-
-impl Pace {
-    fn new() -> Self {
-        Self {
-            due: Some(Instant::now()),
-            drawn: Instant::now(),
-            cost: Duration::ZERO,
-        }
-    }
-
-    /// Wants a screen, so long after the last one at least. One that has cost much is not followed by
-    /// another at once: most of the time is the events'.
-    fn want(&mut self, after: Duration) {
-        let due = self.drawn + after.max(self.cost * 3);
-        self.due = Some(self.due.map_or(due, |known| known.min(due)));
-    }
-
-    fn due(&self) -> Option<Instant> {
-        self.due
-    }
-}
-
 struct Shell<'a> {
     app: &'a mut App,
     source: &'a mut Source,
     screen: Screen,
     /// What was seen when the screen was held.
     held: Option<Box<Watch>>,
-    /// Whether time has passed, or something else was selected, since the lists were made.
+    /// Whether time has passed, or something else was selected or gone to, since the lists were made.
     second: bool,
     pace: Pace,
-    /// When the capture was played on last.
-    played: Instant,
-    /// The time that was asked for, ns, which may not have been read yet.
-    sought: Option<u64>,
+    playback: Playback,
 }
 
 impl Shell<'_> {
@@ -185,60 +153,6 @@ impl Shell<'_> {
             Source::Live { feed, .. } => feed.ready().await,
             Source::Replay(_) => std::future::pending().await,
         }
-    }
-
-    /// Takes in what has come, for a while.
-    fn take_in(&mut self) -> Option<Ending> {
-        let Source::Live { watch, feed, .. } = &mut *self.source else {
-            return None;
-        };
-        let begun = Instant::now();
-        let version = watch.version();
-        let mut ending = None;
-        let mut changed = false;
-        while ending.is_none() {
-            match feed.next() {
-                Ok(Some(Told::Events(events))) => {
-                    for event in &events {
-                        watch.apply(event);
-                    }
-                }
-                Ok(Some(Told::Ended(why))) => {
-                    let why = why.unwrap_or_else(|| "the trace has ended".to_owned());
-                    ending = Some(Ending::Source(why));
-                }
-                Ok(Some(told)) => {
-                    changed |= note(self.app, told);
-                }
-                Ok(None) => break,
-                Err(Gone) => {
-                    ending = Some(Ending::Source("the thread that traces has died".to_owned()));
-                }
-            }
-            if begun.elapsed() >= INTAKE {
-                feed.again();
-                break;
-            }
-        }
-        let waiting = feed.waiting();
-        // What is on the way for a moment is not told.
-        let waiting = if begun.elapsed() >= INTAKE {
-            waiting
-        } else {
-            0
-        };
-        changed |= waiting != self.app.facts.waiting;
-        self.app.facts.waiting = waiting;
-        if let Some(held) = &self.held {
-            let before = held.analysis().state().events;
-            let since = watch.analysis().state().events.saturating_sub(before);
-            changed |= self.app.held != Some(since);
-            self.app.held = Some(since);
-        }
-        if changed || (watch.version() != version && self.held.is_none()) {
-            self.pace.want(FRAME);
-        }
-        ending
     }
 
     /// Handles all keys there are.
@@ -261,7 +175,7 @@ impl Shell<'_> {
             // What is selected next depends on the lists of what is there now.
             if event::poll(KEY_WAIT)? {
                 let watch = shown(self.source, self.held.as_deref());
-                self.app.refresh(watch, false);
+                self.app.refresh(watch, std::mem::take(&mut self.second));
             }
         }
         Ok(None)
@@ -300,7 +214,7 @@ impl Shell<'_> {
                     player.seek(to_ns);
                     true
                 });
-                self.sought = Some(to_ns);
+                self.playback.moved(Some(to_ns));
             }
             Effect::StepEvent(forward) => {
                 if !self.player(|player| player.step_event(forward)) {
@@ -318,10 +232,15 @@ impl Shell<'_> {
 
     /// Does something with the capture; false if there was nothing to do.
     fn player(&mut self, act: impl FnOnce(&mut Replay) -> bool) -> bool {
-        self.played = Instant::now();
-        self.sought = None;
+        self.playback.moved(None);
         match &mut *self.source {
-            Source::Replay(player) => act(player),
+            Source::Replay(player) => {
+                let done = act(player);
+                // The next key may come before the next screen, and goes on from here.
+                self.app.now_ns = player.now_ns();
+                self.second = true;
+                done
+            }
             Source::Live { .. } => false,
         }
     }
@@ -370,9 +289,14 @@ impl Shell<'_> {
 
     fn draw(&mut self) -> io::Result<()> {
         let begun = Instant::now();
-        self.pace.due = None;
+        self.pace.begin();
         self.app.tick(monotonic_ns());
-        self.play_on(begun);
+        if let Source::Replay(player) = &mut *self.source {
+            let before_ns = player.now_ns();
+            self.playback.go_on(player, &mut self.app.playing, begun);
+            self.second |= player.now_ns() != before_ns;
+            self.app.facts.notes = player.notes();
+        }
         let app = &mut *self.app;
         let watch = shown(self.source, self.held.as_deref());
         app.now_ns = match &*self.source {
@@ -382,39 +306,11 @@ impl Shell<'_> {
         };
         app.refresh(watch, std::mem::take(&mut self.second));
         self.screen.draw(|frame| render::draw(frame, app, watch))?;
-        self.pace.drawn = Instant::now();
-        self.pace.cost = begun.elapsed();
+        self.pace.drawn(begun);
         if self.app.playing.running || !self.app.playing.indexed {
             self.pace.want(FRAME);
         }
         Ok(())
-    }
-
-    /// Plays a capture on by as much as has passed.
-    fn play_on(&mut self, now: Instant) {
-        let Source::Replay(player) = &mut *self.source else {
-            return;
-        };
-        let playing = &mut self.app.playing;
-        let passed = now.duration_since(self.played);
-        self.played = now;
-        let indexed = player.is_indexed();
-        let (start, end) = player.span();
-        if let Some(to_ns) = self.sought {
-            if player.now_ns() < to_ns.min(end) {
-                player.seek(to_ns);
-            }
-            self.sought = (!indexed).then_some(to_ns);
-        } else if playing.running {
-            let ns = passed.mul_f64(playing.speed).as_nanos();
-            let to = player.now_ns() + u64::try_from(ns).unwrap_or(u64::MAX >> 1);
-            player.seek(to.min(end));
-            playing.running = player.now_ns() < end || !indexed;
-        }
-        playing.span = (start, end);
-        playing.indexed = indexed;
-        playing.made = player.made();
-        self.app.facts.notes = player.notes();
     }
 }
 
@@ -430,53 +326,5 @@ fn shown<'a>(source: &'a Source, held: Option<&'a Watch>) -> &'a Watch {
         (Some(held), _) => held,
         (None, Source::Live { watch, .. }) => watch,
         (None, Source::Replay(player)) => player.watch(),
-    }
-}
-
-/// Takes in what is no event; says whether the screen changes by it.
-fn note(app: &mut App, told: Told) -> bool {
-    match told {
-        Told::Hooks(hooks) => app.facts.hooks = hooks,
-        Told::Risks(risks) => app.facts.risks = risks,
-        Told::Said(text, bad) => app.tell(text, bad),
-        Told::Spool(spool) => {
-            let changed = app.facts.spool != spool;
-            app.facts.spool = spool;
-            return changed;
-        }
-        Told::Events(_) | Told::Ended(_) => {}
-    }
-    true
-}
-
-/// The signals that matter.
-struct Caught([(Signal, Signals); 6]);
-
-impl Caught {
-    fn new() -> Result<Self> {
-        let listen = |ours: Signal| -> Result<(Signal, Signals)> {
-            let kind = SignalKind::from_raw(ours.as_raw());
-            Ok((ours, signal(kind).context("cannot listen for signals")?))
-        };
-        Ok(Self([
-            listen(Signal::TERM)?,
-            listen(Signal::HUP)?,
-            listen(Signal::INT)?,
-            listen(Signal::TSTP)?,
-            listen(Signal::CONT)?,
-            listen(Signal::WINCH)?,
-        ]))
-    }
-
-    async fn next(&mut self) -> Signal {
-        let [a, b, c, d, e, f] = &mut self.0;
-        tokio::select! {
-            _ = a.1.recv() => a.0,
-            _ = b.1.recv() => b.0,
-            _ = c.1.recv() => c.0,
-            _ = d.1.recv() => d.0,
-            _ = e.1.recv() => e.0,
-            _ = f.1.recv() => f.0,
-        }
     }
 }

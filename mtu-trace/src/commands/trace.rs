@@ -1,0 +1,65 @@
+//! What the commands that trace have in common.
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::Signal;
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{Signal as Signals, SignalKind, signal},
+};
+
+use crate::kernel::HookStatus;
+
+/// What runs a trace, on the thread that asks for it.
+///
+/// # Errors
+///
+/// The kernel has no room for it.
+pub fn runtime() -> Result<Runtime> {
+    let mut builder = Builder::new_current_thread();
+    let runtime = builder.enable_all().build();
+    runtime.context("cannot start the async runtime")
+}
+
+/// Fails where no hook is attached.
+///
+/// # Errors
+///
+/// In that case.
+pub fn require_any(hooks: &[HookStatus]) -> Result<()> {
+    if hooks.iter().any(|hook| hook.attached) {
+        return Ok(());
+    }
+    bail!("the kernel refused every hook: nothing can be traced")
+}
+
+/// The signals that end a trace.
+pub struct Interrupts {
+    interrupt: Signals,
+    terminate: Signals,
+    hangup: Signals,
+}
+
+impl Interrupts {
+    /// Begins to listen for them.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not let us.
+    pub fn new() -> Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for one of them.
+    pub async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.interrupt.recv() => Signal::INT,
+            _ = self.terminate.recv() => Signal::TERM,
+            _ = self.hangup.recv() => Signal::HUP,
+        }
+    }
+}
