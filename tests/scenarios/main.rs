@@ -15,6 +15,7 @@ mod degraded;
 mod demo;
 mod following;
 mod forwarding;
+mod harmless;
 mod ipv6;
 mod nat;
 mod negative;
