@@ -12,6 +12,7 @@ mod packets;
 mod progress;
 mod rare;
 mod repeats;
+mod sealed;
 mod site;
 mod state;
 mod track;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::{
+    connection::End,
+    sealed::added,
     site::{SiteKind, netfilter_hook, oversized, sighted, signalled},
     state::State,
     track::{Blocked, OtherDrops, OtherKey, SiteDrops},
@@ -20,11 +22,16 @@ impl State {
             return;
         }
         let tcp = packet.tcp_of_ends();
-        let (seq, ack) = match tcp {
-            Some(tcp) => (tcp.seq, tcp.has_ack.then_some(tcp.ack)),
-            None => (0, None),
+        let sealed = self.unseal(time_ns, packet);
+        let (seq, ack) = match (tcp, &sealed) {
+            (Some(tcp), _) => (tcp.seq, tcp.has_ack.then_some(tcp.ack)),
+            (None, Some(sealed)) => (sealed.seq, None),
+            (None, None) => (0, None),
         };
-        let found = if matches!(packet.what, PacketKind::Seen { .. }) {
+        let found = if let Some(sealed) = &sealed {
+            self.open_up(flow, sealed.place);
+            Some(sealed.place)
+        } else if matches!(packet.what, PacketKind::Seen { .. }) {
             // What only passes by is evidence for a loss, not one itself.
             self.flows.get(&flow).copied()
         } else {
@@ -43,6 +50,8 @@ impl State {
             return;
         };
         connection.last_ns = time_ns;
+        let is_tcp = |end: &End| end.socket.flow.protocol == TCP;
+        let in_tunnel = flow.protocol == UDP && connection.ends.iter().any(is_tcp);
         // The kernel counts by addresses and place: what it had counted there before this connection
         // was opened was lost by another one with the same addresses.
         let opened = connection.ends.iter().map(|end| end.socket.opened_ns);
@@ -55,12 +64,17 @@ impl State {
         let track = connection.track_mut(side);
         match &packet.what {
             PacketKind::Dropped { function, reason } => {
-                if let Some(site) = oversized(packet, &topology) {
+                if let Some(mut site) = oversized(packet, &topology) {
                     if site.kind == SiteKind::Tunnel {
                         // It has made the message of the packet itself.
                         track.icmp.generated = track.icmp.generated.max(packet.count);
                     }
-                    if tcp.is_some() {
+                    if in_tunnel {
+                        // That it is this connection's is known by time and length only.
+                        site.known_function = false;
+                        site.overhead_bytes = added(&flow);
+                    }
+                    if tcp.is_some() || sealed.is_some() {
                         track.holes.make().lost(seq, time_ns);
                     }
                     let fresh = SiteDrops::new(site, before, first_ns);

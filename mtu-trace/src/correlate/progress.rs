@@ -10,6 +10,7 @@ use crate::event::{Closed, Count, Flow, PathMtu, Retransmit, Sample};
 
 impl State {
     pub(super) fn retransmit(&mut self, time_ns: u64, retransmit: &Retransmit) {
+        self.sealed.resent(time_ns, retransmit);
         let (id, index) = self.socket(retransmit.socket);
         let Some(connection) = self.edit(id) else {
             return;

@@ -11,6 +11,7 @@ use imbl::{GenericHashMap, OrdMap, OrdSet, shared_ptr::DefaultSharedPtr};
 use super::{
     connection::{Connection, End, Side},
     index::Index,
+    sealed::Sealed,
 };
 use crate::{
     event::{Event, EventKind, Flow, Isn, Socket},
@@ -71,6 +72,8 @@ pub struct State {
     settled: usize,
     /// Connections of which more is known than that they are there, as of when that was last asked.
     troubled: OrdSet<ConnectionId>,
+    /// What may be in datagrams that cannot be read.
+    pub(super) sealed: Sealed,
     /// How many of them had to be forgotten.
     pub forgotten: u64,
     next: u64,
@@ -178,6 +181,7 @@ impl State {
         match &event.kind {
             EventKind::Topology(topology) => {
                 self.networks = Arc::new(topology.networks());
+                self.sealed.look(topology);
                 self.topology = Arc::clone(topology);
             }
             EventKind::Connection(socket) => {

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use mtu_trace::{
-    diagnose::{Confidence, Direction, Severity, Verdict},
+    diagnose::{Confidence, Direction, Finding, Severity, Verdict},
     event::{Event, EventKind, Flow, PacketKind, PathMtu, Timers, UDP},
+    topology::Link,
 };
 
 use super::{
@@ -270,6 +271,73 @@ fn a_tunnel_that_refuses_a_packet_has_told_its_sender() {
     assert_eq!(boundary.egress.as_deref(), Some("vethout"));
     assert!(!boundary.silent);
     assert!(finding.evidence.icmp_generated > 0);
+}
+
+/// A container's upload through a tunnel that encrypts: `ms` after each segment that is sent again, a
+/// datagram of `bytes` dies at the host's veth.
+fn sealed(kind: &str, ms: u64, bytes: u32, conns: &[Conn]) -> Vec<Finding> {
+    let mut places = Places::new(VETH);
+    let wg = Link {
+        name: "wg0".to_owned(),
+        kind: kind.to_owned(),
+        mtu_bytes: 1440,
+        ..Link::default()
+    };
+    let host = places.topology.namespaces.get_mut(&HOST).unwrap();
+    host.links.insert(9, wg);
+    let mut events = vec![at(0, told(&places.topology))];
+    for conn in conns {
+        events.push(at(50, conn.client_known()));
+        for (nth, sent) in [(0, 300), (1, 720), (2, 1560), (3, 3240)] {
+            events.push(at(sent, again(conn.client_resends(0, nth))));
+            let datagram = places.veth(*conn, 0).long(bytes).with(|packet| {
+                packet.flow.protocol = UDP;
+                packet.flow.source = "10.42.0.1:51820".parse().unwrap();
+                packet.flow.destination = "10.42.0.5:51820".parse().unwrap();
+                packet.tcp = None;
+            });
+            events.push(at(sent + ms, datagram));
+        }
+    }
+    play(events, 5000).findings()
+}
+
+#[test]
+fn a_segment_in_a_datagram_that_cannot_be_read_is_known_by_its_length() {
+    let conn = Conn::new(0);
+    // 1448 and 52 bytes, filled up, and 60 bytes around them.
+    let [finding] = sealed("wireguard", 2, 1564, &[conn]).try_into().unwrap();
+    assert_eq!(finding.verdict, Verdict::MtuBlackHole);
+    assert_eq!(finding.confidence, Confidence::Likely);
+    let connection = finding.connection.unwrap();
+    assert_eq!(
+        (connection.protocol, connection.direction),
+        ("tcp", Direction::Upload)
+    );
+    assert_eq!(connection.local.port, conn.client.flow.source.port());
+    let boundary = finding.boundary.unwrap();
+    assert_eq!((boundary.limit_bytes, boundary.packet_bytes), (1450, 1564));
+    assert_eq!(boundary.overhead_bytes, 60);
+}
+
+#[test]
+fn what_may_be_any_datagram_is_nobodys_segment() {
+    let conn = Conn::new(0);
+    let is_datagrams = |findings: Vec<Finding>| {
+        let holes = findings
+            .iter()
+            .filter(|it| it.verdict == Verdict::MtuBlackHole);
+        let protocols: Vec<&str> = holes
+            .map(|it| it.connection.as_ref().unwrap().protocol)
+            .collect();
+        assert_eq!(protocols, ["udp"], "{findings:#?}");
+    };
+    // No such tunnel, too late, too long.
+    is_datagrams(sealed("vxlan", 2, 1564, &[conn]));
+    is_datagrams(sealed("wireguard", 40, 1564, &[conn]));
+    is_datagrams(sealed("wireguard", 2, 1900, &[conn]));
+    // Of two it is not known whose it is.
+    is_datagrams(sealed("wireguard", 2, 1564, &[conn, Conn::new(1)]));
 }
 
 #[test]
