@@ -64,6 +64,19 @@ fn a_discovered_mtu() {
     }
 }
 
+/// Two faults at once, an upload whose message the container drops and a bridge larger than its port,
+/// as `cargo xtask vm` has recorded them on Debian's kernels: other numbers of reasons, other
+/// mechanisms, namespaces with and without cookies.
+#[test]
+fn other_kernels() {
+    for kernel in ["5.10", "6.1", "6.12", "7.x"] {
+        let name = format!("kernel-{kernel}");
+        let (_, bytes) = events(&name);
+        assert!(bytes > 0);
+        assert_snapshot!(name.as_str(), report(&name));
+    }
+}
+
 #[test]
 fn versions_have_the_same_events() {
     let all = |name: &str| -> Vec<Event> {
