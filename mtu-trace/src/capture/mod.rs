@@ -23,9 +23,9 @@ mod reader;
 mod recorder;
 mod row;
 mod rows;
+mod stream;
 mod tables;
 
-pub use blocks::MOST_BLOCK_BYTES;
 pub use comment::describe;
 pub use destination::{Destination, Limits};
 pub use encoder::Encoder;
@@ -33,3 +33,4 @@ pub use format::{End, FORMAT, Header};
 pub use input::{Input, open, open_plain, unpacked};
 pub use reader::{Condition, Damage, ReadError, Reader};
 pub use recorder::Recorder;
+pub use stream::MOST_BLOCK_BYTES;

@@ -9,8 +9,9 @@ use std::{
 use pcap_parser::{EPB_MAGIC, SHB_MAGIC};
 
 use super::{
-    blocks::{self, Blocks, Found, NoBlock},
+    blocks,
     format::{self, BLOCK_TYPE, End, FORMAT, Header, Item, MAGIC, Misread},
+    stream::{Blocks, Found, NoBlock},
     tables::{BadEntry, Told},
 };
 use crate::{

@@ -1,0 +1,258 @@
+//! A stream of blocks, found with bounded memory.
+//!
+//! What a block is that is all there is seen here. Of any other pcap-parser knows what is wrong or
+//! missing; what is done here is to say where.
+
+use std::io::{self, Read};
+
+use pcap_parser::{
+    SHB_MAGIC, nom, parse_sectionheaderblock, parse_unknownblock_be, parse_unknownblock_le,
+};
+
+/// The longest block that is read or written, bytes: a snapshot of a host with a hundred thousand
+/// links has less.
+pub const MOST_BLOCK_BYTES: usize = 64 << 20;
+
+/// What the buffer begins with, bytes.
+const FIRST_BUFFER_BYTES: usize = 256 << 10;
+
+/// Why there is no block.
+#[derive(Debug)]
+pub enum NoBlock {
+    /// The input ends here, between blocks.
+    End,
+    /// The input ends within a block.
+    Truncated,
+    /// There is something else.
+    Wrong(String),
+    /// The input cannot be read.
+    Io(io::Error),
+}
+
+/// A block in the buffer.
+#[derive(Debug)]
+pub struct Found {
+    /// Where it begins in the input, bytes.
+    pub offset: u64,
+    /// Its type.
+    pub block_type: u32,
+    /// Whether its section is big-endian.
+    pub big_endian: bool,
+    start: usize,
+    end: usize,
+}
+
+/// A stream of blocks.
+pub struct Blocks<R> {
+    input: R,
+    buffer: Vec<u8>,
+    /// What of the buffer is to be read yet.
+    start: usize,
+    filled: usize,
+    /// Where `start` is in the input.
+    offset: u64,
+    big_endian: bool,
+    ended: bool,
+}
+
+impl<R: Read> Blocks<R> {
+    /// The blocks of an input.
+    pub fn new(input: R) -> Self {
+        Self {
+            input,
+            buffer: Vec::new(),
+            start: 0,
+            filled: 0,
+            offset: 0,
+            big_endian: false,
+            ended: false,
+        }
+    }
+
+    /// Reads on elsewhere: `input` begins where the next block does.
+    pub fn fork<S: Read>(&self, input: S) -> Blocks<S> {
+        Blocks {
+            offset: self.offset,
+            big_endian: self.big_endian,
+            ..Blocks::new(input)
+        }
+    }
+
+    /// The next block. It is in the buffer until the next call.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn next(&mut self) -> Result<Found, NoBlock> {
+        loop {
+            let have = &self.buffer[self.start..self.filled];
+            match framed(have, self.big_endian) {
+                Ok((length, block_type, big_endian)) => {
+                    self.big_endian = big_endian;
+                    let found = Found {
+                        offset: self.offset,
+                        block_type,
+                        big_endian,
+                        start: self.start,
+                        end: self.start + length,
+                    };
+                    self.start += length;
+                    self.offset += length as u64;
+                    return Ok(found);
+                }
+                Err(Frame::Wrong(why)) => return Err(NoBlock::Wrong(why)),
+                Err(Frame::Incomplete) if self.ended => {
+                    return Err(if have.is_empty() {
+                        NoBlock::End
+                    } else {
+                        NoBlock::Truncated
+                    });
+                }
+                Err(Frame::Incomplete) => self.fill().map_err(NoBlock::Io)?,
+            }
+        }
+    }
+
+    /// The bytes of a block that was just found.
+    pub fn bytes(&self, found: &Found) -> &[u8] {
+        &self.buffer[found.start..found.end]
+    }
+
+    /// What is read.
+    pub fn input(&self) -> &R {
+        &self.input
+    }
+
+    /// Where the next block begins, bytes.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The first bytes of the input, before any block was read.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn peek(&mut self, most: usize) -> io::Result<&[u8]> {
+        while self.filled - self.start < most && !self.ended {
+            self.fill()?;
+        }
+        let end = self.filled.min(self.start + most);
+        Ok(&self.buffer[self.start..end])
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.filled, 0);
+            self.filled -= self.start;
+            self.start = 0;
+        }
+        // Grows with what is really there, not with what a length says.
+        if self.filled == self.buffer.len() {
+            let more = self.buffer.len().max(FIRST_BUFFER_BYTES);
+            self.buffer.resize(self.buffer.len() + more, 0);
+        }
+        loop {
+            match self.input.read(&mut self.buffer[self.filled..]) {
+                Ok(0) => self.ended = true,
+                Ok(read) => self.filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            return Ok(());
+        }
+    }
+}
+
+enum Frame {
+    Incomplete,
+    Wrong(String),
+}
+
+/// The block at the start of `have`: its length, its type, and its section's byte order.
+fn framed(have: &[u8], big_endian: bool) -> Result<(usize, u32, bool), Frame> {
+    let [a, b, c, d, rest @ ..] = have else {
+        return Err(Frame::Incomplete);
+    };
+    let mut big_endian = big_endian;
+    // The same in both byte orders, of which it decides.
+    if u32::from_le_bytes([*a, *b, *c, *d]) == SHB_MAGIC {
+        match parse_sectionheaderblock(have) {
+            Ok((_, section)) => big_endian = section.big_endian(),
+            Err(nom::Err::Incomplete(_)) => {
+                if have.len() >= 12 {
+                    too_long(rest, have[8] == 0x1a)?;
+                }
+                return Err(Frame::Incomplete);
+            }
+            Err(_) => return Err(Frame::Wrong("a section header that is none".to_owned())),
+        }
+    }
+    if let Some((length, block_type)) = whole(have, big_endian) {
+        return Ok((length, block_type, big_endian));
+    }
+    let parsed = if big_endian {
+        parse_unknownblock_be(have)
+    } else {
+        parse_unknownblock_le(have)
+    };
+    match parsed {
+        Ok((_, block)) => {
+            if block.block_len1 != block.block_len2 || block.block_len1 % 4 != 0 {
+                return Err(Frame::Wrong(format!(
+                    "a block that says it has {} bytes at its start and {} at its end",
+                    block.block_len1, block.block_len2
+                )));
+            }
+            too_long(rest, big_endian)?;
+            // pcap-parser reads the type as little-endian in any section.
+            let block_type = if big_endian {
+                block.block_type.swap_bytes()
+            } else {
+                block.block_type
+            };
+            Ok((block.block_len1 as usize, block_type, big_endian))
+        }
+        Err(nom::Err::Incomplete(_)) => {
+            too_long(rest, big_endian)?;
+            Err(Frame::Incomplete)
+        }
+        Err(_) => Err(Frame::Wrong("a block of less than 12 bytes".to_owned())),
+    }
+}
+
+/// Length and type of a block that is all there, as nearly all are. Of any other, the parser knows what
+/// is wrong or missing, but takes several times as long.
+fn whole(have: &[u8], big_endian: bool) -> Option<(usize, u32)> {
+    let number = |bytes: &[u8; 4]| {
+        if big_endian {
+            u32::from_be_bytes(*bytes)
+        } else {
+            u32::from_le_bytes(*bytes)
+        }
+    };
+    let (block_type, rest) = have.split_first_chunk::<4>()?;
+    let length_bytes = rest.first_chunk::<4>()?;
+    let length = usize::try_from(number(length_bytes)).ok()?;
+    let is_length = length >= 12 && length.is_multiple_of(4) && length <= MOST_BLOCK_BYTES;
+    let (_, length_again) = have.get(..length)?.split_last_chunk::<4>()?;
+    (is_length && length_again == length_bytes).then(|| (length, number(block_type)))
+}
+
+/// Refuses a block that is longer than any of ours, before it is read; `rest` is what follows its type.
+fn too_long(rest: &[u8], big_endian: bool) -> Result<(), Frame> {
+    let [a, b, c, d, ..] = rest else {
+        return Ok(());
+    };
+    let length = if big_endian {
+        u32::from_be_bytes([*a, *b, *c, *d])
+    } else {
+        u32::from_le_bytes([*a, *b, *c, *d])
+    };
+    if length as usize > MOST_BLOCK_BYTES {
+        return Err(Frame::Wrong(format!(
+            "a block that says it has {length} bytes, where {MOST_BLOCK_BYTES} are the most"
+        )));
+    }
+    Ok(())
+}
