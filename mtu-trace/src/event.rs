@@ -64,7 +64,7 @@ pub enum EventKind {
 }
 
 /// A flow as the headers have it, in one namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Flow {
     /// Where it was seen.
     pub netns: NetnsId,

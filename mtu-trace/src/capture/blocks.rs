@@ -1,4 +1,4 @@
-//! Blocks of a pcapng file: written whole, and what is in those of packets.
+//! Blocks of a pcapng file: how they are written, and what is in those of packets.
 
 use std::{borrow::Cow, io};
 
@@ -9,10 +9,6 @@ use pcap_parser::{
 };
 
 use super::format::{BLOCK_TYPE, FORMAT, MAGIC, OPTION_CODE};
-
-/// The longest block that is read or written, bytes: a snapshot of a host with a hundred thousand
-/// links has less.
-pub const MOST_BLOCK_BYTES: usize = 64 << 20;
 
 /// The longest part of an event that one option can hold, bytes: options have 16-bit lengths.
 const MOST_OPTION_BYTES: usize = 65_532;

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, io, sync::Arc};
 
 use super::{
-    blocks::{self, MOST_BLOCK_BYTES, PacketBlock},
+    blocks::{self, PacketBlock},
     change::Change,
     comment::describe,
     format::{End, Header, ItemRef, encode, name},
@@ -11,6 +11,7 @@ use super::{
     open_sockets::OpenSockets,
     row::{self, Item},
     rows::{At, DeviceRow, Dropped, NameRow, PacketRow, Retransmitted, Tick, What},
+    stream::MOST_BLOCK_BYTES,
     tables::{self, Numbers},
 };
 use crate::{

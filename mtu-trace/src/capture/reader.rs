@@ -8,8 +8,8 @@ use super::{
     blocks,
     condition::{Condition, Damage, ReadError},
     format::{self, BLOCK_TYPE, End, FORMAT, Header, Item, MAGIC},
-    frames::{Blocks, Found, NoBlock},
     misread::Misread,
+    stream::{Blocks, Found, NoBlock},
     tables::{BadEntry, Told},
 };
 use crate::{

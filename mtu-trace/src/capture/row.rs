@@ -7,7 +7,7 @@
 use std::{collections::TryReserveError, convert::Infallible, io, net::IpAddr};
 
 use cbor4ii::core::{
-    dec::{self, Decode, IgnoredAny, Read},
+    dec::{self, Decode, IgnoredAny, Read, Reference},
     enc::{self, Encode},
     types::{Array, Bytes, Map, Null},
     utils::{BufWriter, SliceReader},
@@ -17,6 +17,9 @@ use crate::{
     event::{Name, TcpState},
     topology::{NetnsId, name::stored::clean},
 };
+
+/// The most that is looked at ahead, bytes: what the longest number takes.
+const MOST_AHEAD: usize = 9;
 
 /// Why there is nothing of the kind that was looked for.
 #[derive(Debug)]
@@ -55,6 +58,7 @@ pub struct Row<'r, 'b> {
 
 impl Row<'_, '_> {
     /// What is in the next place.
+    #[inline]
     pub fn next<T: Item>(&mut self) -> Taken<T> {
         self.left = self.left.checked_sub(1).ok_or(NoRow::Other)?;
         T::take(self.from)
@@ -72,11 +76,19 @@ impl Row<'_, '_> {
 }
 
 /// Reads a row, and skips the places that `read` leaves.
+#[inline]
 pub fn take_row<T>(
     from: &mut SliceReader<'_>,
     read: impl FnOnce(&mut Row<'_, '_>) -> Taken<T>,
 ) -> Taken<T> {
-    let left = Array::len(from)?.ok_or(NoRow::Other)?;
+    let left = match ahead(from) {
+        [first @ 0x80..=0x97, ..] => {
+            let left = usize::from(first & 0x1f);
+            from.advance(1);
+            left
+        }
+        _ => Array::len(from)?.ok_or(NoRow::Other)?,
+    };
     let mut row = Row { from, left };
     let value = read(&mut row)?;
     for _ in 0..row.left {
@@ -120,6 +132,12 @@ fn put(bytes: Vec<u8>, write: impl FnOnce(&mut BufWriter) -> Put) -> io::Result<
 
 /// The name of a map with one key, and what follows it; `None` for anything else.
 pub fn name_of<'b>(bytes: &'b [u8]) -> Option<(&'b str, SliceReader<'b>)> {
+    // As this program writes it.
+    if let [0xa1, length @ 0x60..=0x77, rest @ ..] = bytes
+        && let Some((name, rest)) = rest.split_at_checked(usize::from(length & 0x1f))
+    {
+        return Some((str::from_utf8(name).ok()?, SliceReader::new(rest)));
+    }
     let mut from = SliceReader::new(bytes);
     if !matches!(Map::len(&mut from), Ok(Some(1))) {
         return None;
@@ -139,7 +157,31 @@ pub fn is_whole(bytes: &[u8]) -> bool {
     IgnoredAny::decode(&mut SliceReader::new(bytes)).is_ok()
 }
 
-macro_rules! as_they_are {
+/// What comes next, as far as the longest number reaches.
+#[inline]
+fn ahead<'b>(from: &mut SliceReader<'b>) -> &'b [u8] {
+    match from.fill(MOST_AHEAD) {
+        Ok(Reference::Long(bytes)) => bytes,
+        // Slices are handed out as they are, and without errors.
+        Ok(Reference::Short(_)) | Err(_) => &[],
+    }
+}
+
+/// The number that comes next and the bytes it takes, if it is one without a sign (RFC 8949, section
+/// 3.1). The library reads a number's bytes one call after the other, in several times the time.
+#[inline]
+fn number(ahead: &[u8]) -> Option<(u64, usize)> {
+    Some(match *ahead {
+        [first @ ..=0x17, ..] => (first.into(), 1),
+        [0x18, a, ..] => (a.into(), 2),
+        [0x19, a, b, ..] => (u16::from_be_bytes([a, b]).into(), 3),
+        [0x1a, a, b, c, d, ..] => (u32::from_be_bytes([a, b, c, d]).into(), 5),
+        [0x1b, a, b, c, d, e, f, g, h, ..] => (u64::from_be_bytes([a, b, c, d, e, f, g, h]), 9),
+        _ => return None,
+    })
+}
+
+macro_rules! numbers {
     ($($type:ty),*) => { $(
         impl Item for $type {
             #[inline]
@@ -148,13 +190,32 @@ macro_rules! as_they_are {
             }
             #[inline]
             fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
+                if let Some((value, bytes)) = number(ahead(from))
+                    && let Ok(value) = Self::try_from(value)
+                {
+                    from.advance(bytes);
+                    return Ok(value);
+                }
+                // The library knows what is wrong.
                 Ok(Self::decode(from)?)
             }
         }
     )* };
 }
 
-as_they_are!(bool, u8, u16, u32, u64);
+numbers!(u8, u16, u32, u64);
+
+impl Item for bool {
+    #[inline]
+    fn put(&self, to: &mut BufWriter) -> Put {
+        self.encode(to)
+    }
+
+    #[inline]
+    fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
+        Ok(Self::decode(from)?)
+    }
+}
 
 impl<T: Item> Item for Option<T> {
     #[inline]
@@ -168,8 +229,7 @@ impl<T: Item> Item for Option<T> {
     #[inline]
     fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
         const NULL: u8 = 0xf6;
-        let next = from.fill(1).map_err(dec::Error::Read)?;
-        if next.as_ref() == [NULL] {
+        if let [NULL, ..] = ahead(from) {
             from.advance(1);
             return Ok(None);
         }
@@ -214,6 +274,11 @@ impl Item for Address {
 
     #[inline]
     fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
+        const V4: u8 = 0x44;
+        if let [V4, a, b, c, d, ..] = *ahead(from) {
+            from.advance(5);
+            return Ok(Self(IpAddr::from([a, b, c, d])));
+        }
         let Bytes(bytes) = Bytes::<&[u8]>::decode(from)?;
         let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
         let address = v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from));
@@ -229,5 +294,31 @@ impl Item for Name {
     /// Nothing in it can do something to a terminal: anyone may have written it.
     fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
         Ok(clean(Self::from(<&str>::decode(from)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_what_the_library_says() {
+        let widths = (0..64).map(|bits| 1u64 << bits);
+        let about = widths.flat_map(|power| [power - 1, power, power + 0x17]);
+        for value in about.chain([u64::MAX]) {
+            let bytes = alone(&value).unwrap();
+            // Cut off, whole, and with something behind.
+            for (end, more) in (0..bytes.len())
+                .map(|end| (end, 0))
+                .chain([(bytes.len(), 0), (bytes.len(), 3)])
+            {
+                let bytes = [&bytes[..end], &[0xff; 9][..more]].concat();
+                let (mut one, mut other) = (SliceReader::new(&bytes), SliceReader::new(&bytes));
+                assert_eq!(u64::take(&mut one).ok(), u64::decode(&mut other).ok());
+                assert_eq!(ahead(&mut one), ahead(&mut other));
+                let (mut one, mut other) = (SliceReader::new(&bytes), SliceReader::new(&bytes));
+                assert_eq!(u16::take(&mut one).ok(), u16::decode(&mut other).ok());
+            }
+        }
     }
 }

@@ -23,6 +23,10 @@ impl Side {
     }
 }
 
+/// What a connection is worth: that it lost something for its size, that it is open, and when it was last
+/// heard of, ns.
+pub(super) type Worth = (bool, bool, u64);
+
 /// A connection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connection {
@@ -175,6 +179,11 @@ impl Connection {
     /// Whether it lost anything for its size.
     pub(super) fn lost_for_size(&self) -> bool {
         !(self.out.oversized.is_empty() && self.incoming.oversized.is_empty())
+    }
+
+    /// What it is worth to keep it.
+    pub(super) fn worth(&self) -> Worth {
+        (self.lost_for_size(), !self.is_closed(), self.last_ns)
     }
 
     /// Whether every end on this host is closed; false where none is known.

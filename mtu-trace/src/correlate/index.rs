@@ -2,13 +2,14 @@
 //!
 //! An index proposes; [`super::join`] decides. It proposes every connection that can be accepted there.
 
-use std::{hash::BuildHasher as _, net::SocketAddr};
+use std::hash::BuildHasher as _;
 
 use foldhash::fast::RandomState;
 use imbl::OrdSet;
 use smallvec::SmallVec;
 
 use super::{
+    hash::Address,
     join::{WINDOW_DATA, WINDOW_REQUESTS, WINDOW_STRANGER},
     state::{ConnectionId, HashMap},
 };
@@ -38,11 +39,8 @@ type Few = SmallVec<[ConnectionId; 2]>;
 /// Connections that are proposed.
 pub(super) type Found = SmallVec<[ConnectionId; 8]>;
 
-/// Both ends of a flow in either direction: protocol, lower address, higher one.
-type Tuple = (u8, SocketAddr, SocketAddr);
-
 /// One end of a flow, and the port of the other: what a NAT leaves of it.
-type Half = (u8, SocketAddr, u16);
+type Half = (u8, Address, u16);
 
 impl Index {
     /// Makes a connection known by a flow and by sequence numbers.
@@ -73,14 +71,9 @@ impl Index {
         }
     }
 
-    /// Of the whole and of the halves.
-    fn hashes(&self, flow: &Flow) -> [u64; 3] {
-        let [one, other] = halves(flow);
-        [
-            self.hash.hash_one(tuple(flow)),
-            self.hash.hash_one(one),
-            self.hash.hash_one(other),
-        ]
+    /// Of the halves: flows between the same ends have both, in either direction.
+    fn hashes(&self, flow: &Flow) -> [u64; 2] {
+        halves(flow).map(|half| self.hash.hash_one(half))
     }
 
     /// Those whose addresses may fit a flow, in either direction.
@@ -90,6 +83,9 @@ impl Index {
 
     /// The same, some perhaps more than once.
     fn with_addresses(&self, flow: &Flow) -> Found {
+        if self.addresses.is_empty() {
+            return Found::new();
+        }
         let hashes = self.hashes(flow);
         let known = hashes.iter().filter_map(|hash| self.addresses.get(hash));
         known.flatten().copied().collect()
@@ -165,20 +161,17 @@ fn each_once(mut found: Found) -> Found {
     found
 }
 
-fn tuple(flow: &Flow) -> Tuple {
-    let (one, other) = (flow.source, flow.destination);
-    (flow.protocol, one.min(other), one.max(other))
-}
-
 fn halves(flow: &Flow) -> [Half; 2] {
     [
-        (flow.protocol, flow.source, flow.destination.port()),
-        (flow.protocol, flow.destination, flow.source.port()),
+        (flow.protocol, Address(flow.source), flow.destination.port()),
+        (flow.protocol, Address(flow.destination), flow.source.port()),
     ]
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use proptest::prelude::*;
 
     use super::*;

@@ -6,6 +6,7 @@
 mod connection;
 mod ends;
 mod flows;
+mod hash;
 mod index;
 mod join;
 mod packets;

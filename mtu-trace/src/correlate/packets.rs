@@ -1,7 +1,5 @@
 //! Packets that are dropped, pass by, or tell of others, taken into the connection they belong to.
 
-use std::sync::Arc;
-
 use super::{
     connection::End,
     sealed::added,
@@ -44,8 +42,14 @@ impl State {
             // Counts and messages about a tunnel's packets speak of the outer flow.
             self.lead(packet.flow, id, side);
         }
-        let topology = Arc::clone(&self.topology);
+        // Where drops are not seen, what is told of them or passes by stands for them.
         let blind = self.is_blind(hook::DROPS);
+        let site = match packet.what {
+            PacketKind::Dropped { .. } => oversized(packet, &self.topology),
+            PacketKind::IcmpSent if blind => signalled(packet),
+            PacketKind::Seen { .. } if blind => sighted(packet, &self.topology),
+            _ => None,
+        };
         let Some(connection) = self.edit(id) else {
             return;
         };
@@ -64,7 +68,7 @@ impl State {
         let track = connection.track_mut(side);
         match &packet.what {
             PacketKind::Dropped { function, reason } => {
-                if let Some(mut site) = oversized(packet, &topology) {
+                if let Some(mut site) = site {
                     if site.kind == SiteKind::Tunnel {
                         // It has made the message of the packet itself.
                         track.icmp.generated = track.icmp.generated.max(packet.count);
@@ -102,7 +106,7 @@ impl State {
             }
             PacketKind::IcmpSent => {
                 track.icmp.generated = track.icmp.generated.max(packet.count);
-                if let Some(site) = signalled(packet).filter(|_| blind) {
+                if let Some(site) = site {
                     if tcp.is_some() {
                         track.holes.make().lost(seq, time_ns);
                     }
@@ -114,7 +118,7 @@ impl State {
                 let key = (packet.device.netns, packet.device.ifindex, *egress);
                 let seen = track.seen.entry(key).or_default();
                 *seen = packet.count.max(*seen);
-                if let Some(site) = sighted(packet, &topology).filter(|_| blind) {
+                if let Some(site) = site {
                     if tcp.is_some() {
                         track.passed.make().lost(seq, time_ns);
                     }

@@ -6,10 +6,10 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use imbl::{GenericHashMap, OrdMap, OrdSet, shared_ptr::DefaultSharedPtr};
+use imbl::{GenericHashMap, OrdMap, shared_ptr::DefaultSharedPtr};
 
 use super::{
-    connection::{Connection, End, Side},
+    connection::{Connection, End, Side, Worth},
     index::Index,
     sealed::Sealed,
 };
@@ -70,8 +70,9 @@ pub struct State {
     touched: Vec<ConnectionId>,
     /// How many of them were named once already.
     settled: usize,
-    /// Connections of which more is known than that they are there, as of when that was last asked.
-    troubled: OrdSet<ConnectionId>,
+    /// Connections of which more is known than that they are there, as of when that was last asked,
+    /// with what they are worth: to look at ten thousand of them in their own places takes longer.
+    troubled: OrdMap<ConnectionId, Worth>,
     /// What may be in datagrams that cannot be read.
     pub(super) sealed: Sealed,
     /// How many of them had to be forgotten.
@@ -126,21 +127,17 @@ impl State {
         self.name_once();
         for id in &self.touched {
             let found = self.connections.get(id);
-            if found.is_some_and(|found| found.is_troubled()) {
-                self.troubled.insert(*id);
+            if let Some(found) = found.filter(|found| found.is_troubled()) {
+                self.troubled.insert(*id, found.worth());
             }
         }
         if self.troubled.len() <= MOST_TROUBLED {
             return;
         }
-        let rank = |it: &Connection| (it.lost_for_size(), !it.is_closed(), it.last_ns);
-        let mut ranked: Vec<_> = self
-            .troubled
-            .iter()
-            .filter_map(|id| self.get(*id).map(|it| (rank(it), *id)))
-            .collect();
-        ranked.sort_unstable();
-        let many = ranked.len().saturating_sub(MOST_TROUBLED / 10 * 9);
+        let ranked = self.troubled.iter().map(|(id, worth)| (*worth, *id));
+        let mut ranked: Vec<(Worth, ConnectionId)> = ranked.collect();
+        let many = ranked.len() - MOST_TROUBLED / 10 * 9;
+        ranked.select_nth_unstable(many);
         for (_, id) in &ranked[..many] {
             self.forget(*id);
         }
@@ -155,7 +152,7 @@ impl State {
 
     /// The connections of which more is known than that they are there.
     pub(super) fn ailing(&self) -> BTreeSet<ConnectionId> {
-        let known = self.troubled.iter().chain(&self.touched);
+        let known = self.troubled.keys().chain(&self.touched);
         known.copied().collect()
     }
 
@@ -274,8 +271,11 @@ impl State {
     /// Forgets the flows that lead to a connection.
     pub(super) fn forget_flows(&mut self, id: ConnectionId, flows: &[Flow]) {
         for flow in flows {
-            if self.flows.get(flow).is_some_and(|(known, _)| *known == id) {
-                self.flows.remove(flow);
+            // To look first takes as long as to remove it; hardly ever does it lead elsewhere by now.
+            if let Some(known) = self.flows.remove(flow)
+                && known.0 != id
+            {
+                self.flows.insert(*flow, known);
             }
         }
     }

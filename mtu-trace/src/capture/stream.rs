@@ -1,7 +1,7 @@
-//! Blocks of a pcapng file, found in a stream with bounded memory.
+//! A stream of blocks, found with bounded memory.
 //!
-//! The parsing is pcap-parser's. What is done here is to hand it one whole block, and to say where
-//! and why there is none.
+//! What a block is that is all there is seen here. Of any other pcap-parser knows what is wrong or
+//! missing; what is done here is to say where.
 
 use std::io::{self, Read};
 
@@ -9,7 +9,9 @@ use pcap_parser::{
     SHB_MAGIC, nom, parse_sectionheaderblock, parse_unknownblock_be, parse_unknownblock_le,
 };
 
-use super::blocks::MOST_BLOCK_BYTES;
+/// The longest block that is read or written, bytes: a snapshot of a host with a hundred thousand
+/// links has less.
+pub const MOST_BLOCK_BYTES: usize = 64 << 20;
 
 /// What the buffer begins with, bytes.
 const FIRST_BUFFER_BYTES: usize = 256 << 10;
@@ -186,6 +188,9 @@ fn framed(have: &[u8], big_endian: bool) -> Result<(usize, u32, bool), Frame> {
             Err(_) => return Err(Frame::Wrong("a section header that is none".to_owned())),
         }
     }
+    if let Some((length, block_type)) = whole(have, big_endian) {
+        return Ok((length, block_type, big_endian));
+    }
     let parsed = if big_endian {
         parse_unknownblock_be(have)
     } else {
@@ -214,6 +219,24 @@ fn framed(have: &[u8], big_endian: bool) -> Result<(usize, u32, bool), Frame> {
         }
         Err(_) => Err(Frame::Wrong("a block of less than 12 bytes".to_owned())),
     }
+}
+
+/// Length and type of a block that is all there, as nearly all are. Of any other, the parser knows what
+/// is wrong or missing, but takes several times as long.
+fn whole(have: &[u8], big_endian: bool) -> Option<(usize, u32)> {
+    let number = |bytes: &[u8; 4]| {
+        if big_endian {
+            u32::from_be_bytes(*bytes)
+        } else {
+            u32::from_le_bytes(*bytes)
+        }
+    };
+    let (block_type, rest) = have.split_first_chunk::<4>()?;
+    let length_bytes = rest.first_chunk::<4>()?;
+    let length = usize::try_from(number(length_bytes)).ok()?;
+    let is_length = length >= 12 && length.is_multiple_of(4) && length <= MOST_BLOCK_BYTES;
+    let (_, length_again) = have.get(..length)?.split_last_chunk::<4>()?;
+    (is_length && length_again == length_bytes).then(|| (length, number(block_type)))
 }
 
 /// Refuses a block that is longer than any of ours, before it is read; `rest` is what follows its type.
