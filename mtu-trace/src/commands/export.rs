@@ -105,7 +105,9 @@ fn ndjson(events: &mut Events, to: &mut impl Write) -> io::Result<()> {
 }
 
 fn csv(events: &mut Events, to: &mut impl Write) -> io::Result<()> {
-    let mut table = csv::Writer::from_writer(to);
+    // Also where no event follows.
+    writeln!(to, "{}", Row::header()?)?;
+    let mut table = csv::WriterBuilder::new().has_headers(false).from_writer(to);
     while let Some(event) = events.next() {
         let clock = events.reader.header().clock;
         if let Some(row) = Row::new(&event, &clock, &events.topology) {

@@ -17,6 +17,7 @@ pub mod remedy;
 mod rules;
 mod selection;
 mod summary;
+mod who;
 
 pub use catalogue::{Entry, entry};
 pub use current::{Current, Head};

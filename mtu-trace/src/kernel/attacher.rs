@@ -22,9 +22,10 @@ use mtu_trace_common::map::DeviceLimits;
 use super::{
     boundaries::{Boundaries, Device, Step},
     coverage::Coverage,
-    hooks::{Hook, HookStatus},
+    hooks::Hook,
     limit_map::LimitMap,
     load::LoadOptions,
+    status::HookStatus,
 };
 use crate::topology::{Entrance, NetnsId, Topology, limits::Limits};
 

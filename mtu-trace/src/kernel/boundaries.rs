@@ -20,9 +20,11 @@ use mtu_trace_common::map::DeviceLimits;
 use super::{
     clock::monotonic_ns,
     coverage::Coverage,
-    hooks::{Hook, HookStatus, Mechanism, Way},
+    hooks::{Hook, Mechanism, Way},
     load::{LoadOptions, reason},
-    qdisc, tc,
+    qdisc,
+    status::HookStatus,
+    tc,
 };
 use crate::topology::{Entrance, NetnsId};
 

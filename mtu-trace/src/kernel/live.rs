@@ -24,7 +24,6 @@ use super::{
     counted::Counted,
     coverage::Coverage,
     decode::{self, Decoder},
-    hooks::HookStatus,
     instance::Instance,
     joining::Joining,
     load::{LoadOptions, Loaded, load},
@@ -32,6 +31,7 @@ use super::{
     patrol::Patrol,
     ring::Records,
     sockets,
+    status::HookStatus,
     symbols::{self, Symbols},
     tc,
 };

@@ -12,8 +12,9 @@ use mtu_trace_common::layout::{ABSENT, Member};
 
 use super::{
     btf::{KernelTypes, VMLINUX},
-    hooks::{HOOKS, Hook, HookStatus, Mechanism, Way},
+    hooks::{HOOKS, Hook, Mechanism, Way},
     probes::Probes,
+    status::HookStatus,
 };
 use crate::topology::NetnsFile;
 

@@ -103,6 +103,21 @@ pub struct Row {
 }
 
 impl Row {
+    /// The first line, which names the columns.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory.
+    pub fn header() -> io::Result<String> {
+        let mut table = csv::Writer::from_writer(Vec::new());
+        table.serialize(Self::default())?;
+        let lines = table
+            .into_inner()
+            .map_err(csv::IntoInnerError::into_error)?;
+        let lines = String::from_utf8_lossy(&lines);
+        Ok(lines.lines().next().unwrap_or_default().to_owned())
+    }
+
     /// The line of an event; `None` for ticks and topology.
     #[must_use]
     pub fn new(event: &Event, clock: &Clock, topology: &Arc<Topology>) -> Option<Self> {

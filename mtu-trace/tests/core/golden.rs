@@ -87,3 +87,21 @@ fn versions_have_the_same_events() {
         assert_eq!(all(name), all(&format!("{name}-2")));
     }
 }
+
+#[test]
+fn a_table_without_events_has_its_columns() {
+    let lines = |filter: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_mtu-trace"))
+            .args(["export", &path("filtered"), "--format", "csv"])
+            .args(filter)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (all, none) = (lines(&[]), lines(&["port 1"]));
+    assert!(all.len() > 1);
+    assert_eq!(none, all[..1]);
+    assert!(none[0].starts_with("time,time_ns,event,what,"), "{none:?}");
+}

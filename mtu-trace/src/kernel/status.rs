@@ -1,0 +1,144 @@
+//! What became of each hook.
+
+use serde::{Deserialize, Serialize};
+
+use super::hooks::{Hook, Mechanism};
+use crate::topology::name::stored::{printable, printable_or_none};
+
+/// What became of a hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookStatus {
+    /// The hook's name.
+    #[serde(deserialize_with = "printable")]
+    pub hook: String,
+    /// How it is attached, or how it was tried last.
+    #[serde(deserialize_with = "printable")]
+    pub mechanism: String,
+    /// Whether it is attached.
+    pub attached: bool,
+    /// Why it is not, or where it is.
+    #[serde(deserialize_with = "printable_or_none")]
+    pub detail: Option<String>,
+    /// Whether it adds to the evidence only.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub optional: bool,
+    /// What it shows, if it is attached.
+    #[serde(
+        default,
+        deserialize_with = "printable_or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub shows: Option<String>,
+    /// What is lost without it, if it is not.
+    #[serde(
+        default,
+        deserialize_with = "printable_or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub lost: Option<String>,
+}
+
+impl HookStatus {
+    /// A hook that is attached.
+    #[must_use]
+    pub fn attached(hook: &Hook, mechanism: Mechanism, detail: Option<String>) -> Self {
+        Self {
+            hook: hook.name.to_owned(),
+            mechanism: mechanism.name().to_owned(),
+            attached: true,
+            detail,
+            optional: hook.optional,
+            shows: Some(hook.shows.to_owned()),
+            lost: None,
+        }
+    }
+
+    /// A hook that is not, how it was tried last, and why.
+    #[must_use]
+    pub fn missing(hook: &Hook, mechanism: Mechanism, why: String) -> Self {
+        Self {
+            hook: hook.name.to_owned(),
+            mechanism: mechanism.name().to_owned(),
+            attached: false,
+            detail: Some(why),
+            optional: hook.optional,
+            shows: None,
+            lost: Some(hook.lost.to_owned()),
+        }
+    }
+
+    /// Whether verdicts suffer because it is not attached.
+    #[must_use]
+    pub fn is_missed(&self) -> bool {
+        !self.attached && !self.optional
+    }
+
+    /// How many of these are attached, such as `6 of 6 hooks, 4 of 9 details`.
+    #[must_use]
+    pub fn tally(hooks: &[Self]) -> String {
+        let count = |optional: bool, noun: &str| {
+            let kind = || hooks.iter().filter(move |hook| hook.optional == optional);
+            let attached = kind().filter(|hook| hook.attached).count();
+            match kind().count() {
+                0 if optional => String::new(),
+                all => format!("{attached} of {all} {noun}"),
+            }
+        };
+        let words = [count(false, "hooks"), count(true, "details")];
+        let words: Vec<_> = words.into_iter().filter(|it| !it.is_empty()).collect();
+        words.join(", ")
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::hooks::HOOKS;
+
+    #[test]
+    fn every_hook_has_a_way_and_a_name_of_its_own() {
+        let mut names: Vec<_> = HOOKS.iter().map(|hook| hook.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), HOOKS.len());
+        assert!(
+            HOOKS
+                .iter()
+                .all(|hook| hook.ways.iter().all(|way| !way.programs.is_empty()))
+        );
+        assert!(HOOKS.iter().all(|hook| !hook.ways.is_empty()));
+    }
+
+    #[test]
+    fn details_are_counted_apart() {
+        let status = |at: usize, attached: bool| {
+            let hook = &HOOKS[at];
+            if attached {
+                HookStatus::attached(hook, hook.best(), None)
+            } else {
+                HookStatus::missing(hook, hook.best(), "why".to_owned())
+            }
+        };
+        assert!(!HOOKS[0].optional);
+        let last = HOOKS.len() - 1;
+        assert!(HOOKS[last].optional);
+        assert_eq!(
+            HookStatus::tally(&[status(0, true), status(1, false)]),
+            "1 of 2 hooks"
+        );
+        assert_eq!(
+            HookStatus::tally(&[status(0, true), status(last, false)]),
+            "1 of 1 hooks, 0 of 1 details"
+        );
+        assert!(status(1, false).is_missed());
+        assert!(!status(last, false).is_missed());
+    }
+}
