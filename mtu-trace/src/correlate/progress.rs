@@ -1,6 +1,8 @@
 //! What senders and receivers on this host tell: segments sent again, how their sockets stand, their
 //! ends.
 
+use std::sync::Arc;
+
 use super::{
     connection::{Connection, Side},
     state::{ConnectionId, State},
@@ -132,8 +134,18 @@ impl State {
             self.heed(id, Connection::sends(index), told, time_ns);
             return;
         }
-        let is_there = |flow: &Flow| {
-            flow.netns == told.flow.netns && flow.destination.ip() == told.flow.destination.ip()
+        let netns = told.flow.netns;
+        let topology = Arc::clone(&self.topology);
+        // A router that keeps it for its own packets has told nobody: it must be the sender's route.
+        let is_senders = |state: &Self, connection: &Connection, side: Side, flow: &Flow| {
+            flow.destination.ip() == told.flow.destination.ip()
+                && match connection.sender(side) {
+                    Some(end) => end.socket.flow.netns == netns,
+                    None => {
+                        topology.owner(netns, flow.source.ip()).is_some()
+                            && state.is_connected(netns, flow.netns)
+                    }
+                }
         };
         for id in self.ailing() {
             let Some(connection) = self.get(id) else {
@@ -143,8 +155,10 @@ impl State {
             let mut seen = connection.seen_as.iter();
             let side = seen.find_map(|flow| {
                 let sides = [(*flow, Side::Out), (flow.reversed(), Side::In)];
-                let mut sides = sides.into_iter();
-                sides.find(|(flow, _)| is_there(flow)).map(|(_, side)| side)
+                let sides = sides.into_iter();
+                let mut fitting =
+                    sides.filter(|(flow, side)| is_senders(self, connection, *side, flow));
+                fitting.next().map(|(_, side)| side)
             });
             if let Some(side) = side {
                 self.heed(id, side, told, time_ns);

@@ -208,10 +208,11 @@ fn a_socket_that_was_told_was_told_whatever_else_was_seen() {
     events.extend(hole(conn, 100, |nth| places.forward(conn, nth)));
     let unheard = play(events.clone(), 5000).only().pmtud.unwrap();
     assert_eq!((unheard.signalled, unheard.delivered), (false, None));
-    // Neither another connection's socket nor its own other end is the sender.
+    // Neither another connection's socket nor its own other end is the sender, nor is a router.
     let other = [
         path_mtu(conn.client.flow, 1450),
         path_mtu(Conn::new(1).server.flow, 1450),
+        path_mtu(route(conn.forwarded()), 1450),
     ];
     let others = events
         .iter()
@@ -235,14 +236,15 @@ fn a_sender_of_datagrams_whose_route_was_told_and_that_stops_has_come_down() {
     let places = Places::new(ROUTED);
     let flow = places.forward(Conn::new(0), 0).0.flow;
     let mut events = datagrams(&places, Places::forward);
-    let elsewhere = Flow {
+    // The router's own packets are none of the sender's.
+    events.push(at(1600, path_mtu(route(flow), 1450)));
+    let finding = play(events.clone(), 9000).only();
+    assert_eq!(finding.verdict, Verdict::MtuBlackHole);
+    let senders = Flow {
         netns: SERVER,
         ..route(flow)
     };
-    events.push(at(1600, path_mtu(elsewhere, 1450)));
-    let finding = play(events.clone(), 9000).only();
-    assert_eq!(finding.verdict, Verdict::MtuBlackHole);
-    events.push(at(1600, path_mtu(route(flow), 1450)));
+    events.push(at(1600, path_mtu(senders, 1450)));
     let finding = play(events, 9000).only();
     assert_eq!(finding.verdict, Verdict::PmtudWorking);
     assert_eq!(finding.pmtud.unwrap().delivered, Some(true));
