@@ -138,8 +138,10 @@ pub mod extra {
     pub const NETDEV_PRIV: usize = super::MEMBER_COUNT + 1;
     /// Offset of `peer` in `veth_priv`.
     pub const VETH_PRIV_PEER: usize = super::MEMBER_COUNT + 2;
+    /// The drop reason of what is freed without being dropped, or [`super::ABSENT`].
+    pub const CONSUMED: usize = super::MEMBER_COUNT + 3;
     /// Entries in the whole table.
-    pub const TABLE_LEN: usize = super::MEMBER_COUNT + 3;
+    pub const TABLE_LEN: usize = super::MEMBER_COUNT + 4;
 }
 
 #[cfg(test)]

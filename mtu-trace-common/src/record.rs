@@ -202,7 +202,7 @@ pub struct Closed {
     pub unacknowledged: u32,
 }
 
-/// A path MTU that an ICMP error told, taken over by a socket (`tcp_v4_mtu_reduced`,
+/// A path MTU that an ICMP error told, or a tunnel has found, taken over by a socket (`tcp_v4_mtu_reduced`,
 /// `tcp_v6_mtu_reduced`) or for a route (`__ip_rt_update_pmtu`, `__ip6_rt_update_pmtu`).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]

@@ -67,6 +67,10 @@ fn called(ctx: &ProbeContext, skb: usize, reason: Option<usize>) -> Option<()> {
         return None;
     }
     let reason = reason.and_then(|at| ctx.argument(at)).unwrap_or(0) as u32;
+    // What has been sent is freed there, too (`dev_consume_skb_any`).
+    if entry(extra::CONSUMED) == Some(u64::from(reason)) {
+        return None;
+    }
     freed(ctx, skb, caller(ctx)?, || reason);
     Some(())
 }

@@ -112,6 +112,9 @@ fn closed(sk: u64, old_state: u32) -> Option<()> {
     }
     // SAFETY: as above.
     watched |= unsafe { RETRANSMITS.get(&key) }.map_or(0, |value| value.count);
+    // The next connection of the same tuple is counted afresh.
+    let _absent = TIMERS.remove(&key);
+    let _absent = PATH_MTUS.remove(&key);
     if watched == 0 {
         return None;
     }
@@ -129,10 +132,7 @@ fn closed(sk: u64, old_state: u32) -> Option<()> {
         record.unacknowledged = unacknowledged;
         entry.submit(0);
     }
-    // The next connection of the same tuple is counted afresh.
     let _absent = RETRANSMITS.remove(&key);
-    let _absent = TIMERS.remove(&key);
-    let _absent = PATH_MTUS.remove(&key);
     let _absent = WATCHED.remove(&key);
     Some(())
 }

@@ -195,7 +195,8 @@ pub struct Timers {
     pub losses: u32,
 }
 
-/// A path MTU that an ICMP error told, and that is kept to from now on.
+/// A path MTU that an ICMP error told, or for a route one that a tunnel has found, and that is kept to
+/// from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathMtu {
     /// The socket that takes it over, source local; with protocol 0 it is the route to the

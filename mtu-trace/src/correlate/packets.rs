@@ -1,8 +1,7 @@
 //! Packets that are dropped, pass by, or tell of others, taken into the connection they belong to.
 
 use super::{
-    connection::End,
-    sealed::added,
+    sealed::{Sealing, added},
     site::{SiteKind, netfilter_hook, oversized, sighted, signalled},
     state::State,
     track::{Blocked, OtherDrops, OtherKey, SiteDrops},
@@ -20,15 +19,17 @@ impl State {
             return;
         }
         let tcp = packet.tcp_of_ends();
-        let sealed = self.unseal(time_ns, packet);
-        let (seq, ack) = match (tcp, &sealed) {
-            (Some(tcp), _) => (tcp.seq, tcp.has_ack.then_some(tcp.ack)),
-            (None, Some(sealed)) => (sealed.seq, None),
-            (None, None) => (0, None),
+        let (sealed, losses) = match self.unseal(time_ns, packet) {
+            Sealing::Plain => (None, Vec::new()),
+            Sealing::Others => return,
+            Sealing::Of(place, losses) => (Some(place), losses),
         };
-        let found = if let Some(sealed) = &sealed {
-            self.open_up(flow, sealed.place);
-            Some(sealed.place)
+        let (seq, ack) = match tcp {
+            Some(tcp) => (tcp.seq, tcp.has_ack.then_some(tcp.ack)),
+            None => (0, None),
+        };
+        let found = if sealed.is_some() {
+            sealed
         } else if matches!(packet.what, PacketKind::Seen { .. }) {
             // What only passes by is evidence for a loss, not one itself.
             self.flows.get(&flow).copied()
@@ -54,8 +55,6 @@ impl State {
             return;
         };
         connection.last_ns = time_ns;
-        let is_tcp = |end: &End| end.socket.flow.protocol == TCP;
-        let in_tunnel = flow.protocol == UDP && connection.ends.iter().any(is_tcp);
         // The kernel counts by addresses and place: what it had counted there before this connection
         // was opened was lost by another one with the same addresses.
         let opened = connection.ends.iter().map(|end| end.socket.opened_ns);
@@ -73,12 +72,14 @@ impl State {
                         // It has made the message of the packet itself.
                         track.icmp.generated = track.icmp.generated.max(packet.count);
                     }
-                    if in_tunnel {
+                    if sealed.is_some() {
                         // That it is this connection's is known by time and length only.
                         site.known_function = false;
                         site.overhead_bytes = added(&flow);
+                        track.drop_in_tunnel(site, &losses);
+                        return;
                     }
-                    if tcp.is_some() || sealed.is_some() {
+                    if tcp.is_some() {
                         track.holes.make().lost(seq, time_ns);
                     }
                     let fresh = SiteDrops::new(site, before, first_ns);

@@ -10,6 +10,9 @@ use super::{
 };
 use crate::event::{Closed, Count, Flow, PathMtu, Retransmit, Sample};
 
+/// Routes whose news wait for the next tick at most.
+const MOST_ROUTES: usize = 64;
+
 impl State {
     pub(super) fn retransmit(&mut self, time_ns: u64, retransmit: &Retransmit) {
         self.sealed.resent(time_ns, retransmit);
@@ -134,6 +137,26 @@ impl State {
             self.heed(id, Connection::sends(index), told, time_ns);
             return;
         }
+        // At the next tick, all at once: each takes a look at every connection that has lost something.
+        let known = self.routes_told.len() < MOST_ROUTES;
+        let key = (told.flow.netns, told.flow.destination.ip());
+        if known || self.routes_told.contains_key(&key) {
+            self.routes_told.insert(key, *told);
+        }
+    }
+
+    /// Takes in what routes were told since the last tick.
+    pub(super) fn heed_routes(&mut self, time_ns: u64) {
+        if self.routes_told.is_empty() {
+            return;
+        }
+        let all_told = std::mem::take(&mut self.routes_told);
+        for told in all_told.values() {
+            self.heed_route(told, time_ns);
+        }
+    }
+
+    fn heed_route(&mut self, told: &PathMtu, time_ns: u64) {
         let netns = told.flow.netns;
         let topology = Arc::clone(&self.topology);
         // A router that keeps it for its own packets has told nobody: it must be the sender's route.
@@ -173,19 +196,17 @@ impl State {
         connection.last_ns = time_ns;
         let icmp = &mut connection.track_mut(side).icmp;
         icmp.mtu_bytes = Some(told.mtu_bytes);
-        let heeded = icmp.heeded.get_or_insert_with(|| {
-            Box::new(Heeded {
-                mtu_bytes: told.mtu_bytes,
-                ..Heeded::default()
-            })
-        });
-        heeded.mtu_bytes = heeded.mtu_bytes.min(told.mtu_bytes);
-        let count = if told.is_socket() {
-            &mut heeded.by_socket
+        let (by_socket, by_route) = if told.is_socket() {
+            (told.count, 0)
         } else {
-            &mut heeded.by_route
+            (0, told.count)
         };
-        *count = told.count.max(*count);
+        let heard = Heeded {
+            mtu_bytes: told.mtu_bytes,
+            by_socket,
+            by_route,
+        };
+        icmp.heeded.get_or_insert(Box::new(heard)).add(&heard);
     }
 
     pub(super) fn count(&mut self, count: &Count) {

@@ -1,7 +1,8 @@
 //! Datagrams of tunnels that encrypt (WireGuard): what they carry cannot be read. But a segment that is
-//! sent again goes into one at once, and that one's length tells.
+//! sent again goes into one at once, and that one's length tells. Once may be chance; where it happens
+//! again, the datagrams are the connection's.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
     connection::{Connection, Side},
@@ -9,15 +10,18 @@ use super::{
 };
 use crate::{
     event::{Flow, Packet, PacketKind, Retransmit, UDP},
-    topology::Topology,
+    topology::{NetnsId, Topology},
 };
 
 /// The kind of such tunnels' links.
 const WIREGUARD: &str = "wireguard";
 /// How long encryption may take: it waits for its turn on another CPU, ns.
 const SOON_NS: u64 = 20_000_000;
-/// Segments sent again within that time that are remembered.
-const MOST: usize = 64;
+/// Segments sent again within that time that are remembered, and datagrams' flows that may carry some.
+const MOST_RESENT: usize = 64;
+const MOST_CARRYING: usize = 256;
+/// So often a datagram of a flow must have carried a connection's segment before that is believed.
+const ENOUGH: usize = 2;
 /// What is added to the packet inside: the outer IP header, UDP's, and WireGuard's own header and
 /// authentication tag (16 bytes each), bytes.
 const ADDED_V4: u32 = 20 + 8 + 32;
@@ -38,16 +42,21 @@ struct Resent {
     payload_bytes: u32,
 }
 
-/// Where a datagram's segment belongs.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Unsealed {
-    /// Its connection and the direction in it.
-    pub place: (ConnectionId, Side),
-    /// Its sequence number.
-    pub seq: u32,
+/// A segment that died in a datagram: when, ns, and its sequence number.
+pub(super) type Loss = (u64, u32);
+
+/// What a datagram that was dropped is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Sealing {
+    /// What it seems to be.
+    Plain,
+    /// A tunnel's, and nobody knows whose inside it.
+    Others,
+    /// A connection's, in a direction, with what has become known by this.
+    Of((ConnectionId, Side), Vec<Loss>),
 }
 
-/// What such a tunnel adds to a packet, bytes, by the flow of its datagrams.
+/// What a tunnel adds to a packet, bytes, by the flow of its datagrams.
 pub(super) fn added(flow: &Flow) -> u32 {
     if flow.source.is_ipv4() {
         ADDED_V4
@@ -56,29 +65,36 @@ pub(super) fn added(flow: &Flow) -> u32 {
     }
 }
 
-/// What was sent again lately, where there are such tunnels.
+/// What was sent again lately and what has died since, where there are such tunnels.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sealed {
-    any: bool,
+    /// Namespaces with such a tunnel.
+    ends: BTreeSet<NetnsId>,
     lately: VecDeque<Resent>,
+    /// By the flow of datagrams and the socket whose segments they must have carried.
+    carrying: BTreeMap<(Flow, Flow), Vec<Loss>>,
 }
 
 impl Sealed {
-    /// Looks whether there are such tunnels.
+    /// Looks where there are such tunnels.
     pub fn look(&mut self, topology: &Topology) {
-        let mut links = topology
-            .namespaces
-            .values()
-            .flat_map(|it| it.links.values());
-        self.any = links.any(|link| link.kind == WIREGUARD);
+        let has_one = |netns: &crate::topology::Netns| {
+            let mut links = netns.links.values();
+            links.any(|link| link.kind == WIREGUARD)
+        };
+        let all = topology.namespaces.iter();
+        self.ends = all
+            .filter(|(_, netns)| has_one(netns))
+            .map(|(id, _)| *id)
+            .collect();
     }
 
     /// Takes in a segment that is sent again.
     pub fn resent(&mut self, at_ns: u64, retransmit: &Retransmit) {
-        if !self.any {
+        if self.ends.is_empty() {
             return;
         }
-        if self.lately.len() == MOST {
+        if self.lately.len() == MOST_RESENT {
             self.lately.pop_front();
         }
         self.lately.push_back(Resent {
@@ -88,19 +104,61 @@ impl Sealed {
             payload_bytes: retransmit.end_seq.wrapping_sub(retransmit.seq),
         });
     }
+
+    fn is_open(&self, flow: &Flow) -> bool {
+        let ours = self.carrying.iter().filter(|((outer, _), _)| outer == flow);
+        ours.into_iter().any(|(_, losses)| losses.len() >= ENOUGH)
+    }
 }
 
 impl State {
-    /// The one connection whose segment a datagram that was dropped must carry; `None` if there is none
-    /// or more than one.
-    pub(super) fn unseal(&self, time_ns: u64, packet: &Packet) -> Option<Unsealed> {
-        let is_sealed = self.sealed.any
-            && packet.flow.protocol == UDP
-            && packet.inner.is_none()
-            && matches!(packet.what, PacketKind::Dropped { .. });
-        if !is_sealed {
-            return None;
+    /// Whose segment a datagram that was dropped carries.
+    pub(super) fn unseal(&mut self, time_ns: u64, packet: &Packet) -> Sealing {
+        let is_dropped = matches!(packet.what, PacketKind::Dropped { .. });
+        if !is_dropped || packet.inner.is_some() || !self.is_tunnels(&packet.flow) {
+            return Sealing::Plain;
         }
+        let Some(resent) = self.carried(time_ns, packet) else {
+            return if self.sealed.is_open(&packet.flow) {
+                Sealing::Others
+            } else {
+                Sealing::Plain
+            };
+        };
+        let Some(&(id, index)) = self.sockets.get(&resent.flow) else {
+            return Sealing::Plain;
+        };
+        let carrying = &mut self.sealed.carrying;
+        if carrying.len() >= MOST_CARRYING {
+            carrying.clear();
+        }
+        let losses = carrying.entry((packet.flow, resent.flow)).or_default();
+        let loss = (time_ns, resent.seq);
+        if losses.len() >= ENOUGH {
+            return Sealing::Of((id, Connection::sends(index)), vec![loss]);
+        }
+        losses.push(loss);
+        if losses.len() < ENOUGH {
+            return Sealing::Plain;
+        }
+        let losses = losses.clone();
+        self.forget_stray(&packet.flow);
+        Sealing::Of((id, Connection::sends(index)), losses)
+    }
+
+    /// Whether a flow is one of a host with such a tunnel, to or from its own address.
+    fn is_tunnels(&self, flow: &Flow) -> bool {
+        let own = |netns, end: std::net::SocketAddr| self.topology.owner(netns, end.ip()).is_some();
+        flow.protocol == UDP
+            && self.sealed.ends.iter().any(|&netns| {
+                self.is_connected(netns, flow.netns)
+                    && (own(netns, flow.source) || own(netns, flow.destination))
+            })
+    }
+
+    /// The one segment that a datagram must carry; `None` if there is none, or one of several
+    /// connections.
+    fn carried(&self, time_ns: u64, packet: &Packet) -> Option<Resent> {
         let inside = packet.length_bytes.checked_sub(added(&packet.flow))?;
         let may_carry = |resent: &&Resent| {
             let headers = inside.wrapping_sub(resent.payload_bytes);
@@ -109,37 +167,21 @@ impl State {
                 && self.is_connected(packet.flow.netns, resent.flow.netns)
         };
         let mut carried = self.sealed.lately.iter().filter(may_carry);
-        let found = carried.next()?;
+        let found = *carried.next()?;
         // The same one may have been sent again twice.
-        if carried.any(|other| other.flow != found.flow) {
-            return None;
-        }
-        let &(id, index) = self.sockets.get(&found.flow)?;
-        Some(Unsealed {
-            place: (id, Connection::sends(index)),
-            seq: found.seq,
-        })
+        carried
+            .all(|other| other.flow == found.flow)
+            .then_some(found)
     }
 
-    /// Makes a tunnel's datagrams a part of a connection that goes through it, with those of them that
-    /// were dropped before that was known.
-    pub(super) fn open_up(&mut self, flow: Flow, (id, side): (ConnectionId, Side)) {
-        let known = self.flows.get(&flow).copied();
-        let stray = known.filter(|(other, _)| {
-            *other != id && self.get(*other).is_some_and(|it| it.ends.is_empty())
-        });
-        if let Some((other, lost)) = stray
-            && let Some(part) = self.remove(other)
+    /// Forgets what datagrams were taken for.
+    fn forget_stray(&mut self, flow: &Flow) {
+        let known = self.flows.get(flow).map(|(id, _)| *id);
+        let stray = known.filter(|id| self.get(*id).is_some_and(|it| it.ends.is_empty()));
+        if let Some(id) = stray
+            && let Some(gone) = self.remove(id)
         {
-            self.forget_flows(other, &part.flows);
-            let track = match lost {
-                Side::Out => part.out,
-                Side::In => part.incoming,
-            };
-            if let (Some(track), Some(connection)) = (track.into_known(), self.edit(id)) {
-                connection.track_mut(side).merge(track);
-            }
+            self.forget_flows(id, &gone.flows);
         }
-        self.lead(flow, id, side);
     }
 }

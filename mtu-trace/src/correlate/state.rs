@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -14,7 +15,7 @@ use super::{
     sealed::Sealed,
 };
 use crate::{
-    event::{Event, EventKind, Flow, Isn, Socket},
+    event::{Event, EventKind, Flow, Isn, PathMtu, Socket},
     topology::{NetnsId, Topology},
 };
 
@@ -28,6 +29,10 @@ const MOST_CONNECTIONS: usize = 60_000;
 /// memory. Those go first that lost nothing for its size, of them the closed ones, and of those the ones
 /// of which nothing was heard for longest.
 const MOST_TROUBLED: usize = 10_000;
+
+/// Sentences about what cannot be seen, and characters of each, that are kept at most.
+const MOST_LIMITS: usize = 16;
+const MOST_LIMIT_CHARS: usize = 256;
 
 /// Changes after which they are counted, even if nobody asks what has changed.
 const MANY_CHANGES: usize = 1 << 16;
@@ -55,7 +60,7 @@ pub struct State {
     /// Hooks that are not at work.
     blind: BTreeSet<String>,
     /// What else cannot be seen, in sentences.
-    pub limits: Vec<String>,
+    pub limits: Arc<[String]>,
     /// What stands for all namespaces that are connected with one.
     networks: Arc<BTreeMap<NetnsId, NetnsId>>,
     connections: OrdMap<ConnectionId, Arc<Connection>>,
@@ -73,6 +78,8 @@ pub struct State {
     /// Connections of which more is known than that they are there, as of when that was last asked,
     /// with what they are worth: to look at ten thousand of them in their own places takes longer.
     troubled: OrdMap<ConnectionId, Worth>,
+    /// Path MTUs of routes, by namespace and destination, that are yet to be taken in.
+    pub(super) routes_told: BTreeMap<(NetnsId, IpAddr), PathMtu>,
     /// What may be in datagrams that cannot be read.
     pub(super) sealed: Sealed,
     /// How many of them had to be forgotten.
@@ -192,8 +199,12 @@ impl State {
             EventKind::Count(count) => self.count(count),
             EventKind::Lost(lost) => self.lost = *lost,
             EventKind::Blind(hooks) => self.blind = hooks.iter().cloned().collect(),
-            EventKind::Limited(limits) => self.limits.clone_from(limits),
-            EventKind::Tick => {}
+            EventKind::Limited(limits) => {
+                // A capture may say anything, at any length.
+                let cut = |limit: &String| limit.chars().take(MOST_LIMIT_CHARS).collect();
+                self.limits = limits.iter().take(MOST_LIMITS).map(cut).collect();
+            }
+            EventKind::Tick => self.heed_routes(event.time_ns),
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 use super::{
     rare::Rare,
     repeats::Repeats,
+    sealed::Loss,
     site::{Hook, Site, SiteKey},
 };
 use crate::{
@@ -112,6 +113,16 @@ pub struct Icmp {
     pub heeded: Option<Box<Heeded>>,
 }
 
+impl Icmp {
+    /// Whether a message has arrived that tells of so narrow a place: one of a wider place before it
+    /// says nothing of this one.
+    #[must_use]
+    pub fn is_heeded(&self, fits_bytes: u32) -> bool {
+        let heeded = self.heeded.as_ref();
+        heeded.is_some_and(|heeded| heeded.mtu_bytes <= fits_bytes)
+    }
+}
+
 /// The message has arrived, and its MTU was taken over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Heeded {
@@ -121,6 +132,15 @@ pub struct Heeded {
     pub by_socket: u64,
     /// How often by its route, exact.
     pub by_route: u64,
+}
+
+impl Heeded {
+    /// Takes in what was known elsewhere of the same data.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.mtu_bytes = self.mtu_bytes.min(other.mtu_bytes);
+        self.by_socket = self.by_socket.max(other.by_socket);
+        self.by_route = self.by_route.max(other.by_route);
+    }
 }
 
 /// A place where the message was dropped.
@@ -196,6 +216,20 @@ impl Track {
         drops.last_ns = drops.last_ns.max(time_ns);
     }
 
+    /// Takes in segments that died in a tunnel's datagrams: of those it is known how many there were of
+    /// all its connections, of this one's they are counted here.
+    pub(super) fn drop_in_tunnel(&mut self, site: Site, losses: &[Loss]) {
+        let (Some(first), Some(last)) = (losses.first(), losses.last()) else {
+            return;
+        };
+        for &(time_ns, seq) in losses {
+            self.holes.make().lost(seq, time_ns);
+        }
+        let known = self.oversized.get(&site.key).map_or(0, |drops| drops.count);
+        let count = known.saturating_add(losses.len() as u64);
+        self.drop_for_size(SiteDrops::new(site, 0, first.0), count, last.0);
+    }
+
     /// When something was first lost in this direction, ns.
     #[must_use]
     pub fn first_loss_ns(&self) -> Option<u64> {
@@ -244,7 +278,9 @@ impl Track {
         self.icmp.generated = self.icmp.generated.max(other.icmp.generated);
         self.icmp.blocked.extend(other.icmp.blocked);
         self.icmp.seen.extend(other.icmp.seen);
-        self.icmp.heeded = self.icmp.heeded.take().or(other.icmp.heeded);
+        if let Some(other) = other.icmp.heeded {
+            self.icmp.heeded.get_or_insert(other.clone()).add(&other);
+        }
         self.icmp.mtu_bytes = other.icmp.mtu_bytes.or(self.icmp.mtu_bytes);
         self.seen.extend(other.seen);
         self.passing = self.passing.take().or(other.passing);

@@ -78,7 +78,8 @@ pub fn finding(
         .chain(tracks(state, group))
         .find(|track| !track.icmp.blocked.is_empty())
         .unwrap_or(track);
-    let pmtud = is_about_size.then(|| pmtud(told, fits_bytes.unwrap_or(0), topology));
+    let silent = site.is_some_and(|drops| drops.site.kind.is_silent());
+    let pmtud = is_about_size.then(|| pmtud(told, fits_bytes.unwrap_or(0), silent, topology));
     let mut path = match (site, foreseen) {
         (Some(drops), _) => hops(&local, drops, topology),
         (None, Some(foreseen)) => foreseen.path,

@@ -45,12 +45,15 @@ pub fn name(device: &Device, topology: &Topology) -> String {
 }
 
 /// What became of the message to the sender, which tells that packets up to `fits_bytes` pass.
-pub fn pmtud(track: &Track, fits_bytes: u32, topology: &Topology) -> Pmtud {
+///
+/// Where the place is `silent`, what was to be sent for it did not go: bridge netfilter asks for a
+/// message that then finds no route (`icmp6_send`).
+pub fn pmtud(track: &Track, fits_bytes: u32, silent: bool, topology: &Topology) -> Pmtud {
     let icmp = &track.icmp;
     let blocked = icmp.blocked.iter().max_by_key(|blocked| blocked.count);
     // The path MTU of a socket changes by such a message alone: probing lowers its segment size
     // only (`tcp_mtu_probing`).
-    let heeded = icmp.heeded.is_some();
+    let heeded = icmp.is_heeded(fits_bytes);
     let came_down = track
         .sender_pmtu_bytes
         .is_some_and(|pmtu| pmtu > 0 && pmtu <= fits_bytes);
@@ -59,7 +62,7 @@ pub fn pmtud(track: &Track, fits_bytes: u32, topology: &Topology) -> Pmtud {
         // not be observed.
         signalled: came_down
             || heeded
-            || icmp.generated > 0
+            || (icmp.generated > 0 && !silent)
             || blocked.is_some()
             || !icmp.seen.is_empty(),
         delivered: if came_down || heeded {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     correlate::{Connection, Heeded, Side, SiteKind, State},
-    event::hook,
+    event::{Timers, hook},
     topology::NetnsId,
 };
 
@@ -92,13 +92,7 @@ fn notes(state: &State, connection: &Connection, side: Side) -> Vec<String> {
             "tcp:tcp_retransmit_skb: {} segments sent again, timeout doubled {} times",
             sent.count, sent.max_backoff
         ));
-        if let Some(timers) = sent.timers {
-            notes.push(format!(
-                "tcp_retransmit_timer: {} timeouts; tcp_send_loss_probe: {} tail loss probes; \
-                 tcp_enter_loss: {} times all outstanding taken for lost",
-                timers.timeouts, timers.probes, timers.losses
-            ));
-        }
+        notes.extend(sent.timers.and_then(|timers| timing(&timers)));
     }
     for end in &connection.ends {
         if let Some(sample) = &end.sample {
@@ -154,4 +148,23 @@ fn heeding(heeded: &Heeded) -> String {
         ));
     }
     format!("{}; MTU {} taken over", by.join("; "), heeded.mtu_bytes)
+}
+
+/// Why segments were sent again. What was never counted may not be seen at all: it is left out.
+fn timing(timers: &Timers) -> Option<String> {
+    let counted = [
+        (timers.timeouts, "tcp_retransmit_timer", "timeouts"),
+        (timers.probes, "tcp_send_loss_probe", "tail loss probes"),
+        (
+            timers.losses,
+            "tcp_enter_loss",
+            "times all outstanding taken for lost",
+        ),
+    ];
+    let words: Vec<String> = counted
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, by, what)| format!("{by}: {count} {what}"))
+        .collect();
+    (!words.is_empty()).then(|| words.join("; "))
 }

@@ -105,9 +105,13 @@ impl KernelTypes {
             .get("veth_priv")
             .and_then(|found| member_offset(&btf, found, "peer", 0))
             .unwrap_or(0);
+        let drop_reasons = drop_reasons(&btf);
+        // `SKB_CONSUMED`; in kernels without it, what consumes is not what drops.
+        let consumed = drop_reasons.iter().find(|(_, name)| *name == "CONSUMED");
+        table[extra::CONSUMED] = consumed.map_or(ABSENT, |(&reason, _)| reason);
         Ok(Self {
             table,
-            drop_reasons: drop_reasons(&btf),
+            drop_reasons,
         })
     }
 

@@ -99,6 +99,13 @@ impl Joining {
                     None => {}
                 }
             }
+            // It may come before anything is sent again, or alone: the router may be elsewhere.
+            EventKind::PathMtu(told)
+                if told.is_socket() && !self.offered.contains_key(&told.flow) =>
+            {
+                // Of no packet: the socket is known by its addresses.
+                self.want(event.time_ns, told.flow, 0, None);
+            }
             EventKind::Closed(closed) => self.close(&closed.flow),
             _ => {}
         }

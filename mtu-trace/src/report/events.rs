@@ -166,6 +166,12 @@ impl Row {
                 row.event = "path_mtu";
                 row.what = path_mtu(told);
                 row.flow(&told.flow, topology);
+                if !told.is_socket() {
+                    // A route is to somewhere, for whatever protocol, from whomever.
+                    row.protocol.clear();
+                    row.source.clear();
+                    row.destination = told.flow.destination.ip().to_string();
+                }
                 row.mtu_bytes = Some(told.mtu_bytes);
                 row.count = Some(told.count);
             }

@@ -232,6 +232,38 @@ fn a_socket_that_was_told_was_told_whatever_else_was_seen() {
 }
 
 #[test]
+fn to_be_told_of_a_wider_place_is_not_to_be_told() {
+    // The first router's message arrives, the second one's does not.
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    let mut events = opening(&places, conn);
+    events.extend(hole(conn, 100, |nth| places.forward(conn, nth)));
+    events.extend((0..5).map(|nth| {
+        at(
+            200 + u64::from(nth) * 100,
+            places.blocked_in_output(conn, nth),
+        )
+    }));
+    events.push(at(101, path_mtu(conn.server.flow, 1480)));
+    let finding = play(events, 5000).only();
+    let pmtud = finding.pmtud.unwrap();
+    assert_eq!(pmtud.delivered, Some(false));
+    assert_eq!(pmtud.blocked_at.unwrap().hook, Some("OUTPUT"));
+}
+
+#[test]
+fn what_a_silent_place_asked_for_was_not_sent() {
+    let places = Places::new(VETH);
+    let conn = Conn::new(0);
+    let mut events = opening(&places, conn);
+    events.extend(hole(conn, 100, |nth| places.veth(conn, nth)));
+    events.push(at(100, places.veth(conn, 0).signalled()));
+    let finding = play(events, 5000).only();
+    assert!(finding.boundary.unwrap().silent);
+    assert!(!finding.pmtud.unwrap().signalled);
+}
+
+#[test]
 fn a_sender_of_datagrams_whose_route_was_told_and_that_stops_has_come_down() {
     let places = Places::new(ROUTED);
     let flow = places.forward(Conn::new(0), 0).0.flow;
@@ -275,9 +307,12 @@ fn a_tunnel_that_refuses_a_packet_has_told_its_sender() {
     assert!(finding.evidence.icmp_generated > 0);
 }
 
+/// Where the host's tunnel sends from.
+const HOSTS: &str = "10.42.0.1:51820";
+
 /// A container's upload through a tunnel that encrypts: `ms` after each segment that is sent again, a
 /// datagram of `bytes` dies at the host's veth.
-fn sealed(kind: &str, ms: u64, bytes: u32, conns: &[Conn]) -> Vec<Finding> {
+fn sealed(kind: &str, from: &str, ms: u64, bytes: u32, conns: &[Conn]) -> Vec<Finding> {
     let mut places = Places::new(VETH);
     let wg = Link {
         name: "wg0".to_owned(),
@@ -294,7 +329,7 @@ fn sealed(kind: &str, ms: u64, bytes: u32, conns: &[Conn]) -> Vec<Finding> {
             events.push(at(sent, again(conn.client_resends(0, nth))));
             let datagram = places.veth(*conn, 0).long(bytes).with(|packet| {
                 packet.flow.protocol = UDP;
-                packet.flow.source = "10.42.0.1:51820".parse().unwrap();
+                packet.flow.source = from.parse().unwrap();
                 packet.flow.destination = "10.42.0.5:51820".parse().unwrap();
                 packet.tcp = None;
             });
@@ -308,7 +343,9 @@ fn sealed(kind: &str, ms: u64, bytes: u32, conns: &[Conn]) -> Vec<Finding> {
 fn a_segment_in_a_datagram_that_cannot_be_read_is_known_by_its_length() {
     let conn = Conn::new(0);
     // 1448 and 52 bytes, filled up, and 60 bytes around them.
-    let [finding] = sealed("wireguard", 2, 1564, &[conn]).try_into().unwrap();
+    let [finding] = sealed("wireguard", HOSTS, 2, 1564, &[conn])
+        .try_into()
+        .unwrap();
     assert_eq!(finding.verdict, Verdict::MtuBlackHole);
     assert_eq!(finding.confidence, Confidence::Likely);
     let connection = finding.connection.unwrap();
@@ -335,11 +372,13 @@ fn what_may_be_any_datagram_is_nobodys_segment() {
         assert_eq!(protocols, ["udp"], "{findings:#?}");
     };
     // No such tunnel, too late, too long.
-    is_datagrams(sealed("vxlan", 2, 1564, &[conn]));
-    is_datagrams(sealed("wireguard", 40, 1564, &[conn]));
-    is_datagrams(sealed("wireguard", 2, 1900, &[conn]));
+    is_datagrams(sealed("vxlan", HOSTS, 2, 1564, &[conn]));
+    is_datagrams(sealed("wireguard", HOSTS, 40, 1564, &[conn]));
+    is_datagrams(sealed("wireguard", HOSTS, 2, 1900, &[conn]));
+    // Neither from nor to the host that has the tunnel.
+    is_datagrams(sealed("wireguard", "203.0.113.7:5555", 2, 1564, &[conn]));
     // Of two it is not known whose it is.
-    is_datagrams(sealed("wireguard", 2, 1564, &[conn, Conn::new(1)]));
+    is_datagrams(sealed("wireguard", HOSTS, 2, 1564, &[conn, Conn::new(1)]));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::emulator::{self, Emulator};
 use super::initramfs::{self, Programs};
 use super::kernels::{Kernel, Place, Wanted};
 use super::packages::Archive;
-use super::plays::{self, Play};
+use super::plays::{self, How, Play};
 use super::table::{Column, Doctor};
 use crate::run::{self, Profile};
 
@@ -103,8 +103,14 @@ impl Bench {
         Ok(columns)
     }
 
-    /// Plays them on the kernel that runs.
+    /// Plays those that are to be played in the best way on the kernel that runs, which need not have
+    /// any other.
     pub fn play_here(&self) -> Result<Vec<Column>> {
+        let mut plays = self.plays.iter();
+        let Some(play) = plays.find(|play| play.how == How::Best) else {
+            println!("== not on the kernel that runs here: it need not have any other mechanism");
+            return Ok(Vec::new());
+        };
         println!("== matrix on the kernel that runs here");
         let file = |name: &str| self.logs.join(format!("{}.{name}", Place::HOST));
         let (lines, output) = (file("lines"), file("output"));
@@ -115,7 +121,7 @@ impl Bench {
         let to =
             File::create(&output).with_context(|| format!("cannot write {}", output.display()))?;
         let status = Command::new(&self.matrix)
-            .args(self.plays.first().map_or(&[][..], |play| &play.scenarios))
+            .args(&play.scenarios)
             .env("MTU_TRACE_BIN", &self.mtu_trace)
             .env("MTU_TRACE_MATRIX", "once")
             .env("MTU_TRACE_MATRIX_LINES", &lines)

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use super::boot::{End, Run};
-use super::table::{Column, Doctor, Line};
+use super::table::{Column, Doctor, Hook, Line};
 
 /// How the tracer's programs hang on their hooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -122,6 +122,7 @@ fn column(how: How, name: &str, release: &str, run: &Run) -> Result<Column> {
         Err(_) if failed.is_some() => Doctor::default(),
         Err(_) => bail!("doctor says: {}", doctor.trim()),
     };
+    let failed = failed.or_else(|| unattached(how, &doctor.hooks));
     let failed = failed.or_else(|| lines.is_empty().then(|| idle(part("output"))));
     let left = run.part("left").trim();
     let failed = failed.or_else(|| (!left.is_empty()).then(|| format!("left behind: {left}")));
@@ -133,6 +134,26 @@ fn column(how: How, name: &str, release: &str, run: &Run) -> Result<Column> {
         failed,
         is_absent: false,
     })
+}
+
+/// Which hooks are not attached, or not in the way that was asked for: Debian's kernels have all of
+/// them. That a freed packet is dropped, fentry cannot tell.
+fn unattached(how: How, hooks: &[Hook]) -> Option<String> {
+    let ways: &[&str] = match how {
+        How::Best => &[],
+        How::Fentry => &["fentry", "fexit"],
+        How::Kprobe => &["kprobe", "kretprobe"],
+    };
+    let is_bound = |hook: &&Hook| {
+        let free =
+            hook.hook.starts_with("tc:") || (how == How::Fentry && hook.hook == "skb:kfree_skb");
+        let asked = ways.is_empty() || free || ways.contains(&hook.mechanism.as_str());
+        hook.attached && asked
+    };
+    let mut unbound = hooks.iter().filter(|hook| !is_bound(hook)).peekable();
+    unbound.peek()?;
+    let names: Vec<&str> = unbound.map(|hook| hook.hook.as_str()).collect();
+    Some(format!("not attached as asked for: {}", names.join(", ")))
 }
 
 /// Whether the lines say why the matrix ended with this status: 0 if all is right, 1 if not.

@@ -72,7 +72,7 @@ pub(super) fn datagram_black_hole(case: &Case<'_>) -> Option<Match> {
     }
     let unheard = site.site.kind.is_silent() || !case.track.icmp.blocked.is_empty();
     let ongoing = is_ongoing(case, site.first_ns, site.last_ns);
-    let heeded = case.track.icmp.heeded.is_some();
+    let heeded = case.track.icmp.is_heeded(site.site.fits_bytes());
     let told = heeded || (case.track.icmp.generated > 0 && !unheard);
     // A sender that was told and has stopped has come down, or has nothing more to say.
     if told && !ongoing {
@@ -199,7 +199,8 @@ pub(super) fn pmtud_working(case: &Case<'_>) -> Option<Match> {
     }
     // Of datagrams it is not seen: those that are no longer too big are nobody's business here.
     let icmp = &case.track.icmp;
-    let told = icmp.heeded.is_some() || (icmp.generated > 0 && icmp.blocked.is_empty());
+    let told =
+        icmp.is_heeded(site.site.fits_bytes()) || (icmp.generated > 0 && icmp.blocked.is_empty());
     if datagrams && (!told || is_ongoing(case, site.first_ns, site.last_ns)) {
         return None;
     }

@@ -142,10 +142,13 @@ fn retransmit(sent: &Retransmit, topology: &Topology) -> String {
     let bytes = sent.end_seq.wrapping_sub(sent.seq);
     let mut words = format!("{place}: {bytes} bytes sent again, seq {}", sent.seq);
     if let Some(timers) = sent.timers {
-        words.push_str(&format!(
-            ", after {} timeouts and {} tail loss probes",
-            timers.timeouts, timers.probes
-        ));
+        let counted = [
+            (timers.timeouts, "timeouts"),
+            (timers.probes, "tail loss probes"),
+        ];
+        for (count, what) in counted.into_iter().filter(|(count, _)| *count > 0) {
+            words.push_str(&format!(", {count} {what}"));
+        }
     }
     if sent.backoff > 0 {
         words.push_str(&format!(", timeout doubled {} times", sent.backoff));
