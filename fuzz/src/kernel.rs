@@ -153,17 +153,16 @@ mod tests {
                 kinds.insert((*kind, made.len()));
             }
         }
-        let (packet, sent, closed) = (
-            size_of::<Packet>(),
-            size_of::<Retransmit>(),
-            size_of::<Closed>(),
-        );
+        let (packet, sent) = (size_of::<Packet>(), size_of::<Retransmit>());
+        let (closed, told) = (size_of::<Closed>(), size_of::<PathMtu>());
         let all = [
             (1, packet),
             (2, packet),
             (3, packet),
             (4, sent),
             (5, closed),
+            (6, packet),
+            (7, told),
         ];
         assert!(kinds.into_iter().eq(all));
     }
