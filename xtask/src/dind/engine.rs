@@ -86,7 +86,7 @@ impl<'a> Outer<'a> {
         let docker = outer.client(&["--interactive"], &["import", "-", BASE_IMAGE]);
         import.arg(docker.get_program()).args(docker.get_args());
         succeed(
-            finish(&mut import, BUILD_LIMIT)?,
+            &finish(&mut import, BUILD_LIMIT)?,
             "importing the base image",
         )?;
         Ok(outer)
@@ -106,7 +106,7 @@ impl<'a> Outer<'a> {
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
         let mut command = self.docker(arguments);
         let line = format!("{command:?}");
-        succeed(finish(&mut command, BUILD_LIMIT)?, &line)
+        succeed(&finish(&mut command, BUILD_LIMIT)?, &line)
     }
 
     /// A `docker build` of `context` with `options`.
@@ -126,7 +126,7 @@ impl<'a> Outer<'a> {
     /// Does one that must succeed.
     pub fn build_whole(&self, options: &[&str]) -> Result<String> {
         let mut command = self.build(super::APP, options);
-        succeed(finish(&mut command, patient(BUILD_LIMIT))?, "docker build")
+        succeed(&finish(&mut command, patient(BUILD_LIMIT))?, "docker build")
     }
 
     /// The container of the only build step that runs now.

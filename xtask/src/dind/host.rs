@@ -1,6 +1,7 @@
 //! The host: a directory for a root and namespaces for mounts, processes and the network, in which an
 //! engine runs as it would on a machine of its own; and the namespace of the package server outside.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -90,7 +91,7 @@ impl Host {
         // Not what a host has and an image must not.
         import.args([
             "-ec",
-            "root=$1; shift; tar -C \"$root\" --exclude=./var/lib/docker/* --exclude=./run/* -c . | \
+            "root=$1; shift; tar -C \"$root\" --exclude=./var/lib/docker/* --exclude=./run/* --exclude=./srv/base/* -c . | \
              \"$@\"",
             "sh",
         ]);
@@ -98,7 +99,7 @@ impl Host {
         let docker = self.docker(&["import", "-", OUTER_IMAGE]);
         import.arg(docker.get_program()).args(docker.get_args());
         succeed(
-            finish(&mut import, patient(COMMAND_LIMIT))?,
+            &finish(&mut import, patient(COMMAND_LIMIT))?,
             "importing the outer image",
         )?;
         self.run(&[
@@ -113,23 +114,36 @@ impl Host {
         Ok(())
     }
 
-    /// The engine's client, in the host.
-    pub fn docker<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Command {
+    /// A command in the host.
+    pub fn enter<S: AsRef<OsStr>>(&self, words: &[S]) -> Command {
         let mut command = Command::new("nsenter");
         command
             .arg("--target")
             .arg(self.first.to_string())
-            .args(["--mount", "--net", "--pid", "--", "/usr/bin/docker"])
-            .args(arguments);
+            .args(["--mount", "--net", "--pid", "--"])
+            .args(words)
+            .env("PATH", "/usr/sbin:/usr/bin");
         command
     }
 
+    /// The engine's client, in the host.
+    pub fn docker<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = self.enter(&["docker"]);
+        command.args(arguments);
+        command
+    }
+
+    /// The root directory of what is built from, as the host sees it.
+    pub fn base() -> &'static str {
+        "/srv/base"
+    }
+
     /// What the engine's client prints.
-    pub fn run<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Result<String> {
+    pub fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<String> {
         let mut command = self.docker(arguments);
         let line = format!("{command:?}");
         let finished = finish(&mut command, patient(COMMAND_LIMIT))?;
-        succeed(finished, &line)
+        succeed(&finished, &line)
     }
 
     /// Runs a command line that mtu-trace printed, as it is printed.
@@ -138,7 +152,7 @@ impl Host {
             Command::new("sh").args(["-c", line]),
             patient(COMMAND_LIMIT),
         )?;
-        succeed(finished, line).map(drop)
+        succeed(&finished, line).map(drop)
     }
 
     /// The host's namespace.
@@ -199,7 +213,7 @@ impl Host {
 }
 
 /// The output of a command that must succeed.
-pub fn succeed(finished: Finished, line: &str) -> Result<String> {
+pub fn succeed(finished: &Finished, line: &str) -> Result<String> {
     if !finished.status.success() {
         bail!(
             "{line}: {}: {}{}",
@@ -242,7 +256,7 @@ fn start(lab: &Lab, images: &Images, state: &Path) -> Result<Running> {
         .arg(format!("--net=/run/netns/{}", lab.netns("host")?.name()))
         .args(["unshare", "--mount", "--propagation", "private"])
         .args(["--pid", "--fork", "--kill-child", "sh", "usr/sbin/host"])
-        .arg(state)
+        .args([state, &images.base])
         .args([lab.id(), "--bip", "198.51.100.129/28"])
         .current_dir(&images.host);
     Running::start(&mut command)

@@ -167,6 +167,7 @@ fn furnish(root: &Path) -> Result<()> {
         "mnt",
         "root",
         "etc/docker",
+        "srv/base",
     ] {
         fs::create_dir_all(root.join(directory))?;
     }

@@ -10,6 +10,7 @@ mod host;
 mod images;
 mod notify;
 mod plays;
+mod pod;
 mod remains;
 mod server;
 mod trace;
@@ -53,6 +54,7 @@ pub fn run(builds: u32, story: bool) -> Result<()> {
             return Ok(());
         }
         stage.variants()?;
+        stage.pod()?;
         stage.many(builds)
     });
     // Also after a failure, whose error is the one to show.

@@ -15,6 +15,7 @@ use super::engine::{BASE_IMAGE, Container, Outer};
 use super::expect::{self, Expected};
 use super::host::{Host, NARROW};
 use super::images::Images;
+use super::pod::Pod;
 use super::trace::Trace;
 use super::{APP, BROKEN, BROKEN_STATUS};
 
@@ -124,6 +125,19 @@ impl Stage<'_> {
         outer.remove()
     }
 
+    /// A pod on a node whose bridge is narrower than the pod.
+    pub fn pod(&self) -> Result<()> {
+        println!("== a pod of containerd's, as a kubelet makes it");
+        let mut pod = Pod::start(self.host)?;
+        let mut trace = Trace::start(self.binary, &[], None)?;
+        pod.download()?;
+        trace.stall()?;
+        let told = trace.stop(self.host.id())?;
+        let finding = expect::pod(&told, &Pod::expected())?;
+        println!("   {}", finding["summary"].as_str().unwrap_or_default());
+        pod.remove()
+    }
+
     /// Builds whose containers live for a second or two.
     pub fn many(&self, builds: u32) -> Result<()> {
         println!("== {builds} short builds, one after the other");
@@ -211,8 +225,8 @@ impl Stage<'_> {
                 && finding["boundary"]["limit_bytes"] == NARROW
                 && finding.to_string().contains(idle.trim())
         });
-        let found =
-            found.with_context(|| format!("check does not foresee it: {:#}", report["findings"]))?;
+        let found = found
+            .with_context(|| format!("check does not foresee it: {:#}", report["findings"]))?;
         println!(
             "   {}: {}",
             found["severity"].as_str().unwrap_or_default(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Signal, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::run;
 
@@ -44,18 +44,16 @@ impl Remains {
     /// Removes everything but the named namespaces, which are the lab's. Can be done again.
     pub fn remove(&mut self) -> Result<()> {
         if let Some(first) = self.first.take() {
-            // It may have ended by itself.
-            let _ = pidfd_send_signal(&first, Signal::KILL);
-            let mut fds = [PollFd::from_borrowed_fd(first.as_fd(), PollFlags::IN)];
-            let limit = Timespec {
-                tv_sec: i64::try_from(END_LIMIT.as_secs()).unwrap_or(1),
-                tv_nsec: 0,
+            end(&first)?;
+        }
+        // Those of a host that was about to start, which end by themselves, but in their own time.
+        for pid in self.inhabitants() {
+            let Some(pid) = Pid::from_raw(pid) else {
+                continue;
             };
-            while let Err(rustix::io::Errno::INTR) = poll(&mut fds, Some(&limit)) {}
-            ensure!(
-                !fds[0].revents().is_empty(),
-                "the host still runs after {END_LIMIT:?}"
-            );
+            if let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) {
+                end(&process)?;
+            }
         }
         for cgroup in cgroups(&self.id)? {
             fs::remove_dir(&cgroup)
@@ -67,6 +65,19 @@ impl Remains {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Processes that see a directory of this host mounted: only its own do.
+    fn inhabitants(&self) -> Vec<i32> {
+        let state = self.state.to_string_lossy();
+        names("/proc")
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .filter(|pid: &i32| {
+                let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo"));
+                mounts.is_ok_and(|mounts| mounts.contains(&*state))
+            })
+            .collect()
     }
 
     /// Everything of this host that is still on the machine, in words.
@@ -102,6 +113,22 @@ impl Remains {
         }
         Ok(left)
     }
+}
+
+/// Kills a process and waits for its end. It may have ended by itself.
+fn end(process: &OwnedFd) -> Result<()> {
+    let _ = pidfd_send_signal(process, Signal::KILL);
+    let mut fds = [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
+    let limit = Timespec {
+        tv_sec: i64::try_from(END_LIMIT.as_secs()).unwrap_or(1),
+        tv_nsec: 0,
+    };
+    while let Err(rustix::io::Errno::INTR) = poll(&mut fds, Some(&limit)) {}
+    ensure!(
+        !fds[0].revents().is_empty(),
+        "the host still runs after {END_LIMIT:?}"
+    );
+    Ok(())
 }
 
 /// What is the machine's own and must stay as it is.

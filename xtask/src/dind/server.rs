@@ -1,14 +1,16 @@
 //! The package server: HTTP in the lab's namespace outside the host, with files of several sizes.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lab::Netns;
+use rustix::net::sockopt::set_socket_linger;
 
 /// The packages and their lengths: two that fit in a packet, as most of an index does, and two that
 /// do not.
@@ -23,10 +25,13 @@ pub const PORT: u16 = 8080;
 /// After so long without progress a download is given up.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// Downloads under way, by the port of the client.
+type Open = Arc<Mutex<HashMap<SocketAddr, TcpStream>>>;
+
 /// A server until this is dropped.
 pub struct Server {
     listener: Arc<TcpListener>,
-    open: Arc<Mutex<Vec<TcpStream>>>,
+    open: Open,
 }
 
 impl Server {
@@ -38,25 +43,29 @@ impl Server {
                 .context("the package server cannot listen")
         })?;
         let listener = Arc::new(listener);
-        let open = Arc::new(Mutex::new(Vec::new()));
+        let open = Open::default();
         let (accepting, streams) = (Arc::clone(&listener), Arc::clone(&open));
         thread::spawn(move || {
-            while let Ok((stream, _)) = accepting.accept() {
+            while let Ok((stream, client)) = accepting.accept() {
                 if let Ok(copy) = stream.try_clone() {
-                    let mut streams = streams.lock().unwrap_or_else(PoisonError::into_inner);
-                    streams.push(copy);
+                    lock(&streams).insert(client, copy);
                 }
-                // A client that goes away is its own affair.
-                thread::spawn(move || serve(&stream));
+                let streams = Arc::clone(&streams);
+                thread::spawn(move || {
+                    // A client that goes away is its own affair.
+                    let _ = serve(&stream);
+                    lock(&streams).remove(&client);
+                });
             }
         });
         Ok(Self { listener, open })
     }
 
-    /// Ends the downloads that are open, which may be stalled.
+    /// Breaks off the downloads that are open: their clients are gone, and nothing may be sent to them
+    /// again and again.
     pub fn hang_up(&self) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        for stream in open.drain(..) {
+        for (_, stream) in lock(&self.open).drain() {
+            let _ = set_socket_linger(&stream, Some(Duration::ZERO));
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
@@ -67,6 +76,10 @@ impl Drop for Server {
         let _ = rustix::net::shutdown(self.listener.as_fd(), rustix::net::Shutdown::Both);
         self.hang_up();
     }
+}
+
+fn lock(open: &Open) -> MutexGuard<'_, HashMap<SocketAddr, TcpStream>> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn serve(stream: &TcpStream) -> std::io::Result<()> {

@@ -42,8 +42,11 @@ pub struct Told {
 impl Trace {
     /// Starts one, with more arguments such as a command to trace.
     pub fn start(binary: &Path, arguments: &[&str], command: Option<&Command>) -> Result<Self> {
-        let mut record = Command::new(binary);
+        let mut record = Command::new("setpriv");
         record
+            // However this program ends, the trace does.
+            .args(["--pdeathsig", "INT"])
+            .arg(binary)
             .args(["record", "--format", "json", "--duration", DURATION])
             .args(arguments);
         if let Some(command) = command {
