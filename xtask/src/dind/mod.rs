@@ -53,8 +53,8 @@ pub fn run(builds: u32, story: bool) -> Result<()> {
         if story {
             return Ok(());
         }
-        stage.variants()?;
         stage.pod()?;
+        stage.variants()?;
         stage.many(builds)
     });
     // Also after a failure, whose error is the one to show.

@@ -11,7 +11,7 @@ use lab::patience::patient;
 use lab::process::finish;
 use serde_json::Value;
 
-use super::engine::{BASE_IMAGE, Container, Outer};
+use super::engine::{BASE_IMAGE, Container, OUTER, Outer};
 use super::expect::{self, Expected};
 use super::host::{Host, NARROW};
 use super::images::Images;
@@ -46,24 +46,13 @@ struct Hung {
 impl Stage<'_> {
     /// The build that hangs, and the fix that the report prints; then without the fault.
     pub fn story(&self) -> Result<()> {
-        firewall::drop_frag_needed(self.host.netns()?, Hook::Output)?;
+        self.block()?;
         let outer = self.outer(&[], &[])?;
         println!("== check, before any traffic");
         self.check(&outer)?;
         println!("== docker build in a container in a container, mtu-trace record beside it");
         let hung = self.hang(&outer, &[], DEFAULT_BRIDGE)?;
         println!("{}", hung.finding["summary"].as_str().unwrap_or_default());
-        println!(
-            "   {}: container {} ({}) in {}; found {:.2} s after the first lost packet",
-            hung.finding["verdict"].as_str().unwrap_or_default(),
-            hung.step.name,
-            short(&hung.step.id),
-            hung.finding
-                .pointer("/connection/local/netns/container/parent/container/name")
-                .and_then(Value::as_str)
-                .unwrap_or_default(),
-            hung.took
-        );
         outer.remove()?;
 
         let option = expect::printed_option(&hung.finding)?;
@@ -101,7 +90,6 @@ impl Stage<'_> {
 
     /// Other networks, another way to give an engine cgroups, and the exit status.
     pub fn variants(&self) -> Result<()> {
-        firewall::drop_frag_needed(self.host.netns()?, Hook::Output)?;
         let outer = self.outer(&[], &[])?;
         println!("== a network of its own in the inner engine");
         let network = outer.run(&["network", "create", "--subnet", "192.0.2.128/25", "build"])?;
@@ -128,6 +116,7 @@ impl Stage<'_> {
     /// A pod on a node whose bridge is narrower than the pod.
     pub fn pod(&self) -> Result<()> {
         println!("== a pod of containerd's, as a kubelet makes it");
+        self.block()?;
         let mut pod = Pod::start(self.host)?;
         let mut trace = Trace::start(self.binary, &[], None)?;
         pod.download()?;
@@ -156,6 +145,11 @@ impl Stage<'_> {
             names.into_iter().collect::<Vec<_>>().join(", ")
         );
         outer.remove()
+    }
+
+    /// Has the host drop what would tell the server.
+    fn block(&self) -> Result<()> {
+        firewall::drop_frag_needed(self.host.netns()?, Hook::Output)
     }
 
     fn outer(&self, rights: &[&str], options: &[&str]) -> Result<Outer<'_>> {
@@ -188,6 +182,12 @@ impl Stage<'_> {
             inner_bridge: bridge,
         };
         let (finding, took) = expect::black_hole(&told, &expected)?;
+        println!(
+            "   {}: {} ({}) in {OUTER}, found {took:.2} s after the first lost packet",
+            finding["verdict"].as_str().unwrap_or_default(),
+            step.name,
+            short(&step.id),
+        );
         Ok(Hung {
             finding: finding.clone(),
             took,

@@ -46,12 +46,13 @@ impl<'a> Pod<'a> {
             host,
             download: None,
         };
+        pod.import()?;
         pod.create(
             SANDBOX_ID,
             &["--detach"],
             &[],
             &annotations("sandbox"),
-            &["sleep", "600"],
+            &["/bin/sleep", "600"],
         )?;
         let process = pod.process()?;
         pod.connect(&process)?;
@@ -67,7 +68,7 @@ impl<'a> Pod<'a> {
             CONTAINER_ID,
             &["--with-ns", &network],
             &annotations("container"),
-            &["wget", "-q", "-O", "/dev/null", &url],
+            &["/bin/wget", "-q", "-O", "/dev/null", &url],
         );
         self.download = Some(Running::start(&mut command)?);
         Ok(())
@@ -88,6 +89,17 @@ impl<'a> Pod<'a> {
             let _ended = download.finish(patient(LIMIT))?;
         }
         Ok(())
+    }
+
+    /// Gives containerd the image, by way of the engine: what it imports itself has to have layers.
+    fn import(&self) -> Result<()> {
+        let script = format!(
+            "tar -C {} -c . | docker import - {IMAGE} && docker save {IMAGE} | {} images import -",
+            Host::base(),
+            CTR.join(" ")
+        );
+        let mut command = self.host.enter(&["sh", "-ec", &script]);
+        succeed(&finish(&mut command, patient(LIMIT))?, "ctr images import").map(drop)
     }
 
     fn create(
@@ -115,7 +127,7 @@ impl<'a> Pod<'a> {
         for annotation in annotations {
             all.extend(["--annotation", annotation]);
         }
-        all.extend(["--rootfs", Host::base(), id]);
+        all.extend([IMAGE, id]);
         all.extend(arguments);
         self.host.enter(&all)
     }
@@ -138,21 +150,23 @@ impl<'a> Pod<'a> {
 
     /// What a network plugin does, with a bridge that is narrower than the pod.
     fn connect(&self, process: &str) -> Result<()> {
+        // With the machine's tools, in the host's network: the image's know less.
+        self.host.netns()?.ip(&format!(
+            "link add cni0 type bridge\n\
+             address add 198.51.100.145/28 dev cni0\n\
+             link add veth0 mtu {NARROW} type veth peer name veth1 mtu 1500\n\
+             link set veth0 master cni0 up\n\
+             link set cni0 mtu {NARROW} up\n"
+        ))?;
         let setup = format!(
-            "set -e\n\
-             ip link add name cni0 type bridge\n\
-             ip address add 198.51.100.145/28 dev cni0\n\
-             ip link add veth0 type veth peer name eth0 netns {process}\n\
-             ip link set veth0 mtu {NARROW} up\n\
-             ip link set veth0 master cni0\n\
-             ip link set cni0 mtu {NARROW} up\n\
+            "ip link set veth1 netns {process}\n\
              iptables -t nat -A POSTROUTING -s {SUBNET} ! -o cni0 -j MASQUERADE\n\
              iptables -I FORWARD -i cni0 -j ACCEPT\n\
              iptables -I FORWARD -o cni0 -j ACCEPT\n\
-             nsenter -t {process} -n sh -ec 'ip address add 198.51.100.146/28 dev eth0; ip link set \
-             eth0 up; ip route add default via 198.51.100.145'\n"
+             exec nsenter -t {process} -n sh -ec 'ip link set veth1 name eth0; ip addr add \
+             198.51.100.146/28 dev eth0; ip link set eth0 up; ip route add default via 198.51.100.145'\n"
         );
-        let finished = finish(&mut self.host.enter(&["sh", "-c", &setup]), patient(LIMIT))?;
+        let finished = finish(&mut self.host.enter(&["sh", "-ec", &setup]), patient(LIMIT))?;
         if !finished.status.success() {
             bail!("connecting the pod: {}{}", finished.stdout, finished.stderr);
         }

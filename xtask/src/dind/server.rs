@@ -104,5 +104,7 @@ fn serve(stream: &TcpStream) -> std::io::Result<()> {
         }
         None => write!(to, "HTTP/1.0 404 Not Found\r\nContent-Length: 0\r\n\r\n")?,
     }
-    to.flush()
+    to.flush()?;
+    // The client closes when it has all; until then the connection can be broken off.
+    std::io::copy(&mut to, &mut std::io::sink()).map(drop)
 }
