@@ -35,7 +35,33 @@ pub(crate) fn clean_up_on_signals() -> Result<()> {
     Ok(())
 }
 
+type Removal = Box<dyn FnOnce() + Send>;
+
+static REMOVALS: Mutex<Vec<Removal>> = Mutex::new(Vec::new());
+
+/// Does `removal` too when a signal ends this process, before its labs' namespaces are removed.
+///
+/// # Errors
+///
+/// Signals cannot be watched for.
+pub fn on_signal(removal: impl FnOnce() + Send + 'static) -> Result<()> {
+    let mut removals = REMOVALS
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    removals.push(Box::new(removal));
+    drop(removals);
+    clean_up_on_signals()
+}
+
 fn remove_own() {
+    let removals = std::mem::take(
+        &mut *REMOVALS
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner),
+    );
+    for removal in removals {
+        removal();
+    }
     let prefix = lifetime::own_prefix();
     let Ok(names) = fs::read_dir("/run/netns") else {
         return;

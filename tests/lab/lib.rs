@@ -56,6 +56,7 @@ pub mod unread;
 pub mod usage;
 pub mod wire;
 
+pub use interrupt::on_signal;
 pub use lifetime::Lab;
 pub use netns::Netns;
-pub use ownership::sweep;
+pub use ownership::{is_alive, sweep};

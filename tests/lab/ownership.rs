@@ -87,6 +87,12 @@ pub fn sweep() -> Result<()> {
     Ok(())
 }
 
+/// Whether the lab `id` exists: [`sweep`] removes the locks of those that do not.
+#[must_use]
+pub fn is_alive(id: &str) -> bool {
+    lock_path(id).exists()
+}
+
 /// Removes the namespaces of the lab `id` and then its lock file.
 pub(crate) fn remove(id: &str) -> Result<()> {
     let prefix = format!("{id}-");

@@ -98,7 +98,11 @@ impl Running {
     }
 
     /// Waits until `other` can be read, or this process ends, or `limit` has passed.
-    pub(crate) fn wait_readable(&self, other: BorrowedFd<'_>, limit: Duration) -> Result<Wait> {
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses to wait.
+    pub fn wait_readable(&self, other: BorrowedFd<'_>, limit: Duration) -> Result<Wait> {
         let mut fds = [
             PollFd::from_borrowed_fd(other, PollFlags::IN),
             PollFd::from_borrowed_fd(self.pidfd.as_fd(), PollFlags::IN),
@@ -166,7 +170,7 @@ impl Drop for Running {
 
 /// What [`Running::wait_readable`] saw.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Wait {
+pub enum Wait {
     /// The descriptor can be read.
     Readable,
     /// The process has ended.

@@ -3,8 +3,10 @@
 mod bench;
 mod bpf_toolchain;
 mod demo;
+mod dind;
 mod fuzz;
 mod namespaces;
+mod packages;
 mod run;
 mod setup;
 mod test;
@@ -45,6 +47,17 @@ enum Task {
         /// Show the screens over it instead, in this terminal, until `q`.
         #[arg(long)]
         live: bool,
+    },
+    /// Has a real Docker engine in a container of another do builds that hang, traces them, applies what
+    /// the report says, and fails where the report is wrong or something stays behind. Fetches
+    /// Debian's packages of Docker, into target/dind; nothing is installed. Needs root.
+    Dind {
+        /// How many builds of a second or two must have their containers named right.
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        builds: u32,
+        /// Only the story: the build that hangs, and the fix.
+        #[arg(long)]
+        story: bool,
     },
     /// Draws the screens over the demo's fault as pictures for the README. Needs root.
     Pictures,
@@ -95,6 +108,7 @@ fn main() -> ExitCode {
             arguments,
         } => test::run(fast, full, &arguments),
         Task::Demo { live } => demo::run(live),
+        Task::Dind { builds, story } => dind::run(builds, story),
         Task::Pictures => demo::pictures(),
         Task::Bench { subject, parts } => bench::run(subject, &parts),
         Task::Fuzz {

@@ -3,7 +3,9 @@
 //!
 //! What is read here was named by containers; all of it is made printable on the way.
 
+mod ancestry;
 pub mod cgroup;
+mod clues;
 mod engine;
 mod mounted;
 mod names;
@@ -12,7 +14,10 @@ mod unit;
 
 use std::fs;
 
-pub use self::{engine::Named, names::Names};
+pub use self::{
+    engine::Named,
+    names::{Names, Whereabouts},
+};
 
 use self::cgroup::Place;
 use crate::topology::{Container, Process, name::printable};
@@ -26,6 +31,8 @@ pub struct Identity {
     pub container: Option<Container>,
     /// Identifier of the container in which the engine of that container runs.
     pub outer: Option<String>,
+    /// A process of that engine.
+    pub engine: Option<i32>,
     /// Its systemd unit.
     pub unit: Option<String>,
 }
@@ -41,22 +48,33 @@ pub fn identify(pid: i32) -> Identity {
         comm: printable(comm.strip_suffix(b"\n").unwrap_or(&comm)),
     };
     let cgroup = fs::read(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    let (container, outer) = place(pid, &cgroup).map_or((None, None), |place| {
-        let container = Container {
-            id: place.id,
-            name: None,
-            image: None,
-            runtime: place.runtime.to_owned(),
-            pod: place.pod,
-            pod_name: None,
-            parent: None,
-        };
-        (Some(container), place.outer)
+    let place = place(pid, &cgroup);
+    let engine = place
+        .as_ref()
+        .and_then(|place| ancestry::engine(pid, &place.id));
+    let outer = place.as_ref().and_then(|place| {
+        // With the host's cgroups, or those of a namespace of their own, containers in a container
+        // are not below it.
+        let around = engine.as_ref().and_then(|engine| engine.place.as_ref());
+        place
+            .outer
+            .clone()
+            .or_else(|| around.map(|around| around.id.clone()))
+    });
+    let container = place.map(|place| Container {
+        id: place.id,
+        name: None,
+        image: None,
+        runtime: place.runtime.to_owned(),
+        pod: place.pod,
+        pod_name: None,
+        parent: None,
     });
     Identity {
         process: Some(process),
         container,
         outer,
+        engine: engine.map(|engine| engine.pid),
         unit: unit::unit(&cgroup),
     }
 }
@@ -73,6 +91,12 @@ fn place(pid: i32, cgroup: &[u8]) -> Option<Place> {
             outer: None,
         })
     })
+}
+
+/// The container of a process, which may be gone.
+fn located(pid: i32) -> Option<Place> {
+    let cgroup = fs::read(format!("/proc/{pid}/cgroup")).ok()?;
+    place(pid, &cgroup)
 }
 
 /// A process of a container, looked for among all processes; the one with the lowest pid.

@@ -7,7 +7,7 @@
 use crate::topology::mounts::bound;
 
 /// What engines mount over.
-const FILES: [&[u8]; 3] = [b"/etc/hostname", b"/etc/hosts", b"/etc/resolv.conf"];
+pub(super) const FILES: [&[u8]; 3] = [b"/etc/hostname", b"/etc/hosts", b"/etc/resolv.conf"];
 /// Identifiers are a SHA-256 in hexadecimal.
 const ID_LEN: usize = 64;
 
@@ -15,8 +15,8 @@ const ID_LEN: usize = 64;
 #[must_use]
 pub fn place(mountinfo: &[u8]) -> Option<(String, &'static str)> {
     bound(mountinfo)
-        .filter(|(_, point)| FILES.contains(point))
-        .find_map(|(root, _)| container(root))
+        .filter(|mount| FILES.contains(&mount.point))
+        .find_map(|mount| container(mount.root))
 }
 
 /// `…/containers/<id>/hostname` is Docker's, `…/overlay-containers/<id>/userdata/hostname` Podman's

@@ -1,8 +1,9 @@
 //! Remembers what engines call containers, so that each is looked for once and not at every look.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fs, process};
 
 use super::{
+    clues,
     engine::{self, Named},
     rooted::Root,
 };
@@ -15,6 +16,33 @@ const MOST: usize = 4096;
 /// The process whose root is the host's.
 const HOST: i32 = 1;
 
+/// Where to look for what is known of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// A process of the container.
+    pub process: Option<i32>,
+    /// A process of the engine that made it.
+    pub engine: Option<i32>,
+    /// A process of the container in which that engine runs; `None` for one on the host.
+    pub outer: Option<i32>,
+}
+
+impl Whereabouts {
+    fn look(&self, id: &str) -> Option<Named> {
+        let mounts = |pid: i32| fs::read(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+        let container = self.process.map(mounts).unwrap_or_default();
+        // Some hosts let nobody look at the first process: then what this process sees has to do.
+        let own = i32::try_from(process::id()).ok();
+        let host = [Some(HOST), own].map(|pid| pid.filter(|_| self.outer.is_none()));
+        let places = [self.engine, self.outer].into_iter().chain(host).flatten();
+        places.into_iter().find_map(|pid| {
+            let root = Root::of(pid).ok()?;
+            let directories = clues::directories(id, &container, &mounts(pid));
+            engine::look(&root, id, &directories)
+        })
+    }
+}
+
 /// Names by container identifier.
 #[derive(Debug, Default)]
 pub struct Names {
@@ -23,17 +51,14 @@ pub struct Names {
 }
 
 impl Names {
-    /// What the engine calls a container. `engine` is a process of the container in which that
-    /// engine runs, `None` for one on the host.
-    pub fn find(&mut self, id: &str, engine: Option<i32>, now_ns: u64) -> Option<&Named> {
+    /// What the engine calls a container.
+    pub fn find(&mut self, id: &str, at: &Whereabouts, now_ns: u64) -> Option<&Named> {
         if !self.known.contains_key(id) {
             let missed = self.missed.get(id);
             if missed.is_some_and(|missed_ns| now_ns.saturating_sub(*missed_ns) < AGAIN_NS) {
                 return None;
             }
-            let found = Root::of(engine.unwrap_or(HOST))
-                .ok()
-                .and_then(|root| engine::look(&root, id));
+            let found = at.look(id);
             match found {
                 Some(named) => {
                     self.missed.remove(id);
@@ -61,16 +86,21 @@ mod tests {
     #[test]
     fn what_is_not_found_is_left_alone_for_a_while() {
         let mut names = Names::default();
+        let host = Whereabouts::default();
         let id = "0".repeat(64);
-        assert_eq!(names.find(&id, None, 1), None);
+        assert_eq!(names.find(&id, &host, 1), None);
         names.known.insert("x".to_owned(), Named::default());
-        assert!(names.find("x", None, 2).is_some());
+        assert!(names.find("x", &host, 2).is_some());
         assert_eq!(names.missed.get(&id), Some(&1));
-        assert_eq!(names.find(&id, None, AGAIN_NS), None);
+        assert_eq!(names.find(&id, &host, AGAIN_NS), None);
         assert_eq!(names.missed.get(&id), Some(&1));
-        assert_eq!(names.find(&id, None, AGAIN_NS + 1), None);
+        assert_eq!(names.find(&id, &host, AGAIN_NS + 1), None);
         assert_eq!(names.missed.get(&id), Some(&(AGAIN_NS + 1)));
         // A process that is gone has no root.
-        assert_eq!(names.find("y", Some(i32::MAX), 1), None);
+        let gone = Whereabouts {
+            outer: Some(i32::MAX),
+            ..host
+        };
+        assert_eq!(names.find("y", &gone, 1), None);
     }
 }

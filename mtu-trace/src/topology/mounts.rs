@@ -104,13 +104,26 @@ pub(crate) fn remote_mounts(mountinfo: &[u8]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// What is mounted where in a `mountinfo`: the directory or file of its own file system, and where
-/// it is seen.
-pub(crate) fn bound(mountinfo: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+/// What is mounted where, as `mountinfo` has it: paths are not unescaped.
+pub(crate) struct Bound<'a> {
+    /// The file system.
+    pub device: &'a [u8],
+    /// The directory or file of it.
+    pub root: &'a [u8],
+    /// Where that is seen.
+    pub point: &'a [u8],
+}
+
+/// What is mounted where in a `mountinfo`.
+pub(crate) fn bound(mountinfo: &[u8]) -> impl Iterator<Item = Bound<'_>> {
     mountinfo
         .split(|&byte| byte == b'\n')
         .filter_map(Line::parse)
-        .map(|line| (line.root, line.mount_point))
+        .map(|line| Bound {
+            device: line.device,
+            root: line.root,
+            point: line.mount_point,
+        })
 }
 
 /// The number in `net:[4026531840]`.
@@ -123,6 +136,7 @@ pub(super) fn net_inode(link: &[u8]) -> Option<u64> {
 struct Line<'a> {
     id: u32,
     parent: u32,
+    device: &'a [u8],
     root: &'a [u8],
     mount_point: &'a [u8],
     fs_type: &'a [u8],
@@ -134,13 +148,15 @@ impl<'a> Line<'a> {
         let mut fields = line.split(|&byte| byte == b' ');
         let id = number(fields.next()?)?;
         let parent = number(fields.next()?)?;
-        let root = fields.nth(1)?;
+        let device = fields.next()?;
+        let root = fields.next()?;
         let mount_point = fields.next()?;
         // Options, then any number of optional fields up to a hyphen, then the type.
         let fs_type = fields.skip(1).skip_while(|field| *field != b"-").nth(1)?;
         Some(Self {
             id,
             parent,
+            device,
             root,
             mount_point,
             fs_type,
@@ -169,7 +185,7 @@ fn is_below_remote(mounts: &HashMap<u32, (u32, bool)>, mut id: u32) -> bool {
 }
 
 /// Undoes the octal escapes of `mountinfo` (`mangle_path`: space, tab, newline, backslash).
-fn unescape(path: &[u8]) -> Vec<u8> {
+pub(crate) fn unescape(path: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(path.len());
     let mut rest = path;
     while let Some((&byte, after)) = rest.split_first() {

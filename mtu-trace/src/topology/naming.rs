@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs};
 
 use super::{model::NetnsId, mounts, watcher::Watcher};
-use crate::identity::{self, Names};
+use crate::identity::{self, Names, Whereabouts};
 
 /// How long the processes of a container are not looked for again, ns: that goes through all there
 /// are.
@@ -39,18 +39,26 @@ impl Watcher {
                     .named
                     .as_ref()
                     .is_some_and(|(id, _)| *id == container.id);
-                (!is_named).then(|| (netns, container.id.clone(), record.identity.outer.clone()))
+                (!is_named).then(|| (netns, container.id.clone(), record.identity.clone()))
             })
             .collect();
-        for (netns, id, outer) in nameless {
-            let engine = match outer {
+        for (netns, id, identity) in nameless {
+            let outer = match identity.outer {
                 None => None,
-                Some(outer) => match self.engine(&outer, now_ns) {
-                    Some((process, _)) => Some(process),
-                    None => continue,
-                },
+                Some(outer) => {
+                    let process = self.engine(&outer, now_ns).map(|(process, _)| process);
+                    match process.or(identity.engine) {
+                        None => continue,
+                        process => process,
+                    }
+                }
             };
-            if let Some(named) = self.naming.names.find(&id, engine, now_ns)
+            let at = Whereabouts {
+                process: identity.process.map(|process| process.pid),
+                engine: identity.engine,
+                outer,
+            };
+            if let Some(named) = self.naming.names.find(&id, &at, now_ns)
                 && let Some(record) = self.records.get_mut(&netns)
             {
                 record.named = Some((id, named.clone()));

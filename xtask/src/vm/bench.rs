@@ -14,9 +14,9 @@ use super::captured;
 use super::emulator::{self, Emulator};
 use super::initramfs::{self, Programs};
 use super::kernels::{Kernel, Place, Wanted};
-use super::packages::Archive;
 use super::plays::{self, How, Play};
 use super::table::{Column, Doctor};
+use crate::packages::Archive;
 use crate::run::{self, Profile};
 
 /// After this a machine hangs, even where two cores are shared with other work.

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::packages::{self, Archive, Mirror};
+use crate::packages::{self, Archive, Mirror};
 use crate::run;
 
 /// The package that depends on a release's newest kernel.

@@ -8,7 +8,6 @@ mod emulator;
 mod initramfs;
 mod kernels;
 mod modules;
-mod packages;
 mod plays;
 mod table;
 
@@ -16,10 +15,11 @@ use anyhow::{Result, ensure};
 
 use self::bench::Bench;
 use self::kernels::Place;
-use self::packages::Unreachable;
+
 pub use self::plays::How;
 use self::plays::Play;
 use self::table::Column;
+use crate::packages::{self, Unreachable};
 use crate::{run, setup};
 
 /// Plays `scenarios`, beginnings of their names, on `kernels` by the mechanisms `hows`; all of what is

@@ -9,9 +9,14 @@ const DATA_ROOT: &str = "/var/lib/docker";
 const SETTINGS: &str = "/etc/docker/daemon.json";
 
 /// What Docker says of a container.
-pub fn look(root: &Root, id: &str) -> Named {
+pub fn look(root: &Root, id: &str, directories: &[String]) -> Named {
+    let told: Vec<String> = directories
+        .iter()
+        .map(|directory| format!("{directory}/config.v2.json"))
+        .collect();
     let path = |data_root: &str| format!("{data_root}/containers/{id}/config.v2.json");
-    json(root, &[path(DATA_ROOT)])
+    json(root, &told)
+        .or_else(|| json(root, &[path(DATA_ROOT)]))
         .or_else(|| {
             let settings = json(root, &[SETTINGS.to_owned()])?;
             let data_root = settings.get("data-root")?.as_str()?;

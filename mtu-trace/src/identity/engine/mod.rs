@@ -41,15 +41,16 @@ impl Named {
     }
 }
 
-/// Looks for a container in what the engines keep below a root; `None` if none of them knows it.
+/// Looks for a container in what the engines keep below a root: in `directories`, where its mounts
+/// say so, and where engines keep it by default. `None` if none of them knows it.
 #[must_use]
-pub fn look(root: &Root, id: &str) -> Option<Named> {
+pub fn look(root: &Root, id: &str, directories: &[String]) -> Option<Named> {
     // It becomes part of paths.
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return None;
     }
-    let named = docker::look(root, id)
-        .or(oci::look(root, id))
+    let named = docker::look(root, id, directories)
+        .or(oci::look(root, id, directories))
         .or(storage::look(root, id));
     (!named.is_empty()).then_some(named)
 }

@@ -17,8 +17,13 @@ const BUNDLES: [&str; 6] = [
 ];
 
 /// What is written down about a container.
-pub fn look(root: &Root, id: &str) -> Named {
-    let paths = BUNDLES.map(|path| path.replace("{}", id));
+pub fn look(root: &Root, id: &str, directories: &[String]) -> Named {
+    let told = directories
+        .iter()
+        .map(|directory| format!("{directory}/config.json"));
+    let paths: Vec<String> = told
+        .chain(BUNDLES.map(|path| path.replace("{}", id)))
+        .collect();
     json(root, &paths)
         .map(|config| named(&config))
         .unwrap_or_default()

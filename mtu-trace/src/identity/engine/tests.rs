@@ -106,7 +106,11 @@ impl Files {
     }
 
     fn look(&self) -> Option<Named> {
-        look(&Root::at(&self.0).expect("a root"), ID)
+        self.look_in(&[])
+    }
+
+    fn look_in(&self, directories: &[String]) -> Option<Named> {
+        look(&Root::at(&self.0).expect("a root"), ID, directories)
     }
 }
 
@@ -146,7 +150,24 @@ fn each_engine_is_found_where_it_keeps_its_state() {
     }
     assert_eq!(Files::new("none", &[("/x", b"")]).look(), None);
     let root = Root::at(Path::new("/")).expect("a root");
-    assert_eq!(look(&root, "../../etc"), None);
+    assert_eq!(look(&root, "../../etc", &[]), None);
+}
+
+#[test]
+fn state_is_found_where_mounts_say() {
+    let docker = br#"{"Name":"/web","Config":{"Image":"nginx"}}"#;
+    let cri = br#"{"annotations":{"io.kubernetes.cri.container-name":"web"}}"#;
+    let directories = [format!("/srv/a/{ID}"), format!("/srv/b/{ID}")];
+    for (name, file, contents) in [
+        ("told-docker", "config.v2.json", &docker[..]),
+        ("told-oci", "config.json", &cri[..]),
+    ] {
+        let path = format!("/srv/b/{ID}/{file}");
+        let files = Files::new(name, &[(&path, contents)]);
+        let found = files.look_in(&directories).unwrap_or_default();
+        assert_eq!(found.name.as_deref(), Some("web"), "{name}");
+        assert_eq!(files.look(), None, "{name}");
+    }
 }
 
 #[test]

@@ -44,8 +44,7 @@ pub fn require_apt() -> Result<()> {
     for program in ["apt-get", "apt-cache", "dpkg", "ldd"] {
         ensure!(
             bpf_toolchain::program(program).is_some(),
-            "the kernels come from Debian's package archive, and this machine has no {program}: \
-             run this on Debian"
+            "this needs Debian's package archive, and the machine has no {program}: run it on Debian"
         );
     }
     Ok(())
@@ -142,6 +141,34 @@ impl Archive {
             .stdout(Stdio::null());
         run::status(&mut command).context(Unreachable)?;
         Ok(self.directory.join("cache/archives"))
+    }
+
+    /// Fetches `packages` and all that they depend on, whatever the machine has; says where they are
+    /// then.
+    pub fn download_all(&self, packages: &[&str]) -> Result<PathBuf> {
+        // A machine on which nothing is installed.
+        let status = self.directory.join("status");
+        fs::write(&status, "").with_context(|| format!("cannot write {}", status.display()))?;
+        let mut command = self.apt("apt-get");
+        command
+            .arg("-o")
+            .arg(format!("Dir::State::status={}", status.display()))
+            .args(["-qq", "-y", "--no-install-recommends", "--download-only"])
+            .arg("install")
+            .args(packages)
+            .stdout(Stdio::null());
+        run::status(&mut command).context(Unreachable)?;
+        Ok(self.directory.join("cache/archives"))
+    }
+
+    /// Whether there is a package of this name.
+    pub fn has(&self, package: &str) -> Result<bool> {
+        let mut command = self.apt("apt-cache");
+        command.args(["policy", package]);
+        let policy = run::output(&mut command)?;
+        Ok(policy
+            .lines()
+            .any(|line| line.starts_with("  Candidate: ") && !line.ends_with("(none)")))
     }
 
     fn apt(&self, program: &str) -> Command {

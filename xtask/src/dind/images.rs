@@ -1,0 +1,225 @@
+//! The files of the host and of the images: Debian's packages unpacked, so that nothing is installed
+//! on this machine, its own Docker is left alone, and no image registry is needed.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::packages::{self, Archive, Unreachable};
+use crate::run;
+
+/// An engine, what it starts, and a shell.
+const PACKAGES: [&str; 4] = ["docker.io", "iptables", "busybox-static", "base-files"];
+/// Where releases keep the engine's client in a package of its own.
+const CLIENT: &str = "docker-cli";
+/// What these need to be installed, but not to run.
+const SUPERFLUOUS: [&str; 12] = [
+    "perl",
+    "libperl",
+    "usrmerge",
+    "debconf",
+    "adduser",
+    "libpam",
+    "dpkg",
+    "lsb-base",
+    "sysvinit",
+    "init-system",
+    "tar_",
+    "passwd",
+];
+/// Starts the engine in the outer container.
+const ENGINE: &str = include_str!("engine.sh");
+/// What makes a directory the root of a host.
+const HOST: &str = include_str!("host.sh");
+/// `iptables` in all its forms is one program that goes by its name; Debian's alternatives are made
+/// when it is installed.
+const IPTABLES: [&str; 6] = [
+    "iptables",
+    "iptables-save",
+    "iptables-restore",
+    "ip6tables",
+    "ip6tables-save",
+    "ip6tables-restore",
+];
+
+/// What is needed to run an engine.
+pub struct Images {
+    /// The root directory of the host, and of the image of the outer container.
+    pub host: PathBuf,
+    /// That of the image to build from.
+    pub base: PathBuf,
+}
+
+impl Images {
+    /// Those in `cache`, made first if they are not there.
+    pub fn ready(cache: &Path) -> Result<Self> {
+        let images = Self {
+            host: cache.join("host"),
+            base: cache.join("base"),
+        };
+        if !images.host.is_dir() || !images.base.is_dir() {
+            images.make(cache)?;
+        }
+        // These are the project's own and may have changed.
+        write(&images.host.join("usr/sbin/engine"), ENGINE)?;
+        write(&images.host.join("usr/sbin/host"), HOST)?;
+        for (context, dockerfile) in super::contexts() {
+            let directory = images.host.join(context.trim_start_matches('/'));
+            fs::create_dir_all(&directory)
+                .with_context(|| format!("cannot make {}", directory.display()))?;
+            write_plain(&directory.join("Dockerfile"), &dockerfile)?;
+        }
+        Ok(images)
+    }
+
+    fn make(&self, cache: &Path) -> Result<()> {
+        packages::require_apt()?;
+        println!("dind: fetching {}", PACKAGES.join(", "));
+        let archive = Archive::of_machine(&cache.join("apt"))?;
+        archive.update()?;
+        let mut wanted = PACKAGES.to_vec();
+        if archive.has(CLIENT)? {
+            wanted.push(CLIENT);
+        }
+        let debs = archive.download_all(&wanted).map_err(|error| {
+            if error.is::<Unreachable>() {
+                error.context("the engine's packages")
+            } else {
+                error
+            }
+        })?;
+        let host = partial(&self.host)?;
+        unpack(&debs, &host)?;
+        furnish(&host)?;
+        let base = partial(&self.base)?;
+        shell(&host, &base)?;
+        for (from, to) in [(host, &self.host), (base, &self.base)] {
+            let _ = fs::remove_dir_all(to);
+            fs::rename(&from, to).with_context(|| format!("cannot rename {}", from.display()))?;
+        }
+        fs::remove_dir_all(&debs).with_context(|| format!("cannot remove {}", debs.display()))
+    }
+}
+
+/// A directory beside `whole`, empty.
+fn partial(whole: &Path) -> Result<PathBuf> {
+    let partial = whole.with_extension("partial");
+    let _ = fs::remove_dir_all(&partial);
+    fs::create_dir_all(&partial).with_context(|| format!("cannot make {}", partial.display()))?;
+    Ok(partial)
+}
+
+/// Unpacks the packages in `debs` that are more than a step of an installation.
+fn unpack(debs: &Path, root: &Path) -> Result<()> {
+    // As Debian has it since 12, whatever the packages themselves say.
+    for directory in ["bin", "sbin", "lib", "lib64"] {
+        let usr = Path::new("usr").join(directory);
+        fs::create_dir_all(root.join(&usr))?;
+        symlink(&usr, root.join(directory))?;
+    }
+    let entries = fs::read_dir(debs).with_context(|| format!("cannot read {}", debs.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if !name.ends_with(".deb") || SUPERFLUOUS.iter().any(|start| name.starts_with(start)) {
+            continue;
+        }
+        let mut contents = Command::new("dpkg-deb")
+            .arg("--fsys-tarfile")
+            .arg(&path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start dpkg-deb")?;
+        let pipe = contents.stdout.take().context("dpkg-deb has an output")?;
+        run::status(
+            Command::new("tar")
+                .args([
+                    "-x",
+                    "--keep-directory-symlink",
+                    "--exclude=./usr/share",
+                    "-C",
+                ])
+                .arg(root)
+                .stdin(pipe),
+        )?;
+        let status = contents.wait().context("waiting for dpkg-deb")?;
+        ensure!(status.success(), "dpkg-deb failed on {}", path.display());
+    }
+    Ok(())
+}
+
+/// What an installation would have added.
+fn furnish(root: &Path) -> Result<()> {
+    for name in IPTABLES {
+        let link = root.join("usr/sbin").join(name);
+        let _ = fs::remove_file(&link);
+        symlink("xtables-nft-multi", link)?;
+    }
+    for directory in [
+        "proc",
+        "sys",
+        "dev",
+        "run",
+        "tmp",
+        "mnt",
+        "root",
+        "etc/docker",
+        "srv/base",
+    ] {
+        fs::create_dir_all(root.join(directory))?;
+    }
+    fs::create_dir_all(root.join("var/lib/docker"))?;
+    let var_run = root.join("var/run");
+    if !var_run.is_symlink() {
+        let _ = fs::remove_dir_all(&var_run);
+        symlink("/run", var_run)?;
+    }
+    write_plain(&root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
+    write_plain(&root.join("etc/group"), "root:x:0:\ndocker:x:99:\n")?;
+    applets(&busybox(root)?, root)
+}
+
+/// An image with nothing but a shell and its friends.
+fn shell(host: &Path, root: &Path) -> Result<()> {
+    for directory in ["bin", "etc", "root", "tmp"] {
+        fs::create_dir_all(root.join(directory))?;
+    }
+    let busybox = busybox(host)?;
+    fs::copy(&busybox, root.join("bin/busybox")).context("cannot copy busybox")?;
+    write_plain(&root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
+    applets(&busybox, root)
+}
+
+fn busybox(root: &Path) -> Result<PathBuf> {
+    ["usr/bin/busybox", "bin/busybox"]
+        .iter()
+        .map(|path| root.join(path))
+        .find(|path| path.is_file())
+        .with_context(|| format!("no busybox in {}", root.display()))
+}
+
+/// Links for what busybox can do and nobody else does in `root`.
+fn applets(busybox: &Path, root: &Path) -> Result<()> {
+    for applet in run::output(Command::new(busybox).arg("--list"))?.lines() {
+        let link = root.join("bin").join(applet);
+        let is_there =
+            |directory: &str| root.join(directory).join(applet).symlink_metadata().is_ok();
+        if !is_there("bin") && !is_there("usr/sbin") {
+            symlink("/bin/busybox", link)?;
+        }
+    }
+    Ok(())
+}
+
+fn write(path: &Path, script: &str) -> Result<()> {
+    write_plain(path, script)?;
+    fs::set_permissions(path, Permissions::from_mode(0o755))
+        .with_context(|| format!("cannot make {} a program", path.display()))
+}
+
+fn write_plain(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,216 @@
+//! What a host leaves on this machine, its removal, and the proof that nothing is left.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::run;
+
+/// How long the processes of a host may take to end once they are killed.
+const END_LIMIT: Duration = Duration::from_secs(20);
+
+/// What there is of one host.
+pub struct Remains {
+    /// Part of the name of all it has: namespaces, cgroups, its directory.
+    id: String,
+    /// What the engines write.
+    state: PathBuf,
+    /// The host's first process, with which all others end.
+    first: Option<OwnedFd>,
+}
+
+impl Remains {
+    /// Those of the host `id`, which keeps all it writes in `state`.
+    pub fn new(id: &str, state: &Path) -> Self {
+        Self {
+            id: id.to_owned(),
+            state: state.to_owned(),
+            first: None,
+        }
+    }
+
+    /// Makes `first` the process with which all of the host ends.
+    pub fn ends_with(&mut self, first: OwnedFd) {
+        self.first = Some(first);
+    }
+
+    /// Removes everything but the named namespaces, which are the lab's. Can be done again.
+    pub fn remove(&mut self) -> Result<()> {
+        if let Some(first) = self.first.take() {
+            end(&first)?;
+        }
+        // Those of a host that was about to start, which end by themselves, but in their own time.
+        for pid in self.inhabitants() {
+            let Some(pid) = Pid::from_raw(pid) else {
+                continue;
+            };
+            if let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) {
+                end(&process)?;
+            }
+        }
+        for cgroup in cgroups(&self.id)? {
+            fs::remove_dir(&cgroup)
+                .with_context(|| format!("cannot remove {}", cgroup.display()))?;
+        }
+        match fs::remove_dir_all(&self.state) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", self.state.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Processes that see a directory of this host mounted: only its own do.
+    fn inhabitants(&self) -> Vec<i32> {
+        let state = self.state.to_string_lossy();
+        names("/proc")
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .filter(|pid: &i32| {
+                let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo"));
+                mounts.is_ok_and(|mounts| mounts.contains(&*state))
+            })
+            .collect()
+    }
+
+    /// Everything of this host that is still on the machine, in words.
+    pub fn left(&self) -> Result<Vec<String>> {
+        let mut left: Vec<String> = cgroups(&self.id)?
+            .into_iter()
+            .map(|path| format!("cgroup {}", path.display()))
+            .collect();
+        if self.state.exists() {
+            left.push(format!("directory {}", self.state.display()));
+        }
+        for name in names("/run/netns") {
+            if name.starts_with(&self.id) {
+                left.push(format!("network namespace {name}"));
+            }
+        }
+        for pid in names("/proc")
+            .iter()
+            .filter(|name| name.parse::<u32>().is_ok())
+        {
+            // One that vanishes meanwhile is none that stays.
+            let read =
+                |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            if read("cgroup").contains(&self.id) {
+                left.push(format!("process {pid} ({})", read("comm").trim()));
+            }
+            for line in read("mountinfo")
+                .lines()
+                .filter(|line| line.contains(&self.id))
+            {
+                left.push(format!("mount seen by process {pid}: {line}"));
+            }
+        }
+        Ok(left)
+    }
+}
+
+/// Kills a process and waits for its end. It may have ended by itself.
+fn end(process: &OwnedFd) -> Result<()> {
+    let _ = pidfd_send_signal(process, Signal::KILL);
+    let mut fds = [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
+    let limit = Timespec {
+        tv_sec: i64::try_from(END_LIMIT.as_secs()).unwrap_or(1),
+        tv_nsec: 0,
+    };
+    while let Err(rustix::io::Errno::INTR) = poll(&mut fds, Some(&limit)) {}
+    ensure!(
+        !fds[0].revents().is_empty(),
+        "the host still runs after {END_LIMIT:?}"
+    );
+    Ok(())
+}
+
+/// What is the machine's own and must stay as it is.
+#[derive(PartialEq, Eq)]
+pub struct Machine {
+    links: String,
+    rules: String,
+    mounts: BTreeSet<String>,
+}
+
+impl Machine {
+    /// As it is now.
+    pub fn now() -> Result<Self> {
+        let links = run::output(Command::new("ip").args(["-oneline", "-brief", "address"]))?;
+        let rules = run::output(Command::new("nft").args(["--stateless", "list", "ruleset"]))?;
+        let mounts = fs::read_to_string("/proc/self/mountinfo").context("this machine's mounts")?;
+        // Other labs' namespaces come and go; this one's are looked for by name.
+        let mounts = mounts
+            .lines()
+            .filter(|line| !line.contains(" - nsfs "))
+            .map(str::to_owned)
+            .collect();
+        Ok(Self {
+            links,
+            rules,
+            mounts,
+        })
+    }
+
+    /// Fails if something is different now.
+    pub fn compare(&self) -> Result<()> {
+        let now = Self::now()?;
+        ensure!(
+            self.links == now.links,
+            "the machine's interfaces have changed:\n{}now\n{}",
+            self.links,
+            now.links
+        );
+        ensure!(
+            self.rules == now.rules,
+            "the machine's packet filter has changed"
+        );
+        let new: Vec<&String> = now.mounts.difference(&self.mounts).collect();
+        ensure!(new.is_empty(), "the machine has new mounts: {new:?}");
+        Ok(())
+    }
+}
+
+/// The cgroups named after a host, in every hierarchy, those inside first.
+fn cgroups(id: &str) -> Result<Vec<PathBuf>> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").context("this machine's mounts")?;
+    let mut found = Vec::new();
+    for line in mounts.lines().filter(|line| line.contains(" - cgroup")) {
+        let Some(point) = line.split(' ').nth(4) else {
+            continue;
+        };
+        collect(Path::new(point), id, false, &mut found);
+    }
+    Ok(found)
+}
+
+fn collect(directory: &Path, id: &str, inside: bool, found: &mut Vec<PathBuf>) {
+    // Cgroups come and go.
+    let Ok(entries) = fs::read_dir(directory) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let inside = inside || entry.file_name().to_string_lossy() == id;
+            collect(&entry.path(), id, inside, found);
+            if inside {
+                found.push(entry.path());
+            }
+        }
+    }
+}
+
+fn names(directory: &str) -> Vec<String> {
+    fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
