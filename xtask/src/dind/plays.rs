@@ -170,7 +170,7 @@ impl Stage<'_> {
             let build = build.finish(patient(CHECK_LIMIT))?;
             return Err(error.context(format!("the build: {}{}", build.stdout, build.stderr)));
         }
-        let step = step?;
+        let step = step.with_context(|| format!("mtu-trace said {}", trace.said().join("\n")))?;
         let told = trace.stop(self.host.id())?;
         outer.give_up(&step)?;
         let ended = build.finish(patient(CHECK_LIMIT))?;
