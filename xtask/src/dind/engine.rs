@@ -109,13 +109,28 @@ impl<'a> Outer<'a> {
         succeed(&finish(&mut command, BUILD_LIMIT)?, &line)
     }
 
-    /// A `docker build` of `context` with `options`.
+    /// A `docker build` of `context` with `options`, whose steps are containers like others.
     pub fn build(&self, context: &str, options: &[&str]) -> Command {
         let environment = ["--env", "DOCKER_BUILDKIT=0"];
         self.client(
             &environment,
             &[&["build", "--no-cache"], options, &[context]].concat(),
         )
+    }
+
+    /// Starts one by BuildKit, whose steps no engine lists.
+    pub fn start_buildkit(&self) -> Result<Running> {
+        let environment = ["--env", "DOCKER_BUILDKIT=1"];
+        let build = ["build", "--no-cache", "--progress=plain", super::APP];
+        Running::start(&mut self.client(&environment, &build))
+    }
+
+    /// Ends it as Ctrl-C does.
+    pub fn interrupt_buildkit(&self) -> Result<()> {
+        self.host
+            .run(&["exec", OUTER, "sh", "-c", "kill -INT $(pidof docker)"])?;
+        self.host.server().hang_up();
+        Ok(())
     }
 
     /// Starts one.

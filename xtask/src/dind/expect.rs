@@ -147,16 +147,16 @@ fn differences(
     Ok(differences)
 }
 
-/// The black hole of a pod's download, if its container has the members of `container`.
-pub fn pod<'a>(told: &'a Told, container: &Value) -> Result<&'a Value> {
+/// The black hole of a report, if it is the only error and its container has the members of `container`.
+pub fn container<'a>(told: &'a Told, members: &Value) -> Result<&'a Value> {
     let errors = errors(told);
     ensure!(errors.len() == 1, "not one error:\n{}", everything(told));
     let value = &errors[0].1;
     let found = &value["connection"]["local"]["netns"]["container"];
-    let wanted = container.as_object().context("members of a container")?;
+    let wanted = members.as_object().context("members of a container")?;
     let is_right = value["verdict"] == "mtu-black-hole"
         && wanted.iter().all(|(key, wanted)| found[key] == *wanted);
-    ensure!(is_right, "not {container}:\n{value:#}");
+    ensure!(is_right, "not {members}:\n{value:#}");
     Ok(value)
 }
 

@@ -175,6 +175,11 @@ impl Host {
         &self.server
     }
 
+    /// Where a file may be that is removed with the host.
+    pub fn scratch(&self, name: &str) -> String {
+        self.state.join(name).display().to_string()
+    }
+
     /// The process with which the host ends.
     pub fn process(&self) -> &Running {
         &self.running

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use lab::firewall::{self, FRAG_NEEDED, Hook};
 use lab::patience::patient;
 use lab::process::finish;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::engine::{BASE_IMAGE, Container, OUTER, Outer};
 use super::expect::{self, Expected};
@@ -18,6 +18,7 @@ use super::images::Images;
 use super::pod::Pod;
 use super::trace::Trace;
 use super::{APP, BROKEN, BROKEN_STATUS};
+use crate::run;
 
 /// The bridge of an engine's default network.
 const DEFAULT_BRIDGE: &str = "docker0";
@@ -51,8 +52,11 @@ impl Stage<'_> {
         println!("== check, before any traffic");
         self.check(&outer)?;
         println!("== docker build in a container in a container, mtu-trace record beside it");
-        let hung = self.hang(&outer, &[], DEFAULT_BRIDGE)?;
-        println!("{}", hung.finding["summary"].as_str().unwrap_or_default());
+        let capture = self.host.scratch("build.pcapng");
+        let kept = ["-o", &capture];
+        let hung = self.hang_traced(&kept, &outer, &[], DEFAULT_BRIDGE)?;
+        println!("== mtu-trace report build.pcapng");
+        run::status(Command::new(self.binary).arg("report").arg(&capture))?;
         outer.remove()?;
 
         let option = expect::printed_option(&hung.finding)?;
@@ -98,6 +102,8 @@ impl Stage<'_> {
             network.get(..12).context("an identifier is longer")?
         );
         self.hang(&outer, &["--network", "build"], &bridge)?;
+        println!("== BuildKit");
+        self.buildkit(&outer)?;
         println!("== --network host: the outer container's own interface, which is no wider");
         self.succeeds(&outer, &["--network", "host"], None)?;
         println!("== record --exit-code -- docker build");
@@ -122,7 +128,7 @@ impl Stage<'_> {
         pod.download()?;
         trace.stall()?;
         let told = trace.stop(self.host.id())?;
-        let finding = expect::pod(&told, &Pod::expected())?;
+        let finding = expect::container(&told, &Pod::expected())?;
         println!("   {}", finding["summary"].as_str().unwrap_or_default());
         pod.remove()
     }
@@ -158,7 +164,18 @@ impl Stage<'_> {
 
     /// A build that hangs until it is named, and what has to be said of it.
     fn hang(&self, outer: &Outer<'_>, options: &[&str], bridge: &str) -> Result<Hung> {
-        let mut trace = Trace::start(self.binary, &[], None)?;
+        self.hang_traced(&[], outer, options, bridge)
+    }
+
+    /// The same, with `record`'s arguments.
+    fn hang_traced(
+        &self,
+        arguments: &[&str],
+        outer: &Outer<'_>,
+        options: &[&str],
+        bridge: &str,
+    ) -> Result<Hung> {
+        let mut trace = Trace::start(self.binary, arguments, None)?;
         let build = outer.start_build(options)?;
         let waited = trace.stall();
         let step = outer.step();
@@ -170,7 +187,7 @@ impl Stage<'_> {
             let build = build.finish(patient(CHECK_LIMIT))?;
             return Err(error.context(format!("the build: {}{}", build.stdout, build.stderr)));
         }
-        let step = step?;
+        let step = step.with_context(|| format!("mtu-trace said {}", trace.said().join("\n")))?;
         let told = trace.stop(self.host.id())?;
         outer.give_up(&step)?;
         let ended = build.finish(patient(CHECK_LIMIT))?;
@@ -193,6 +210,29 @@ impl Stage<'_> {
             took,
             step,
         })
+    }
+
+    /// A build by BuildKit that hangs until it is named: by its step's identifier, which is all there is.
+    fn buildkit(&self, outer: &Outer<'_>) -> Result<()> {
+        let mut trace = Trace::start(self.binary, &[], None)?;
+        let build = outer.start_buildkit()?;
+        if let Err(error) = trace.stall() {
+            let _ = outer.interrupt_buildkit();
+            let build = build.finish(patient(CHECK_LIMIT))?;
+            return Err(error.context(format!("the build: {}{}", build.stdout, build.stderr)));
+        }
+        let told = trace.stop(self.host.id())?;
+        outer.interrupt_buildkit()?;
+        let _ended = build.finish(patient(CHECK_LIMIT))?;
+        let finding = expect::container(&told, &json!({ "runtime": "buildkit" }))?;
+        let container = &finding["connection"]["local"]["netns"]["container"];
+        let parent = &container["parent"]["container"];
+        ensure!(
+            parent["id"] == outer.id && parent["name"] == OUTER,
+            "the step's parent is {parent}"
+        );
+        println!("   {}", finding["summary"].as_str().unwrap_or_default());
+        Ok(())
     }
 
     /// A build that must succeed, and of which only `verdict` may be said.

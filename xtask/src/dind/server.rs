@@ -61,11 +61,9 @@ impl Server {
         Ok(Self { listener, open })
     }
 
-    /// Breaks off the downloads that are open: their clients are gone, and nothing may be sent to them
-    /// again and again.
+    /// Breaks off the downloads that are open.
     pub fn hang_up(&self) {
         for (_, stream) in lock(&self.open).drain() {
-            let _ = set_socket_linger(&stream, Some(Duration::ZERO));
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
@@ -83,6 +81,8 @@ fn lock(open: &Open) -> MutexGuard<'_, HashMap<SocketAddr, TcpStream>> {
 }
 
 fn serve(stream: &TcpStream) -> std::io::Result<()> {
+    // What a client has not taken when it goes away is not sent to it again and again.
+    set_socket_linger(stream, Some(Duration::ZERO))?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
     let mut lines = BufReader::new(stream).lines();

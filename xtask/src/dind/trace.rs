@@ -95,6 +95,11 @@ impl Trace {
         Ok(self.began.elapsed())
     }
 
+    /// What it has said on standard error so far.
+    pub fn said(&self) -> &[String] {
+        &self.said
+    }
+
     fn wait_for(&mut self, words: &str, limit: Duration) -> Result<()> {
         let limit = patient(limit);
         let deadline = Instant::now() + limit;
