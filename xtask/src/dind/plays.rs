@@ -72,7 +72,7 @@ impl Stage<'_> {
         run::status(Command::new(self.binary).arg("report").arg(&capture))?;
         outer.remove()?;
 
-        let option = expect::printed_option(&hung.finding)?;
+        let option = expect::printed_option(&hung.finding, "--mtu ")?;
         println!(
             "== the fix as printed: the inner engine with `{}`",
             option.join(" ")
@@ -114,7 +114,14 @@ impl Stage<'_> {
             "br-{}",
             network.get(..12).context("an identifier is longer")?
         );
-        self.hang(&outer, &["--network", "build"], &bridge)?;
+        let hung = self.hang(&outer, &["--network", "build"], &bridge)?;
+        let option = expect::printed_option(&hung.finding, "-o ")?;
+        println!("== the fix as printed: another with `{}`", option.join(" "));
+        let option: Vec<&str> = option.iter().map(String::as_str).collect();
+        outer.run(&["network", "rm", "build"])?;
+        let create = ["network", "create", "--subnet", "192.0.2.128/25"];
+        outer.run(&[&create[..], &option, &["build"]].concat())?;
+        self.succeeds(&outer, &["--network", "build"], None)?;
         println!("== BuildKit");
         self.buildkit(&outer)?;
         println!("== mtu-trace in a container of the host's engine");
