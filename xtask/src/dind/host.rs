@@ -75,9 +75,15 @@ impl Host {
         }
         let notify = Notify::new(&state.join("run/notify"), "host")?;
         let running = start(&lab, images, &state)?;
-        notify
-            .wait(&running, patient(START_LIMIT))
-            .map_err(|error| error.context("the outer engine does not start"))?;
+        if let Err(error) = notify.wait(&running, patient(START_LIMIT)) {
+            // However it ends, what it says tells why.
+            drop(remains);
+            let said = match running.finish(Duration::ZERO) {
+                Ok(finished) => finished.stderr,
+                Err(error) => format!("{error:#}"),
+            };
+            return Err(error.context(format!("the outer engine does not start:\n{said}")));
+        }
         let first = child(running.pid())?;
         let pid = Pid::from_raw(first).context("a process id is not 0")?;
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).context("opening a pidfd")?;
