@@ -15,9 +15,10 @@ use crate::record_cli::LIMIT;
 use crate::{DOWNLOAD, small_uplink};
 
 /// Capabilities, and whether a trace goes on without one.
-const CAPABILITIES: [(&str, bool); 6] = [
+const CAPABILITIES: [(&str, bool); 7] = [
     ("CAP_SYS_ADMIN", false),
     ("CAP_NET_ADMIN", false),
+    ("CAP_NET_BROADCAST", false),
     // CAP_SYS_ADMIN does as well.
     ("CAP_BPF", true),
     ("CAP_PERFMON", true),

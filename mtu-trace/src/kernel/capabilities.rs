@@ -25,6 +25,11 @@ pub const CAPABILITIES: &[Capability] = &[
         12,
         "asking network namespaces, attaching programs to devices",
     ),
+    needed(
+        "CAP_NET_BROADCAST",
+        11,
+        "hearing what happens in all network namespaces",
+    ),
     covered("CAP_BPF", 39, "loading kernel programs"),
     covered("CAP_PERFMON", 38, "reading kernel memory from them"),
     useful(

@@ -63,7 +63,7 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// `EPERM` without `CAP_SYS_ADMIN`; `ENOSPC` when `user.max_net_namespaces` allows no more.
+    /// `EPERM` without `CAP_SYS_ADMIN` and `CAP_NET_BROADCAST`; `ENOSPC` when `user.max_net_namespaces` allows no more.
     pub fn new() -> io::Result<Self> {
         // The sockets are made on a thread that ends at once: a namespace with a thread in it would
         // be found and shown by everyone who looks through `/proc`.

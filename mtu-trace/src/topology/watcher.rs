@@ -101,11 +101,13 @@ impl Watcher {
     ///
     /// # Errors
     ///
-    /// Without the permission to make a network namespace and to configure it (`CAP_SYS_ADMIN`).
+    /// Without the permission to make a network namespace (`CAP_SYS_ADMIN`) and to hear what happens in
+    /// all others (`CAP_NET_BROADCAST`).
     pub fn new() -> anyhow::Result<Self> {
         let hub = Hub::new().context(
             "cannot make a network namespace to watch the others from: this needs root \
-             (CAP_SYS_ADMIN) and room below the sysctl user.max_net_namespaces",
+             (CAP_SYS_ADMIN, and CAP_NET_BROADCAST to hear of them) and room below the sysctl \
+             user.max_net_namespaces",
         )?;
         Ok(Self {
             hub,

@@ -175,13 +175,13 @@ pub fn only(told: &Told, verdict: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// What the first fix tells to start the inner engine with, as it is printed.
-pub fn printed_option(finding: &Value) -> Result<Vec<String>> {
+/// The option that begins so in the first fix, as it is printed.
+pub fn printed_option(finding: &Value, start: &str) -> Result<Vec<String>> {
     let detail = finding["fixes"][0]["detail"].as_str().unwrap_or_default();
     let option = detail
         .split('`')
-        .find(|quoted| quoted.starts_with("--mtu "))
-        .with_context(|| format!("the first fix has no --mtu: {detail}"))?;
+        .find(|quoted| quoted.starts_with(start))
+        .with_context(|| format!("the first fix has no {start}: {detail}"))?;
     Ok(option.split(' ').map(str::to_owned).collect())
 }
 

@@ -32,6 +32,9 @@ pub const NETWORK: &str = "ci";
 /// The image of the outer container.
 pub const OUTER_IMAGE: &str = "ci/dind:1";
 
+/// Where namespaces have names, and what is said of one.
+const NAMED: &str = "/run/netns/";
+
 /// A host with an engine. All of it is removed when this is dropped, and on signals.
 pub struct Host {
     first: i32,
@@ -53,7 +56,15 @@ impl Host {
         let state = runs.join(lab.id());
         let remains = Removal(Arc::new(Mutex::new(Remains::new(lab.id(), &state))));
         let on_signal = Arc::clone(&remains.0);
-        lab::on_signal(move || remove(&on_signal))?;
+        lab::on_signal(move || {
+            remove(&on_signal);
+            // But for the named namespaces, which the lab removes next.
+            if let Ok(left) = lock(&on_signal).left() {
+                for what in left.iter().filter(|what| !what.contains(NAMED)) {
+                    eprintln!("dind: {what} stays behind");
+                }
+            }
+        })?;
 
         lab.add(&["host", "srv"])?;
         connect(&lab)?;
@@ -64,9 +75,15 @@ impl Host {
         }
         let notify = Notify::new(&state.join("run/notify"), "host")?;
         let running = start(&lab, images, &state)?;
-        notify
-            .wait(&running, patient(START_LIMIT))
-            .map_err(|error| error.context("the outer engine does not start"))?;
+        if let Err(error) = notify.wait(&running, patient(START_LIMIT)) {
+            // However it ends, what it says tells why.
+            drop(remains);
+            let said = match running.finish(Duration::ZERO) {
+                Ok(finished) => finished.stderr,
+                Err(error) => format!("{error:#}"),
+            };
+            return Err(error.context(format!("the outer engine does not start:\n{said}")));
+        }
         let first = child(running.pid())?;
         let pid = Pid::from_raw(first).context("a process id is not 0")?;
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).context("opening a pidfd")?;
@@ -178,6 +195,14 @@ impl Host {
     /// Where a file may be that is removed with the host.
     pub fn scratch(&self, name: &str) -> String {
         self.state.join(name).display().to_string()
+    }
+
+    /// Puts a program where all of the host sees it, and says where.
+    pub fn install(&self, program: &Path) -> Result<String> {
+        let name = "mtu-trace";
+        let to = self.state.join("run").join(name);
+        fs::copy(program, &to).with_context(|| format!("cannot make {}", to.display()))?;
+        Ok(format!("/run/{name}"))
     }
 
     /// The process with which the host ends.

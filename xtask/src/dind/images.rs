@@ -45,6 +45,19 @@ const IPTABLES: [&str; 6] = [
     "ip6tables-restore",
 ];
 
+/// Directories on which `host.sh` mounts.
+const MOUNT_POINTS: [&str; 9] = [
+    "proc",
+    "sys",
+    "dev",
+    "run",
+    "tmp",
+    "mnt",
+    "etc/docker",
+    "srv/base",
+    "var/lib/docker",
+];
+
 /// What is needed to run an engine.
 pub struct Images {
     /// The root directory of the host, and of the image of the outer container.
@@ -64,6 +77,11 @@ impl Images {
             images.make(cache)?;
         }
         // These are the project's own and may have changed.
+        for directory in MOUNT_POINTS {
+            let directory = images.host.join(directory);
+            fs::create_dir_all(&directory)
+                .with_context(|| format!("cannot make {}", directory.display()))?;
+        }
         write(&images.host.join("usr/sbin/engine"), ENGINE)?;
         write(&images.host.join("usr/sbin/host"), HOST)?;
         for (context, dockerfile) in super::contexts() {
@@ -158,20 +176,9 @@ fn furnish(root: &Path) -> Result<()> {
         let _ = fs::remove_file(&link);
         symlink("xtables-nft-multi", link)?;
     }
-    for directory in [
-        "proc",
-        "sys",
-        "dev",
-        "run",
-        "tmp",
-        "mnt",
-        "root",
-        "etc/docker",
-        "srv/base",
-    ] {
+    for directory in ["root", "var"] {
         fs::create_dir_all(root.join(directory))?;
     }
-    fs::create_dir_all(root.join("var/lib/docker"))?;
     let var_run = root.join("var/run");
     if !var_run.is_symlink() {
         let _ = fs::remove_dir_all(&var_run);

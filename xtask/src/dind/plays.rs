@@ -13,15 +13,28 @@ use serde_json::{Value, json};
 
 use super::engine::{BASE_IMAGE, Container, OUTER, Outer};
 use super::expect::{self, Expected};
-use super::host::{Host, NARROW};
+use super::host::{Host, NARROW, NETWORK, OUTER_IMAGE};
 use super::images::Images;
 use super::pod::Pod;
-use super::trace::Trace;
+use super::trace::{RECORD, Trace};
 use super::{APP, BROKEN, BROKEN_STATUS};
 use crate::run;
 
 /// The bridge of an engine's default network.
 const DEFAULT_BRIDGE: &str = "docker0";
+/// What a container with the tracer needs.
+const TRACER: [&str; 8] = [
+    "--pid=host",
+    "--network=host",
+    "--cap-add=SYS_ADMIN",
+    "--cap-add=NET_ADMIN",
+    "--cap-add=SYS_PTRACE",
+    "--cap-add=NET_BROADCAST",
+    "--cap-add=SYSLOG",
+    "--security-opt=apparmor=unconfined",
+];
+/// How long that one traces.
+const CONTAINED: &str = "8s";
 /// How long `check` may take.
 const CHECK_LIMIT: Duration = Duration::from_secs(30);
 /// What `--exit-code` gives for a finding that stands.
@@ -59,7 +72,7 @@ impl Stage<'_> {
         run::status(Command::new(self.binary).arg("report").arg(&capture))?;
         outer.remove()?;
 
-        let option = expect::printed_option(&hung.finding)?;
+        let option = expect::printed_option(&hung.finding, "--mtu ")?;
         println!(
             "== the fix as printed: the inner engine with `{}`",
             option.join(" ")
@@ -101,9 +114,18 @@ impl Stage<'_> {
             "br-{}",
             network.get(..12).context("an identifier is longer")?
         );
-        self.hang(&outer, &["--network", "build"], &bridge)?;
+        let hung = self.hang(&outer, &["--network", "build"], &bridge)?;
+        let option = expect::printed_option(&hung.finding, "-o ")?;
+        println!("== the fix as printed: another with `{}`", option.join(" "));
+        let option: Vec<&str> = option.iter().map(String::as_str).collect();
+        outer.run(&["network", "rm", "build"])?;
+        let create = ["network", "create", "--subnet", "192.0.2.128/25"];
+        outer.run(&[&create[..], &option, &["build"]].concat())?;
+        self.succeeds(&outer, &["--network", "build"], None)?;
         println!("== BuildKit");
         self.buildkit(&outer)?;
+        println!("== mtu-trace in a container of the host's engine");
+        self.contained(&outer)?;
         println!("== --network host: the outer container's own interface, which is no wider");
         self.succeeds(&outer, &["--network", "host"], None)?;
         println!("== record --exit-code -- docker build");
@@ -126,7 +148,7 @@ impl Stage<'_> {
         let mut pod = Pod::start(self.host)?;
         let mut trace = Trace::start(self.binary, &[], None)?;
         pod.download()?;
-        trace.stall()?;
+        trace.stall(self.host.id())?;
         let told = trace.stop(self.host.id())?;
         let finding = expect::container(&told, &Pod::expected())?;
         println!("   {}", finding["summary"].as_str().unwrap_or_default());
@@ -177,7 +199,7 @@ impl Stage<'_> {
     ) -> Result<Hung> {
         let mut trace = Trace::start(self.binary, arguments, None)?;
         let build = outer.start_build(options)?;
-        let waited = trace.stall();
+        let waited = trace.stall(self.host.id());
         let step = outer.step();
         if let Err(error) = waited {
             // What the build says tells why nothing stalls.
@@ -212,11 +234,48 @@ impl Stage<'_> {
         })
     }
 
+    /// The tracer in a container, as on a node where nothing may be installed.
+    fn contained(&self, outer: &Outer<'_>) -> Result<()> {
+        let program = self.host.install(self.binary)?;
+        let volume = format!("{program}:/usr/bin/mtu-trace:ro");
+        let run = ["run", "--rm", "--volume", &volume];
+        let arguments = [
+            &run[..],
+            &TRACER[..],
+            &[OUTER_IMAGE, "mtu-trace"],
+            &RECORD[..],
+            &["--duration", CONTAINED],
+        ]
+        .concat();
+        let mut trace = Trace::start_record(&self.host.docker(&arguments))?;
+        let build = outer.start_build(&[])?;
+        // There, the namespaces of this machine have no names.
+        let network = self
+            .host
+            .run(&["network", "inspect", "--format", "{{.Id}}", NETWORK])?;
+        let bridge = format!("br-{}", short(&network));
+        trace.stall(&bridge)?;
+        let step = outer.step()?;
+        let told = trace.finish(&bridge)?;
+        outer.give_up(&step)?;
+        let _ended = build.finish(patient(CHECK_LIMIT))?;
+        let wanted = json!({ "id": step.id, "name": step.name, "image": step.image });
+        let finding = expect::container(&told, &wanted)?;
+        let parent = "/connection/local/netns/container/parent/container/name";
+        ensure!(
+            finding.pointer(parent) == Some(&OUTER.into()),
+            "{finding:#}"
+        );
+        println!("   docker run --rm {} … mtu-trace record", TRACER.join(" "));
+        println!("   {}", finding["summary"].as_str().unwrap_or_default());
+        Ok(())
+    }
+
     /// A build by BuildKit that hangs until it is named: by its step's identifier, which is all there is.
     fn buildkit(&self, outer: &Outer<'_>) -> Result<()> {
         let mut trace = Trace::start(self.binary, &[], None)?;
         let build = outer.start_buildkit()?;
-        if let Err(error) = trace.stall() {
+        if let Err(error) = trace.stall(self.host.id()) {
             let _ = outer.interrupt_buildkit();
             let build = build.finish(patient(CHECK_LIMIT))?;
             return Err(error.context(format!("the build: {}{}", build.stdout, build.stderr)));
@@ -280,7 +339,7 @@ impl Stage<'_> {
         let only = self.host.netns()?.name();
         let arguments = ["--exit-code", "--netns", only];
         let mut trace = Trace::start(self.binary, &arguments, Some(&outer.build(APP, &[])))?;
-        trace.stall()?;
+        trace.stall(self.host.id())?;
         outer.give_up(&outer.step()?)?;
         let hung = trace.finish(self.host.id())?.status.code();
         ensure!(

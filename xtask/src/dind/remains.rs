@@ -91,7 +91,7 @@ impl Remains {
         }
         for name in names("/run/netns") {
             if name.starts_with(&self.id) {
-                left.push(format!("network namespace {name}"));
+                left.push(format!("network namespace /run/netns/{name}"));
             }
         }
         for pid in names("/proc")

@@ -20,13 +20,15 @@ const STALL_LIMIT: Duration = Duration::from_secs(30);
 /// Ends a trace that nobody stops.
 const DURATION: &str = "120s";
 
+/// What every trace is started with, before its duration.
+pub const RECORD: [&str; 3] = ["record", "--format", "json"];
+
 /// A trace that is ready.
 pub struct Trace {
     child: Child,
     lines: Receiver<String>,
     said: Vec<String>,
     report: Option<JoinHandle<String>>,
-    began: Instant,
 }
 
 /// A report, as the contract's types have it and as it was written.
@@ -40,27 +42,37 @@ pub struct Told {
 }
 
 impl Trace {
-    /// Starts one, with more arguments such as a command to trace.
+    /// Starts one, with more arguments and perhaps a command to trace.
     pub fn start(binary: &Path, arguments: &[&str], command: Option<&Command>) -> Result<Self> {
-        let mut record = Command::new("setpriv");
-        record
-            // However this program ends, the trace does.
-            .args(["--pdeathsig", "INT"])
-            .arg(binary)
-            .args(["record", "--format", "json", "--duration", DURATION])
-            .args(arguments);
+        let mut record = Command::new(binary);
+        record.args(RECORD).args(["--duration", DURATION]);
+        record.args(arguments);
         if let Some(command) = command {
             record
                 .arg("--")
                 .arg(command.get_program())
                 .args(command.get_args());
         }
+        Self::start_record(&record)
+    }
+
+    /// Starts a command that runs `mtu-trace record` somewhere else, with [`RECORD`]'s arguments.
+    pub fn start_record(command: &Command) -> Result<Self> {
+        let mut record = Command::new("setpriv");
+        record
+            // However this program ends, the trace does.
+            .args(["--pdeathsig", "INT"])
+            .arg(command.get_program())
+            .args(command.get_args());
+        for (name, value) in command.get_envs() {
+            record.env(name, value.unwrap_or_default());
+        }
         let mut child = record
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .with_context(|| format!("cannot start {}", binary.display()))?;
+            .context("cannot start setpriv")?;
         let mut stdout = child.stdout.take().context("a pipe for the report")?;
         let stderr = child.stderr.take().context("a pipe for messages")?;
         let (sender, lines) = mpsc::channel();
@@ -82,17 +94,15 @@ impl Trace {
             lines,
             said: Vec::new(),
             report: Some(report),
-            began: Instant::now(),
         };
-        trace.wait_for("mtu-trace: ready", READY_LIMIT)?;
-        trace.began = Instant::now();
+        trace.wait_for(&["mtu-trace: ready"], READY_LIMIT)?;
         Ok(trace)
     }
 
-    /// Waits until it names a stall; says how long after it was ready.
-    pub fn stall(&mut self) -> Result<Duration> {
-        self.wait_for("is stalled", STALL_LIMIT)?;
-        Ok(self.began.elapsed())
+    /// Waits until it names a stall at a place whose name has `whose` in it: others on this machine
+    /// may stall as well.
+    pub fn stall(&mut self, whose: &str) -> Result<()> {
+        self.wait_for(&["is stalled", whose], STALL_LIMIT)
     }
 
     /// What it has said on standard error so far.
@@ -100,14 +110,14 @@ impl Trace {
         &self.said
     }
 
-    fn wait_for(&mut self, words: &str, limit: Duration) -> Result<()> {
+    fn wait_for(&mut self, words: &[&str], limit: Duration) -> Result<()> {
         let limit = patient(limit);
         let deadline = Instant::now() + limit;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
                 Ok(line) => {
-                    let found = line.contains(words);
+                    let found = words.iter().all(|word| line.contains(word));
                     self.said.push(line);
                     if found {
                         return Ok(());
