@@ -75,36 +75,42 @@ impl Recorder {
     /// # Errors
     ///
     /// If its header cannot be encoded, or there is no thread for it.
-    pub fn start(destination: Destination, header: Header) -> Result<Self> {
+    pub fn start(mut destination: Destination, header: Header) -> Result<Self> {
+        let mut encoder = Encoder::new(header);
+        let opening = encoder.opening()?;
+        // Before anything else happens: what is traced next may fill the disk, and a file without its
+        // opening is no capture.
+        let opened = destination.write(&opening);
         let (orders, ordered) = channel();
         let (tell, done) = oneshot::channel();
         let shared = Arc::new(Shared::default());
         let name = destination.name();
         let most_bytes = destination.limits().part_bytes;
         let of_thread = Arc::clone(&shared);
+        let failed = opened.is_err();
+        if let Err(error) = opened {
+            shared.fail(error);
+        }
         thread::Builder::new()
             .name("capture".to_owned())
             .spawn(move || {
-                write(destination, &ordered, &of_thread);
+                write(destination, failed, &ordered, &of_thread);
                 // Nobody may be waiting any more.
                 let _ended = tell.send(());
             })
             .context("cannot start the thread that writes the capture")?;
-        let mut recorder = Self {
-            encoder: Encoder::new(header),
+        let opening_bytes = opening.len() as u64;
+        Ok(Self {
+            encoder,
             buffer: Vec::new(),
-            part_bytes: 0,
-            opening_bytes: 0,
+            part_bytes: opening_bytes,
+            opening_bytes,
             most_bytes,
             orders: Some(orders),
             shared,
             done,
             name,
-        };
-        let opening = recorder.encoder.opening()?;
-        recorder.open(opening);
-        recorder.hand_over();
-        Ok(recorder)
+        })
     }
 
     /// Keeps an event.
@@ -207,8 +213,7 @@ impl Recorder {
 }
 
 /// Writes what is ordered, until an error; what is ordered after that is dropped.
-fn write(mut to: Destination, ordered: &Receiver<Order>, shared: &Shared) {
-    let mut failed = false;
+fn write(mut to: Destination, mut failed: bool, ordered: &Receiver<Order>, shared: &Shared) {
     for order in ordered {
         let outcome = match &order {
             _ if failed => Ok(()),
