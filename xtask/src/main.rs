@@ -53,7 +53,7 @@ enum Task {
     /// Debian's packages of Docker, into target/dind; nothing is installed. Needs root.
     Dind {
         /// How many builds of a second or two must have their containers named right.
-        #[arg(long, value_name = "N", default_value_t = 20)]
+        #[arg(long, value_name = "N", default_value_t = dind::BUILDS)]
         builds: u32,
         /// Only the story: the build that hangs, and the fix.
         #[arg(long)]

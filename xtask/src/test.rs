@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::run::{self, Profile};
-use crate::{setup, vm};
+use crate::{dind, setup, vm};
 
 /// Every crate but the kernel programs, which mtu-trace's build script builds for their own target,
 /// and the fuzz targets.
@@ -44,7 +44,9 @@ pub fn run(fast: bool, full: bool, arguments: &[OsString]) -> Result<()> {
         checks(fast, arguments)
     } else {
         sweep()?;
-        let outcome = checks(fast, arguments).and_then(|()| vm::test(full));
+        let outcome = checks(fast, arguments)
+            .and_then(|()| dind::test())
+            .and_then(|()| vm::test(full));
         // Also after a failure, whose error is the one to show.
         outcome.and(sweep())
     };

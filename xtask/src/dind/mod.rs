@@ -24,9 +24,12 @@ use anyhow::{Context, Result};
 use self::host::Host;
 use self::images::Images;
 use self::plays::Stage;
+use crate::packages::Unreachable;
 use crate::run::{self, Profile};
 use crate::setup;
 
+/// Short builds whose containers must be named right.
+pub const BUILDS: u32 = 20;
 /// A build that downloads packages.
 const APP: &str = "/srv/app";
 /// A build that fails by itself.
@@ -64,6 +67,18 @@ pub fn run(builds: u32, story: bool) -> Result<()> {
         start.elapsed().as_secs()
     );
     Ok(())
+}
+
+/// The part of `cargo xtask test`. Where Debian's packages cannot be had, as without a network, it says
+/// so, and that is no failure.
+pub fn test() -> Result<()> {
+    match run(BUILDS, false) {
+        Err(error) if error.is::<Unreachable>() => {
+            println!("== NOT TESTED: no Docker in Docker here: {error:#}");
+            Ok(())
+        }
+        outcome => outcome,
+    }
 }
 
 /// The program under test: what `MTU_TRACE_BIN` names, else it is built.
