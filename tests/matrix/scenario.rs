@@ -57,6 +57,7 @@ pub enum Expect {
 #[derive(Clone, Copy)]
 pub struct Want {
     pub verdict: &'static str,
+    /// Several with `|` between them, where chance decides.
     pub severity: &'static str,
     pub place: Option<Place>,
     /// Role of the namespace and netfilter hook where the message is dropped.

@@ -60,7 +60,9 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "O2c",
         "a forwarder loses 20 % of packets",
-        finds(Want::new("local-drop", "warning")),
+        // At the trace's end the last acknowledgement may have been lost for the third time: that is a
+        // stall, although all has arrived.
+        finds(Want::new("local-drop", "warning|error")),
         || {
             let lab = Nested::default().build()?;
             firewall::lose(lab.host()?, Hook::Forward, 20)?;
