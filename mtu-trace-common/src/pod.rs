@@ -1,6 +1,6 @@
 //! Marks the map keys and values as types that aya may copy to and from the kernel.
 
-use crate::map::{Aggregate, Connection, DeviceKey, DeviceLimits, DropKey, FlowKey, Timers};
+use crate::map::{Aggregate, Connection, DeviceKey, DeviceLimits, DropKey, FlowKey};
 
 macro_rules! pod {
     ($($name:ty),+ $(,)?) => {
@@ -18,6 +18,5 @@ pod!(
     DeviceKey,
     DeviceLimits,
     DropKey,
-    FlowKey,
-    Timers
+    FlowKey
 );

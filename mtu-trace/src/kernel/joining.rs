@@ -42,6 +42,8 @@ pub struct Joining {
     /// Flows just given up: their connections may be older than the trace.
     given_up: Vec<Flow>,
     offered: HashMap<Flow, Offered>,
+    /// Sockets that were told something before they were offered.
+    told: Vec<Flow>,
     /// Initial sequence numbers of sockets looked for: other ends of known ones.
     ends: HashSet<Isn>,
     scanned_ns: u64,
@@ -103,8 +105,7 @@ impl Joining {
             EventKind::PathMtu(told)
                 if told.is_socket() && !self.offered.contains_key(&told.flow) =>
             {
-                // Of no packet: the socket is known by its addresses.
-                self.want(event.time_ns, told.flow, 0, None);
+                self.told.push(told.flow);
             }
             EventKind::Closed(closed) => self.close(&closed.flow),
             _ => {}
@@ -170,6 +171,15 @@ impl Joining {
             found.extend(self.scan(maps));
         }
         let mut events = Vec::new();
+        for flow in std::mem::take(&mut self.told) {
+            if let Some(kept) = maps.connection(&flow) {
+                // Events that bring their socket with them may have followed at once: it is for those
+                // before them.
+                self.offered.remove(&flow);
+                self.offer(&kept, maps, time_ns, &mut events);
+                self.ends.extend(kept.socket.isn.map(turned));
+            }
+        }
         for kept in found {
             self.offer(&kept, maps, time_ns, &mut events);
         }
