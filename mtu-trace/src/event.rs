@@ -195,6 +195,24 @@ pub struct Timers {
     pub losses: u32,
 }
 
+impl Timers {
+    /// What was counted of them: how often, by which hook, and what. What never was may not be seen at
+    /// all, and is left out.
+    pub fn counted(&self) -> impl Iterator<Item = (u32, &'static str, &'static str)> + use<> {
+        [
+            (self.timeouts, hook::TIMEOUT, "timeouts"),
+            (self.probes, hook::PROBE, "tail loss probes"),
+            (
+                self.losses,
+                hook::LOSS,
+                "times all outstanding taken for lost",
+            ),
+        ]
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+    }
+}
+
 /// A path MTU that an ICMP error told, or for a route one that a tunnel has found, and that is kept to
 /// from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Has events written while the trace goes on.
 //!
 //! A thread of its own writes, so that a slow disk or a reader that does not read cannot stop the
-//! trace. What waits for it is bounded; when it is too much, or something fails, the capture ends
+//! trace; the opening alone, which a pipe has room for, is written before. What waits for it is bounded; when it is too much, or something fails, the capture ends
 //! there and the trace does not.
 
 use std::{
@@ -74,27 +74,23 @@ impl Recorder {
     ///
     /// # Errors
     ///
-    /// If its header cannot be encoded, or there is no thread for it.
+    /// If its opening cannot be encoded or written, or there is no thread for the rest.
     pub fn start(mut destination: Destination, header: Header) -> Result<Self> {
         let mut encoder = Encoder::new(header);
         let opening = encoder.opening()?;
         // Before anything else happens: what is traced next may fill the disk, and a file without its
         // opening is no capture.
-        let opened = destination.write(&opening);
+        destination.write(&opening)?;
         let (orders, ordered) = channel();
         let (tell, done) = oneshot::channel();
         let shared = Arc::new(Shared::default());
         let name = destination.name();
         let most_bytes = destination.limits().part_bytes;
         let of_thread = Arc::clone(&shared);
-        let failed = opened.is_err();
-        if let Err(error) = opened {
-            shared.fail(error);
-        }
         thread::Builder::new()
             .name("capture".to_owned())
             .spawn(move || {
-                write(destination, failed, &ordered, &of_thread);
+                write(destination, &ordered, &of_thread);
                 // Nobody may be waiting any more.
                 let _ended = tell.send(());
             })
@@ -213,7 +209,8 @@ impl Recorder {
 }
 
 /// Writes what is ordered, until an error; what is ordered after that is dropped.
-fn write(mut to: Destination, mut failed: bool, ordered: &Receiver<Order>, shared: &Shared) {
+fn write(mut to: Destination, ordered: &Receiver<Order>, shared: &Shared) {
+    let mut failed = false;
     for order in ordered {
         let outcome = match &order {
             _ if failed => Ok(()),

@@ -63,9 +63,7 @@ impl Row<'_, '_> {
         self.left = self.left.checked_sub(1).ok_or(NoRow::Other)?;
         T::take(self.from)
     }
-}
 
-impl Row<'_, '_> {
     /// The same of a place that older rows do not have.
     pub fn next_or_default<T: Item + Default>(&mut self) -> Taken<T> {
         if self.left == 0 {

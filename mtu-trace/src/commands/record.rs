@@ -50,7 +50,7 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
         .map_err(|error| explain_refusal(error, LOCKED_DOWN))?;
     announce(&live.hooks(), live.limits(), options.ready_file.as_deref())?;
 
-    recording.start(clock, live.hooks())?;
+    recording.start(clock, live.hooks());
     let stdout_free = options.format != Format::Text || recording.to_stdout();
     let mut workload = if options.run.is_empty() {
         None
@@ -83,10 +83,9 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
     let hooks = live.hooks();
     live.finish(&mut sink);
     let ended_ns = monotonic_ns();
-    let interrupted = async {
-        interrupts.next().await;
-    };
-    recording.finish(ended_ns, hooks.clone(), interrupted).await;
+    recording
+        .finish(ended_ns, hooks.clone(), interrupts.insists())
+        .await;
 
     let report = Report {
         capture: Capture {

@@ -81,13 +81,15 @@ impl Recording {
         self.to_stdout
     }
 
-    /// Begins to write.
-    pub fn start(&mut self, clock: Clock, hooks: Vec<HookStatus>) -> Result<()> {
+    /// Begins to write. A failure is told, and the trace goes on.
+    pub fn start(&mut self, clock: Clock, hooks: Vec<HookStatus>) {
         let Some(destination) = self.destination.take() else {
-            return Ok(());
+            return;
         };
-        self.recorder = Some(Recorder::start(destination, header(clock, hooks))?);
-        Ok(())
+        match Recorder::start(destination, header(clock, hooks)) {
+            Ok(recorder) => self.recorder = Some(recorder),
+            Err(error) => self.fail(&error),
+        }
     }
 
     /// Keeps an event. A failure is told once, and the trace goes on.

@@ -54,6 +54,15 @@ impl Interrupts {
         })
     }
 
+    /// Waits for one of somebody who does not want to wait any longer. A hangup is none: it comes twice
+    /// from many a terminal that is closed.
+    pub async fn insists(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
     /// Waits for one of them.
     pub async fn next(&mut self) -> Signal {
         tokio::select! {

@@ -1,14 +1,20 @@
 //! What senders and receivers on this host tell: segments sent again, how their sockets stand, their
 //! ends.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{
     connection::{Connection, Side},
     state::{ConnectionId, State},
     track::{Heeded, Retransmits, Track, Waits},
 };
-use crate::event::{Closed, Count, Flow, PathMtu, Retransmit, Sample};
+use crate::{
+    event::{Closed, Count, Flow, PathMtu, Retransmit, Sample},
+    topology::NetnsId,
+};
+
+/// What routes were told, by namespace and destination.
+pub(super) type RoutesTold = BTreeMap<(NetnsId, IpAddr), PathMtu>;
 
 /// Routes whose news wait for the next tick at most.
 const MOST_ROUTES: usize = 64;
@@ -137,10 +143,10 @@ impl State {
             self.heed(id, Connection::sends(index), told, time_ns);
             return;
         }
-        // At the next tick, all at once: each takes a look at every connection that has lost something.
-        let known = self.routes_told.len() < MOST_ROUTES;
+        // At the next tick, all at once: that takes a look at every connection that has lost something.
+        let has_room = self.routes_told.len() < MOST_ROUTES;
         let key = (told.flow.netns, told.flow.destination.ip());
-        if known || self.routes_told.contains_key(&key) {
+        if has_room || self.routes_told.contains_key(&key) {
             self.routes_told.insert(key, *told);
         }
     }
@@ -151,42 +157,45 @@ impl State {
             return;
         }
         let all_told = std::mem::take(&mut self.routes_told);
-        for told in all_told.values() {
-            self.heed_route(told, time_ns);
-        }
-    }
-
-    fn heed_route(&mut self, told: &PathMtu, time_ns: u64) {
-        let netns = told.flow.netns;
-        let topology = Arc::clone(&self.topology);
-        // A router that keeps it for its own packets has told nobody: it must be the sender's route.
-        let is_senders = |state: &Self, connection: &Connection, side: Side, flow: &Flow| {
-            flow.destination.ip() == told.flow.destination.ip()
-                && match connection.sender(side) {
-                    Some(end) => end.socket.flow.netns == netns,
-                    None => {
-                        topology.owner(netns, flow.source.ip()).is_some()
-                            && state.is_connected(netns, flow.netns)
-                    }
-                }
-        };
         for id in self.ailing() {
             let Some(connection) = self.get(id) else {
                 continue;
             };
             // Not by the flow of a tunnel that it goes through: what that is told, its ends are not.
-            let mut seen = connection.seen_as.iter();
-            let side = seen.find_map(|flow| {
-                let sides = [(*flow, Side::Out), (flow.reversed(), Side::In)];
-                let sides = sides.into_iter();
-                let mut fitting =
-                    sides.filter(|(flow, side)| is_senders(self, connection, *side, flow));
-                fitting.next().map(|(_, side)| side)
-            });
-            if let Some(side) = side {
-                self.heed(id, side, told, time_ns);
+            let seen = connection.seen_as.iter();
+            let found = seen
+                .flat_map(|flow| [(*flow, Side::Out), (flow.reversed(), Side::In)])
+                .find_map(|(flow, side)| {
+                    let told = self.senders_route(connection, side, &flow, &all_told)?;
+                    Some((side, *told))
+                });
+            if let Some((side, told)) = found {
+                self.heed(id, side, &told, time_ns);
             }
         }
+    }
+
+    /// What the sender's route of a flow was told. A router that keeps an MTU for its own packets has
+    /// told nobody.
+    fn senders_route<'a>(
+        &self,
+        connection: &Connection,
+        side: Side,
+        flow: &Flow,
+        all_told: &'a RoutesTold,
+    ) -> Option<&'a PathMtu> {
+        let there = flow.destination.ip();
+        if let Some(end) = connection.sender(side) {
+            return all_told.get(&(end.socket.flow.netns, there));
+        }
+        let mut told = all_told.iter();
+        let is_senders = |(key, _): &(&(NetnsId, IpAddr), &PathMtu)| {
+            let netns = key.0;
+            key.1 == there
+                && self.topology.owner(netns, flow.source.ip()).is_some()
+                && self.is_connected(netns, flow.netns)
+        };
+        told.find(is_senders).map(|(_, told)| told)
     }
 
     fn heed(&mut self, id: ConnectionId, side: Side, told: &PathMtu, time_ns: u64) {

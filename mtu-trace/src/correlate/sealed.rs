@@ -1,8 +1,11 @@
 //! Datagrams of tunnels that encrypt (WireGuard): what they carry cannot be read. But a segment that is
 //! sent again goes into one at once, and that one's length tells. Once may be chance; where it happens
-//! again, the datagrams are the connection's.
+//! each time, the datagrams are the connection's.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::IpAddr,
+};
 
 use super::{
     connection::{Connection, Side},
@@ -10,28 +13,32 @@ use super::{
 };
 use crate::{
     event::{Flow, Packet, PacketKind, Retransmit, UDP},
-    topology::{NetnsId, Topology},
+    topology::{Netns, NetnsId, Topology},
 };
 
 /// The kind of such tunnels' links.
 const WIREGUARD: &str = "wireguard";
 /// How long encryption may take: it waits for its turn on another CPU, ns.
 const SOON_NS: u64 = 20_000_000;
-/// Segments sent again within that time that are remembered, and datagrams' flows that may carry some.
+/// It may be done before the sender's own CPU has told that it sent, ns.
+const BEFORE_NS: u64 = 2_000_000;
+/// Segments sent again lately that are remembered, and pairs of flows of which one may carry the other.
 const MOST_RESENT: usize = 64;
-const MOST_CARRYING: usize = 256;
-/// So often a datagram of a flow must have carried a connection's segment before that is believed.
-const ENOUGH: usize = 2;
+const MOST_PAIRS: usize = 256;
+/// So many segments sent again one after the other must each have died in a datagram of a flow before
+/// it is believed that they are in it. A stall takes as many to be one.
+const ENOUGH: usize = 3;
 /// What is added to the packet inside: the outer IP header, UDP's, and WireGuard's own header and
 /// authentication tag (16 bytes each), bytes.
 const ADDED_V4: u32 = 20 + 8 + 32;
 const ADDED_V6: u32 = 40 + 8 + 32;
-/// It is filled up to a multiple of 16 bytes before.
-const MOST_PADDING: u32 = 15;
-/// Headers of the packet inside: IPv4 and TCP without options, IPv6 and TCP with as many as there may
-/// be, bytes.
-const LEAST_HEADERS: u32 = 40;
-const MOST_HEADERS: u32 = 100;
+/// It is filled up to a multiple of this before, but not beyond the tunnel's MTU, bytes.
+const PADDED_TO: u32 = 16;
+/// Headers of the packet inside: IPv4 or IPv6 and TCP's, bytes; and what TCP options data has at most
+/// (timestamps and padding, 12, and some more).
+const LEAST_V4: u32 = 20 + 20;
+const LEAST_V6: u32 = 40 + 20;
+const MOST_OPTIONS: u32 = 20;
 
 /// A segment that was sent again just now.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +47,8 @@ struct Resent {
     flow: Flow,
     seq: u32,
     payload_bytes: u32,
+    /// Whether a datagram that died has carried it, as it seems.
+    matched: bool,
 }
 
 /// A segment that died in a datagram: when, ns, and its sequence number.
@@ -65,27 +74,30 @@ pub(super) fn added(flow: &Flow) -> u32 {
     }
 }
 
+/// A namespace with such tunnels.
+#[derive(Clone, Debug)]
+struct End {
+    addresses: BTreeSet<IpAddr>,
+    mtus: BTreeSet<u32>,
+}
+
 /// What was sent again lately and what has died since, where there are such tunnels.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sealed {
-    /// Namespaces with such a tunnel.
-    ends: BTreeSet<NetnsId>,
+    ends: BTreeMap<NetnsId, End>,
     lately: VecDeque<Resent>,
-    /// By the flow of datagrams and the socket whose segments they must have carried.
-    carrying: BTreeMap<(Flow, Flow), Vec<Loss>>,
+    /// By the flow of datagrams and the socket whose segments they seem to carry.
+    pairs: BTreeMap<(Flow, Flow), Vec<Loss>>,
+    /// The flows of datagrams of which that is believed.
+    open: BTreeSet<Flow>,
 }
 
 impl Sealed {
     /// Looks where there are such tunnels.
     pub fn look(&mut self, topology: &Topology) {
-        let has_one = |netns: &crate::topology::Netns| {
-            let mut links = netns.links.values();
-            links.any(|link| link.kind == WIREGUARD)
-        };
-        let all = topology.namespaces.iter();
-        self.ends = all
-            .filter(|(_, netns)| has_one(netns))
-            .map(|(id, _)| *id)
+        let ends = topology.namespaces.iter();
+        self.ends = ends
+            .filter_map(|(id, netns)| Some((*id, End::of(netns)?)))
             .collect();
     }
 
@@ -94,20 +106,61 @@ impl Sealed {
         if self.ends.is_empty() {
             return;
         }
+        let flow = retransmit.socket.flow;
+        // The one before got through, or died elsewhere: what seemed to carry it did not.
+        let before = self.lately.iter().rev().find(|before| before.flow == flow);
+        if before.is_some_and(|before| !before.matched) {
+            self.pairs
+                .retain(|(_, socket), losses| *socket != flow || losses.len() >= ENOUGH);
+        }
         if self.lately.len() == MOST_RESENT {
             self.lately.pop_front();
         }
         self.lately.push_back(Resent {
             at_ns,
-            flow: retransmit.socket.flow,
+            flow,
             seq: retransmit.seq,
             payload_bytes: retransmit.end_seq.wrapping_sub(retransmit.seq),
+            matched: false,
         });
     }
 
-    fn is_open(&self, flow: &Flow) -> bool {
-        let ours = self.carrying.iter().filter(|((outer, _), _)| outer == flow);
-        ours.into_iter().any(|(_, losses)| losses.len() >= ENOUGH)
+    /// Takes in that a datagram has carried a segment: what is known by that.
+    fn carried(&mut self, outer: Flow, resent: &Resent, time_ns: u64) -> Vec<Loss> {
+        let key = (outer, resent.flow);
+        if self.pairs.len() >= MOST_PAIRS && !self.pairs.contains_key(&key) {
+            self.pairs.retain(|_, losses| losses.len() >= ENOUGH);
+            if self.pairs.len() >= MOST_PAIRS {
+                self.pairs.pop_first();
+            }
+        }
+        let losses = self.pairs.entry(key).or_default();
+        let loss = (time_ns, resent.seq);
+        if losses.len() >= ENOUGH {
+            return vec![loss];
+        }
+        losses.push(loss);
+        if losses.len() < ENOUGH {
+            return Vec::new();
+        }
+        let known = losses.clone();
+        if self.open.len() >= MOST_PAIRS {
+            self.open.pop_first();
+        }
+        self.open.insert(outer);
+        known
+    }
+}
+
+impl End {
+    fn of(netns: &Netns) -> Option<Self> {
+        let tunnels = netns.links.values().filter(|link| link.kind == WIREGUARD);
+        let mtus: BTreeSet<u32> = tunnels.map(|link| link.mtu_bytes).collect();
+        let addresses = || netns.links.values().flat_map(|link| &link.addresses);
+        (!mtus.is_empty()).then(|| Self {
+            addresses: addresses().map(|own| own.address).collect(),
+            mtus,
+        })
     }
 }
 
@@ -115,63 +168,75 @@ impl State {
     /// Whose segment a datagram that was dropped carries.
     pub(super) fn unseal(&mut self, time_ns: u64, packet: &Packet) -> Sealing {
         let is_dropped = matches!(packet.what, PacketKind::Dropped { .. });
-        if !is_dropped || packet.inner.is_some() || !self.is_tunnels(&packet.flow) {
+        if !is_dropped || packet.inner.is_some() {
             return Sealing::Plain;
         }
-        let Some(resent) = self.carried(time_ns, packet) else {
-            return if self.sealed.is_open(&packet.flow) {
-                Sealing::Others
+        let Some(end) = self.tunnels_end(&packet.flow) else {
+            return Sealing::Plain;
+        };
+        let inside = packet.length_bytes.saturating_sub(added(&packet.flow));
+        let is_padded = inside.is_multiple_of(PADDED_TO) || end.mtus.contains(&inside);
+        let resent = self.resent_in(time_ns, packet.flow.netns, inside);
+        let place = |resent: &Resent| {
+            let &(id, index) = self.sockets.get(&resent.flow)?;
+            Some((id, Connection::sends(index)))
+        };
+        let found = resent.filter(|_| is_padded);
+        let found = found.and_then(|(at, resent)| Some((at, resent, place(&resent)?)));
+        if let Some((at, resent, place)) = found {
+            if let Some(resent) = self.sealed.lately.get_mut(at) {
+                resent.matched = true;
+            }
+            let losses = self.sealed.carried(packet.flow, &resent, time_ns);
+            if !losses.is_empty() {
+                if losses.len() > 1 {
+                    self.forget_stray(&packet.flow);
+                }
+                return Sealing::Of(place, losses);
+            }
+        }
+        if self.sealed.open.contains(&packet.flow) {
+            Sealing::Others
+        } else {
+            Sealing::Plain
+        }
+    }
+
+    /// The host with such a tunnel from or to whose own address a flow is.
+    fn tunnels_end(&self, flow: &Flow) -> Option<&End> {
+        if flow.protocol != UDP {
+            return None;
+        }
+        let mut ends = self.sealed.ends.iter();
+        let is_its = |(netns, end): &(&NetnsId, &End)| {
+            let own = [flow.source.ip(), flow.destination.ip()];
+            own.iter().any(|ip| end.addresses.contains(ip))
+                && self.is_connected(**netns, flow.netns)
+        };
+        ends.find(is_its).map(|(_, end)| end)
+    }
+
+    /// The one segment that so many bytes inside a datagram must be; `None` if it is none, or may be
+    /// one of several connections.
+    fn resent_in(&self, time_ns: u64, netns: NetnsId, inside: u32) -> Option<(usize, Resent)> {
+        let may_be = |(_, resent): &(usize, &Resent)| {
+            let least = if resent.flow.source.is_ipv4() {
+                LEAST_V4
             } else {
-                Sealing::Plain
+                LEAST_V6
             };
-        };
-        let Some(&(id, index)) = self.sockets.get(&resent.flow) else {
-            return Sealing::Plain;
-        };
-        let carrying = &mut self.sealed.carrying;
-        if carrying.len() >= MOST_CARRYING {
-            carrying.clear();
-        }
-        let losses = carrying.entry((packet.flow, resent.flow)).or_default();
-        let loss = (time_ns, resent.seq);
-        if losses.len() >= ENOUGH {
-            return Sealing::Of((id, Connection::sends(index)), vec![loss]);
-        }
-        losses.push(loss);
-        if losses.len() < ENOUGH {
-            return Sealing::Plain;
-        }
-        let losses = losses.clone();
-        self.forget_stray(&packet.flow);
-        Sealing::Of((id, Connection::sends(index)), losses)
-    }
-
-    /// Whether a flow is one of a host with such a tunnel, to or from its own address.
-    fn is_tunnels(&self, flow: &Flow) -> bool {
-        let own = |netns, end: std::net::SocketAddr| self.topology.owner(netns, end.ip()).is_some();
-        flow.protocol == UDP
-            && self.sealed.ends.iter().any(|&netns| {
-                self.is_connected(netns, flow.netns)
-                    && (own(netns, flow.source) || own(netns, flow.destination))
-            })
-    }
-
-    /// The one segment that a datagram must carry; `None` if there is none, or one of several
-    /// connections.
-    fn carried(&self, time_ns: u64, packet: &Packet) -> Option<Resent> {
-        let inside = packet.length_bytes.checked_sub(added(&packet.flow))?;
-        let may_carry = |resent: &&Resent| {
             let headers = inside.wrapping_sub(resent.payload_bytes);
-            time_ns.abs_diff(resent.at_ns) <= SOON_NS
-                && (LEAST_HEADERS..=MOST_HEADERS + MOST_PADDING).contains(&headers)
-                && self.is_connected(packet.flow.netns, resent.flow.netns)
+            let is_soon = time_ns <= resent.at_ns.saturating_add(SOON_NS)
+                && resent.at_ns <= time_ns.saturating_add(BEFORE_NS);
+            is_soon
+                && (least..=least + MOST_OPTIONS + PADDED_TO - 1).contains(&headers)
+                && self.is_connected(netns, resent.flow.netns)
         };
-        let mut carried = self.sealed.lately.iter().filter(may_carry);
-        let found = *carried.next()?;
+        let mut fitting = self.sealed.lately.iter().enumerate().filter(may_be);
+        let (at, resent) = fitting.next()?;
         // The same one may have been sent again twice.
-        carried
-            .all(|other| other.flow == found.flow)
-            .then_some(found)
+        let all = fitting.all(|(_, other)| other.flow == resent.flow);
+        all.then_some((at, *resent))
     }
 
     /// Forgets what datagrams were taken for.

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     sync::Arc,
 };
 
@@ -12,10 +11,11 @@ use imbl::{GenericHashMap, OrdMap, shared_ptr::DefaultSharedPtr};
 use super::{
     connection::{Connection, End, Side, Worth},
     index::Index,
+    progress::RoutesTold,
     sealed::Sealed,
 };
 use crate::{
-    event::{Event, EventKind, Flow, Isn, PathMtu, Socket},
+    event::{Event, EventKind, Flow, Isn, Socket},
     topology::{NetnsId, Topology},
 };
 
@@ -79,7 +79,7 @@ pub struct State {
     /// with what they are worth: to look at ten thousand of them in their own places takes longer.
     troubled: OrdMap<ConnectionId, Worth>,
     /// Path MTUs of routes, by namespace and destination, that are yet to be taken in.
-    pub(super) routes_told: BTreeMap<(NetnsId, IpAddr), PathMtu>,
+    pub(super) routes_told: RoutesTold,
     /// What may be in datagrams that cannot be read.
     pub(super) sealed: Sealed,
     /// How many of them had to be forgotten.
@@ -160,7 +160,8 @@ impl State {
     /// The connections of which more is known than that they are there.
     pub(super) fn ailing(&self) -> BTreeSet<ConnectionId> {
         let known = self.troubled.keys().chain(&self.touched);
-        known.copied().collect()
+        let is_one = |id: &&ConnectionId| self.get(**id).is_some_and(Connection::is_troubled);
+        known.filter(is_one).copied().collect()
     }
 
     /// Whether a hook is not at work, so that what only it shows is not seen.

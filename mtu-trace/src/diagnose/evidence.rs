@@ -137,33 +137,27 @@ fn heeding(heeded: &Heeded) -> String {
     let mut by = Vec::new();
     if heeded.by_socket > 0 {
         by.push(format!(
-            "tcp_v4_mtu_reduced, tcp_v6_mtu_reduced: {} times by the sender's socket",
+            "{}, {}: {} times by the sender's socket",
+            hook::TOLD,
+            hook::TOLD6,
             heeded.by_socket
         ));
     }
     if heeded.by_route > 0 {
         by.push(format!(
-            "__ip_rt_update_pmtu, __ip6_rt_update_pmtu: {} times by its route",
+            "{}, {}: {} times by its route",
+            hook::ROUTE,
+            hook::ROUTE6,
             heeded.by_route
         ));
     }
     format!("{}; MTU {} taken over", by.join("; "), heeded.mtu_bytes)
 }
 
-/// Why segments were sent again. What was never counted may not be seen at all: it is left out.
+/// Why segments were sent again, where that is seen.
 fn timing(timers: &Timers) -> Option<String> {
-    let counted = [
-        (timers.timeouts, "tcp_retransmit_timer", "timeouts"),
-        (timers.probes, "tcp_send_loss_probe", "tail loss probes"),
-        (
-            timers.losses,
-            "tcp_enter_loss",
-            "times all outstanding taken for lost",
-        ),
-    ];
-    let words: Vec<String> = counted
-        .into_iter()
-        .filter(|(count, ..)| *count > 0)
+    let words: Vec<String> = timers
+        .counted()
         .map(|(count, by, what)| format!("{by}: {count} {what}"))
         .collect();
     (!words.is_empty()).then(|| words.join("; "))

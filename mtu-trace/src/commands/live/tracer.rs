@@ -106,11 +106,7 @@ impl Tracing {
         stopped: oneshot::Receiver<()>,
         started: &std::sync::mpsc::SyncSender<Result<Vec<HookStatus>>>,
     ) {
-        let begun = Live::start(options).and_then(|live| {
-            self.recording.start(self.clock, live.hooks())?;
-            Ok(live)
-        });
-        let mut live = match begun {
+        let mut live = match Live::start(options) {
             Ok(live) => live,
             Err(error) => {
                 let _told = started.send(Err(error));
@@ -118,6 +114,7 @@ impl Tracing {
             }
         };
         let hooks = live.hooks();
+        self.recording.start(self.clock, hooks.clone());
         let spool = Spool::start(header(self.clock, hooks.clone()), self.feeder.clone());
         let mut spool = spool
             .inspect_err(|error| {
@@ -157,9 +154,7 @@ impl Tracing {
 /// Waits for a signal of somebody who does not want to wait for the end of the recording.
 async fn interrupted() {
     match Interrupts::new() {
-        Ok(mut interrupts) => {
-            interrupts.next().await;
-        }
+        Ok(mut interrupts) => interrupts.insists().await,
         Err(_) => std::future::pending().await,
     }
 }

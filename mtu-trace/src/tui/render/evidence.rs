@@ -9,7 +9,7 @@ use super::{
 use crate::{
     capture::describe,
     diagnose::Finding,
-    event::{Event, EventKind, PacketKind, Retransmit, Sample},
+    event::{Event, EventKind, PacketKind, Retransmit, Sample, Timers},
     report::{evidence_lines, path_mtu},
     topology::Topology,
     watch::Entry,
@@ -141,14 +141,8 @@ fn retransmit(sent: &Retransmit, topology: &Topology) -> String {
     let place = label(sent.socket.flow.netns, topology);
     let bytes = sent.end_seq.wrapping_sub(sent.seq);
     let mut words = format!("{place}: {bytes} bytes sent again, seq {}", sent.seq);
-    if let Some(timers) = sent.timers {
-        let counted = [
-            (timers.timeouts, "timeouts"),
-            (timers.probes, "tail loss probes"),
-        ];
-        for (count, what) in counted.into_iter().filter(|(count, _)| *count > 0) {
-            words.push_str(&format!(", {count} {what}"));
-        }
+    for (count, _, what) in sent.timers.iter().flat_map(Timers::counted) {
+        words.push_str(&format!(", {count} {what}"));
     }
     if sent.backoff > 0 {
         words.push_str(&format!(", timeout doubled {} times", sent.backoff));

@@ -121,6 +121,9 @@ impl Spool {
                 self.part_bytes = 0;
                 self.order(Order::NextPart);
             }
+            if self.orders.is_none() {
+                return Ok(());
+            }
             self.opening_bytes = opening.len() as u64;
             self.part_bytes += self.opening_bytes;
             self.buffer = opening;
@@ -132,7 +135,9 @@ impl Spool {
             }
             self.ticks = self.ticks.wrapping_add(1);
         }
-        if self.waiting_bytes.load(Ordering::Relaxed) > MOST_WAITING_BYTES {
+        // What was handed over to somebody who has given up waits for ever.
+        let waiting_bytes = self.waiting_bytes.load(Ordering::Relaxed);
+        if self.orders.is_some() && waiting_bytes > MOST_WAITING_BYTES {
             anyhow::bail!("the disk takes it too slowly");
         }
         Ok(())
