@@ -15,6 +15,7 @@ use lab::patience::patient;
 use lab::topology::{Nested, NestedLab};
 use lab::tracer::{Recording, Tracer};
 use lab::traffic::Transfer;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -23,36 +24,41 @@ use crate::{DOWNLOAD, small_uplink};
 const PORT: u16 = 8090;
 /// How often the programs are put on and taken off meanwhile.
 const ROUNDS: usize = 3;
+/// How long nothing may move.
+const STUCK: Duration = Duration::from_secs(10);
 /// Ends what nobody ends.
 const LONGEST: Duration = Duration::from_secs(120);
 
+/// Listens in a namespace; a client that does not come is not waited for longer than this.
+fn listen(server: &Netns, address: SocketAddr) -> Result<TcpListener> {
+    let listener = server.run(|| TcpListener::bind(address).context("listening"))?;
+    set_socket_timeout(&listener, Timeout::Recv, Some(patient(STUCK)))?;
+    Ok(listener)
+}
+
 /// Sends as fast as it goes until told to stop; the bytes sent.
-fn send(server: &Netns, address: SocketAddr, ready: &AtomicBool, stop: &AtomicBool) -> Result<u64> {
-    server.run(|| {
-        let listener = TcpListener::bind(address).context("listening")?;
-        ready.store(true, Ordering::Release);
-        let (mut stream, _) = listener.accept().context("accepting")?;
-        stream.set_write_timeout(Some(patient(Duration::from_secs(10))))?;
-        let chunk = vec![0x5a; 1 << 20];
-        let begun = Instant::now();
-        let mut sent = 0;
-        while !stop.load(Ordering::Acquire) {
-            ensure!(
-                begun.elapsed() < patient(LONGEST),
-                "nobody ends the download"
-            );
-            stream.write_all(&chunk).context("sending")?;
-            sent += chunk.len() as u64;
-        }
-        Ok(sent)
-    })
+fn send(listener: &TcpListener, stop: &AtomicBool) -> Result<u64> {
+    let (mut stream, _) = listener.accept().context("accepting")?;
+    stream.set_write_timeout(Some(patient(STUCK)))?;
+    let chunk = vec![0x5a; 1 << 20];
+    let begun = Instant::now();
+    let mut sent = 0;
+    while !stop.load(Ordering::Acquire) {
+        ensure!(
+            begun.elapsed() < patient(LONGEST),
+            "nobody ends the download"
+        );
+        stream.write_all(&chunk).context("sending")?;
+        sent += chunk.len() as u64;
+    }
+    Ok(sent)
 }
 
 /// Reads to the end; the bytes read.
 fn receive(inside: &Netns, address: SocketAddr) -> Result<u64> {
     inside.run(|| {
         let mut stream = TcpStream::connect(address).context("connecting")?;
-        stream.set_read_timeout(Some(patient(Duration::from_secs(10))))?;
+        stream.set_read_timeout(Some(patient(STUCK)))?;
         let mut chunk = vec![0; 1 << 20];
         let mut received = 0;
         loop {
@@ -110,15 +116,10 @@ fn lost(lab: &NestedLab) -> Result<(i64, i64)> {
 fn lost_while(lab: &NestedLab, meanwhile: impl FnOnce() -> Result<()>) -> Result<(i64, i64)> {
     let (server, inside) = (lab.server()?, lab.inside()?);
     let address = SocketAddr::new(lab.server_address(Family::V4), PORT);
-    let (ready, stop) = (AtomicBool::new(false), AtomicBool::new(false));
+    let stop = AtomicBool::new(false);
+    let listener = listen(server, address)?;
     thread::scope(|scope| {
-        let sender = scope.spawn(|| send(server, address, &ready, &stop));
-        while !ready.load(Ordering::Acquire) {
-            if sender.is_finished() {
-                break;
-            }
-            thread::yield_now();
-        }
+        let sender = scope.spawn(|| send(&listener, &stop));
         let receiver = scope.spawn(|| receive(inside, address));
         let done = meanwhile();
         stop.store(true, Ordering::Release);

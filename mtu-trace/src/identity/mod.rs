@@ -93,6 +93,12 @@ fn place(pid: i32, cgroup: &[u8]) -> Option<Place> {
     })
 }
 
+/// Whether a process is in a container.
+#[must_use]
+pub fn is_in(pid: i32, id: &str) -> bool {
+    located(pid).is_some_and(|place| place.id == id)
+}
+
 /// The container of a process, which may be gone.
 fn located(pid: i32) -> Option<Place> {
     let cgroup = fs::read(format!("/proc/{pid}/cgroup")).ok()?;

@@ -1,6 +1,12 @@
 //! Remembers what engines call containers, so that each is looked for once and not at every look.
 
-use std::{collections::HashMap, fs, process};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
+    process,
+};
 
 use super::{
     clues,
@@ -35,12 +41,24 @@ impl Whereabouts {
         let own = i32::try_from(process::id()).ok();
         let host = [Some(HOST), own].map(|pid| pid.filter(|_| self.outer.is_none()));
         let places = [self.engine, self.outer].into_iter().chain(host).flatten();
+        // One look at each view of files, however many processes have it.
+        let mut seen = HashSet::new();
         places.into_iter().find_map(|pid| {
+            if view(pid).is_some_and(|view| !seen.insert(view)) {
+                return None;
+            }
             let root = Root::of(pid).ok()?;
-            let directories = clues::directories(id, &container, &mounts(pid));
+            let directories = clues::directories(id, &container, &root.mounts);
             engine::look(&root, id, &directories)
         })
     }
+}
+
+/// What tells one view of files from another: its mounts, and where its root is.
+fn view(pid: i32) -> Option<(PathBuf, u64, u64)> {
+    let root = fs::metadata(format!("/proc/{pid}/root")).ok()?;
+    let mounts = fs::read_link(format!("/proc/{pid}/ns/mnt")).ok()?;
+    Some((mounts, root.dev(), root.ino()))
 }
 
 /// Names by container identifier.

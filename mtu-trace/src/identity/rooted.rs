@@ -2,7 +2,8 @@
 //!
 //! Whoever owns the container decides what is there. So no symbolic link leads out of that root
 //! (`openat2(2)`, `RESOLVE_IN_ROOT`), nothing but a regular file is opened, no more than a bound is
-//! read, and a file system that answers when it pleases (FUSE, NFS, …) is not entered at all.
+//! read, and a file system that answers when it pleases (FUSE, NFS, …) is not entered at all, nor one of
+//! the kernel's own (proc, tracefs, …), whose files can wait for what may never come.
 
 use std::{
     fs::{self, File},
@@ -11,7 +12,7 @@ use std::{
     path::Path,
 };
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, openat2};
 
 use crate::topology::mounts::remote_mounts;
 
@@ -22,9 +23,34 @@ const MOST_BYTES: u64 = 4 << 20;
 #[derive(Debug)]
 pub struct Root {
     directory: OwnedFd,
+    /// The mounts in it (`proc(5)`, `mountinfo`).
+    pub mounts: Vec<u8>,
     /// Where file systems are mounted in it that may not answer.
     remote: Vec<Vec<u8>>,
 }
+
+/// How a path may lead to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Over symbolic links as well, which lead nowhere but inside.
+    Linked,
+    /// Over none: the path is known from somewhere that a container may have a say in.
+    Straight,
+}
+
+/// File systems whose regular files are the kernel's (`linux/magic.h`): proc, sysfs, debugfs, tracefs,
+/// securityfs, cgroup, cgroup2, bpf, pstore.
+const KERNELS_OWN: [u64; 9] = [
+    0x9fa0,
+    0x6265_6572,
+    0x6462_6720,
+    0x7472_6163,
+    0x7363_6673,
+    0x0027_e0eb,
+    0x6367_7270,
+    0xcafe_4a11,
+    0x6165_676c,
+];
 
 impl Root {
     /// The root of a process.
@@ -33,10 +59,11 @@ impl Root {
     ///
     /// If the process is gone, or may not be looked at.
     pub fn of(pid: i32) -> io::Result<Self> {
-        let remote = remote_mounts(&fs::read(format!("/proc/{pid}/mountinfo"))?);
+        let mounts = fs::read(format!("/proc/{pid}/mountinfo"))?;
         Ok(Self {
             directory: open_directory(Path::new(&format!("/proc/{pid}/root")))?,
-            remote,
+            remote: remote_mounts(&mounts),
+            mounts,
         })
     }
 
@@ -45,6 +72,7 @@ impl Root {
     pub fn at(directory: &Path) -> io::Result<Self> {
         Ok(Self {
             directory: open_directory(directory)?,
+            mounts: Vec::new(),
             remote: Vec::new(),
         })
     }
@@ -55,8 +83,11 @@ impl Root {
     ///
     /// If there is none, if it is something else, too long, or on a file system that may not
     /// answer. Without `openat2` (before Linux 5.6) nothing is read.
-    pub fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+    pub fn read(&self, path: &str, way: Way) -> io::Result<Vec<u8>> {
         let mut resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        if way == Way::Straight {
+            resolve |= ResolveFlags::NO_SYMLINKS;
+        }
         if !self.remote.is_empty() {
             // With links the way could lead anywhere.
             resolve |= ResolveFlags::NO_SYMLINKS;
@@ -73,6 +104,10 @@ impl Root {
         // Opening a device or a pipe can do harm or block: it is looked at first.
         if FileType::from_raw_mode(fstat(&found)?.st_mode) != FileType::RegularFile {
             return Err(io::Error::other("not a regular file"));
+        }
+        let kind = fstatfs(&found)?.f_type.cast_unsigned();
+        if KERNELS_OWN.contains(&kind) {
+            return Err(io::Error::other("a file of the kernel's own"));
         }
         let magic = format!("/proc/self/fd/{}", found.as_raw_fd());
         let mut bytes = Vec::new();
@@ -141,7 +176,11 @@ mod tests {
             "sub/chain",
             "sub/../../inside",
         ] {
-            assert_eq!(root.read(path).expect(path), b"inside", "{path}");
+            assert_eq!(
+                root.read(path, Way::Linked).expect(path),
+                b"inside",
+                "{path}"
+            );
         }
         directory.link("host", "/etc/passwd");
         directory.link("secret", "../secret");
@@ -158,7 +197,42 @@ mod tests {
             "away/secret",
             "magic/etc/passwd",
         ] {
-            assert!(root.read(path).is_err(), "{path}");
+            assert!(root.read(path, Way::Linked).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_straight_way_has_no_links() {
+        let directory = Directory::new("straight");
+        let root = directory.root();
+        directory.link("link", "/inside");
+        directory.link("around", "/sub");
+        fs::write(directory.0.join("root/sub/file"), "there").expect("a file");
+        for (path, is_straight) in [
+            ("/inside", true),
+            ("/sub/file", true),
+            ("/link", false),
+            ("/around/file", false),
+        ] {
+            assert!(root.read(path, Way::Linked).is_ok(), "{path}");
+            assert_eq!(
+                root.read(path, Way::Straight).is_ok(),
+                is_straight,
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn files_of_the_kernels_own_are_not_read() {
+        let root = Root::at(Path::new("/")).expect("a root");
+        for path in [
+            "/proc/version",
+            "/sys/kernel/mm/transparent_hugepage/enabled",
+        ] {
+            if Path::new(path).exists() {
+                assert!(root.read(path, Way::Linked).is_err(), "{path}");
+            }
         }
     }
 
@@ -170,14 +244,17 @@ mod tests {
         let mode = Mode::RUSR | Mode::WUSR;
         let pipe = directory.0.join("root/pipe");
         mknodat(CWD, &pipe, FileType::Fifo, mode, 0).expect("a pipe");
-        assert!(root.read("pipe").is_err());
-        assert!(root.read("sub").is_err());
-        assert!(root.read("missing").is_err());
+        assert!(root.read("pipe", Way::Linked).is_err());
+        assert!(root.read("sub", Way::Linked).is_err());
+        assert!(root.read("missing", Way::Linked).is_err());
         let long = File::create(directory.0.join("root/long")).expect("a file");
         long.set_len(MOST_BYTES).expect("room");
-        assert_eq!(root.read("long").expect("just so").len() as u64, MOST_BYTES);
+        assert_eq!(
+            root.read("long", Way::Linked).expect("just so").len() as u64,
+            MOST_BYTES
+        );
         long.set_len(MOST_BYTES + 1).expect("room");
-        assert!(root.read("long").is_err());
+        assert!(root.read("long", Way::Linked).is_err());
     }
 
     #[test]
@@ -187,10 +264,10 @@ mod tests {
         directory.link("link", "/inside");
         fs::write(directory.0.join("root/sub/file"), "there").expect("a file");
         root.remote = vec![b"/sub".to_vec()];
-        assert!(root.read("/sub/file").is_err());
-        assert!(root.read("/link").is_err());
-        assert!(root.read("/inside").is_ok());
+        assert!(root.read("/sub/file", Way::Linked).is_err());
+        assert!(root.read("/link", Way::Linked).is_err());
+        assert!(root.read("/inside", Way::Linked).is_ok());
         root.remote = vec![b"/".to_vec()];
-        assert!(root.read("/inside").is_err());
+        assert!(root.read("/inside", Way::Linked).is_err());
     }
 }

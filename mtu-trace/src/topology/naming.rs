@@ -46,7 +46,9 @@ impl Watcher {
             let outer = match identity.outer {
                 None => None,
                 Some(outer) => {
-                    let process = self.engine(&outer, now_ns).map(|(process, _)| process);
+                    let process = self
+                        .engine(&outer, identity.engine, now_ns)
+                        .map(|(process, _)| process);
                     match process.or(identity.engine) {
                         None => continue,
                         process => process,
@@ -67,22 +69,25 @@ impl Watcher {
         }
     }
 
-    /// A process of the container in which an engine runs, and the inode number of its namespace.
-    fn engine(&mut self, id: &str, now_ns: u64) -> Option<(i32, u64)> {
-        let known = self.records.values().find_map(|record| {
+    /// A process of the container in which an engine runs, and the inode number of its namespace. Most
+    /// often a process of that engine is `known`; all are looked through only where none is.
+    fn engine(&mut self, id: &str, known: Option<i32>, now_ns: u64) -> Option<(i32, u64)> {
+        let recorded = self.records.values().find_map(|record| {
             let container = record.identity.container.as_ref()?;
             let process = record.identity.process.as_ref()?;
             (container.id == id).then_some((process.pid, record.inode))
         });
-        if known.is_some() {
-            return known;
+        if recorded.is_some() {
+            return recorded;
         }
         if let Some(engine) = self.naming.engines.get(id)
             && now_ns.saturating_sub(engine.looked_ns) < AGAIN_NS
         {
             return engine.process;
         }
-        let process = identity::process_of(id).and_then(|pid| {
+        let known = known.filter(|pid| identity::is_in(*pid, id));
+        let process = known.or_else(|| identity::process_of(id));
+        let process = process.and_then(|pid| {
             let link = fs::read_link(format!("/proc/{pid}/ns/net")).ok()?;
             let inode = mounts::net_inode(link.as_os_str().as_encoded_bytes())?;
             Some((pid, inode))

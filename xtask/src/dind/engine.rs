@@ -86,7 +86,7 @@ impl<'a> Outer<'a> {
         let docker = outer.client(&["--interactive"], &["import", "-", BASE_IMAGE]);
         import.arg(docker.get_program()).args(docker.get_args());
         succeed(
-            &finish(&mut import, BUILD_LIMIT)?,
+            &finish(&mut import, patient(BUILD_LIMIT))?,
             "importing the base image",
         )?;
         Ok(outer)
@@ -106,7 +106,7 @@ impl<'a> Outer<'a> {
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
         let mut command = self.docker(arguments);
         let line = format!("{command:?}");
-        succeed(&finish(&mut command, BUILD_LIMIT)?, &line)
+        succeed(&finish(&mut command, patient(BUILD_LIMIT))?, &line)
     }
 
     /// A `docker build` of `context` with `options`, whose steps are containers like others.

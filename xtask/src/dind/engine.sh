@@ -6,8 +6,9 @@ mount -o remount,bind,rw /sys/fs/cgroup
 for hierarchy in /sys/fs/cgroup/*; do
   mount -o remount,bind,rw "$hierarchy" 2>/dev/null || true
 done
-if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
-  # Version 2: no processes beside children that have controllers.
+if [ -e /sys/fs/cgroup/cgroup.controllers ] && [ -e /sys/fs/cgroup/cgroup.type ]; then
+  # Version 2, and not the root of all, which has no type: no processes beside children that have
+  # controllers.
   mkdir -p /sys/fs/cgroup/init
   xargs -rn1 < /sys/fs/cgroup/cgroup.procs > /sys/fs/cgroup/init/cgroup.procs 2>/dev/null || true
   sed -e 's/ / +/g' -e 's/^/+/' < /sys/fs/cgroup/cgroup.controllers > /sys/fs/cgroup/cgroup.subtree_control

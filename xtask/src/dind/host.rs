@@ -138,8 +138,14 @@ impl Host {
             .arg("--target")
             .arg(self.first.to_string())
             .args(["--mount", "--net", "--pid", "--"])
-            .args(words)
-            .env("PATH", "/usr/sbin:/usr/bin");
+            // Nothing that the user has set for the machine's own engine.
+            .args([
+                "/usr/bin/env",
+                "-i",
+                "PATH=/usr/sbin:/usr/bin",
+                "HOME=/root",
+            ])
+            .args(words);
         command
     }
 
@@ -285,7 +291,9 @@ fn start(lab: &Lab, images: &Images, state: &Path) -> Result<Running> {
         .args(["--pdeathsig", "KILL", "nsenter"])
         .arg(format!("--net=/run/netns/{}", lab.netns("host")?.name()))
         .args(["unshare", "--mount", "--propagation", "private"])
-        .args(["--pid", "--fork", "--kill-child", "sh", "usr/sbin/host"])
+        .args(["--pid", "--fork", "--kill-child", "env", "-i"])
+        .arg("PATH=/usr/sbin:/usr/bin:/sbin:/bin")
+        .args(["sh", "usr/sbin/host"])
         .args([state, &images.base])
         .args([lab.id(), "--bip", "198.51.100.129/28"])
         .current_dir(&images.host);

@@ -131,8 +131,17 @@ impl Stage<'_> {
         println!("== record --exit-code -- docker build");
         self.statuses(&outer)?;
         outer.remove()?;
+        self.with_cgroups_of_host()
+    }
 
+    /// An inner engine whose containers are not below its own in the cgroups.
+    fn with_cgroups_of_host(&self) -> Result<()> {
         println!("== an inner engine that has the host's cgroups");
+        if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+            // Of version 2 there is one hierarchy, whose root is this machine's own.
+            println!("   not with cgroups of version 2: that would change this machine's");
+            return Ok(());
+        }
         let outer = self.outer(
             &["--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"],
             &["--cgroup-parent", self.host.id()],

@@ -5,9 +5,9 @@ use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -69,15 +69,18 @@ impl Remains {
 
     /// Processes that see a directory of this host mounted: only its own do.
     fn inhabitants(&self) -> Vec<i32> {
-        let state = self.state.to_string_lossy();
-        names("/proc")
-            .iter()
-            .filter_map(|name| name.parse().ok())
-            .filter(|pid: &i32| {
-                let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo"));
-                mounts.is_ok_and(|mounts| mounts.contains(&*state))
-            })
+        processes()
+            .filter(|pid| !self.mounts(*pid).is_empty())
             .collect()
+    }
+
+    /// The mounts of this host that a process sees, known by its name as a part of their paths.
+    fn mounts(&self, pid: i32) -> Vec<String> {
+        // One that vanishes meanwhile sees nothing.
+        let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+        let part = format!("/{}/", self.id);
+        let own = mounts.lines().filter(|line| line.contains(&part));
+        own.map(str::to_owned).collect()
     }
 
     /// Everything of this host that is still on the machine, in words.
@@ -94,20 +97,13 @@ impl Remains {
                 left.push(format!("network namespace /run/netns/{name}"));
             }
         }
-        for pid in names("/proc")
-            .iter()
-            .filter(|name| name.parse::<u32>().is_ok())
-        {
-            // One that vanishes meanwhile is none that stays.
+        for pid in processes() {
             let read =
                 |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
             if read("cgroup").contains(&self.id) {
                 left.push(format!("process {pid} ({})", read("comm").trim()));
             }
-            for line in read("mountinfo")
-                .lines()
-                .filter(|line| line.contains(&self.id))
-            {
+            for line in self.mounts(pid) {
                 left.push(format!("mount seen by process {pid}: {line}"));
             }
         }
@@ -118,17 +114,26 @@ impl Remains {
 /// Kills a process and waits for its end. It may have ended by itself.
 fn end(process: &OwnedFd) -> Result<()> {
     let _ = pidfd_send_signal(process, Signal::KILL);
+    wait_ended(process, END_LIMIT).context("the host")
+}
+
+/// Waits for the end of a process.
+pub fn wait_ended(process: &OwnedFd, limit: Duration) -> Result<()> {
+    let deadline = Instant::now() + limit;
     let mut fds = [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
-    let limit = Timespec {
-        tv_sec: i64::try_from(END_LIMIT.as_secs()).unwrap_or(1),
-        tv_nsec: 0,
-    };
-    while let Err(rustix::io::Errno::INTR) = poll(&mut fds, Some(&limit)) {}
-    ensure!(
-        !fds[0].revents().is_empty(),
-        "the host still runs after {END_LIMIT:?}"
-    );
-    Ok(())
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(1),
+            tv_nsec: i64::from(left.subsec_nanos()),
+        };
+        match poll(&mut fds, Some(&left)) {
+            Ok(0) => bail!("still runs after {limit:?}"),
+            Ok(_) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).context("cannot wait for its end"),
+        }
+    }
 }
 
 /// What is the machine's own and must stay as it is.
@@ -204,6 +209,11 @@ fn collect(directory: &Path, id: &str, inside: bool, found: &mut Vec<PathBuf>) {
             }
         }
     }
+}
+
+fn processes() -> impl Iterator<Item = i32> {
+    let names = names("/proc").into_iter();
+    names.filter_map(|name| name.parse().ok())
 }
 
 fn names(directory: &str) -> Vec<String> {

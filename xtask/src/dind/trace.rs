@@ -10,13 +10,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use lab::patience::patient;
 use lab::report::{Finding, Report};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::Value;
+
+use super::remains::wait_ended;
 
 /// How long attaching may take.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 /// How long a stall may take to be named, from the start of a build.
 const STALL_LIMIT: Duration = Duration::from_secs(30);
+/// How long one may take to its end: that of a build that it traces, and its report.
+const END_LIMIT: Duration = Duration::from_secs(90);
 /// Ends a trace that nobody stops.
 const DURATION: &str = "120s";
 
@@ -142,6 +146,9 @@ impl Trace {
 
     /// Waits for its end.
     pub fn finish(mut self, id: &str) -> Result<Told> {
+        let pid = Pid::from_child(&self.child);
+        let ended = pidfd_open(pid, PidfdFlags::empty()).context("opening a pidfd")?;
+        wait_ended(&ended, patient(END_LIMIT)).context("mtu-trace")?;
         let text = self
             .report
             .take()

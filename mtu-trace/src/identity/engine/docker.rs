@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Named, json, pod_name, text};
+use super::{Named, json, pod_name, text, told};
 use crate::identity::rooted::Root;
 
 const DATA_ROOT: &str = "/var/lib/docker";
@@ -10,12 +10,8 @@ const SETTINGS: &str = "/etc/docker/daemon.json";
 
 /// What Docker says of a container.
 pub fn look(root: &Root, id: &str, directories: &[String]) -> Named {
-    let told: Vec<String> = directories
-        .iter()
-        .map(|directory| format!("{directory}/config.v2.json"))
-        .collect();
     let path = |data_root: &str| format!("{data_root}/containers/{id}/config.v2.json");
-    json(root, &told)
+    told(root, directories, "config.v2.json")
         .or_else(|| json(root, &[path(DATA_ROOT)]))
         .or_else(|| {
             let settings = json(root, &[SETTINGS.to_owned()])?;

@@ -9,7 +9,7 @@ mod storage;
 
 use serde_json::Value;
 
-use super::rooted::Root;
+use super::rooted::{Root, Way};
 use crate::topology::name::printable;
 
 /// What an engine calls a container.
@@ -57,9 +57,19 @@ pub fn look(root: &Root, id: &str, directories: &[String]) -> Option<Named> {
 
 /// Reads JSON at the first of these paths that has some.
 fn json(root: &Root, paths: &[String]) -> Option<Value> {
-    paths
-        .iter()
-        .find_map(|path| serde_json::from_slice(&root.read(path).ok()?).ok())
+    let mut paths = paths.iter();
+    paths.find_map(|path| parsed(root, path, Way::Linked))
+}
+
+/// The same of a file in one of the directories that mounts tell of: a container can have a say in
+/// those, so nothing there may lead elsewhere.
+fn told(root: &Root, directories: &[String], file: &str) -> Option<Value> {
+    let mut directories = directories.iter();
+    directories.find_map(|directory| parsed(root, &format!("{directory}/{file}"), Way::Straight))
+}
+
+fn parsed(root: &Root, path: &str, way: Way) -> Option<Value> {
+    serde_json::from_slice(&root.read(path, way).ok()?).ok()
 }
 
 /// A string that is not empty, fit to be shown.

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Named, json, pod_name, text};
+use super::{Named, json, pod_name, text, told};
 use crate::identity::rooted::Root;
 
 /// Where bundles are, with the identifier in place of `{}`.
@@ -18,13 +18,9 @@ const BUNDLES: [&str; 6] = [
 
 /// What is written down about a container.
 pub fn look(root: &Root, id: &str, directories: &[String]) -> Named {
-    let told = directories
-        .iter()
-        .map(|directory| format!("{directory}/config.json"));
-    let paths: Vec<String> = told
-        .chain(BUNDLES.map(|path| path.replace("{}", id)))
-        .collect();
-    json(root, &paths)
+    let paths = BUNDLES.map(|path| path.replace("{}", id));
+    told(root, directories, "config.json")
+        .or_else(|| json(root, &paths))
         .map(|config| named(&config))
         .unwrap_or_default()
 }
