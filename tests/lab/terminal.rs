@@ -14,8 +14,13 @@ use rustix::process::{Pid, PidfdFlags, Signal, ioctl_tiocsctty, kill_process, pi
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 
+pub use vt100::Screen;
+
 /// How long anything may take to appear.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// How long nothing is written between two screens, and not within one.
+const QUIET: Duration = Duration::from_millis(30);
 
 /// A terminal with a program in it, which ends with it.
 pub struct Terminal {
@@ -76,7 +81,7 @@ impl Terminal {
     /// # Errors
     ///
     /// It never is.
-    pub fn until(&mut self, what: &str, wanted: impl Fn(&vt100::Screen) -> bool) -> Result<()> {
+    pub fn until(&mut self, what: &str, wanted: impl Fn(&Screen) -> bool) -> Result<()> {
         let deadline = Instant::now() + LIMIT;
         while !wanted(self.parser.screen()) {
             if !self.read(deadline)? {
@@ -96,6 +101,16 @@ impl Terminal {
     /// They never are.
     pub fn shows(&mut self, words: &str) -> Result<()> {
         self.until(words, |screen| screen.contents().contains(words))
+    }
+
+    /// Takes what the program is writing, until it has written nothing for a moment.
+    ///
+    /// # Errors
+    ///
+    /// The terminal is gone.
+    pub fn settle(&mut self) -> Result<()> {
+        while self.read(Instant::now() + QUIET)? {}
+        Ok(())
     }
 
     /// Takes what the program has written; false when nothing more comes.
@@ -204,7 +219,7 @@ impl Terminal {
 
     /// What is on the screen.
     #[must_use]
-    pub fn screen(&self) -> &vt100::Screen {
+    pub fn screen(&self) -> &Screen {
         self.parser.screen()
     }
 

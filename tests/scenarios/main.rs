@@ -17,6 +17,7 @@ mod following;
 mod forwarding;
 mod harmless;
 mod ipv6;
+mod late;
 mod nat;
 mod negative;
 mod record_cli;

@@ -5,6 +5,7 @@ use super::{
     place::Kind,
     signal::{Signal, clamped, signal},
     suspect::Suspect,
+    tunnel::Tunnels,
     words,
 };
 use crate::{
@@ -86,7 +87,7 @@ impl Audit<'_> {
             worst.suspect,
             circumstances.veth_function,
         );
-        let path = self.hops(worst.suspect);
+        let path = hops(self.topology, &self.tunnels, worst.suspect);
         let evidence = Evidence {
             ways: group.ways,
             notes: words::notes(self.topology, circumstances.firewalls, worst, &judged),
@@ -111,32 +112,32 @@ impl Audit<'_> {
             fixes: fixes(self.topology, worst),
         })
     }
+}
 
-    /// The devices of a way, with those that a tunnel's packets pass where it is wrapped.
-    pub(super) fn hops(&self, suspect: &Suspect) -> Vec<Shown> {
-        let mut devices: Vec<Hop> = Vec::new();
-        let legs = &suspect.path.legs;
-        for (number, leg) in legs.iter().enumerate() {
-            for (index, &device) in leg.devices.iter().enumerate() {
-                if devices.last() == Some(&device) {
-                    continue;
-                }
-                devices.push(device);
-                let last = number + 1 == legs.len() && index + 1 == leg.devices.len();
-                let next = leg.devices.get(index + 1).copied();
-                if let Some(way) = self.tunnels.way(device, next)
-                    && (next.is_some() || last)
-                {
-                    devices.extend(way.legs.iter().flat_map(|leg| &leg.devices));
-                }
+/// The devices of a way, with those that a tunnel's packets pass where it is wrapped.
+pub(super) fn hops(topology: &Topology, tunnels: &Tunnels, suspect: &Suspect) -> Vec<Shown> {
+    let mut devices: Vec<Hop> = Vec::new();
+    let legs = &suspect.path.legs;
+    for (number, leg) in legs.iter().enumerate() {
+        for (index, &device) in leg.devices.iter().enumerate() {
+            if devices.last() == Some(&device) {
+                continue;
+            }
+            devices.push(device);
+            let last = number + 1 == legs.len() && index + 1 == leg.devices.len();
+            let next = leg.devices.get(index + 1).copied();
+            if let Some(way) = tunnels.way(device, next)
+                && (next.is_some() || last)
+            {
+                devices.extend(way.legs.iter().flat_map(|leg| &leg.devices));
             }
         }
-        devices.dedup();
-        devices
-            .into_iter()
-            .filter_map(|at| Shown::new(at.netns, at.ifindex, self.topology))
-            .collect()
     }
+    devices.dedup();
+    devices
+        .into_iter()
+        .filter_map(|at| Shown::new(at.netns, at.ifindex, topology))
+        .collect()
 }
 
 fn judge<'a>(topology: &Topology, firewalls: &Firewalls, suspect: &'a Suspect) -> Judged<'a> {

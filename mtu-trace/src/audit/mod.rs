@@ -29,6 +29,7 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::{
+    mismatch::hops,
     place::Kind,
     route::{Destination, example},
     segment::{Segments, living},
@@ -39,10 +40,13 @@ use self::{
 use crate::topology::{Link, NetnsId, RouteKind, Topology, path::Hop, role};
 
 pub use self::{
-    foresee::{Foreseen, foresee},
+    foresee::{Foreseen, From, Joints, telling, too_narrow},
     mismatch::Circumstances,
     signal::Firewalls,
 };
+
+/// Where most kernels drop a packet that is too long for the other end of a veth.
+pub const VETH_FUNCTION: &str = "__dev_forward_skb2";
 
 /// Networks beyond the host that are looked at, besides the default routes: the first of those that
 /// any namespace has a route to.

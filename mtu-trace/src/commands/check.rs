@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{FOUND, explain_refusal, host, output};
 use crate::{
-    audit::{Audit, Circumstances, Firewalls},
+    audit::{Audit, Circumstances, Firewalls, VETH_FUNCTION},
     cli::{Check, ColorChoice},
     diagnose::{Finding, Severity},
     firewall,
@@ -18,8 +18,8 @@ use crate::{
 
 /// Namespaces whose rules are read at the same time: each needs other programs to run.
 const READERS: usize = 4;
-/// Where a packet is dropped that is too long for the other end of a veth, by the names it had.
-const VETH_FUNCTIONS: [&str; 2] = ["__dev_forward_skb2", "__dev_forward_skb"];
+/// What [`VETH_FUNCTION`] is called by kernels that have no such function.
+const EARLIER_VETH_FUNCTION: &str = "__dev_forward_skb";
 
 /// Why the kernel lets a root who lacks nothing not look.
 const FORBIDDEN: &str = "a seccomp or security module forbids to look at the network";
@@ -117,14 +117,14 @@ fn read_firewalls(watcher: &Watcher, wanted: &BTreeSet<NetnsId>) -> (Firewalls, 
 
 /// The name this kernel has for the function.
 fn veth_function() -> &'static str {
-    let [newest, ..] = VETH_FUNCTIONS;
-    let Ok(symbols) = Symbols::load() else {
-        return newest;
+    let has = |symbols: Symbols| {
+        symbols.contains(EARLIER_VETH_FUNCTION) && !symbols.contains(VETH_FUNCTION)
     };
-    VETH_FUNCTIONS
-        .into_iter()
-        .find(|name| symbols.contains(name))
-        .unwrap_or(newest)
+    if Symbols::load().is_ok_and(has) {
+        EARLIER_VETH_FUNCTION
+    } else {
+        VETH_FUNCTION
+    }
 }
 
 /// What could not be looked at.

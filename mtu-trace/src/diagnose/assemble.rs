@@ -5,11 +5,11 @@ use super::{
     evidence::evidence,
     finding::{Direction, Finding, Hop},
     fixes::{self, Ailment},
+    foresee::foreseen,
     judged::{Group, Judged, Key},
     ledger::Detected,
     local::Local,
     rules::{Case, Cause, Match, lowered, worst_other},
-    selection::foreseen,
     summary,
 };
 use crate::{
@@ -29,7 +29,7 @@ impl<'a> Member<'a> {
     /// A member of a group by its number.
     pub fn of(state: &'a State, judged: &'a Judged, id: ConnectionId, side: Side) -> Option<Self> {
         Some(Self {
-            case: Case::of(state, state.get(id)?, side)?,
+            case: Case::of(state, judged.joints(), state.get(id)?, side)?,
             found: judged.found(id, side)?,
         })
     }
@@ -70,6 +70,7 @@ pub fn finding(
     let fits_bytes = match (site, cause) {
         (Some(drops), _) => Some(drops.site.fits_bytes()),
         (None, Cause::Message(..)) => track.icmp.mtu_bytes.filter(|&told| told > 0),
+        (None, Cause::Site(_)) => foreseen.as_ref().map(|foreseen| foreseen.fits_bytes),
         _ => None,
     };
     let is_about_size = site.is_some() || matches!(cause, Cause::Message(..));
@@ -82,7 +83,14 @@ pub fn finding(
     let pmtud = is_about_size.then(|| pmtud(told, fits_bytes.unwrap_or(0), silent, topology));
     let mut path = match (site, foreseen) {
         (Some(drops), _) => hops(&local, drops, topology),
-        (None, Some(foreseen)) => foreseen.path,
+        (None, Some(foreseen)) => {
+            let mut path = foreseen.path;
+            // From the local end, as others are.
+            if direction == Direction::Download {
+                path.reverse();
+            }
+            path
+        }
         (None, None) => Vec::new(),
     };
     let ends = group.members().filter_map(|(id, side)| {

@@ -96,8 +96,16 @@ fn notes(state: &State, connection: &Connection, side: Side) -> Vec<String> {
     }
     for end in &connection.ends {
         if let Some(sample) = &end.sample {
+            let waits = if sample.unacked > 0 && sample.backoff > 0 {
+                format!(
+                    ", waits for the acknowledgement of {} segments, timeout doubled {} times",
+                    sample.unacked, sample.backoff
+                )
+            } else {
+                String::new()
+            };
             notes.push(format!(
-                "sock_diag: the socket in {} is {}, {} bytes received, {} acknowledged",
+                "sock_diag: the socket in {} is {}, {} bytes received, {} acknowledged{waits}",
                 label(end.socket.flow.netns),
                 sample.state.name(),
                 sample.bytes_received,

@@ -13,6 +13,7 @@ use super::{
     selection::is_selected,
 };
 use crate::{
+    audit::Joints,
     correlate::{ConnectionId, Side, State},
     select::Scope,
 };
@@ -27,6 +28,8 @@ type Rank = (bool, u64, u64);
 /// What the rules say of every connection.
 #[derive(Clone, Debug, Default)]
 pub struct Judged {
+    /// What is joined in the network as it is now.
+    joints: Arc<Joints>,
     /// Those of which something was lost or is waited for.
     connections: OrdMap<ConnectionId, Arc<Judgements>>,
     groups: OrdMap<Arc<Key>, Group>,
@@ -137,6 +140,16 @@ impl Group {
 }
 
 impl Judged {
+    /// The network is another one from now on.
+    pub fn forget_network(&mut self) {
+        self.joints = Arc::default();
+    }
+
+    /// What is joined in the network as it is now.
+    pub fn joints(&self) -> &Joints {
+        &self.joints
+    }
+
     /// Asks again about what has changed in the state or is due by now.
     pub fn refresh(&mut self, state: &mut State, scope: &Scope) {
         for id in state.take_touched() {
@@ -175,7 +188,7 @@ impl Judged {
 
     fn ask(&mut self, id: ConnectionId, state: &State, scope: &Scope) {
         let before = self.connections.get(&id).cloned();
-        let now = judge(id, state, scope);
+        let now = judge(id, state, &self.joints, scope);
         let due = |it: &Judgements| it.due_ns.map(|due_ns| (due_ns, id));
         let (was_due, is_due) = (before.as_deref().and_then(due), now.as_ref().and_then(due));
         if was_due != is_due {
@@ -251,12 +264,12 @@ impl Judged {
 }
 
 /// Asks about one connection; `None` if nothing of it was lost or is waited for.
-fn judge(id: ConnectionId, state: &State, scope: &Scope) -> Option<Judgements> {
+fn judge(id: ConnectionId, state: &State, joints: &Joints, scope: &Scope) -> Option<Judgements> {
     let connection = state.get(id)?;
     let mut judged = Judgements::default();
     let mut any = false;
     for (index, side) in [Side::Out, Side::In].into_iter().enumerate() {
-        let Some(case) = Case::of(state, connection, side) else {
+        let Some(case) = Case::of(state, joints, connection, side) else {
             continue;
         };
         any = true;

@@ -76,6 +76,7 @@ impl Analysis {
         match &event.kind {
             EventKind::Topology(topology) => {
                 self.scope.learn(topology);
+                self.judged.forget_network();
                 // What is selected may lie elsewhere now, and so may what a message tells of.
                 if self.scope.is_everything() {
                     self.judged.ask_networks(&self.state, &self.scope);

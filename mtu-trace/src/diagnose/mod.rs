@@ -10,6 +10,7 @@ mod current;
 mod evidence;
 mod finding;
 mod fixes;
+mod foresee;
 mod judged;
 mod ledger;
 mod local;

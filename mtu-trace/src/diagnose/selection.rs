@@ -1,8 +1,10 @@
-//! Which findings are selected, and what a message about packet sizes foretells of their place.
+//! Which findings are selected.
 
-use super::rules::{Case, Cause, Match};
+use super::{
+    foresee::foreseen,
+    rules::{Case, Cause, Match},
+};
 use crate::{
-    audit::{Foreseen, foresee},
     correlate::{OtherKey, SiteKey},
     select::{Scope, Subject},
 };
@@ -28,14 +30,4 @@ pub fn is_selected(case: &Case<'_>, found: &Match, scope: &Scope) -> bool {
         Cause::Peer(..) => {}
     }
     scope.includes(&subject)
-}
-
-/// The place where packets must die, where a message tells of it and no drop.
-pub fn foreseen(case: &Case<'_>, cause: &Cause) -> Option<Foreseen> {
-    let (Cause::Message(..), Some(told_bytes)) = (cause, case.track.icmp.mtu_bytes) else {
-        return None;
-    };
-    let flow = case.connection.sender(case.side)?.socket.flow;
-    let topology = &case.state.topology;
-    foresee(topology, flow.netns, flow.destination.ip(), told_bytes)
 }

@@ -22,6 +22,15 @@ pub fn summary(
         more => format!(" (and {} more connections)", more - 1),
     };
     match (finding.verdict, &finding.boundary) {
+        // No drop was seen, and no message.
+        (Verdict::MtuBlackHole, Some(boundary)) if finding.pmtud.is_none() => format!(
+            "{who}{others} is stalled: its {} do not fit through {} {} (limit {}), as the network \
+             stands. None was seen to die there yet: the sender waits before it tries again.",
+            packets(boundary),
+            boundary.netns.label(),
+            between(boundary),
+            boundary.limit_bytes,
+        ),
         (Verdict::MtuBlackHole, Some(boundary)) => format!(
             "{who}{others} is stalled: its {} die in {} {} (limit {}), and {}.",
             packets(boundary),

@@ -308,7 +308,12 @@ impl Joining {
     pub fn add(&mut self, socket: Socket, maps: &mut Maps, time_ns: u64) -> Vec<Event> {
         let mut events = Vec::new();
         self.offer(&Kept::open(socket), maps, time_ns, &mut events);
-        self.ends.extend(socket.isn.map(turned));
+        match socket.isn {
+            Some(isn) => {
+                self.ends.insert(turned(isn));
+            }
+            None => self.given_up.push(socket.flow),
+        }
         events
     }
 

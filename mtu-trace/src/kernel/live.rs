@@ -48,6 +48,9 @@ const START_WAIT: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(100);
 /// Every so many ticks exact counts are read.
 const COUNT_EVERY: u32 = 10;
+/// Which of so many ticks looks at connections that no record speaks of: soon after the start, since what
+/// was stalled before it may say nothing for minutes.
+const FIRST_PATROL: u32 = 1;
 /// Every so many ticks namespaces are looked for that no notification told of: ones without a link
 /// to any that is known.
 const LOOK_EVERY: u32 = 50;
@@ -504,6 +507,8 @@ impl Live {
         self.sample(sink);
         if count % COUNT_EVERY == COUNT_EVERY - 1 {
             self.counts(sink);
+        }
+        if count % COUNT_EVERY == FIRST_PATROL {
             self.patrol(sink);
         }
         if count % LOOK_EVERY == LOOK_EVERY - 1 {

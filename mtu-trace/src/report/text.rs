@@ -278,9 +278,13 @@ pub(crate) fn pmtud_line(finding: &Finding, boundary: &Boundary, pmtud: &Pmtud) 
             .interface
             .as_ref()
             .map_or_else(String::new, |interface| format!(" at {interface}"));
+        let times = match finding.evidence.icmp_dropped {
+            // Another connection's, with the same cause.
+            0 => "dropped".to_owned(),
+            dropped => format!("generated {generated} times, dropped {dropped} times"),
+        };
         return format!(
-            "generated {generated} times, dropped {} times in {}{hook}{interface} ({}{})",
-            finding.evidence.icmp_dropped,
+            "{times} in {}{hook}{interface} ({}{})",
             blocked.netns.label(),
             blocked.function,
             blocked

@@ -11,6 +11,7 @@ mod generated;
 mod golden;
 mod hostile;
 mod joining;
+mod late;
 mod loss;
 mod network;
 mod older;

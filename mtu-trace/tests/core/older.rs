@@ -23,18 +23,18 @@ fn unseen(mut conn: Conn) -> Conn {
 }
 
 /// One whose port every NAT on the way kept, as most do.
-fn with_kept_port(number: u16) -> (Conn, Conn) {
+pub fn with_kept_port(number: u16) -> (Conn, Conn) {
     let mut conn = Conn::new(number);
     let port = conn.client.flow.source.port();
     conn.server.flow.destination.set_port(port);
     (conn, unseen(conn))
 }
 
-fn known(socket: Socket) -> EventKind {
+pub fn known(socket: Socket) -> EventKind {
     EventKind::Connection(socket)
 }
 
-fn old(resent: &Retransmit, socket: Socket) -> EventKind {
+pub fn old(resent: &Retransmit, socket: Socket) -> EventKind {
     again(Retransmit {
         socket,
         ..resent.clone()

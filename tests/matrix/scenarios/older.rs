@@ -78,6 +78,25 @@ pub const SCENARIOS: &[Scenario] = &[
         }))
     }),
     older(
+        "H7",
+        "A2, stalled for long before the trace",
+        finds(Want::hole(ROUTED).direction("download")),
+        || {
+            let lab = unheard_download(SMALL_UPLINK)?;
+            let connection = lab.open(&DOWNLOAD)?;
+            // Timeouts 0.2, 0.6, 1.5, 3.1 and 6.5 s after the first loss; the next is at 13.
+            let long = DOWNLOAD.within(Duration::from_millis(7000));
+            let outcome = traffic::carry(connection, &long)?;
+            ensure!(outcome.hung(), "should hang: {outcome:?}");
+            Ok(Box::new(move || {
+                let waiting = Transfer::download(1).within(Duration::from_secs(2));
+                let outcome = traffic::push(outcome.connection, &waiting)?;
+                ensure!(outcome.hung(), "should hang: {outcome:?}");
+                Ok(act(lab, DOWNLOAD, vec![Box::new(outcome)]))
+            }))
+        },
+    ),
+    older(
         "H6",
         "nothing wrong, opened before the trace",
         Expect::Nothing,

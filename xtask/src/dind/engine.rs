@@ -118,6 +118,14 @@ impl<'a> Outer<'a> {
         )
     }
 
+    /// The build that hangs, with a limit as `timeout` has it.
+    pub fn limited_build(&self, limit: &str) -> Command {
+        let build = ["docker", "build", "--no-cache", super::APP];
+        let exec = ["exec", "--env", "DOCKER_BUILDKIT=0", OUTER];
+        self.host
+            .docker(&[&exec[..], &["timeout", limit], &build].concat())
+    }
+
     /// Starts one by BuildKit, whose steps no engine lists.
     pub fn start_buildkit(&self) -> Result<Running> {
         let environment = ["--env", "DOCKER_BUILDKIT=1"];

@@ -46,6 +46,14 @@ pub struct Host {
     lab: Lab,
 }
 
+/// A directory by both its names.
+pub struct Place {
+    /// On this machine.
+    pub outside: PathBuf,
+    /// In the host.
+    pub inside: String,
+}
+
 impl Host {
     /// Starts one with the image of the outer container and its network; what it writes is in `cache`.
     pub fn start(images: &Images, cache: &Path) -> Result<Self> {
@@ -203,12 +211,12 @@ impl Host {
         self.state.join(name).display().to_string()
     }
 
-    /// Puts a program where all of the host sees it, and says where.
-    pub fn install(&self, program: &Path) -> Result<String> {
-        let name = "mtu-trace";
-        let to = self.state.join("run").join(name);
-        fs::copy(program, &to).with_context(|| format!("cannot make {}", to.display()))?;
-        Ok(format!("/run/{name}"))
+    /// A directory that can be made, which the host sees as well.
+    pub fn place(&self, name: &str) -> Place {
+        Place {
+            outside: self.state.join("run").join(name),
+            inside: format!("/run/{name}"),
+        }
     }
 
     /// The process with which the host ends.

@@ -4,10 +4,15 @@
 //! The host is a directory and namespaces of the lab's, so the machine's own Docker, interfaces and
 //! packet filter are left alone, and with its first process all of it ends.
 
+mod beforehand;
+mod contained;
+mod documented;
 mod engine;
 mod expect;
 mod host;
 mod images;
+mod job;
+mod late;
 mod notify;
 mod plays;
 mod pod;

@@ -8,37 +8,20 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lab::firewall::{self, FRAG_NEEDED, Hook};
 use lab::patience::patient;
-use lab::process::finish;
 use serde_json::{Value, json};
 
-use super::engine::{BASE_IMAGE, Container, OUTER, Outer};
+use super::engine::{Container, OUTER, Outer};
 use super::expect::{self, Expected};
-use super::host::{Host, NARROW, NETWORK, OUTER_IMAGE};
+use super::host::Host;
 use super::images::Images;
 use super::pod::Pod;
-use super::trace::{RECORD, Trace};
-use super::{APP, BROKEN, BROKEN_STATUS};
+use super::trace::Trace;
 use crate::run;
 
 /// The bridge of an engine's default network.
 const DEFAULT_BRIDGE: &str = "docker0";
-/// What a container with the tracer needs.
-const TRACER: [&str; 8] = [
-    "--pid=host",
-    "--network=host",
-    "--cap-add=SYS_ADMIN",
-    "--cap-add=NET_ADMIN",
-    "--cap-add=SYS_PTRACE",
-    "--cap-add=NET_BROADCAST",
-    "--cap-add=SYSLOG",
-    "--security-opt=apparmor=unconfined",
-];
-/// How long that one traces.
-const CONTAINED: &str = "8s";
 /// How long `check` may take.
 const CHECK_LIMIT: Duration = Duration::from_secs(30);
-/// What `--exit-code` gives for a finding that stands.
-const FOUND: i32 = 3;
 
 /// What plays need.
 pub struct Stage<'a> {
@@ -63,7 +46,7 @@ impl Stage<'_> {
         self.block()?;
         let outer = self.outer(&[], &[])?;
         println!("== check, before any traffic");
-        self.check(&outer)?;
+        self.foresees(&outer)?;
         println!("== docker build in a container in a container, mtu-trace record beside it");
         let capture = self.host.scratch("build.pcapng");
         let kept = ["-o", &capture];
@@ -71,6 +54,7 @@ impl Stage<'_> {
         println!("== mtu-trace report build.pcapng");
         run::status(Command::new(self.binary).arg("report").arg(&capture))?;
         outer.remove()?;
+        self.opened_late()?;
 
         let option = expect::printed_option(&hung.finding, "--mtu ")?;
         println!(
@@ -79,6 +63,7 @@ impl Stage<'_> {
         );
         let option: Vec<&str> = option.iter().map(String::as_str).collect();
         let outer = self.outer(&[], &option)?;
+        self.foresees_nothing(&outer)?;
         self.succeeds(&outer, &[], None)?;
         outer.remove()?;
 
@@ -128,7 +113,6 @@ impl Stage<'_> {
         self.contained(&outer)?;
         println!("== --network host: the outer container's own interface, which is no wider");
         self.succeeds(&outer, &["--network", "host"], None)?;
-        println!("== record --exit-code -- docker build");
         self.statuses(&outer)?;
         outer.remove()?;
         self.with_cgroups_of_host()
@@ -189,7 +173,7 @@ impl Stage<'_> {
         firewall::drop_frag_needed(self.host.netns()?, Hook::Output)
     }
 
-    fn outer(&self, rights: &[&str], options: &[&str]) -> Result<Outer<'_>> {
+    pub(super) fn outer(&self, rights: &[&str], options: &[&str]) -> Result<Outer<'_>> {
         Outer::start(self.host, self.images, rights, options)
     }
 
@@ -243,43 +227,6 @@ impl Stage<'_> {
         })
     }
 
-    /// The tracer in a container, as on a node where nothing may be installed.
-    fn contained(&self, outer: &Outer<'_>) -> Result<()> {
-        let program = self.host.install(self.binary)?;
-        let volume = format!("{program}:/usr/bin/mtu-trace:ro");
-        let run = ["run", "--rm", "--volume", &volume];
-        let arguments = [
-            &run[..],
-            &TRACER[..],
-            &[OUTER_IMAGE, "mtu-trace"],
-            &RECORD[..],
-            &["--duration", CONTAINED],
-        ]
-        .concat();
-        let mut trace = Trace::start_record(&self.host.docker(&arguments))?;
-        let build = outer.start_build(&[])?;
-        // There, the namespaces of this machine have no names.
-        let network = self
-            .host
-            .run(&["network", "inspect", "--format", "{{.Id}}", NETWORK])?;
-        let bridge = format!("br-{}", short(&network));
-        trace.stall(&bridge)?;
-        let step = outer.step()?;
-        let told = trace.finish(&bridge)?;
-        outer.give_up(&step)?;
-        let _ended = build.finish(patient(CHECK_LIMIT))?;
-        let wanted = json!({ "id": step.id, "name": step.name, "image": step.image });
-        let finding = expect::container(&told, &wanted)?;
-        let parent = "/connection/local/netns/container/parent/container/name";
-        ensure!(
-            finding.pointer(parent) == Some(&OUTER.into()),
-            "{finding:#}"
-        );
-        println!("   docker run --rm {} … mtu-trace record", TRACER.join(" "));
-        println!("   {}", finding["summary"].as_str().unwrap_or_default());
-        Ok(())
-    }
-
     /// A build by BuildKit that hangs until it is named: by its step's identifier, which is all there is.
     fn buildkit(&self, outer: &Outer<'_>) -> Result<()> {
         let mut trace = Trace::start(self.binary, &[], None)?;
@@ -316,66 +263,12 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// The static mismatch, before it hurts: while a container waits in the inner engine.
-    fn check(&self, outer: &Outer<'_>) -> Result<()> {
-        let idle = outer.run(&["run", "--detach", BASE_IMAGE, "sleep", "60"])?;
-        let mut check = Command::new(self.binary);
-        check.args(["check", "--format", "json"]);
-        let finished = finish(&mut check, patient(CHECK_LIMIT))?;
-        let report: Value = serde_json::from_str(&finished.stdout)
-            .with_context(|| format!("check prints no JSON: {}", finished.stderr))?;
-        let findings = report["findings"]
-            .as_array()
-            .context("a report has findings")?;
-        let found = findings.iter().find(|finding| {
-            finding["verdict"] == "mtu-mismatch"
-                && finding["severity"] != "info"
-                && finding["boundary"]["limit_bytes"] == NARROW
-                && finding.to_string().contains(idle.trim())
-        });
-        let found = found
-            .with_context(|| format!("check does not foresee it: {:#}", report["findings"]))?;
-        println!(
-            "   {}: {}",
-            found["severity"].as_str().unwrap_or_default(),
-            found["summary"].as_str().unwrap_or_default()
-        );
-        outer.run(&["rm", "--force", &idle]).map(drop)
-    }
-
-    /// `record --exit-code -- docker build`: 3 for the build that hangs, else the build's own status.
-    fn statuses(&self, outer: &Outer<'_>) -> Result<()> {
-        let only = self.host.netns()?.name();
-        let arguments = ["--exit-code", "--netns", only];
-        let mut trace = Trace::start(self.binary, &arguments, Some(&outer.build(APP, &[])))?;
-        trace.stall(self.host.id())?;
-        outer.give_up(&outer.step()?)?;
-        let hung = trace.finish(self.host.id())?.status.code();
-        ensure!(
-            hung == Some(FOUND),
-            "the build that hangs gives {hung:?}, not {FOUND}"
-        );
-        let mut statuses = vec![FOUND];
-        for (context, network, wanted) in [(BROKEN, "none", BROKEN_STATUS), (APP, "host", 0)] {
-            let build = outer.build(context, &["--network", network]);
-            let trace = Trace::start(self.binary, &arguments, Some(&build))?;
-            let status = trace.finish(self.host.id())?.status.code();
-            ensure!(
-                status == Some(wanted),
-                "{context} gives {status:?}, not {wanted}"
-            );
-            statuses.push(wanted);
-        }
-        println!("   statuses: {statuses:?} (hangs, fails by itself, succeeds)");
-        Ok(())
-    }
-
     /// Has the server forget what it learned of the way.
     fn forget(&self) -> Result<()> {
         self.host.outside()?.ip("route flush cache\n")
     }
 }
 
-fn short(id: &str) -> &str {
+pub(super) fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
 }

@@ -10,6 +10,7 @@ use std::{
 
 use super::finding::{Confidence, Severity, Verdict};
 use crate::{
+    audit::Joints,
     correlate::{Connection, End, Hook, Open, OtherKey, Side, SiteKey, State, Track},
     event::{Flow, Name},
     topology::NetnsId,
@@ -48,6 +49,7 @@ pub const RULES: &[Rule] = &[
     rule(Verdict::PmtudWorking, size::pmtud_working),
     rule(Verdict::HandshakeTimeout, loss::handshake_timeout),
     rule(Verdict::LocalDrop, loss::local_drop),
+    rule(Verdict::MtuBlackHole, size::foreseen_black_hole),
     rule(Verdict::RemoteBlackHole, size::remote_black_hole),
     rule(Verdict::RemoteBlackHole, size::unfilled_gap),
     rule(Verdict::PmtudSlow, size::came_down_late),
@@ -60,6 +62,8 @@ pub const RULES: &[Rule] = &[
 pub struct Case<'a> {
     /// Everything.
     pub state: &'a State,
+    /// What is joined in its network.
+    pub joints: &'a Joints,
     /// The connection.
     pub connection: &'a Connection,
     /// The direction.
@@ -108,11 +112,17 @@ pub enum Cause {
 impl<'a> Case<'a> {
     /// A direction in which something was lost or is waited for; `None` for any other: no rule is about
     /// it.
-    pub fn of(state: &'a State, connection: &'a Connection, side: Side) -> Option<Self> {
+    pub fn of(
+        state: &'a State,
+        joints: &'a Joints,
+        connection: &'a Connection,
+        side: Side,
+    ) -> Option<Self> {
         let track = connection.track(side);
         let waits = connection.ends.iter().any(End::waits);
         (waits || track.first_loss_ns().is_some()).then_some(Self {
             state,
+            joints,
             connection,
             side,
             track,

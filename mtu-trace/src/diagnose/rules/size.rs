@@ -5,7 +5,10 @@ use super::{
 };
 use crate::{
     correlate::Connection,
-    diagnose::finding::{Confidence, Severity},
+    diagnose::{
+        finding::{Confidence, Severity},
+        foresee,
+    },
     event::{Flow, UDP, hook},
     topology::NetnsId,
 };
@@ -13,13 +16,16 @@ use crate::{
 /// Options that a segment may carry besides those that are taken off its size beforehand: selective
 /// acknowledgements (RFC 2018), bytes.
 const OPTIONS_BYTES: u32 = 40;
+/// Losses of one segment so far apart are of a second timeout or a later one, as where a trace begins
+/// in the middle of a stall: the first is after a second at most (RFC 6298, section 2), ns.
+const LATER_TIMEOUT_NS: u64 = 1_500_000_000;
 /// A gap that is not filled for so long has outlived three timeouts of any sender (0.2, 0.6 and
 /// 1.4 s after the loss at the kernel's smallest timeout), ns.
 const GAP_NS: u64 = 3_000_000_000;
 
 pub(super) fn mtu_black_hole(case: &Case<'_>) -> Option<Match> {
     let site = case.track.worst_site()?;
-    let open = case.track.holes.open.filter(is_stall)?;
+    let dying = dying(case, site.site.fits_bytes())?;
     // That nothing gets through is known from a socket of this host with its sequence numbers;
     // without one, only from the packets that die again and again.
     let watched =
@@ -32,14 +38,34 @@ pub(super) fn mtu_black_hole(case: &Case<'_>) -> Option<Match> {
         (true, false) | (false, true) => Confidence::Likely,
         (false, false) => Confidence::Suspected,
     };
-    Some(Match {
-        severity: Severity::Error,
-        confidence,
-        cause: Cause::Site(site.site.key.clone()),
-        ongoing: is_ongoing(case, open.first_ns, open.last_ns),
+    Some(case.stalled(&dying, confidence, Cause::Site(site.site.key.clone())))
+}
+
+/// The stall of a sender whose packets die for their size: one dies again and again; or it has died
+/// once, and its sender has been timing out before and goes on to, with packets that do not fit.
+fn dying(case: &Case<'_>, fits_bytes: u32) -> Option<Stall> {
+    let open = case.track.holes.open?;
+    let dying = Stall {
         first_ns: open.first_ns,
-        last_ns: Some(open.last_ns),
+        last_ns: open.last_ns,
         attempts: open.attempts,
+        seq: Some(open.seq),
+    };
+    let apart_ns = open.last_ns.saturating_sub(open.first_ns);
+    if is_stall(&open) || (open.attempts > 1 && apart_ns >= LATER_TIMEOUT_NS) {
+        return Some(dying);
+    }
+    // A sender on this host that was told has come down by the time its socket is asked again.
+    let waits = case.track.waits?;
+    let pmtu_bytes = case.track.sender_pmtu_bytes?;
+    if waits.last_ns <= open.last_ns || pmtu_bytes <= fits_bytes {
+        return None;
+    }
+    let known = case.stall()?;
+    Some(Stall {
+        first_ns: known.first_ns.min(open.first_ns),
+        last_ns: known.last_ns.max(open.last_ns),
+        attempts: known.attempts.max(open.attempts),
         seq: Some(open.seq),
     })
 }
@@ -126,6 +152,41 @@ pub(super) fn unseen_drops(case: &Case<'_>) -> Option<Match> {
     };
     let cause = Cause::Site(passing.site.key.clone());
     Some(case.stalled(&stall, Confidence::Suspected, cause))
+}
+
+/// Nothing has been seen of it, since its sender waits for seconds or minutes between one try and the
+/// next: but its socket tells that it has been timing out, and the map that packets as long as its own
+/// do not fit through on their way. The next try tells more.
+pub(super) fn foreseen_black_hole(case: &Case<'_>) -> Option<Match> {
+    let sender = case.connection.sender(case.side)?;
+    let sample = sender.sample.as_ref()?;
+    let track = case.track;
+    // Of what was sent since, its death would have been seen.
+    let tried = track.retransmits.is_some() && !case.state.is_blind(hook::DROPS);
+    if tried || !(track.oversized.is_empty() && track.other.is_empty()) {
+        return None;
+    }
+    let full = sample
+        .mss
+        .saturating_add(headers_bytes(case) + OPTIONS_BYTES)
+        >= sample.pmtu_bytes;
+    // More than one segment: but for the last, they are full.
+    let small_only = sample.bytes_acked < u64::from(sample.mss) || sample.sacked > 0;
+    if sample.unacked < 2 || !full || !small_only {
+        return None;
+    }
+    let stall = case.stall()?;
+    let foreseen = foresee::by_socket(case)?;
+    let cause = Cause::Site(foresee::key(&foreseen));
+    Some(case.stalled(&stall, Confidence::Suspected, cause))
+}
+
+/// Headers of IP and TCP without options, bytes.
+fn headers_bytes(case: &Case<'_>) -> u32 {
+    match case.flow() {
+        Some(flow) if flow.source.is_ipv6() => 60,
+        _ => 40,
+    }
 }
 
 /// Full-size segments get nowhere while small ones did or do, and nothing is dropped here.
