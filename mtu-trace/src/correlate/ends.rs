@@ -2,7 +2,7 @@
 
 use super::{
     connection::{Connection, End, Side},
-    join::{BY_ADDRESSES, belongs, faces},
+    join::{BY_ADDRESSES, CLOSE, belongs, faces},
     state::{ConnectionId, State},
 };
 use crate::{
@@ -15,10 +15,14 @@ use crate::{
 const NEAR: u64 = 1 << 20;
 
 impl State {
-    /// Whether a packet seen in one namespace can be of a socket in another. Sequence numbers prove
-    /// it; addresses may be the same in networks that have nothing to do with each other.
+    /// Whether a packet seen in one namespace can be of a socket in another. Sequence numbers that are
+    /// close prove it; addresses may be the same in networks that have nothing to do with each other.
     fn may_meet(&self, misfit: u64, packet: NetnsId, socket: NetnsId) -> bool {
-        misfit < BY_ADDRESSES || self.is_connected(packet, socket)
+        if misfit < BY_ADDRESSES {
+            misfit <= CLOSE || !self.is_apart(packet, socket)
+        } else {
+            self.is_connected(packet, socket)
+        }
     }
 
     /// The connection of a socket, made if it is new.
@@ -252,7 +256,7 @@ impl State {
         if let Some(&found) = self.flows.get(&flow) {
             return Some(found);
         }
-        let mut found: Vec<(u64, ConnectionId, Side)> = self
+        let mut found: Vec<(bool, u64, ConnectionId, Side)> = self
             .ends
             .of_packet(&flow, seq, ack)
             .into_iter()
@@ -266,14 +270,15 @@ impl State {
                     return None;
                 }
                 let side = if index == 0 { side } else { side.flip() };
-                Some((misfit, id, side))
+                let apart = self.is_apart(flow.netns, end.socket.flow.netns);
+                Some((apart, misfit, id, side))
             })
             .collect();
-        found.sort_by_key(|(misfit, id, _)| (*misfit, std::cmp::Reverse(*id)));
-        let &(misfit, id, side) = found.first()?;
+        found.sort_by_key(|(apart, misfit, id, _)| (*apart, *misfit, std::cmp::Reverse(*id)));
+        let &(_, misfit, id, side) = found.first()?;
         // Where addresses alone speak, they must speak for one.
         let twin = found.get(1);
-        if misfit >= BY_ADDRESSES && twin.is_some_and(|twin| twin.0 == misfit && twin.1 != id) {
+        if misfit >= BY_ADDRESSES && twin.is_some_and(|twin| twin.1 == misfit && twin.2 != id) {
             return None;
         }
         let (outwards, side_of) = match side {

@@ -65,6 +65,11 @@ pub fn belongs(socket: &Socket, flow: &Flow, seq: u32, ack: Option<u32>) -> Opti
 /// Misfits from here on rest on addresses alone: another connection may have the same.
 pub const BY_ADDRESSES: u64 = 1 << 40;
 
+/// Misfits up to here are too small for chance, even where no link leads from the packet's network to
+/// the socket's. Others are not: networks that have nothing to do with each other have the same
+/// addresses, and then the kernel gives their connections the same ports.
+pub const CLOSE: u64 = 2 + 2 * WINDOW_STRANGER as u64;
+
 /// The same for a connection whose handshake was not seen: its addresses in another namespace, or
 /// behind a NAT.
 fn by_addresses(socket: &Socket, flow: &Flow) -> Option<(Side, u64)> {

@@ -87,6 +87,17 @@ pub struct State {
     next: u64,
 }
 
+/// Whether two namespaces are known to have no link that leads from one to the other, by what stands for
+/// the network of each ([`Topology::networks`]).
+#[must_use]
+pub fn are_apart(networks: &BTreeMap<NetnsId, NetnsId>, one: NetnsId, other: NetnsId) -> bool {
+    match (networks.get(&one), networks.get(&other)) {
+        (Some(one), Some(other)) => one != other,
+        // What is not known may be connected.
+        _ => false,
+    }
+}
+
 impl State {
     /// Connections in the order of first sight.
     pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {
@@ -114,6 +125,11 @@ impl State {
     #[must_use]
     pub fn is_connected(&self, one: NetnsId, other: NetnsId) -> bool {
         self.network(one) == self.network(other)
+    }
+
+    /// Whether two namespaces are known to have no link that leads from one to the other.
+    pub(super) fn is_apart(&self, one: NetnsId, other: NetnsId) -> bool {
+        are_apart(&self.networks, one, other)
     }
 
     /// What stands for all namespaces that are connected with this one.

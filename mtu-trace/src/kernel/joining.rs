@@ -3,15 +3,16 @@
 //!
 //! What is found here is only offered: the correlator joins.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
     maps::{Kept, Maps},
     patrol::Patrol,
 };
 use crate::{
-    correlate::belongs,
+    correlate::{CLOSE, are_apart, belongs},
     event::{Event, EventKind, Flow, Isn, Packet, PacketKind, Socket, TCP},
+    topology::{NetnsId, Topology},
 };
 
 /// How often a packet's connection is looked for before it counts as unknown. A socket may be seen
@@ -48,6 +49,8 @@ pub struct Joining {
     ends: HashSet<Isn>,
     scanned_ns: u64,
     turn: usize,
+    /// What stands for all namespaces that are connected with one.
+    networks: BTreeMap<NetnsId, NetnsId>,
 }
 
 struct Wanted {
@@ -72,6 +75,11 @@ struct Offered {
 }
 
 impl Joining {
+    /// The network is another one from now on.
+    pub fn learn(&mut self, topology: &Topology) {
+        self.networks = topology.networks();
+    }
+
     /// Notes what an event needs.
     pub fn note(&mut self, event: &Event) {
         match &event.kind {
@@ -231,10 +239,11 @@ impl Joining {
                 .filter(|kept| wanted.may_be(kept))
                 .filter_map(|kept| {
                     let (_, misfit) = belongs(&kept.socket, flow, wanted.seq, wanted.ack)?;
-                    Some((misfit, kept))
+                    let apart = are_apart(&self.networks, flow.netns, kept.socket.flow.netns);
+                    (!apart || misfit <= CLOSE).then_some((apart, misfit, kept))
                 })
-                .min_by_key(|(misfit, _)| *misfit);
-            if let Some((_, kept)) = best {
+                .min_by_key(|(apart, misfit, _)| (*apart, *misfit));
+            if let Some((_, _, kept)) = best {
                 self.settled.insert(*flow, kept.socket.flow);
                 self.ends.extend(kept.socket.isn.map(turned));
                 found.push(*kept);

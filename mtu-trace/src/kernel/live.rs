@@ -368,6 +368,7 @@ impl Live {
             return;
         }
         self.told = Some(Arc::clone(topology));
+        self.joining.learn(topology);
         sink(Event {
             time_ns: monotonic_ns(),
             kind: EventKind::Topology(Arc::clone(topology)),

@@ -4,6 +4,7 @@
 use mtu_trace::{
     diagnose::{Analysis, Direction, Verdict},
     event::{Event, EventKind, Isn, TcpState},
+    topology::NetnsId,
 };
 
 use super::{
@@ -190,6 +191,46 @@ fn strangers_with_the_same_numbers_stay_strangers() {
     assert_eq!(finding.connections, 1);
     let connection = finding.connection.unwrap();
     assert_eq!(connection.local.socket_address(), "192.0.2.2:40000");
+}
+
+/// Engines give their containers the same addresses, and the kernel gives connections between the same
+/// addresses the same ports.
+#[test]
+fn a_network_apart_with_the_same_addresses_stays_apart() {
+    const ELSEWHERE: NetnsId = NetnsId(201);
+    let mut places = Places::new(ROUTED);
+    let mut apart = places.topology.namespaces[&CONTAINER].clone();
+    apart.cookie = Some(ELSEWHERE.0);
+    for link in apart.links.values_mut() {
+        link.peer = None;
+    }
+    places.topology.namespaces.insert(ELSEWHERE, apart);
+    let conn = Conn::new(0);
+    let drops = [100, 310, 730, 1560].map(|ms| at(ms, places.upload(conn, 0)));
+    // How much earlier that connection was opened, in sequence numbers: any numbers lie ahead of its own.
+    for earlier in [0, 5000, 1 << 29] {
+        let isn = conn.client.isn.unwrap();
+        let mut stranger = conn.client;
+        stranger.flow.netns = ELSEWHERE;
+        stranger.isn = Some(Isn {
+            iss: isn.iss.wrapping_sub(earlier),
+            irs: isn.irs.wrapping_sub(earlier),
+        });
+        // It is known, and the right one only later, or at once.
+        for known_ms in [50, 500] {
+            if known_ms == 500 && earlier < 1 << 29 {
+                // So close that it could be the same one.
+                continue;
+            }
+            let mut events = vec![at(0, told(&places.topology))];
+            events.push(at(40, EventKind::Connection(stranger)));
+            events.push(at(known_ms, conn.client_known()));
+            events.extend(drops.clone());
+            let finding = play(events, 2000).only();
+            let local = finding.connection.unwrap().local.netns.unwrap();
+            assert_eq!(local.cookie, Some(CONTAINER.0), "{earlier} {known_ms}");
+        }
+    }
 }
 
 #[test]
