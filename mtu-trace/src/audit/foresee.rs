@@ -32,6 +32,7 @@ pub fn foresee(
 ) -> Option<Foreseen> {
     let audit = Audit {
         topology,
+        engines: BTreeMap::new(),
         tunnels: Tunnels::new(topology),
         groups: BTreeMap::new(),
         figures: Figures::default(),
