@@ -27,7 +27,7 @@ read -r never <> \"${0%/*}/never\"
 #[derive(Debug)]
 pub struct Engine {
     running: Running,
-    scratch: Scratch,
+    _scratch: Scratch,
 }
 
 impl Engine {
@@ -59,19 +59,16 @@ impl Engine {
         let running = Running::start(&mut command)?;
         let started = running.wait_readable(ready.as_fd(), patient(READY_LIMIT))?;
         ensure!(started == Wait::Readable, "no engine started: {started:?}");
-        Ok(Self { running, scratch })
+        Ok(Self {
+            running,
+            _scratch: scratch,
+        })
     }
 
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.running.pid()
-    }
-
-    /// Its `daemon.json`.
-    #[must_use]
-    pub fn settings(&self) -> PathBuf {
-        self.scratch.path().join("daemon.json")
     }
 }
 

@@ -168,6 +168,20 @@ fn without_an_engine_nothing_is_assumed() -> Result<()> {
 }
 
 #[test]
+fn an_engine_that_cannot_be_asked_is_missed() -> Result<()> {
+    let lab = empty(small_uplink())?;
+    drop_frag_needed(lab.host()?, Hook::Output)?;
+    for (settings, arguments) in [("{", &[][..]), ("{}", &["--mtu", "many"])] {
+        let _engine = Engine::start(lab.out()?, settings, arguments)?;
+        ensure!(findings(&lab)?.is_empty());
+        let finished = audit::run(&["--color", "never"])?;
+        let said = " Docker engines could not be asked what they give";
+        ensure!(finished.stdout.contains(said), "{finished:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn text_says_what_is_foreseen() -> Result<()> {
     let lab = empty(small_uplink())?;
     drop_frag_needed(lab.host()?, Hook::Output)?;

@@ -1,6 +1,9 @@
 //! Containers that are not there yet. Docker-in-Docker is checked before the first build, when the inner
 //! engine has a bridge with nothing on it: so one container is thought of on each such bridge, with what
-//! its engine would give it, and its ways are followed as if it were there. Pure.
+//! its engine would give it, and its ways are followed as if it were there, one at a time. Pure.
+//!
+//! What is found that way is told only if that container is the end to change, and apart from what is
+//! found of those that are there, which does not depend on it.
 //!
 //! Only engines that are known are thought for: what an empty bridge itself has tells nothing, it has
 //! 1500 whatever its network's MTU is.

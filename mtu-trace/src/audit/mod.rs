@@ -140,9 +140,12 @@ impl<'a> Audit<'a> {
             }
             for &destination in &destinations {
                 for path in walker.paths(netns, destination) {
-                    // An address that nobody has yet is no place to go but for who will have it.
-                    if foreseen.contains(&destination) && guests(topology, &path).next().is_none() {
-                        continue;
+                    match guests(topology, &path).count() {
+                        // An address that nobody has yet is no place to go but for who will have it.
+                        0 if foreseen.contains(&destination) => continue,
+                        // One is thought of at a time.
+                        2.. => continue,
+                        _ => {}
                     }
                     audit.figures.ways += 1;
                     let back = walker.back(&path);
@@ -158,6 +161,12 @@ impl<'a> Audit<'a> {
     }
 
     fn add(&mut self, suspect: Suspect) {
+        let foreseen = guests(self.topology, &suspect.path).next().is_some();
+        let changed = || words::inner_end(self.topology, &suspect);
+        if foreseen && !changed().is_some_and(|end| is_guest(self.topology, end.netns)) {
+            // What is wrong is there already, and is found by those that are.
+            return;
+        }
         let place = &suspect.place;
         let anyhow = matches!(place.kind, Kind::Veth | Kind::Bridge { netfilter: false });
         let key = Key {
@@ -165,7 +174,7 @@ impl<'a> Audit<'a> {
             limit_bytes: place.limit_bytes,
             kind: place.kind,
             ipv6: place.ipv6 && !anyhow,
-            foreseen: guests(self.topology, &suspect.path).next().is_some(),
+            foreseen,
         };
         let group = self.groups.entry(key).or_default();
         group.ways += 1;

@@ -148,7 +148,7 @@ impl NetnsRef {
     pub fn chain(&self) -> Option<String> {
         if let Some(guest) = &self.guest {
             let around = guest.parent.chain()?;
-            return Some(format!("{}, which is {around}", self.label()));
+            return Some(format!("{}, in {around}", self.label()));
         }
         let container = self.container.as_ref()?;
         let mut chain = self.label();

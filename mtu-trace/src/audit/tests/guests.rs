@@ -111,6 +111,21 @@ fn the_engine_is_the_one_to_change() {
 }
 
 #[test]
+fn it_is_the_end_to_change_where_no_way_out_leads_through_the_place() {
+    let mut lab = waiting(1450, 1450);
+    let (beyond, host) = ("203.0.113.0/28", "198.51.100.1");
+    let routes = &mut lab.inside(2).routes;
+    routes.retain(|route| route.destination.prefix_len > 0);
+    lab.route(2, beyond, host, "eth0");
+    let found = check_with(&lab, &[engine("docker0", 1500)]);
+    assert_eq!(found.len(), 2);
+    for finding in found {
+        let title = &finding.fixes[0].title;
+        assert!(title.contains("a new container on docker0"), "{title}");
+    }
+}
+
+#[test]
 fn an_engine_that_knows_is_left_alone() {
     for (uplink, port) in [(1450, 1450), (1450, 1500)] {
         let found = check_with(&waiting(uplink, port), &[engine("docker0", 1450)]);
@@ -161,7 +176,10 @@ fn those_that_are_there_are_judged_alone() {
         let mut lab = nested(1500, uplink, port);
         lab.netns(2).inode = 2;
         lab.bridge(2, "docker1", 1500, &[], false);
-        lab.address(2, "docker1", "192.0.2.17/28");
+        lab.link(3, "ens18", "physical", 1400);
+        lab.address(2, "docker1", "192.0.2.17/28")
+            .address(3, "ens18", "198.51.100.17/28")
+            .route(3, "0.0.0.0/0", "198.51.100.18", "ens18");
         let engines = [engine("docker1", 9000), engine("docker1", 9000)];
         let mut found = check_with(&lab, &engines);
         let before = check(&lab);
@@ -177,6 +195,40 @@ fn those_that_are_there_are_judged_alone() {
         };
         let nameless = |findings: &[Finding]| findings.iter().map(nameless).collect::<Vec<_>>();
         assert_eq!(nameless(&found), nameless(&before));
+    }
+}
+
+/// An engine on the host (3) as well, with a bridge that waits.
+fn waiting_too(lab: &mut Lab) -> Dockerd {
+    lab.netns(3).inode = 3;
+    lab.bridge(3, "docker0", 1500, &[], false);
+    lab.address(3, "docker0", "10.0.0.1/24");
+    Dockerd {
+        netns_inode: 3,
+        ..engine("docker0", 1500)
+    }
+}
+
+#[test]
+fn what_is_wrong_already_is_not_foreseen() {
+    let mut lab = nested(1500, 1450, 1500);
+    let outer = waiting_too(&mut lab);
+    let found = check_with(&lab, std::slice::from_ref(&outer));
+    assert_eq!(found, check(&lab));
+    assert_eq!(found.len(), 2);
+}
+
+#[test]
+fn one_is_thought_of_at_a_time() {
+    let mut lab = waiting(1450, 1500);
+    let alone = check_with(&lab, &[engine("docker0", 1500)]);
+    let outer = waiting_too(&mut lab);
+    let found = check_with(&lab, &[engine("docker0", 1500), outer]);
+    assert_eq!(brief(&found), brief(&alone));
+    for finding in &found {
+        let ends = [finding.path.first(), finding.path.last()];
+        let guests = ends.into_iter().flatten();
+        assert_eq!(guests.filter(|hop| hop.netns.guest.is_some()).count(), 1);
     }
 }
 
