@@ -29,6 +29,7 @@ pub mod command;
 pub mod connection;
 pub mod counters;
 pub mod demo;
+pub mod engine;
 pub mod expect;
 pub mod firewall;
 mod interrupt;

@@ -174,6 +174,18 @@ pub struct NetnsId {
     /// What it is called.
     #[serde(deserialize_with = "nullable")]
     pub name: Option<String>,
+    /// What it is if it is only thought of; only then is the key there.
+    #[serde(default)]
+    pub guest: Option<Guest>,
+}
+
+/// A container that nobody has started yet.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Guest {
+    /// The bridge that it would be on.
+    pub bridge: String,
+    /// Where that is.
+    pub parent: Box<NetnsId>,
 }
 
 /// Where packets die.
@@ -234,6 +246,9 @@ pub struct Evidence {
     pub max_backoff: u64,
     /// How long nothing moved.
     pub stalled_ms: u64,
+    /// What was seen, in words.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// An interface on the way.

@@ -8,6 +8,7 @@
 mod bridge;
 mod captured;
 mod check;
+mod check_guests;
 mod check_overlay;
 mod check_predicts;
 mod cleanup;

@@ -2,6 +2,7 @@
 
 use super::{
     Audit, Firewalls, Group, Key,
+    guest::{self, guests},
     place::Kind,
     signal::{Signal, clamped, signal},
     suspect::Suspect,
@@ -88,16 +89,26 @@ impl Audit<'_> {
             circumstances.veth_function,
         );
         let path = hops(self.topology, &self.tunnels, worst.suspect);
+        let mut notes = words::notes(self.topology, circumstances.firewalls, worst, &judged);
+        notes.extend(
+            guests(self.topology, &worst.suspect.path)
+                .filter_map(|netns| guest::note(self.topology, netns, self.engines.get(&netns)?)),
+        );
+        let mut confidence = confidence(worst);
+        if key.foreseen {
+            // Nobody has seen it, and it may be started with an MTU of its own.
+            confidence = confidence.min(Confidence::Likely);
+        }
         let evidence = Evidence {
             ways: group.ways,
-            notes: words::notes(self.topology, circumstances.firewalls, worst, &judged),
+            notes,
             ..Evidence::default()
         };
         Some(Finding {
             id: String::new(),
             verdict: Verdict::MtuMismatch,
             severity: worst.severity,
-            confidence: confidence(worst),
+            confidence,
             summary: words::summary(self.topology, worst, &boundary),
             ongoing: false,
             first_seen_ns: circumstances.now_ns,

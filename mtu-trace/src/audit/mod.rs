@@ -7,13 +7,16 @@
 //! the message to the sender and the rules it meets ([`signal`]). What is the same place becomes one
 //! finding ([`mismatch`]).
 //!
-//! Pure: the topology and the packet filter rules come in as values.
+//! Before that a container is thought of on each bridge that waits for its first one ([`guest`]).
+//!
+//! Pure: the topology, the engines and the packet filter rules come in as values.
 //!
 //! ```text
-//! Topology -> Audit::new -> Audit::concerned -> (rules are read) -> Audit::findings
+//! Topology -> Prospect::new -> Audit::new -> Audit::concerned -> (rules are read) -> Audit::findings
 //! ```
 
 mod foresee;
+mod guest;
 mod mismatch;
 mod place;
 mod route;
@@ -29,6 +32,7 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::{
+    guest::{guests, is_guest, leads_to_guest},
     mismatch::hops,
     place::Kind,
     route::{Destination, example},
@@ -37,10 +41,14 @@ use self::{
     tunnel::Tunnels,
     walk::Walker,
 };
-use crate::topology::{Link, NetnsId, RouteKind, Topology, path::Hop, role};
+use crate::{
+    identity::Dockerd,
+    topology::{Link, Netns, NetnsId, RouteKind, Topology, path::Hop, role},
+};
 
 pub use self::{
     foresee::{Foreseen, From, Joints, telling, too_narrow},
+    guest::Prospect,
     mismatch::Circumstances,
     signal::Firewalls,
 };
@@ -59,6 +67,9 @@ struct Key {
     limit_bytes: u32,
     kind: Kind,
     ipv6: bool,
+    /// Whether it concerns a container that is not there yet: what is said of those that are must not
+    /// depend on that.
+    foreseen: bool,
 }
 
 /// A place with the senders it concerns.
@@ -73,6 +84,8 @@ struct Group {
 /// What was followed, and the narrow places that were found.
 pub struct Audit<'a> {
     topology: &'a Topology,
+    /// The engines of containers that are not there yet.
+    engines: BTreeMap<NetnsId, &'a Dockerd>,
     tunnels: Tunnels,
     groups: BTreeMap<Key, Group>,
     figures: Figures,
@@ -85,6 +98,8 @@ pub struct Figures {
     pub namespaces: usize,
     /// Links in them.
     pub links: usize,
+    /// Containers that are not there yet and were thought of besides.
+    pub foreseen: usize,
     /// Ways from one namespace to another or out of the host.
     pub ways: usize,
     /// Networks that were left out, because there are too many routes.
@@ -94,25 +109,48 @@ pub struct Figures {
 impl<'a> Audit<'a> {
     /// Follows all ways.
     #[must_use]
-    pub fn new(topology: &'a Topology) -> Self {
+    pub fn new(prospect: &'a Prospect) -> Self {
+        let topology = &prospect.topology;
         let mut audit = Self {
             topology,
+            engines: prospect
+                .engines
+                .iter()
+                .map(|(&id, engine)| (id, engine))
+                .collect(),
             tunnels: Tunnels::new(topology),
             groups: BTreeMap::new(),
-            figures: Figures::default(),
+            figures: Figures {
+                foreseen: prospect.engines.len(),
+                ..Figures::default()
+            },
         };
-        let (destinations, left_out) = destinations(topology);
+        let (mut destinations, left_out) = destinations(topology);
         audit.figures.networks_left_out = left_out;
+        let foreseen: BTreeSet<Destination> = guest_destinations(topology)
+            .filter(|guest| !destinations.contains(guest))
+            .collect();
+        destinations.extend(&foreseen);
         let segments = Segments::new(topology, &audit.tunnels.edges);
         let walker = Walker::new(topology, &segments);
         for (netns, known) in living(topology) {
-            audit.figures.namespaces += 1;
-            audit.figures.links += known.links.len();
+            if known.guest.is_none() {
+                let there = |link: &&Link| !leads_to_guest(topology, link);
+                audit.figures.namespaces += 1;
+                audit.figures.links += known.links.values().filter(there).count();
+            }
             if !known.links.values().any(originates) {
                 continue;
             }
             for &destination in &destinations {
                 for path in walker.paths(netns, destination) {
+                    match guests(topology, &path).count() {
+                        // An address that nobody has yet is no place to go but for who will have it.
+                        0 if foreseen.contains(&destination) => continue,
+                        // One is thought of at a time.
+                        2.. => continue,
+                        _ => {}
+                    }
                     audit.figures.ways += 1;
                     let back = walker.back(&path);
                     for (path, back) in [(&path, &back), (&back, &path)] {
@@ -127,6 +165,12 @@ impl<'a> Audit<'a> {
     }
 
     fn add(&mut self, suspect: Suspect) {
+        let foreseen = guests(self.topology, &suspect.path).next().is_some();
+        let changed = || words::inner_end(self.topology, &suspect);
+        if foreseen && !changed().is_some_and(|end| is_guest(self.topology, end.netns)) {
+            // What is wrong is there already, and is found by those that are.
+            return;
+        }
         let place = &suspect.place;
         let anyhow = matches!(place.kind, Kind::Veth | Kind::Bridge { netfilter: false });
         let key = Key {
@@ -134,6 +178,7 @@ impl<'a> Audit<'a> {
             limit_bytes: place.limit_bytes,
             kind: place.kind,
             ipv6: place.ipv6 && !anyhow,
+            foreseen,
         };
         let group = self.groups.entry(key).or_default();
         group.ways += 1;
@@ -168,6 +213,8 @@ impl<'a> Audit<'a> {
             .flat_map(|group| group.senders.values())
             .filter(|suspect| suspect.relief.is_none())
             .flat_map(signal::concerned)
+            // One that is not there yet has no rules.
+            .filter(|netns| !is_guest(self.topology, *netns))
             .collect()
     }
 }
@@ -182,17 +229,31 @@ fn originates(link: &Link) -> bool {
             .any(|own| !role::is_link_local(own.address))
 }
 
-/// Where packets may go: to every address there is, to an example of every network there is a route
-/// to, and wherever default routes lead. And how many networks were left out.
-fn destinations(topology: &Topology) -> (BTreeSet<Destination>, usize) {
-    let links = living(topology).flat_map(|(_, netns)| netns.links.values());
-    let mut destinations: BTreeSet<Destination> = links
+/// The addresses of a namespace that others can send to.
+fn addresses(netns: &Netns) -> impl Iterator<Item = Destination> {
+    netns
+        .links
+        .values()
         .filter(|link| originates(link))
         .flat_map(|link| &link.addresses)
         .filter(|own| !role::is_link_local(own.address))
         .map(|own| Destination::Address(own.address))
-        .collect();
-    let networks: BTreeSet<Destination> = living(topology)
+}
+
+/// Those of containers that are not there yet.
+fn guest_destinations(topology: &Topology) -> impl Iterator<Item = Destination> {
+    living(topology)
+        .filter(|(_, netns)| netns.guest.is_some())
+        .flat_map(|(_, netns)| addresses(netns))
+}
+
+/// Where packets may go: to every address there is, to an example of every network there is a route
+/// to, and wherever default routes lead. And how many networks were left out.
+fn destinations(topology: &Topology) -> (BTreeSet<Destination>, usize) {
+    let there = || living(topology).filter(|(_, netns)| netns.guest.is_none());
+    let mut destinations: BTreeSet<Destination> =
+        there().flat_map(|(_, netns)| addresses(netns)).collect();
+    let networks: BTreeSet<Destination> = there()
         .filter_map(|(_, netns)| netns.inside.as_ref())
         .flat_map(|inside| &inside.routes)
         .filter(|route| route.kind == RouteKind::Unicast && route.destination.prefix_len > 1)

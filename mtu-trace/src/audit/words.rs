@@ -309,7 +309,7 @@ pub fn inner_end(topology: &Topology, suspect: &Suspect) -> Option<Hop> {
         topology
             .namespaces
             .get(&at.netns)
-            .is_some_and(|netns| netns.container.is_some())
+            .is_some_and(|netns| netns.container.is_some() || netns.guest.is_some())
     };
     match (is_container(&near), is_container(&far)) {
         (true, false) => return Some(near),

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 
 use super::{FOUND, explain_refusal, host, output};
 use crate::{
-    audit::{Audit, Circumstances, Firewalls, VETH_FUNCTION},
+    audit::{Audit, Circumstances, Firewalls, Prospect, VETH_FUNCTION},
     cli::{Check, ColorChoice},
     diagnose::{Finding, Severity},
     firewall,
+    identity::dockerds,
     kernel::{Symbols, monotonic_ns},
     report::{Audited, Capture, Clock, Report},
     topology::{Changes, Depth, NetnsFile, NetnsId, Watcher},
@@ -61,8 +62,9 @@ pub fn run(options: &Check, color: ColorChoice) -> Result<u8> {
 /// Looks at the network as it stands, and says what is found and what was looked at.
 pub fn audit() -> Result<(Vec<Finding>, Audited)> {
     let (watcher, changes) = look().map_err(|error| explain_refusal(error, FORBIDDEN))?;
-    let topology = watcher.topology();
-    let audit = Audit::new(topology);
+    let engines = dockerds();
+    let prospect = Prospect::new(watcher.topology(), &engines.found);
+    let audit = Audit::new(&prospect);
     let (firewalls, unopened) = read_firewalls(&watcher, &audit.concerned());
     let findings = audit.findings(&Circumstances {
         firewalls: &firewalls,
@@ -72,7 +74,7 @@ pub fn audit() -> Result<(Vec<Finding>, Audited)> {
     let audited = Audited {
         figures: audit.figures(),
         firewalls: firewalls.len(),
-        missing: missing(&changes, &audit, unopened),
+        missing: missing(&changes, &audit, unopened, engines.unread),
     };
     Ok((findings, audited))
 }
@@ -128,7 +130,7 @@ fn veth_function() -> &'static str {
 }
 
 /// What could not be looked at.
-fn missing(changes: &Changes, audit: &Audit<'_>, unopened: usize) -> Vec<String> {
+fn missing(changes: &Changes, audit: &Audit<'_>, unopened: usize, unread: usize) -> Vec<String> {
     let mut missing = Vec::new();
     let mut say = |count: usize, what: &str| {
         if count > 0 {
@@ -146,6 +148,10 @@ fn missing(changes: &Changes, audit: &Audit<'_>, unopened: usize) -> Vec<String>
     say(
         unopened,
         "namespaces could not be entered to read their packet filter rules",
+    );
+    say(
+        unread,
+        "Docker engines could not be asked what they give to new containers: those are not foreseen",
     );
     say(
         audit.figures().networks_left_out,

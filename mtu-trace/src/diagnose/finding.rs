@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-pub use super::who::{ContainerRef, NetnsRef, ProcessRef};
+pub use super::who::{ContainerRef, GuestRef, NetnsRef, ProcessRef};
 use crate::topology::{NetnsId, Topology};
 
 /// A conclusion with its evidence.

@@ -24,7 +24,7 @@ pub use catalogue::{Entry, entry};
 pub use current::{Current, Head};
 pub use finding::{
     BlockedAt, Boundary, BoundaryPeer, Confidence, Connection, ContainerRef, Direction, Endpoint,
-    Evidence, Finding, Fix, Hop, NetnsRef, Pmtud, ProcessRef, Severity, Verdict,
+    Evidence, Finding, Fix, GuestRef, Hop, NetnsRef, Pmtud, ProcessRef, Severity, Verdict,
 };
 pub use ledger::{Analysis, Made};
 pub(crate) use remedy::quote;

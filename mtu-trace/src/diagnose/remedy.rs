@@ -14,6 +14,9 @@ pub fn lower_mtu(topology: &Topology, netns: NetnsId, ifindex: u32, limit: u32) 
         return None;
     }
     let place = NetnsRef::new(netns, topology);
+    if place.guest.is_some() {
+        return Some(tell_engine(&place, link.mtu_bytes, limit));
+    }
     let commands = enter(&place)
         .map(|enter| format!("{enter} ip link set dev {} mtu {limit}", quote(&link.name)));
     let lasting = match &place.container {
@@ -22,10 +25,8 @@ pub fn lower_mtu(topology: &Topology, netns: NetnsId, ifindex: u32, limit: u32) 
              start the pods anew."
         ),
         Some(_) => format!(
-            "To make it last, start the engine that runs this container with `--mtu {limit}` \
-             (\"mtu\": {limit} in its daemon.json; `mtu: {limit}` of Drone's docker plugin; \
-             `command: [\"--mtu={limit}\"]` of a docker:dind service), and create its own networks \
-             with `-o com.docker.network.driver.mtu={limit}`."
+            "To make it last, start the engine that runs this container {}.",
+            engine_options(limit)
         ),
         None => format!(
             "To make it last, set it where the interface is created; for Docker that is \
@@ -47,6 +48,32 @@ pub fn lower_mtu(topology: &Topology, netns: NetnsId, ifindex: u32, limit: u32) 
         ),
         commands: commands.into_iter().collect(),
     })
+}
+
+/// The same where the end is not there yet: it is for its engine to make it so.
+fn tell_engine(guest: &NetnsRef, given: u32, limit: u32) -> Fix {
+    Fix {
+        title: format!(
+            "Set the MTU of {} to {limit}, it would be {given}",
+            guest.label()
+        ),
+        detail: format!(
+            "Start its engine {}. Both ends then send packets that fit, because each announces its \
+             segment size when the connection opens. It helps UDP and QUIC sent from there, not \
+             those sent to it.",
+            engine_options(limit)
+        ),
+        commands: Vec::new(),
+    }
+}
+
+/// How an engine is told the MTU of what it starts, wherever it is set.
+fn engine_options(limit: u32) -> String {
+    format!(
+        "with `--mtu {limit}` (\"mtu\": {limit} in its daemon.json; `mtu: {limit}` of Drone's docker \
+         plugin; `command: [\"--mtu={limit}\"]` of a docker:dind service), and create its own \
+         networks with `-o com.docker.network.driver.mtu={limit}`"
+    )
 }
 
 /// Lets the message through where it is dropped. `insert` are commands for inside that namespace

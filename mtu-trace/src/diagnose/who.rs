@@ -21,6 +21,18 @@ pub struct NetnsRef {
     pub unit: Option<String>,
     /// Container whose network it is.
     pub container: Option<ContainerRef>,
+    /// What it is, if it is only thought of (`check`): then it has neither of the numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guest: Option<GuestRef>,
+}
+
+/// A container that nobody has started yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GuestRef {
+    /// Bridge that it would be a port of.
+    pub bridge: String,
+    /// Namespace of that bridge.
+    pub parent: Box<NetnsRef>,
 }
 
 /// A process that lives in a namespace.
@@ -68,6 +80,7 @@ impl NetnsRef {
                 process: None,
                 unit: None,
                 container: None,
+                guest: None,
             };
         };
         Self {
@@ -81,6 +94,14 @@ impl NetnsRef {
             }),
             unit: netns.unit.clone(),
             container: container(netns, topology, depth),
+            guest: netns
+                .guest
+                .as_ref()
+                .filter(|_| depth > 0)
+                .map(|guest| GuestRef {
+                    bridge: guest.bridge.clone(),
+                    parent: Box::new(Self::nested(guest.parent, topology, depth - 1)),
+                }),
         }
     }
 
@@ -93,6 +114,10 @@ impl NetnsRef {
     /// The shortest thing a person would call it.
     #[must_use]
     pub fn label(&self) -> String {
+        if let Some(guest) = &self.guest {
+            let parent = guest.parent.label();
+            return format!("a new container on {} of {parent}", guest.bridge);
+        }
         if let Some(container) = &self.container {
             let name = container.name.clone();
             return name
@@ -121,6 +146,10 @@ impl NetnsRef {
     /// image ruby:3), in dind (docker fedcba987654), in pod ci/runner-1`. `None` if it is none.
     #[must_use]
     pub fn chain(&self) -> Option<String> {
+        if let Some(guest) = &self.guest {
+            let around = guest.parent.chain()?;
+            return Some(format!("{}, in {around}", self.label()));
+        }
         let container = self.container.as_ref()?;
         let mut chain = self.label();
         let image = container

@@ -15,7 +15,7 @@ mod unit;
 use std::fs;
 
 pub use self::{
-    engine::Named,
+    engine::{Dockerd, Dockerds, MtuFrom, Named, dockerds},
     names::{Names, Whereabouts},
 };
 
@@ -105,13 +105,17 @@ fn located(pid: i32) -> Option<Place> {
     place(pid, &cgroup)
 }
 
+/// All processes, in the order in which `/proc` lists them.
+fn processes() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
 /// A process of a container, looked for among all processes; the one with the lowest pid.
 #[must_use]
 pub fn process_of(id: &str) -> Option<i32> {
-    let processes = fs::read_dir("/proc").ok()?;
-    processes
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|pid: &i32| {
+    processes()
+        .filter(|pid| {
             let cgroup = fs::read(format!("/proc/{pid}/cgroup")).unwrap_or_default();
             cgroup::place(&cgroup).is_some_and(|place| place.id == id)
         })

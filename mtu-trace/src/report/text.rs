@@ -113,7 +113,7 @@ fn audit_header(
     let figures = &audit.figures;
     writeln!(
         to,
-        "{} on {}, kernel {}: {} namespaces, {} links, {} ways, packet filters of {} read",
+        "{} on {}, kernel {}: {} namespaces, {} links, {} ways, packet filters of {} read{}",
         style.strong(&format!("mtu-trace {}", report.capture.tool_version)),
         report.capture.hostname,
         report.capture.kernel,
@@ -121,6 +121,11 @@ fn audit_header(
         figures.links,
         figures.ways,
         audit.firewalls,
+        match figures.foreseen {
+            0 => String::new(),
+            1 => ", 1 container foreseen".to_owned(),
+            many => format!(", {many} containers foreseen"),
+        },
     )?;
     for what in &audit.missing {
         for line in wrap(what, style.width) {

@@ -66,8 +66,8 @@ pub use self::{
     discover::Depth,
     entrance::Entrance,
     model::{
-        Address, Container, Fdb, Inside, Link, Netns, NetnsId, NextHop, OuterDf, PathMtu, Peer,
-        Process, Route, RouteKind, Rule, Sysctls, Topology, Tunnel,
+        Address, Container, Fdb, Guest, Inside, Link, Netns, NetnsId, NextHop, OuterDf, PathMtu,
+        Peer, Process, Route, RouteKind, Rule, Sysctls, Topology, Tunnel,
     },
     netns::NetnsFile,
     watcher::{Changes, Watcher},

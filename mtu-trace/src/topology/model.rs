@@ -58,6 +58,18 @@ pub struct Netns {
     /// What only a look from inside tells; `None` until there was one.
     #[serde(default)]
     pub inside: Option<Arc<Inside>>,
+    /// What it is, if it is only thought of. No capture has such a one.
+    #[serde(skip)]
+    pub guest: Option<Guest>,
+}
+
+/// The network of a container that nobody has started yet, on a bridge that has no ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guest {
+    /// Name of the bridge.
+    pub bridge: String,
+    /// Namespace of the bridge, and of the engine that would start it.
+    pub parent: NetnsId,
 }
 
 /// A container, as far as it is known from outside.

@@ -127,7 +127,7 @@ pub(crate) fn bound(mountinfo: &[u8]) -> impl Iterator<Item = Bound<'_>> {
 }
 
 /// The number in `net:[4026531840]`.
-pub(super) fn net_inode(link: &[u8]) -> Option<u64> {
+pub(crate) fn net_inode(link: &[u8]) -> Option<u64> {
     let number = link.strip_prefix(b"net:[")?.strip_suffix(b"]")?;
     str::from_utf8(number).ok()?.parse().ok()
 }

@@ -144,6 +144,7 @@ impl Record {
             forwards_ipv6,
             links: links.collect(),
             inside: self.look.inside.clone(),
+            guest: None,
         }
     }
 }

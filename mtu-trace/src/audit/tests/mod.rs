@@ -1,5 +1,6 @@
 //! The audit of made-up networks: what is narrow is found where it is, and nothing else.
 
+mod guests;
 mod overlay;
 mod random;
 mod routes;
@@ -36,8 +37,14 @@ fn nested(inner: u32, uplink: u32, port: u32) -> Lab {
 }
 
 fn check(lab: &Lab) -> Vec<Finding> {
+    check_with(lab, &[])
+}
+
+/// The same with engines that run.
+fn check_with(lab: &Lab, engines: &[Dockerd]) -> Vec<Finding> {
     let firewalls = Firewalls::new();
-    Audit::new(&lab.topology).findings(&Circumstances {
+    let prospect = Prospect::new(&lab.topology, engines);
+    Audit::new(&prospect).findings(&Circumstances {
         firewalls: &firewalls,
         veth_function: "__dev_forward_skb2",
         now_ns: 0,

@@ -2,7 +2,12 @@
 
 use proptest::prelude::*;
 
-use super::{check, nested, overlay::overlay};
+use super::{
+    check_with,
+    guests::{engine, waiting},
+    nested,
+    overlay::overlay,
+};
 use crate::topology::{
     Address, Fdb, Inside, Link, Netns, NetnsId, NextHop, OuterDf, Peer, Route, RouteKind, Topology,
     Tunnel, fixture::Lab,
@@ -138,13 +143,18 @@ fn netns() -> impl Strategy<Value = Netns> {
 
 proptest! {
     #[test]
-    fn no_network_is_too_odd(namespaces in prop::collection::vec(netns(), 1..NAMESPACES as usize)) {
-        let lab = Lab {
+    fn no_network_is_too_odd(
+        namespaces in prop::collection::vec(netns(), 1..NAMESPACES as usize),
+        mtu_bytes in any::<u32>(),
+    ) {
+        let mut lab = Lab {
             topology: Topology {
                 namespaces: (1..).map(NetnsId).zip(namespaces).collect(),
             },
         };
-        for finding in check(&lab) {
+        let first = lab.topology.namespaces.values_mut().next();
+        first.expect("a namespace").inode = 2;
+        for finding in check_with(&lab, &[engine("bridge", mtu_bytes)]) {
             prop_assert!(finding.boundary.is_some());
             prop_assert!(!finding.path.is_empty());
             prop_assert!(!finding.summary.is_empty());
@@ -177,12 +187,13 @@ fn change() -> impl Strategy<Value = (u64, usize, Change)> {
 proptest! {
     #[test]
     fn no_number_is_too_odd(
-        which in 0..3,
+        which in 0..4,
         changes in prop::collection::vec(change(), 0..6),
     ) {
         let mut lab = match which {
             0 => nested(1500, 1450, 1500),
-            1 => overlay(1500, 1500, 1400, true),
+            1 => waiting(1450, 1500),
+            2 => overlay(1500, 1500, 1400, true),
             _ => overlay(1500, 1500, 1400, false),
         };
         for (netns, nth, change) in changes {
@@ -204,7 +215,7 @@ proptest! {
                 Change::RouteMtu(_) => {}
             }
         }
-        for finding in check(&lab) {
+        for finding in check_with(&lab, &[engine("docker0", 1500)]) {
             let boundary = finding.boundary.expect("a boundary");
             prop_assert!(boundary.packet_bytes > boundary.limit_bytes, "{boundary:?}");
         }

@@ -6,7 +6,8 @@ use super::{Named, json, pod_name, text, told};
 use crate::identity::rooted::Root;
 
 const DATA_ROOT: &str = "/var/lib/docker";
-const SETTINGS: &str = "/etc/docker/daemon.json";
+/// Where Docker's settings are.
+pub(super) const SETTINGS: &str = "/etc/docker/daemon.json";
 
 /// What Docker says of a container.
 pub fn look(root: &Root, id: &str, directories: &[String]) -> Named {

@@ -4,10 +4,14 @@
 //! An engine's own words are its users': everything is made printable.
 
 mod docker;
+mod dockerd;
 mod oci;
+mod options;
 mod storage;
 
 use serde_json::Value;
+
+pub use self::dockerd::{Dockerd, Dockerds, MtuFrom, dockerds};
 
 use super::rooted::{Root, Way};
 use crate::topology::name::printable;

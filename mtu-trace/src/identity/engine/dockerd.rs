@@ -1,0 +1,122 @@
+//! The Docker engines that run, and what each one's default network gives the containers that it will
+//! start: `docker build` and `docker run` use that network unless told otherwise.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _},
+    path::Path,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::options::{Flags, network, parse_settings, settings_path};
+use crate::{
+    identity::{
+        processes,
+        rooted::{Root, Way},
+    },
+    topology::mounts::net_inode,
+};
+
+/// What engines call themselves (`/proc/PID/comm`).
+const COMM: &[u8] = b"dockerd\n";
+/// Engines looked at: whoever can start a process can call it so.
+const MOST: usize = 256;
+/// More is not read of a command line or an environment.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// An engine with a default network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dockerd {
+    /// Its process.
+    pub pid: i32,
+    /// Inode number of the network namespace that it runs in.
+    pub netns_inode: u64,
+    /// The bridge of its default network, made printable.
+    pub bridge: String,
+    /// MTU that it gives to the interfaces of containers there, bytes.
+    pub mtu_bytes: u32,
+    /// Where it has that from.
+    pub mtu_from: MtuFrom,
+}
+
+/// Where an engine has its MTU from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MtuFrom {
+    /// `--mtu` in its command line.
+    Flag,
+    /// `mtu` in this file of settings, as the engine sees it, made printable.
+    Settings(String),
+    /// Neither: it is the one it has by default.
+    Default,
+}
+
+/// The engines that run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dockerds {
+    /// Those with a default network, by pid.
+    pub found: Vec<Dockerd>,
+    /// How many there are of which that could not be found out.
+    pub unread: usize,
+}
+
+/// Looks for the engines that run.
+#[must_use]
+pub fn dockerds() -> Dockerds {
+    let is_engine =
+        |pid: &i32| fs::read(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == COMM);
+    let mut pids: Vec<i32> = processes().filter(is_engine).collect();
+    pids.sort_unstable();
+    let mut dockerds = Dockerds {
+        found: Vec::new(),
+        unread: pids.len().saturating_sub(MOST),
+    };
+    for pid in pids.into_iter().take(MOST) {
+        match look(pid) {
+            Ok(found) => dockerds.found.extend(found),
+            // One that is gone is not missed.
+            Err(_) if !Path::new(&format!("/proc/{pid}")).exists() => {}
+            Err(_) => dockerds.unread += 1,
+        }
+    }
+    dockerds
+}
+
+/// What an engine gives; none if it has no default network.
+fn look(pid: i32) -> Result<Option<Dockerd>> {
+    let cmdline = read(pid, "cmdline")?;
+    if cmdline.is_empty() {
+        return Ok(None); // it has ended, and nobody has noticed yet
+    }
+    let flags = Flags::parse(&cmdline);
+    let path = settings_path(&flags, &read(pid, "environ")?)?;
+    let settings = match Root::of(pid)?.read(&path, Way::Linked) {
+        Ok(bytes) => parse_settings(&bytes)?,
+        // One that was named must have been there.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && flags.settings.is_none() => {
+            Value::Null
+        }
+        Err(error) => return Err(error).context("reading the settings"),
+    };
+    let Some(network) = network(&flags, &path, &settings)? else {
+        return Ok(None);
+    };
+    let link = fs::read_link(format!("/proc/{pid}/ns/net"))?;
+    let netns_inode = net_inode(link.as_os_str().as_encoded_bytes()).context("no namespace")?;
+    Ok(Some(Dockerd {
+        pid,
+        netns_inode,
+        bridge: network.bridge,
+        mtu_bytes: network.mtu_bytes,
+        mtu_from: network.mtu_from,
+    }))
+}
+
+fn read(pid: i32, file: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(format!("/proc/{pid}/{file}"))?;
+    let read = file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    ensure!(read as u64 <= MOST_BYTES, "too long");
+    Ok(bytes)
+}
