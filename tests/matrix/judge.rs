@@ -62,7 +62,7 @@ pub fn judge(expect: &Expect, lab: &Lab, findings: &[&Finding], without: Option<
         ..Judged::default()
     };
     let want = match expect {
-        Expect::Nothing => None,
+        Expect::Nothing | Expect::IfHung(_) => None,
         Expect::Finding(want) => Some(want),
     };
     let is_wanted = |finding: &Finding| want.is_some_and(|want| want.verdict == finding.verdict);

@@ -6,7 +6,6 @@ use std::io::Write;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use crate::scenario::Expect;
 use crate::stage::Played;
 
 /// The file they go to.
@@ -37,14 +36,10 @@ impl Lines {
             return Ok(());
         };
         for line in &played.lines {
-            let expected = match line.scenario.expect {
-                Expect::Nothing => None,
-                Expect::Finding(want) => Some(want.verdict),
-            };
             let line = json!({
                 "id": line.scenario.id,
                 "what": line.scenario.what,
-                "expected": expected,
+                "expected": line.scenario.expect.verdict(),
                 "got": line.judged.got,
                 "faults": line.judged.faults,
                 "missed": line.is_missed(),

@@ -51,6 +51,27 @@ pub enum Expect {
     Nothing,
     /// One finding, and nothing else of more weight than info.
     Finding(Want),
+    /// That if the transfer hung, else nothing: the kernel or chance decides.
+    IfHung(Want),
+}
+
+impl Expect {
+    /// What is to be found, once it is known whether the transfer hung.
+    pub fn settled(self, hung: bool) -> Self {
+        match self {
+            Self::IfHung(want) if hung => Self::Finding(want),
+            Self::IfHung(_) => Self::Nothing,
+            settled => settled,
+        }
+    }
+
+    /// The verdict that is to be found.
+    pub fn verdict(&self) -> Option<&'static str> {
+        match self {
+            Self::Finding(want) => Some(want.verdict),
+            Self::Nothing | Self::IfHung(_) => None,
+        }
+    }
 }
 
 /// A finding; what is `None` is left open.
@@ -152,6 +173,8 @@ pub struct Act {
     #[expect(dead_code, reason = "kept open, not looked at")]
     pub kept: Vec<Box<dyn Any + Send>>,
     pub again: Option<Again>,
+    /// Whether it may have hung and did.
+    pub hung: bool,
     pub lab: Arc<dyn HasLab + Send + Sync>,
 }
 

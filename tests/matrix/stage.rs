@@ -37,7 +37,8 @@ pub struct Line {
 impl Line {
     /// Whether something was to be found and was not.
     pub fn is_missed(&self) -> bool {
-        matches!(self.scenario.expect, Expect::Finding(_)) && !self.judged.found
+        let is_wanted = self.scenario.expect.verdict().is_some();
+        is_wanted && !self.judged.found && self.judged.skipped.is_none()
     }
 }
 
@@ -171,7 +172,7 @@ fn each<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R>
 }
 
 fn line(
-    scenario: Scenario,
+    mut scenario: Scenario,
     act: Result<Acted>,
     recording: &Recording,
     without: Option<&str>,
@@ -180,6 +181,7 @@ fn line(
         Err(error) => Judged::failed(format!("{error:#}")),
         Ok(Acted::Skipped(kind)) => Judged::skipped(kind),
         Ok(Acted::Done(act)) => {
+            scenario.expect = scenario.expect.settled(act.hung);
             let lab = act.lab.lab();
             let findings = recording.findings(lab);
             let mut judged = judge(&scenario.expect, lab, &findings, without);

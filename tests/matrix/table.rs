@@ -2,7 +2,6 @@
 
 use jiff::SignedDuration;
 
-use crate::scenario::Expect;
 use crate::stage::Played;
 
 /// Prints it; whether all is right.
@@ -15,10 +14,7 @@ pub fn print(played: &Played) -> bool {
     let (mut right, mut missed) = (0, 0);
     let judged = || played.lines.iter().filter(|it| it.judged.skipped.is_none());
     for line in &played.lines {
-        let expected = match line.scenario.expect {
-            Expect::Nothing => "-",
-            Expect::Finding(want) => want.verdict,
-        };
+        let expected = line.scenario.expect.verdict().unwrap_or("-");
         if let Some(kind) = line.judged.skipped {
             println!(
                 "{:<10} {:<52} {expected:<22} skipped: kernel has no {kind}",
@@ -48,7 +44,7 @@ pub fn print(played: &Played) -> bool {
         missed += usize::from(is_missed);
     }
     let wanted = judged()
-        .filter(|line| matches!(line.scenario.expect, Expect::Finding(_)))
+        .filter(|line| line.scenario.expect.verdict().is_some())
         .count();
     let found = wanted - missed;
     let extra: usize = played.lines.iter().map(|line| line.judged.extra).sum();

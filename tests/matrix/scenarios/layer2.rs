@@ -5,7 +5,7 @@ use lab::topology::{Nested, NestedLab, Switched, SwitchedLab};
 use lab::traffic::Transfer;
 use lab::{link, settings};
 
-use super::{DOWNLOAD, ONE_SEGMENT, SMALL_UPLINK, completes, finds, hangs, scenario};
+use super::{DOWNLOAD, ONE_SEGMENT, SMALL_UPLINK, completes, finds, hangs, runs, scenario};
 use crate::scenario::{Expect, Place, Scenario, Want};
 
 const VETH: Place = Place {
@@ -162,8 +162,9 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "G1",
         "B1, segments put together on the way",
-        Expect::Nothing,
-        || completes(one_by_one(true)?, BULK),
+        // Two segments pass together, but some kernels and slow machines leave one alone.
+        Expect::IfHung(Want::hole(VETH).silent().direction("download")),
+        || runs(one_by_one(true)?, BULK),
     ),
     scenario("G2", "B1, segments stay as they are", hole(VETH), || {
         hangs(one_by_one(false)?, BULK)

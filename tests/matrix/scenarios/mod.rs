@@ -140,6 +140,14 @@ fn completes(lab: impl Runs, transfer: Transfer) -> Result<Act> {
     Ok(act(lab, transfer, vec![Box::new(outcome)]))
 }
 
+/// The transfer may hang.
+fn runs(lab: impl Runs, transfer: Transfer) -> Result<Act> {
+    let outcome = lab.run(&transfer)?;
+    let hung = !outcome.completed();
+    let act = act(lab, transfer, vec![Box::new(outcome)]);
+    Ok(Act { hung, ..act })
+}
+
 /// A scenario with what it keeps open; the transfer can be made again, on another port.
 fn act(lab: impl Runs, transfer: Transfer, kept: Vec<Box<dyn Any + Send>>) -> Act {
     let lab = Arc::new(lab);
@@ -154,6 +162,7 @@ fn act(lab: impl Runs, transfer: Transfer, kept: Vec<Box<dyn Any + Send>>) -> Ac
     Act {
         kept,
         again: Some(again),
+        hung: false,
         lab,
     }
 }

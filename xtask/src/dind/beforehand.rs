@@ -16,30 +16,33 @@ use super::plays::Stage;
 const LIMIT: Duration = Duration::from_secs(30);
 
 impl Stage<'_> {
-    /// What is foreseen while a container waits in the inner engine.
+    /// What is foreseen before the inner engine has any container, and while one waits in it.
     pub fn foresees(&self, outer: &Outer<'_>) -> Result<()> {
-        let idle = outer.run(&["run", "--detach", BASE_IMAGE, "sleep", "60"])?;
-        let foreseen = self.foreseen(&idle)?;
-        let found = foreseen.first().context("check does not foresee it")?;
-        println!(
-            "   {}: {}",
-            found["severity"].as_str().unwrap_or_default(),
-            found["summary"].as_str().unwrap_or_default()
-        );
+        println!("== check, before the inner engine has started anything");
+        show(&self.foreseen(&Whose::First(outer))?)?;
+        println!("== check, while a container waits in it");
+        let idle = waiting(outer)?;
+        show(&self.foreseen(&Whose::Container(&idle))?)?;
+        let first = self.foreseen(&Whose::First(outer))?;
+        ensure!(first.is_empty(), "a container is there: {first:#?}");
         outer.run(&["rm", "--force", &idle]).map(drop)
     }
 
-    /// That nothing is foreseen for a container of this inner engine.
+    /// That nothing is foreseen for any container of this inner engine.
     pub fn foresees_nothing(&self, outer: &Outer<'_>) -> Result<()> {
-        let idle = outer.run(&["run", "--detach", BASE_IMAGE, "sleep", "60"])?;
-        let foreseen = self.foreseen(&idle)?;
-        ensure!(foreseen.is_empty(), "check foresees {foreseen:#?}");
+        let first = self.foreseen(&Whose::First(outer))?;
+        let idle = waiting(outer)?;
+        let foreseen = self.foreseen(&Whose::Container(&idle))?;
+        ensure!(
+            first.is_empty() && foreseen.is_empty(),
+            "check foresees {first:#?} {foreseen:#?}"
+        );
         println!("   check says nothing");
         outer.run(&["rm", "--force", &idle]).map(drop)
     }
 
     /// What `check` says of a container that is no mere remark.
-    fn foreseen(&self, container: &str) -> Result<Vec<Value>> {
+    fn foreseen(&self, whose: &Whose<'_>) -> Result<Vec<Value>> {
         let mut check = Command::new(self.binary);
         check.args(["check", "--format", "json"]);
         let finished = finish(&mut check, patient(LIMIT))?;
@@ -52,8 +55,46 @@ impl Stage<'_> {
             finding["verdict"] == "mtu-mismatch"
                 && finding["severity"] != "info"
                 && finding["boundary"]["limit_bytes"] == NARROW
-                && finding.to_string().contains(container)
+                && whose.is_in(finding)
         };
         Ok(findings.iter().filter(of_container).cloned().collect())
     }
+}
+
+/// Of which container something is foreseen.
+enum Whose<'a> {
+    /// The first that an engine will start.
+    First(&'a Outer<'a>),
+    /// One that is there, by its identifier.
+    Container(&'a str),
+}
+
+impl Whose<'_> {
+    /// Whether the way of a finding begins or ends there.
+    fn is_in(&self, finding: &Value) -> bool {
+        let path = finding["path"].as_array();
+        let mut hops = path.into_iter().flatten().map(|hop| &hop["netns"]);
+        match self {
+            Self::First(outer) => {
+                hops.any(|netns| netns["guest"]["parent"]["container"]["id"] == *outer.id)
+            }
+            Self::Container(id) => hops.any(|netns| netns["container"]["id"] == *id),
+        }
+    }
+}
+
+/// A container that waits in the inner engine.
+fn waiting(outer: &Outer<'_>) -> Result<String> {
+    outer.run(&["run", "--detach", BASE_IMAGE, "sleep", "60"])
+}
+
+fn show(foreseen: &[Value]) -> Result<()> {
+    let found = foreseen.first().context("check does not foresee it")?;
+    println!(
+        "   {} ({}): {}",
+        found["severity"].as_str().unwrap_or_default(),
+        found["confidence"].as_str().unwrap_or_default(),
+        found["summary"].as_str().unwrap_or_default()
+    );
+    Ok(())
 }

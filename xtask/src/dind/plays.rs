@@ -45,7 +45,6 @@ impl Stage<'_> {
     pub fn story(&self) -> Result<()> {
         self.block()?;
         let outer = self.outer(&[], &[])?;
-        println!("== check, before any traffic");
         self.foresees(&outer)?;
         println!("== docker build in a container in a container, mtu-trace record beside it");
         let capture = self.host.scratch("build.pcapng");
