@@ -13,6 +13,8 @@ pub enum Subject {
     Capture,
     /// How soon a full node is known, how soon new containers are followed, and what leaks.
     Topology,
+    /// What a trace takes of the machine that runs for a day, and whether it is still right at the end.
+    Soak,
     /// How long a screen takes under load, how soon a key shows, how soon any moment of a large capture
     /// is there, and what the screens cost when nothing happens.
     Tui,
@@ -23,6 +25,7 @@ impl Subject {
         match self {
             Self::Capture => "capture",
             Self::Topology => "topology",
+            Self::Soak => "soak",
             Self::Tui => "tui",
         }
     }
