@@ -5,6 +5,7 @@
 
 mod connection;
 mod ends;
+mod fallen;
 mod flows;
 mod hash;
 mod index;

@@ -1,6 +1,7 @@
 //! Packets that are dropped, pass by, or tell of others, taken into the connection they belong to.
 
 use super::{
+    fallen::Fallen,
     sealed::{Sealing, added},
     site::{SiteKind, netfilter_hook, oversized, sighted, signalled},
     state::State,
@@ -98,11 +99,15 @@ impl State {
                         device: packet.device.clone(),
                         largest_bytes: 0,
                         syn: false,
+                        fallen: Fallen::default(),
                     });
                     drops.count = drops.count.max(packet.count);
                     drops.last_ns = drops.last_ns.max(time_ns);
                     drops.largest_bytes = drops.largest_bytes.max(packet.length_bytes);
                     drops.syn |= tcp.syn;
+                    if tcp.payload_bytes > 0 {
+                        drops.fallen.add(seq);
+                    }
                 }
             }
             PacketKind::IcmpSent => {

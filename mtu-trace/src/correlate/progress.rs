@@ -56,6 +56,9 @@ impl State {
             self.adopt_syns(id, index, retransmit.seq);
             return;
         }
+        for drops in track.other.values_mut() {
+            drops.fallen.resend(retransmit.seq);
+        }
         // First what is through, so that the new loss is not taken for one that waits behind it.
         track.through(retransmit.snd_una, time_ns);
         if let Some(sent) = &mut track.retransmits {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::{
+    fallen::Fallen,
     rare::Rare,
     repeats::Repeats,
     sealed::Loss,
@@ -96,6 +97,8 @@ pub struct OtherDrops {
     pub largest_bytes: u32,
     /// Whether any of them carried a SYN.
     pub syn: bool,
+    /// Which of them were sent again.
+    pub fallen: Fallen,
 }
 
 /// What became of the ICMP message that should tell the sender.

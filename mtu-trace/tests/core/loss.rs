@@ -2,7 +2,7 @@
 
 use mtu_trace::{
     diagnose::{Confidence, Severity, Verdict},
-    event::{Event, Retransmit, Socket, TcpState},
+    event::{Event, PacketKind, Retransmit, Socket, TcpState},
 };
 
 use super::{
@@ -154,6 +154,43 @@ fn reason_that_is_no_cause_explains_no_retransmit() {
     }
     events.push(at(800, conn.server_stands(10, MSS)));
     play(events, 2000).nothing();
+}
+
+/// Kernels before 5.17 give no reason, and later ones often none that says anything.
+#[test]
+fn without_a_reason_what_is_sent_again_was_lost_there() {
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    for reason in [None, Some("NOT_SPECIFIED")] {
+        // Full segments that die in a queue, or that were delivered before they were freed.
+        let story = |resent: std::ops::Range<u32>| {
+            let mut events = opening(&places, conn);
+            for nth in 0..4 {
+                let freed = places.forward(conn, nth).long(1400).with(|packet| {
+                    packet.what = PacketKind::Dropped {
+                        function: "kfree_skb_list".into(),
+                        reason: reason.map(Into::into),
+                    };
+                });
+                events.push(at(100, freed));
+            }
+            let last = resent.end;
+            for nth in resent {
+                let ms = 130 + u64::from(nth) * 10;
+                events.push(at(ms, again(conn.server_resends(nth, 0))));
+            }
+            events.push(at(700, conn.server_stands(last + 10, MSS)));
+            play(events, 2000).only()
+        };
+        let finding = story(0..4);
+        assert_eq!(finding.verdict, Verdict::LocalDrop, "{reason:?}");
+        assert_eq!(finding.severity, Severity::Warning);
+        assert_eq!(finding.evidence.other_drops, 4);
+        assert!(finding.summary.contains("kfree_skb_list"));
+        for resent in [2..6, 10..14] {
+            assert_eq!(story(resent).verdict, Verdict::PacketLoss);
+        }
+    }
 }
 
 #[test]

@@ -191,17 +191,20 @@ const CAUSES: &[&str] = &[
     "TCP_ZEROWINDOW",
 ];
 
+/// What the kernel says where it says nothing; before 5.17 it has no reasons at all.
+const NO_REASON: &str = "NOT_SPECIFIED";
+
 /// The place where most packets of this direction die for another reason than their size.
 pub fn worst_other(track: &Track) -> Option<(&OtherKey, &OtherDrops)> {
     track
         .other
         .iter()
-        .filter(|(key, _)| {
+        .filter(|(key, drops)| {
             key.hook.is_some()
-                || key
-                    .reason
-                    .as_deref()
-                    .is_some_and(|reason| CAUSES.contains(&reason))
+                || match key.reason.as_deref() {
+                    None | Some(NO_REASON) => drops.fallen.resent() >= LOSS_RETRANSMITS,
+                    Some(reason) => CAUSES.contains(&reason),
+                }
         })
         .max_by_key(|(_, drops)| (drops.count, drops.last_ns))
 }
