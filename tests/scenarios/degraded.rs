@@ -161,6 +161,42 @@ fn a_small_limit_on_locked_memory_is_no_hindrance() -> Result<()> {
     Ok(())
 }
 
+/// As in a kernel that is locked down: it lets no program read its memory.
+#[test]
+fn without_any_hook_sockets_and_the_map_are_left() -> Result<()> {
+    let lab = small_uplink().build()?;
+    drop_frag_needed(lab.host()?, Hook::Output)?;
+    let doctor = finish(
+        Command::new(mtu_trace()).args(["doctor", "--format", "json"]),
+        LIMIT,
+    )?;
+    let doctor: Value = serde_json::from_str(&doctor.stdout)?;
+    let hooks = doctor["hooks"]
+        .as_array()
+        .context("doctor lists no hooks")?;
+    let names = hooks.iter().filter_map(|hook| hook["hook"].as_str());
+    let options: Vec<&str> = names.flat_map(|name| ["--without", name]).collect();
+    let tracer = Tracer::start(&options)?;
+    let outcome = lab.run(&DOWNLOAD)?;
+    ensure!(outcome.hung(), "{outcome:?}");
+    let recording = tracer.stop()?;
+    let findings = recording.findings(&lab.lab);
+    let hole = findings.iter().find(|it| it.verdict == "mtu-black-hole");
+    let hole = hole.with_context(|| recording.everything())?;
+    ensure!(
+        hole.confidence == Confidence::Suspected && hole.evidence.oversized_drops == 0,
+        "{}",
+        recording.everything()
+    );
+    let said = recording.finished.stderr.lines();
+    let said: Vec<&str> = said.filter(|line| line.contains("hook")).collect();
+    ensure!(
+        said.len() == 2 && said[0].contains("no hook is attached: left out"),
+        "{said:#?}"
+    );
+    Ok(())
+}
+
 /// One mechanism forced: each hook has it, or says that the kernel has none of it; the others work.
 #[test]
 fn a_mechanism_that_is_asked_for_is_used_or_told_to_be_missing() -> Result<()> {

@@ -9,7 +9,8 @@ use super::{host, load_options, output::style, trace::runtime};
 use crate::{
     cli::{ColorChoice, Doctor, DoctorFormat},
     kernel::{
-        CAPABILITIES, Effective, HOOKS, HookStatus, KernelTypes, Live, Symbols, WITHOUT_SYMBOLS,
+        CAPABILITIES, Effective, HOOKS, HookStatus, KernelTypes, Live, Lockdown, Symbols,
+        WITHOUT_SYMBOLS,
     },
     report::Style,
 };
@@ -74,6 +75,23 @@ fn diagnose(options: &Doctor) -> Result<Diagnosis> {
             name: "kernel symbols",
             ok: false,
             detail: format!("{error}: {WITHOUT_SYMBOLS}"),
+        },
+    });
+    checks.push(match Lockdown::current() {
+        Lockdown::None => Check {
+            name: "kernel lockdown",
+            ok: true,
+            detail: "none".to_owned(),
+        },
+        Lockdown::Integrity => Check {
+            name: "kernel lockdown",
+            ok: true,
+            detail: "integrity, which tracing does not hurt".to_owned(),
+        },
+        locked @ Lockdown::Confidentiality => Check {
+            name: "kernel lockdown",
+            ok: false,
+            detail: locked.refusal().unwrap_or_default().to_owned(),
         },
     });
     // The same way that `record` goes, so that what is said here is what happens there.

@@ -11,7 +11,7 @@ use super::{
     output::{self, complain, say},
     recording::{Recording, misuse},
     seconds,
-    trace::{Interrupts, require_any, runtime},
+    trace::{Interrupts, runtime},
     workload::Workload,
 };
 use crate::{
@@ -132,15 +132,9 @@ fn announce(hooks: &[HookStatus], limits: &[String], ready_file: Option<&Path>) 
     for limit in limits {
         say(limit);
     }
-    for hook in hooks.iter().filter(|hook| hook.is_missed()) {
-        say(&format!(
-            "no {}: {}; {}",
-            hook.hook,
-            hook.detail.as_deref().unwrap_or("not attached"),
-            hook.lost.as_deref().unwrap_or("less is seen"),
-        ));
+    for line in HookStatus::missed(hooks) {
+        say(&line);
     }
-    require_any(hooks)?;
     if let Some(path) = ready_file {
         fs::File::create(path)
             .with_context(|| format!("cannot create the ready file {}", path.display()))?;

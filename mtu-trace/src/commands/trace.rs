@@ -1,13 +1,11 @@
 //! What the commands that trace have in common.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{Signal as Signals, SignalKind, signal},
 };
-
-use crate::kernel::HookStatus;
 
 /// What runs a trace, on the thread that asks for it.
 ///
@@ -18,18 +16,6 @@ pub fn runtime() -> Result<Runtime> {
     let mut builder = Builder::new_current_thread();
     let runtime = builder.enable_all().build();
     runtime.context("cannot start the async runtime")
-}
-
-/// Fails where no hook is attached.
-///
-/// # Errors
-///
-/// In that case.
-pub fn require_any(hooks: &[HookStatus]) -> Result<()> {
-    if hooks.iter().any(|hook| hook.attached) {
-        return Ok(());
-    }
-    bail!("the kernel refused every hook: nothing can be traced")
 }
 
 /// The signals that end a trace.

@@ -13,6 +13,7 @@ use mtu_trace_common::layout::{ABSENT, Member};
 use super::{
     btf::{KernelTypes, VMLINUX},
     hooks::{HOOKS, Hook, Mechanism, Way},
+    lockdown::Lockdown,
     probes::Probes,
     status::HookStatus,
 };
@@ -93,6 +94,7 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
         .load(OBJECT)
         .context("cannot create the kernel maps")?;
     let mut probes = Probes::new(&options.btf);
+    let refusal = Lockdown::current().refusal();
     let mut hooks = Vec::new();
     let mut per_device = Vec::new();
     for hook in HOOKS {
@@ -109,7 +111,11 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
                 hooks.push(HookStatus::attached(hook, mechanism, None));
             }
             Ok(Started::PerDevice) => per_device.push(hook),
-            Err((mechanism, why)) => hooks.push(HookStatus::missing(hook, mechanism, why)),
+            Err((mechanism, why)) => {
+                // The kernel's own words are about a function that programs may not call then.
+                let why = refusal.map_or(why, str::to_owned);
+                hooks.push(HookStatus::missing(hook, mechanism, why));
+            }
         }
     }
     Ok(Loaded {

@@ -73,6 +73,36 @@ impl HookStatus {
         !self.attached && !self.optional
     }
 
+    /// What hooks that are not attached mean for a trace: a sentence for each, or one for all of them.
+    #[must_use]
+    pub fn missed(hooks: &[Self]) -> Vec<String> {
+        let why = |hook: &Self| {
+            let detail = hook.detail.as_deref();
+            detail.unwrap_or("not attached").to_owned()
+        };
+        if let Some(first) = hooks.first()
+            && hooks.iter().all(|hook| !hook.attached)
+        {
+            let same = hooks.iter().all(|hook| hook.detail == first.detail);
+            let why = if same {
+                why(first)
+            } else {
+                "`mtu-trace doctor` says why".to_owned()
+            };
+            return vec![format!(
+                "no hook is attached: {why}; only sockets and the map of the network are looked at, \
+                 so a stall can be suspected at most"
+            )];
+        }
+        let missed = hooks.iter().filter(|hook| hook.is_missed());
+        missed
+            .map(|hook| {
+                let lost = hook.lost.as_deref().unwrap_or("less is seen");
+                format!("no {}: {}; {lost}", hook.hook, why(hook))
+            })
+            .collect()
+    }
+
     /// How many of these are attached, such as `6 of 6 hooks, 4 of 9 details`.
     #[must_use]
     pub fn tally(hooks: &[Self]) -> String {

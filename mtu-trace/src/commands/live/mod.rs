@@ -12,7 +12,7 @@ use self::tracer::Tracer;
 use super::{
     FAILED, LOCKED_DOWN, USAGE, check, explain_refusal, host, load_options, output,
     recording::{Recording, misuse},
-    trace::{require_any, runtime},
+    trace::runtime,
 };
 use crate::{
     cli::{self, ColorChoice},
@@ -53,7 +53,6 @@ pub fn run(options: &cli::Live, color: ColorChoice) -> Result<u8> {
     let load = load_options(&options.tracing);
     let (tracer, hooks) = Tracer::start(load, recording, clock, feeder.clone())
         .map_err(|error| explain_refusal(error, LOCKED_DOWN))?;
-    require_any(&hooks)?;
     look_for_risks(feeder)?;
     let facts = Facts {
         mode: Mode::Live,

@@ -13,7 +13,7 @@ use super::{
     },
     Pen,
 };
-use crate::{diagnose::Finding, watch::Watch};
+use crate::{diagnose::Finding, kernel::HookStatus, watch::Watch};
 
 /// Whether a pane has nothing else to show.
 pub fn is_due(app: &App, pane: Pane) -> bool {
@@ -91,23 +91,12 @@ fn watched(app: &App, watch: &Watch, width: usize) -> Vec<Line<'static>> {
 
 fn missing(app: &App, width: usize) -> Vec<Line<'static>> {
     let pen = Pen::of(app);
-    let missing: Vec<_> = app
-        .facts
-        .hooks
-        .iter()
-        .filter(|hook| hook.is_missed())
-        .collect();
-    if missing.is_empty() {
+    let missed = HookStatus::missed(&app.facts.hooks);
+    if missed.is_empty() {
         return Vec::new();
     }
     let mut lines = vec![Line::default(), pen.heading("not seen")];
-    for hook in missing {
-        let words = format!(
-            "no {}: {} ({})",
-            hook.hook,
-            hook.lost.as_deref().unwrap_or("less is seen"),
-            hook.detail.as_deref().unwrap_or("not attached"),
-        );
+    for words in missed {
         lines.extend(pen.wrapped(Role::Warning, &words, 2, width));
     }
     lines
