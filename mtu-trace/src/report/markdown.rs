@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use super::{
     Report, Style,
-    text::{
+    lines::{
         boundary_line, connection_lines, container_lines, evidence_lines, nothing, path_lines,
         pmtud_line,
     },

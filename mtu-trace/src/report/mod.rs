@@ -2,6 +2,7 @@
 
 mod events;
 mod json;
+mod lines;
 mod markdown;
 mod style;
 mod text;
@@ -15,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::{audit::Figures, diagnose::Finding, kernel::HookStatus, select::Selected};
 
 pub use events::{Dated, EVENTS_SCHEMA, Recording, Row, path_mtu};
+pub(crate) use lines::{connection_lines, container_lines, evidence_lines, pmtud_line};
 pub use style::Style;
-pub(crate) use text::{connection_lines, container_lines, evidence_lines, pmtud_line};
 pub(crate) use wrap::wrap;
 
 /// The name and version of the JSON form. Keys may be added to it, never changed in meaning.

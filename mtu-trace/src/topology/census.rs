@@ -10,13 +10,15 @@ use anyhow::Context;
 
 use super::{
     discover::{self, Depth, Found, Scan},
+    hearing::{AFTER_LOSS, Heard},
     hub::Nsid,
+    looking::MAX_ROUNDS,
     model::NetnsId,
     netns::NetnsFile,
     record::{Record, open_place},
     snapshot::{Devices, Due},
     survey::Look,
-    watcher::{AFTER_LOSS, Changes, Heard, MAX_ROUNDS, Watcher},
+    watcher::{Changes, Watcher},
 };
 use crate::identity::Identity;
 

@@ -36,10 +36,12 @@ mod discover;
 mod entrance;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod hearing;
 mod hub;
 mod inside;
 pub mod limits;
 mod linkinfo;
+mod looking;
 mod model;
 pub(crate) mod mounts;
 pub mod name;

@@ -18,18 +18,13 @@ use super::{
     model::{NetnsId, Topology},
     naming::Naming,
     netns::NetnsFile,
-    notice::{Notice, What},
+    notice::Notice,
     record::Record,
-    snapshot::{self, Device, Due},
+    snapshot::Due,
 };
 
 /// How long a namespace that is gone stays in the topology, for events that still speak of it.
 const GONE_KEPT_NS: u64 = 60_000_000_000;
-/// A look at one namespace may lead to another, and from there to a third: how often to go on
-/// within one call.
-pub(super) const MAX_ROUNDS: u32 = 4;
-/// How closely to look when notices were lost: whoever is not found then is taken for dead.
-pub(super) const AFTER_LOSS: Depth = Depth::Everything;
 
 /// Watches the host's namespaces and links.
 ///
@@ -45,7 +40,7 @@ pub struct Watcher {
     /// Numbers that somebody has by what was heard.
     pub(super) given: BTreeSet<Nsid>,
     /// Numbers that were given to another before the death of the former owner was told.
-    untold: BTreeSet<Nsid>,
+    pub(super) untold: BTreeSet<Nsid>,
     /// What was heard and not yet taken in.
     pub(super) pending: Vec<Notice>,
     /// What was heard of namespaces and has not been looked at since.
@@ -83,17 +78,6 @@ impl Changes {
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.changed.is_empty() && self.gone.is_empty()
     }
-}
-
-/// What was heard and needs more than a look at the namespaces concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Heard {
-    /// Nothing else.
-    Known,
-    /// Something from a namespace that has not been found.
-    Unknown,
-    /// So much that some of it was lost: anything may have changed.
-    Lost,
 }
 
 impl Watcher {
@@ -243,89 +227,6 @@ impl Watcher {
         Ok(changes)
     }
 
-    /// Takes in what has been heard, and finds the namespaces it is about.
-    fn catch_up(&mut self, now_ns: u64, changes: &mut Changes) -> anyhow::Result<()> {
-        match self.hear(now_ns, changes)? {
-            Heard::Known => Ok(()),
-            Heard::Unknown => self.discover(Depth::Quick, now_ns, changes),
-            Heard::Lost => self.discover(AFTER_LOSS, now_ns, changes),
-        }
-    }
-
-    /// Reads what there is to hear, to be taken in later.
-    pub(super) fn listen(&mut self) -> anyhow::Result<()> {
-        let pending = &mut self.pending;
-        self.hub
-            .notices(|notice| pending.push(notice))
-            .context("cannot read notifications of network changes")
-    }
-
-    /// Takes in what has been heard: who is to be looked at, and who has died.
-    pub(super) fn hear(&mut self, now_ns: u64, changes: &mut Changes) -> anyhow::Result<Heard> {
-        self.listen()?;
-        let mut stirred: BTreeMap<Nsid, Due> = BTreeMap::new();
-        let mut died = Vec::new();
-        let mut lost = false;
-        for notice in std::mem::take(&mut self.pending) {
-            match notice {
-                Notice::Changed { nsid, what } => stirred.entry(nsid).or_default().add(what),
-                Notice::Given { nsid } => {
-                    // The kernel frees a number a moment before it tells (`unhash_nsid`).
-                    if !self.given.insert(nsid) {
-                        self.untold.insert(nsid);
-                        stirred.remove(&nsid);
-                        died.push(nsid);
-                    }
-                }
-                Notice::Died { nsid } => {
-                    if self.untold.remove(&nsid) && self.hub.is_alive(nsid) {
-                        continue;
-                    }
-                    self.given.remove(&nsid);
-                    // What was heard before came from the one that died.
-                    stirred.remove(&nsid);
-                    died.push(nsid);
-                }
-                Notice::Lost => lost = true,
-            }
-        }
-        for nsid in died {
-            self.unknown.remove(&nsid);
-            if let Some(netns) = self.nsids.remove(&nsid) {
-                self.bury(netns, now_ns, changes);
-            }
-            // The number is free for another namespace, which is nobody's other end yet.
-            for record in self.records.values_mut() {
-                record.forget_peers_in(nsid);
-            }
-        }
-        if lost {
-            log::warn!("more network changes than could be read: looking at everything again");
-            // A death may have been missed and the number given to another: believe none.
-            self.nsids.clear();
-            self.unknown.clear();
-            self.given.clear();
-            self.untold.clear();
-            self.look_at_all();
-            return Ok(Heard::Lost);
-        }
-        let mut heard = Heard::Known;
-        for (nsid, due) in stirred {
-            if let Some(&netns) = self.nsids.get(&nsid) {
-                self.due.entry(netns).or_default().merge(due);
-            } else {
-                // It could not be found before, but perhaps now that something stirs in it.
-                heard = Heard::Unknown;
-            }
-        }
-        Ok(heard)
-    }
-
-    pub(super) fn look_at_all(&mut self) {
-        let all = self.records.keys().map(|&netns| (netns, Due::all()));
-        self.due.extend(all);
-    }
-
     pub(super) fn bury(&mut self, netns: NetnsId, now_ns: u64, changes: &mut Changes) {
         if let Some(record) = self.records.remove(&netns) {
             self.all_stale = true;
@@ -335,118 +236,6 @@ impl Watcher {
             changes.added.remove(&netns);
             changes.gone.insert(netns);
         }
-    }
-
-    /// Asks the namespaces that are due for their devices, and those that are found on the way.
-    pub(super) fn look(&mut self, now_ns: u64, changes: &mut Changes) -> anyhow::Result<()> {
-        for _ in 0..MAX_ROUNDS {
-            let mut leads = BTreeSet::new();
-            for (netns, due) in std::mem::take(&mut self.due) {
-                self.look_at(netns, &due, now_ns, changes, &mut leads)?;
-            }
-            leads.retain(|nsid| !self.unknown.contains(nsid));
-            // First where it is likely, then everywhere.
-            for depth in [Depth::Quick, Depth::Normal, Depth::Everything] {
-                leads.retain(|nsid| !self.nsids.contains_key(nsid));
-                if !leads.is_empty() {
-                    self.discover(depth, now_ns, changes)?;
-                }
-            }
-            leads.retain(|nsid| !self.nsids.contains_key(nsid));
-            self.unknown.append(&mut leads);
-            self.catch_up(now_ns, changes)?;
-            if self.due.is_empty() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn look_at(
-        &mut self,
-        netns: NetnsId,
-        due: &Due,
-        now_ns: u64,
-        changes: &mut Changes,
-        leads: &mut BTreeSet<Nsid>,
-    ) -> anyhow::Result<()> {
-        let Some(record) = self.records.get(&netns) else {
-            return Ok(());
-        };
-        let nsid = record.nsid;
-        let asked = snapshot::ask(&self.hub, nsid, due, &record.devices);
-        // Looking at another one may have given the number of this one, dead since the last time
-        // something was heard, to a third, which has answered in its place.
-        self.listen()?;
-        if self.nsids.get(&nsid) != Some(&netns) {
-            return Ok(());
-        }
-        if self.pending.iter().any(|it| it.ends(nsid)) {
-            // Whether it is dead is seen when that is taken in.
-            self.due.entry(netns).or_default().merge(due.clone());
-            return Ok(());
-        }
-        let Some(record) = self.records.get_mut(&netns) else {
-            return Ok(());
-        };
-        let different = match asked {
-            Ok(different) => different,
-            Err(_) if !self.hub.is_alive(nsid) => {
-                self.nsids.remove(&nsid);
-                self.bury(netns, now_ns, changes);
-                return Ok(());
-            }
-            Err(error) => {
-                log::debug!("cannot look at netns {}: {error}", record.inode);
-                changes.skipped += 1;
-                return Ok(());
-            }
-        };
-        if different.is_empty() {
-            return Ok(());
-        }
-        let ends = |nsid| self.given.contains(&nsid) && self.pending.iter().any(|it| it.ends(nsid));
-        if different
-            .values()
-            .flatten()
-            .any(|device| device.leads().is_some_and(ends))
-        {
-            // The other end is in one that has such a number: this is to be seen after its former
-            // owner's end is.
-            self.due.entry(netns).or_default().merge(due.clone());
-            return Ok(());
-        }
-        self.stale.insert(netns);
-        // Routes vanish with links and addresses, not all of them told.
-        record.look.due = true;
-        // The other ends of what has changed may need a look too: a veth is not told when its other
-        // end moves to another namespace.
-        let mut others = Vec::new();
-        for (ifindex, new) in different {
-            let is = new.as_ref().and_then(|device| device.peer);
-            leads.extend(new.as_ref().and_then(Device::leads));
-            let old = match new {
-                Some(device) => record.devices.insert(ifindex, device),
-                None => record.devices.remove(&ifindex),
-            };
-            let was = old.and_then(|device| device.peer);
-            if was != is {
-                others.extend(was);
-                others.extend(is);
-            }
-        }
-        for (other, ifindex) in others {
-            let other = match other {
-                None => Some(netns),
-                Some(nsid) => self.nsids.get(&nsid).copied(),
-            };
-            if let Some(other) = other
-                && self.records.contains_key(&other)
-            {
-                self.due.entry(other).or_default().add(What::Link(ifindex));
-            }
-        }
-        Ok(())
     }
 
     /// Brings the topology to what is known, and says what that changed.

@@ -1,0 +1,236 @@
+//! Follows the network: hears of its changes, keeps the tc programs on its boundary devices, and looks
+//! for the namespaces that events speak of.
+
+use std::{collections::HashMap, os::fd::OwnedFd, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result};
+use aya::Ebpf;
+use tokio::io::{Interest, unix::AsyncFd};
+
+use super::{
+    attacher::Attacher, clock::monotonic_ns, coverage::Coverage, hooks::Hook, load::LoadOptions,
+    status::HookStatus, tc,
+};
+use crate::{
+    event::{Event, EventKind},
+    topology::{Changes, Depth, NetnsId, Topology, Watcher, limits},
+};
+
+/// How long the start waits for the tc programs to be on their devices. Where many are to have them
+/// that takes seconds, and all other programs are at work already.
+const START_WAIT: Duration = Duration::from_secs(1);
+/// How long a namespace that could not be found is not looked for again, ns.
+const STRANGER_NS: u64 = 5_000_000_000;
+
+/// The network, and the programs on its devices.
+pub struct Network {
+    attacher: Option<Attacher>,
+    watcher: Watcher,
+    changes: AsyncFd<OwnedFd>,
+    mounts: AsyncFd<OwnedFd>,
+    told: Option<Arc<Topology>>,
+    /// Namespaces that could not be found, and when.
+    strangers: HashMap<NetnsId, u64>,
+}
+
+impl Network {
+    /// Begins to listen, and takes over the programs. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// If changes cannot be listened for, or the programs not be handed over.
+    pub fn new(ebpf: Ebpf, per_device: &[&'static Hook], options: &LoadOptions) -> Result<Self> {
+        let watcher = Watcher::new()?;
+        let changes = watcher
+            .events()
+            .context("cannot listen for network changes")?;
+        let mounts = Watcher::mounts().context("cannot listen for mounts")?;
+        let attacher = Attacher::start(ebpf, per_device, options)?;
+        Ok(Self {
+            attacher: Some(attacher),
+            watcher,
+            changes,
+            mounts,
+            told: None,
+            strangers: HashMap::new(),
+        })
+    }
+
+    /// Looks at everything for the first time; what is found is for [`Network::attach`].
+    ///
+    /// # Errors
+    ///
+    /// If the namespaces cannot be looked at.
+    pub fn look(&mut self) -> Result<Changes> {
+        self.watcher.refresh(Depth::Everything, monotonic_ns())
+    }
+
+    /// Removes what a killed run has left in any namespace.
+    pub fn sweep(&self) {
+        for (&netns, known) in &self.watcher.topology().namespaces {
+            let swept = self
+                .watcher
+                .open(netns)
+                .and_then(|file| file.run(tc::sweep));
+            match swept {
+                Ok(0) | Err(_) => {}
+                Ok(removed) => log::warn!(
+                    "removed {removed} filters that a killed run had left in netns {}",
+                    known.inode
+                ),
+            }
+        }
+    }
+
+    /// Has the tc programs brought to where they are wanted. One end's change moves the limits of
+    /// the other end, in another namespace, so all are looked at; what stays as it is costs nothing.
+    pub fn attach(&mut self, changes: &Changes) {
+        if changes.is_empty() {
+            return;
+        }
+        let (topology, watcher) = (self.watcher.topology(), &self.watcher);
+        if let Some(attacher) = &mut self.attacher {
+            attacher.ask(topology, &limits::limits(topology), |netns| {
+                watcher.entrance(netns)
+            });
+        }
+    }
+
+    /// Waits for the programs to be there, but not for long.
+    pub fn wait(&self) {
+        if let Some(attacher) = &self.attacher {
+            attacher.wait(START_WAIT);
+        }
+    }
+
+    /// Takes the programs off, each in its own namespace.
+    pub fn detach(&mut self) {
+        if let Some(attacher) = self.attacher.take() {
+            attacher.finish();
+        }
+    }
+
+    /// Whether the thread that holds the programs has ended.
+    pub fn has_died(&self) -> bool {
+        self.attacher.as_ref().is_some_and(Attacher::has_died)
+    }
+
+    /// What became of the hooks that are attached device by device.
+    pub fn status(&self) -> Vec<HookStatus> {
+        self.attacher
+            .as_ref()
+            .map(Attacher::status)
+            .unwrap_or_default()
+    }
+
+    /// Since when which device is looked at; it keeps up while the trace runs.
+    pub fn coverage(&self) -> Coverage {
+        self.attacher
+            .as_ref()
+            .map(Attacher::coverage)
+            .unwrap_or_default()
+    }
+
+    /// The network as it was last seen, and the way into its namespaces.
+    pub fn watcher(&self) -> &Watcher {
+        &self.watcher
+    }
+
+    /// The network, if it is another one than was told last.
+    pub fn news(&mut self) -> Option<Arc<Topology>> {
+        let topology = self.watcher.topology();
+        if self
+            .told
+            .as_ref()
+            .is_some_and(|told| Arc::ptr_eq(told, topology))
+        {
+            return None;
+        }
+        self.told = Some(Arc::clone(topology));
+        self.told.clone()
+    }
+
+    /// Waits until something is heard, and follows it.
+    ///
+    /// # Errors
+    ///
+    /// If the network's changes cannot be waited for.
+    pub async fn changed(&mut self) -> Result<()> {
+        tokio::select! {
+            biased;
+            changed = self.changes.readable() => {
+                let mut ready = changed.context("cannot wait for network changes")?;
+                let changes = self.watcher.follow(monotonic_ns());
+                ready.clear_ready();
+                drop(ready);
+                self.take(changes);
+            }
+            mounted = self.mounts.ready(Interest::PRIORITY) => {
+                let mut ready = mounted.context("cannot wait for mounts")?;
+                // Before the look: what is mounted during it is told again.
+                ready.clear_ready();
+                drop(ready);
+                let changes = self.watcher.follow_mounts(monotonic_ns());
+                self.take(changes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows what was heard by now.
+    pub fn follow(&mut self) {
+        let changes = self.watcher.follow(monotonic_ns());
+        self.take(changes);
+    }
+
+    /// Looks for namespaces that nothing was heard of.
+    pub fn look_around(&mut self) {
+        let changes = self.watcher.refresh(Depth::Normal, monotonic_ns());
+        self.take(changes);
+    }
+
+    /// Looks inside the namespaces, for what is not heard of.
+    pub fn survey(&mut self) {
+        let changes = self.watcher.survey(monotonic_ns());
+        self.take(changes);
+    }
+
+    fn take(&mut self, changes: Result<Changes>) {
+        match changes {
+            Ok(changes) => self.attach(&changes),
+            Err(error) => log::warn!("{error:#}"),
+        }
+    }
+
+    /// Whether an event speaks of a namespace that is not known.
+    pub fn names_missing(&mut self, events: &[Event]) -> bool {
+        let known = &self.watcher.topology().namespaces;
+        let mut unknown = events
+            .iter()
+            .filter_map(|event| match &event.kind {
+                EventKind::Packet(packet) => Some((packet.flow.netns, event.time_ns)),
+                EventKind::Retransmit(retransmit) => {
+                    Some((retransmit.socket.flow.netns, event.time_ns))
+                }
+                _ => None,
+            })
+            .filter(|(netns, _)| !known.contains_key(netns))
+            .peekable();
+        if unknown.peek().is_none() {
+            return false;
+        }
+        // What could not be found a moment ago is not there now: a look goes through all of /proc.
+        let mut worth_a_look = false;
+        for (netns, now_ns) in unknown {
+            let again = self
+                .strangers
+                .get(&netns)
+                .is_none_or(|looked_ns| now_ns.saturating_sub(*looked_ns) >= STRANGER_NS);
+            if again {
+                self.strangers.insert(netns, now_ns);
+                worth_a_look = true;
+            }
+        }
+        worth_a_look
+    }
+}

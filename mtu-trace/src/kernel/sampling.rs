@@ -1,0 +1,59 @@
+//! Asks how the offered sockets stand, some at each tick, and tells it where it is news.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{clock::monotonic_ns, joining::Joining, sockets};
+use crate::{
+    event::{Event, EventKind, Flow, Sample},
+    topology::{NetnsFile, NetnsId},
+};
+
+/// Sockets asked at each tick.
+const MOST_SAMPLES: usize = 64;
+/// A socket that stands still is told again after this time, ns.
+const SAMPLE_AGAIN_NS: u64 = 1_000_000_000;
+
+/// How sockets stood when that was told last, and when it was.
+#[derive(Default)]
+pub struct Sampling {
+    sampled: HashMap<Flow, (Sample, u64)>,
+}
+
+impl Sampling {
+    /// Asks how the sockets stand that were offered. Those that are gone are closed there. `open`
+    /// finds a namespace.
+    pub fn news(
+        &mut self,
+        joining: &mut Joining,
+        open: impl FnMut(NetnsId) -> Option<NetnsFile>,
+    ) -> Vec<Event> {
+        let mut news = Vec::new();
+        let asked = joining.sockets(MOST_SAMPLES, monotonic_ns());
+        if asked.is_empty() {
+            return news;
+        }
+        let samples = sockets::sample(asked.iter().copied(), open);
+        let now_ns = monotonic_ns();
+        let found: BTreeSet<Flow> = samples.iter().map(|sample| sample.flow).collect();
+        for flow in asked.iter().filter(|flow| !found.contains(flow)) {
+            joining.close(flow);
+            self.sampled.remove(flow);
+        }
+        for sample in samples {
+            let is_news = self
+                .sampled
+                .get(&sample.flow)
+                .is_none_or(|(before, told_ns)| {
+                    *before != sample || now_ns.saturating_sub(*told_ns) >= SAMPLE_AGAIN_NS
+                });
+            if is_news {
+                self.sampled.insert(sample.flow, (sample, now_ns));
+                news.push(Event {
+                    time_ns: now_ns,
+                    kind: EventKind::Sample(sample),
+                });
+            }
+        }
+        news
+    }
+}
