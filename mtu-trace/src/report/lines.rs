@@ -6,10 +6,13 @@ use crate::diagnose::{Boundary, Connection, Direction, Endpoint, Finding, NetnsR
 
 /// What is said where there are no findings.
 pub(super) fn nothing(report: &Report) -> &'static str {
+    let hooks = &report.capture.hooks;
     if report.capture.selection.is_some() {
         "Nothing in the selection."
     } else if report.audit.is_some() {
         "No way on which a larger MTU leads into a smaller one."
+    } else if !hooks.is_empty() && hooks.iter().all(|hook| !hook.attached) {
+        "No socket that is stalled was seen. That says little: no hook was attached."
     } else {
         "No stalled connection, no oversized packet dropped, nothing lost that matters."
     }

@@ -41,10 +41,9 @@ pub fn write(report: &Report, to: &mut impl Write) -> io::Result<()> {
         writeln!(to)?;
         writeln!(to, "> **Note:** {}", escaped(note))?;
     }
-    for hook in capture.hooks.iter().filter(|hook| hook.is_missed()) {
-        let lost = hook.lost.as_deref().unwrap_or("less is seen");
+    for missed in HookStatus::missed(&capture.hooks) {
         writeln!(to)?;
-        writeln!(to, "> Without {}: {}", code(&hook.hook), escaped(lost))?;
+        writeln!(to, "> **Note:** {}", escaped(&missed))?;
     }
     if let Some(selected) = &capture.selection {
         writeln!(to)?;

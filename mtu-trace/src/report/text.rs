@@ -80,14 +80,8 @@ fn header(report: &Report, to: &mut impl Write, style: &Style) -> io::Result<()>
             writeln!(to, "{line}")?;
         }
     }
-    for hook in capture.hooks.iter().filter(|hook| hook.is_missed()) {
-        let line = format!(
-            "without {}: {} ({})",
-            hook.hook,
-            hook.lost.as_deref().unwrap_or("less is seen"),
-            hook.detail.as_deref().unwrap_or("not attached"),
-        );
-        for line in wrap(&line, style.width) {
+    for missed in HookStatus::missed(&capture.hooks) {
+        for line in wrap(&missed, style.width) {
             writeln!(to, "{}", style.faint(&line))?;
         }
     }

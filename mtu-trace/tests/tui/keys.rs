@@ -167,6 +167,20 @@ fn the_help_has_every_key() {
 }
 
 #[test]
+fn nothing_comes_after_the_end_of_the_help() {
+    let mut stage = stage(Mode::Live);
+    stage.key(KeyCode::Char('?'));
+    for key in [KeyCode::End, KeyCode::Down, KeyCode::End, KeyCode::PageDown] {
+        stage.key(key);
+    }
+    let last = stage.text((60, 12));
+    stage.key(KeyCode::Home);
+    assert_ne!(stage.text((60, 12)), last);
+    stage.key(KeyCode::End);
+    assert_eq!(stage.text((60, 12)), last);
+}
+
+#[test]
 fn the_footer_names_keys_that_do_it() {
     let mut stage = stage(Mode::Live);
     let text = stage.text((200, 50));

@@ -14,6 +14,7 @@ use super::captured;
 use super::emulator::{self, Emulator};
 use super::initramfs::{self, Programs};
 use super::kernels::{Kernel, Place, Wanted};
+use super::locked;
 use super::plays::{self, How, Play};
 use super::table::{Column, Doctor};
 use crate::packages::Archive;
@@ -98,7 +99,8 @@ impl Bench {
             && first.failed.is_none()
         {
             let replayed = captured::compare(&run, &self.mtu_trace, &file("pcapng"));
-            first.failed = replayed.err().map(|error| format!("{error:#}"));
+            let outcome = replayed.and_then(|()| locked::judge(&run));
+            first.failed = outcome.err().map(|error| format!("{error:#}"));
         }
         Ok(columns)
     }

@@ -7,6 +7,7 @@ mod captured;
 mod emulator;
 mod initramfs;
 mod kernels;
+mod locked;
 mod modules;
 mod plays;
 mod table;

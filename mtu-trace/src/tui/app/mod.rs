@@ -262,9 +262,10 @@ impl App {
             Action::Suspend => return Some(Effect::Suspend),
             Action::Redraw => return Some(Effect::Redraw),
             Action::Up => line.saturating_sub(1),
-            Action::Down => line + 1,
+            // The end is beyond all lines until the help is drawn.
+            Action::Down => line.saturating_add(1),
             Action::PageUp => line.saturating_sub(self.scroll_page),
-            Action::PageDown => line + self.scroll_page,
+            Action::PageDown => line.saturating_add(self.scroll_page),
             Action::First | Action::ToStart => 0,
             Action::Last | Action::ToEnd => usize::MAX,
             _ => line,
