@@ -55,7 +55,8 @@ mod tests {
         Run {
             end: End::Done,
             results: format!(
-                "=== doctor confidentiality\n{doctor}\n=== said confidentiality\n{said}\n=== end\n"
+                "=== doctor integrity\n{fine}\n=== said integrity\nmtu-trace: ready\nstatus 0\n\
+                 === doctor confidentiality\n{doctor}\n=== said confidentiality\n{said}\n=== end\n"
             ),
             took: Duration::ZERO,
         }
