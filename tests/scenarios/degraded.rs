@@ -42,6 +42,15 @@ fn without(capabilities: &[&str], arguments: &[&str]) -> Result<Finished> {
     )
 }
 
+/// The hooks that `doctor` lists.
+fn hooks(options: &[&str]) -> Result<Vec<Value>> {
+    let mut doctor = Command::new(mtu_trace());
+    doctor.args(["doctor", "--format", "json"]).args(options);
+    let doctor: Value = serde_json::from_str(&finish(&mut doctor, LIMIT)?.stdout)?;
+    let hooks = doctor["hooks"].as_array().cloned();
+    hooks.context("doctor lists no hooks")
+}
+
 /// The lines that say that something is missing.
 fn missing(doctor: &Finished) -> Vec<&str> {
     let lines = doctor.stdout.lines();
@@ -166,14 +175,7 @@ fn a_small_limit_on_locked_memory_is_no_hindrance() -> Result<()> {
 fn without_any_hook_sockets_and_the_map_are_left() -> Result<()> {
     let lab = small_uplink().build()?;
     drop_frag_needed(lab.host()?, Hook::Output)?;
-    let doctor = finish(
-        Command::new(mtu_trace()).args(["doctor", "--format", "json"]),
-        LIMIT,
-    )?;
-    let doctor: Value = serde_json::from_str(&doctor.stdout)?;
-    let hooks = doctor["hooks"]
-        .as_array()
-        .context("doctor lists no hooks")?;
+    let hooks = hooks(&[])?;
     let names = hooks.iter().filter_map(|hook| hook["hook"].as_str());
     let options: Vec<&str> = names.flat_map(|name| ["--without", name]).collect();
     let tracer = Tracer::start(&options)?;
@@ -205,21 +207,8 @@ fn a_mechanism_that_is_asked_for_is_used_or_told_to_be_missing() -> Result<()> {
         ("kprobe", ["kprobe", "kretprobe"]),
         ("fentry", ["fentry", "fexit"]),
     ] {
-        let doctor = finish(
-            Command::new(mtu_trace()).args([
-                "doctor",
-                "--format",
-                "json",
-                "--mechanism",
-                mechanism,
-            ]),
-            LIMIT,
-        )?;
-        let doctor: Value = serde_json::from_str(&doctor.stdout)?;
-        let hooks = doctor["hooks"]
-            .as_array()
-            .context("doctor lists no hooks")?;
-        for hook in hooks {
+        let hooks = hooks(&["--mechanism", mechanism])?;
+        for hook in &hooks {
             let (name, detail) = (&hook["hook"], hook["detail"].as_str().unwrap_or_default());
             let attached = hook["attached"] == true;
             // There is no such form of these.
@@ -234,7 +223,7 @@ fn a_mechanism_that_is_asked_for_is_used_or_told_to_be_missing() -> Result<()> {
             ensure!(attached || hook["lost"].is_string(), "{name}: nothing lost");
         }
         let tc = hooks.iter().find(|hook| hook["hook"] == "tc:ingress");
-        ensure!(tc.is_some_and(|hook| hook["attached"] == true), "{doctor}");
+        ensure!(tc.is_some_and(|hook| hook["attached"] == true), "{hooks:?}");
     }
     Ok(())
 }
