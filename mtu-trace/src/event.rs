@@ -266,6 +266,9 @@ pub struct Sample {
     /// Whether it asks again and again for room at the peer (zero-window probes, RFC 9293, section
     /// 3.8.6.1).
     pub window_closed: bool,
+    /// Bytes sent that are not acknowledged.
+    #[serde(default)]
+    pub outstanding_bytes: u32,
 }
 
 impl Sample {

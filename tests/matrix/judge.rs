@@ -151,8 +151,12 @@ fn compare(
             );
             same("egress", &boundary.egress.as_deref(), &Some(place.egress));
             same("limit", &boundary.limit_bytes, &place.limit_bytes);
-            same("packet", &boundary.packet_bytes, &place.packet_bytes);
-            if without.is_none() || boundary.function != "unknown" {
+            // What was only foretold was not seen: how long it is there, and where it dies.
+            let foretold = without.is_some() && finding.pmtud.is_none();
+            if !foretold {
+                same("packet", &boundary.packet_bytes, &place.packet_bytes);
+            }
+            if without.is_none() || (boundary.function != "unknown" && !foretold) {
                 same(
                     "function",
                     &boundary.function,

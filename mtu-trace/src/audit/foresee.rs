@@ -19,6 +19,9 @@ use crate::{
     topology::{NetnsId, Topology},
 };
 
+/// What the kernel says where it gives no reason.
+const NO_REASON: &str = "NOT_SPECIFIED";
+
 /// What is joined in a network, found when it is first asked for: whoever asks gives the same network.
 #[derive(Debug, Default)]
 pub struct Joints(OnceLock<(Tunnels, Segments)>);
@@ -46,12 +49,13 @@ pub struct Foreseen {
     pub path: Vec<Hop>,
 }
 
-/// The ways that data takes.
+/// The end from which the way of data is followed, and the address of the other one as it knows it: that
+/// may be a router's that translates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
-    /// From a namespace to an address.
+pub enum KnownEnd {
+    /// The one that sends.
     Sender(NetnsId, IpAddr),
-    /// To a namespace from an address, which may be that of a router that translates.
+    /// The one that receives.
     Receiver(NetnsId, IpAddr),
 }
 
@@ -65,56 +69,81 @@ pub fn telling(
     to: IpAddr,
     told_bytes: u32,
 ) -> Option<Foreseen> {
-    let way = From::Sender(from, to);
-    foreseen(topology, joints, way, |place, fits_bytes| {
-        !place.kind.is_silent() && fits_bytes == told_bytes
-    })
+    let ways = ways(topology, joints, KnownEnd::Sender(from, to));
+    let tells = |place: &Place| !place.kind.is_silent() && fits_bytes(place) == told_bytes;
+    let mut found = ways
+        .iter()
+        .filter_map(|way| first(topology, joints, way, tells));
+    Some(Foreseen::new(topology, joints, &found.next()?))
 }
 
-/// The first place on a way that is too narrow for packets of this length, in bytes of layer 3, whether
-/// it tells the sender or not. `None` if there is none on this host.
+/// The first place that is too narrow for packets of this length, in bytes of layer 3, whether it tells the
+/// sender or not. `None` if there is none on this host, or a way that they may take without one. None was seen
+/// to die: no reason is given.
 #[must_use]
 pub fn too_narrow(
     topology: &Topology,
     joints: &Joints,
-    way: From,
+    end: KnownEnd,
     packet_bytes: u32,
 ) -> Option<Foreseen> {
-    foreseen(topology, joints, way, |_, fits_bytes| {
-        fits_bytes < packet_bytes
-    })
+    let ways = ways(topology, joints, end);
+    let narrow = |place: &Place| fits_bytes(place) < packet_bytes;
+    let found: Option<Vec<Suspect>> = ways
+        .iter()
+        .map(|way| first(topology, joints, way, narrow))
+        .collect();
+    let mut foreseen = Foreseen::new(topology, joints, found?.first()?);
+    foreseen.boundary.reason = Some(NO_REASON.to_owned());
+    Some(foreseen)
 }
 
-fn foreseen(
+/// The ways between two ends, from the sender's side, each with the way back.
+fn ways(topology: &Topology, joints: &Joints, end: KnownEnd) -> Vec<(Path, Path)> {
+    let (_, segments) = joints.of(topology);
+    let walker = Walker::new(topology, segments);
+    let (KnownEnd::Sender(netns, address) | KnownEnd::Receiver(netns, address)) = end;
+    let paths = walker.paths(netns, Destination::Address(address));
+    paths
+        .into_iter()
+        .map(|path| {
+            let back = walker.back(&path);
+            match end {
+                KnownEnd::Sender(..) => (path, back),
+                KnownEnd::Receiver(..) => (back, path),
+            }
+        })
+        .collect()
+}
+
+/// The first narrow place of a way that nothing makes harmless and that is wanted.
+fn first(
     topology: &Topology,
     joints: &Joints,
-    way: From,
-    is_it: impl Fn(&Place, u32) -> bool,
-) -> Option<Foreseen> {
-    let (tunnels, segments) = joints.of(topology);
-    let walker = Walker::new(topology, segments);
-    let ways: Vec<(Path, Path)> = match way {
-        From::Sender(netns, address) => {
-            let paths = walker.paths(netns, Destination::Address(address));
-            let both = |path: Path| (path.clone(), walker.back(&path));
-            paths.into_iter().map(both).collect()
+    (path, back): &(Path, Path),
+    is_wanted: impl Fn(&Place) -> bool,
+) -> Option<Suspect> {
+    let (tunnels, _) = joints.of(topology);
+    let suspects = suspects(topology, tunnels, path, back).into_iter();
+    suspects
+        .filter(|suspect| suspect.relief.is_none())
+        .find(|suspect| is_wanted(&suspect.place))
+}
+
+/// The longest packet of the ends that passes a place, bytes.
+fn fits_bytes(place: &Place) -> u32 {
+    place.limit_bytes.saturating_sub(place.wrapped_bytes)
+}
+
+impl Foreseen {
+    fn new(topology: &Topology, joints: &Joints, suspect: &Suspect) -> Self {
+        let (tunnels, _) = joints.of(topology);
+        let egress = suspect.place.egress;
+        Self {
+            boundary: boundary(topology, egress, suspect, VETH_FUNCTION),
+            egress: egress.ifindex,
+            fits_bytes: fits_bytes(&suspect.place),
+            path: hops(topology, tunnels, suspect),
         }
-        From::Receiver(netns, address) => {
-            let paths = walker.paths(netns, Destination::Address(address));
-            let both = |back: Path| (walker.back(&back), back);
-            paths.into_iter().map(both).collect()
-        }
-    };
-    let fits = |place: &Place| place.limit_bytes.saturating_sub(place.wrapped_bytes);
-    let suspects = ways
-        .iter()
-        .flat_map(|(path, back)| suspects(topology, tunnels, path, back));
-    let mut unrelieved = suspects.filter(|suspect| suspect.relief.is_none());
-    let found: Suspect = unrelieved.find(|suspect| is_it(&suspect.place, fits(&suspect.place)))?;
-    Some(Foreseen {
-        boundary: boundary(topology, found.place.egress, &found, VETH_FUNCTION),
-        egress: found.place.egress.ifindex,
-        fits_bytes: fits(&found.place),
-        path: hops(topology, tunnels, &found),
-    })
+    }
 }

@@ -47,7 +47,7 @@ use crate::{
 };
 
 pub use self::{
-    foresee::{Foreseen, From, Joints, telling, too_narrow},
+    foresee::{Foreseen, Joints, KnownEnd, telling, too_narrow},
     guest::Prospect,
     mismatch::Circumstances,
     signal::Firewalls,

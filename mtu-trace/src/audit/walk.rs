@@ -14,6 +14,8 @@ use crate::topology::{NetnsId, Topology, path::Hop, role};
 
 /// More routers than this in one host are taken for a circle.
 const MOST_LEGS: usize = 32;
+/// Steps tried for one destination: next hops that share the load multiply at each router.
+const MOST_STEPS: usize = 1024;
 /// Ways looked at between one namespace and one destination: load is shared by more than one next
 /// hop, and a segment can have several exits.
 const MOST_PATHS: usize = 8;
@@ -60,6 +62,7 @@ struct Walk<'w> {
     source: Option<IpAddr>,
     legs: Vec<Leg>,
     found: &'w mut Vec<Path>,
+    steps: usize,
 }
 
 impl<'a> Walker<'a> {
@@ -78,6 +81,7 @@ impl<'a> Walker<'a> {
             source: None,
             legs: Vec::new(),
             found: &mut found,
+            steps: 0,
         };
         self.step(&mut walk, from, None);
         found
@@ -99,7 +103,9 @@ impl<'a> Walker<'a> {
             netns.forwards_ipv4
         };
         let been_here = walk.legs.iter().any(|leg| leg.netns == at);
-        if (iif.is_some() && !forwards) || been_here || walk.legs.len() >= MOST_LEGS {
+        walk.steps += 1;
+        let too_many = walk.legs.len() >= MOST_LEGS || walk.steps > MOST_STEPS;
+        if (iif.is_some() && !forwards) || been_here || too_many {
             return;
         }
         for way in ways {

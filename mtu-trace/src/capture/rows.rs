@@ -53,7 +53,7 @@ rows! {
     }
     Sample {
         flow, state, timeouts, backoff, mss, pmtu_bytes, unacked, sacked, bytes_acked,
-        bytes_received, held_bytes, unsent_bytes, window_closed
+        bytes_received, held_bytes, unsent_bytes, window_closed; outstanding_bytes
     }
     Closed { flow, last_state, error, bytes_acked, bytes_received, unacknowledged }
     Dropped { flow, function, count, last_ns }

@@ -102,14 +102,17 @@ impl State {
                 }
                 let misfit = faces(&end.socket, socket)?;
                 let (here, there) = (socket.flow.netns, end.socket.flow.netns);
-                let apart = !self.is_connected(here, there);
+                if self.is_apart(here, there) {
+                    return None;
+                }
+                let beyond = !self.is_connected(here, there);
                 // Behind a NAT only the port is left to go by: too little between strangers.
-                (!apart || misfit == BY_ADDRESSES).then_some((apart, misfit, id))
+                (!beyond || misfit == BY_ADDRESSES).then_some((beyond, misfit, id))
             })
             .collect();
         facing.sort_unstable();
-        let &(apart, misfit, id) = facing.first()?;
-        let is_twin = |twin: &(bool, u64, ConnectionId)| (twin.0, twin.1) == (apart, misfit);
+        let &(beyond, misfit, id) = facing.first()?;
+        let is_twin = |twin: &(bool, u64, ConnectionId)| (twin.0, twin.1) == (beyond, misfit);
         (!facing.get(1).is_some_and(is_twin)).then_some((id, 1))
     }
 
@@ -274,7 +277,11 @@ impl State {
                 Some((apart, misfit, id, side))
             })
             .collect();
-        found.sort_by_key(|(apart, misfit, id, _)| (*apart, *misfit, std::cmp::Reverse(*id)));
+        // Numbers before addresses, then what is connected.
+        found.sort_by_key(|(apart, misfit, id, _)| {
+            let by_address = *misfit >= BY_ADDRESSES;
+            (by_address, *apart, *misfit, std::cmp::Reverse(*id))
+        });
         let &(_, misfit, id, side) = found.first()?;
         // Where addresses alone speak, they must speak for one.
         let twin = found.get(1);

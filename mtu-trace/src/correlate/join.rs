@@ -65,9 +65,10 @@ pub fn belongs(socket: &Socket, flow: &Flow, seq: u32, ack: Option<u32>) -> Opti
 /// Misfits from here on rest on addresses alone: another connection may have the same.
 pub const BY_ADDRESSES: u64 = 1 << 40;
 
-/// Misfits up to here are too small for chance, even where no link leads from the packet's network to
-/// the socket's. Others are not: networks that have nothing to do with each other have the same
-/// addresses, and then the kernel gives their connections the same ports.
+/// Misfits up to here are too small for chance, even where nothing leads from the packet's network to
+/// the socket's, unless both were opened within 70 ms: networks that have nothing to do with each other
+/// have the same addresses, then the kernel gives their connections the same ports, and initial sequence
+/// numbers that differ by the time alone (`secure_tcp_seq`).
 pub const CLOSE: u64 = 2 + 2 * WINDOW_STRANGER as u64;
 
 /// The same for a connection whose handshake was not seen: its addresses in another namespace, or

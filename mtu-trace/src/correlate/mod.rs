@@ -21,11 +21,11 @@ mod track;
 
 pub use connection::{Connection, End, Side};
 pub use flows::Flows;
-pub use join::{CLOSE, belongs};
+pub use join::{BY_ADDRESSES, CLOSE, belongs};
 pub use rare::Rare;
 pub use repeats::{Open, Recovery, Repeats, after};
 pub use site::{Hook, Site, SiteKey, SiteKind, netfilter_hook, oversized};
-pub use state::{ConnectionId, State, are_apart};
+pub use state::{ConnectionId, State};
 pub use track::{
     Blocked, Heeded, Icmp, OtherDrops, OtherKey, Retransmits, SiteDrops, Track, Waits,
 };

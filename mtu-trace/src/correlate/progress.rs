@@ -95,6 +95,9 @@ impl State {
             first_ns: out.waits.map_or(time_ns, |waits| waits.first_ns),
             last_ns: time_ns,
             backoff: sample.backoff,
+            first_backoff: out
+                .waits
+                .map_or(sample.backoff, |waits| waits.first_backoff),
         });
         if let Some(sent) = &mut out.retransmits {
             sent.bytes_acked = sent.bytes_acked.max(sample.bytes_acked);

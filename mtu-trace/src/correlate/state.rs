@@ -1,9 +1,6 @@
 //! The state that events add up to.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use foldhash::fast::RandomState;
 use imbl::{GenericHashMap, OrdMap, shared_ptr::DefaultSharedPtr};
@@ -16,7 +13,7 @@ use super::{
 };
 use crate::{
     event::{Event, EventKind, Flow, Isn, Socket},
-    topology::{NetnsId, Topology},
+    topology::{NetnsId, Networks, Topology},
 };
 
 /// Copies share what does not change.
@@ -61,8 +58,7 @@ pub struct State {
     blind: BTreeSet<String>,
     /// What else cannot be seen, in sentences.
     pub limits: Arc<[String]>,
-    /// What stands for all namespaces that are connected with one.
-    networks: Arc<BTreeMap<NetnsId, NetnsId>>,
+    networks: Arc<Networks>,
     connections: OrdMap<ConnectionId, Arc<Connection>>,
     pub(super) sockets: HashMap<Flow, (ConnectionId, usize)>,
     pub(super) flows: HashMap<Flow, (ConnectionId, Side)>,
@@ -85,17 +81,6 @@ pub struct State {
     /// How many of them had to be forgotten.
     pub forgotten: u64,
     next: u64,
-}
-
-/// Whether two namespaces are known to have no link that leads from one to the other, by what stands for
-/// the network of each ([`Topology::networks`]).
-#[must_use]
-pub fn are_apart(networks: &BTreeMap<NetnsId, NetnsId>, one: NetnsId, other: NetnsId) -> bool {
-    match (networks.get(&one), networks.get(&other)) {
-        (Some(one), Some(other)) => one != other,
-        // What is not known may be connected.
-        _ => false,
-    }
 }
 
 impl State {
@@ -124,18 +109,18 @@ impl State {
     /// routes say.
     #[must_use]
     pub fn is_connected(&self, one: NetnsId, other: NetnsId) -> bool {
-        self.network(one) == self.network(other)
+        self.networks.are_connected(one, other)
     }
 
-    /// Whether two namespaces are known to have no link that leads from one to the other.
+    /// Whether two namespaces are known to have nothing to do with each other.
     pub(super) fn is_apart(&self, one: NetnsId, other: NetnsId) -> bool {
-        are_apart(&self.networks, one, other)
+        self.networks.are_apart(one, other)
     }
 
     /// What stands for all namespaces that are connected with this one.
     #[must_use]
     pub fn network(&self, of: NetnsId) -> NetnsId {
-        self.networks.get(&of).copied().unwrap_or(of)
+        self.networks.of(of)
     }
 
     /// The connections that may have changed since this was last asked, or are gone, each once.
@@ -201,7 +186,7 @@ impl State {
         }
         match &event.kind {
             EventKind::Topology(topology) => {
-                self.networks = Arc::new(topology.networks());
+                self.networks = Arc::new(Networks::new(topology));
                 self.sealed.look(topology);
                 self.topology = Arc::clone(topology);
             }

@@ -52,6 +52,8 @@ pub struct Waits {
     pub last_ns: u64,
     /// Doublings of the retransmission timeout.
     pub backoff: u32,
+    /// The same when it was first known to wait.
+    pub first_backoff: u32,
 }
 
 /// Drops at one place.

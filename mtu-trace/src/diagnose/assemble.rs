@@ -5,7 +5,6 @@ use super::{
     evidence::evidence,
     finding::{Direction, Finding, Hop},
     fixes::{self, Ailment},
-    foresee::foreseen,
     judged::{Group, Judged, Key},
     ledger::Detected,
     local::Local,
@@ -64,13 +63,13 @@ pub fn finding(
         _ => None,
     };
     let shown = local.show(connection, direction, topology);
-    let foreseen = foreseen(&worst.case, cause);
+    let foreseen = worst.found.foreseen.as_deref();
     let seen = site.map(|drops| boundary(&drops.site, topology));
-    let boundary = seen.or_else(|| Some(foreseen.as_ref()?.boundary.clone()));
+    let boundary = seen.or_else(|| Some(foreseen?.boundary.clone()));
     let fits_bytes = match (site, cause) {
         (Some(drops), _) => Some(drops.site.fits_bytes()),
         (None, Cause::Message(..)) => track.icmp.mtu_bytes.filter(|&told| told > 0),
-        (None, Cause::Site(_)) => foreseen.as_ref().map(|foreseen| foreseen.fits_bytes),
+        (None, Cause::Site(_)) => foreseen.map(|foreseen| foreseen.fits_bytes),
         _ => None,
     };
     let is_about_size = site.is_some() || matches!(cause, Cause::Message(..));
@@ -84,9 +83,9 @@ pub fn finding(
     let mut path = match (site, foreseen) {
         (Some(drops), _) => hops(&local, drops, topology),
         (None, Some(foreseen)) => {
-            let mut path = foreseen.path;
+            let mut path = foreseen.path.clone();
             // From the local end, as others are.
-            if direction == Direction::Download {
+            if local.direction(side) == Direction::Download {
                 path.reverse();
             }
             path

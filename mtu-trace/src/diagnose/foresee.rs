@@ -1,41 +1,55 @@
-//! What the map foretells of the place of a finding, where no drop was seen.
+//! What the map foretells of the place of a stall, where no drop was seen.
 
-use super::rules::{Case, Cause};
+use super::rules::Case;
 use crate::{
-    audit::{self, Foreseen, telling, too_narrow},
+    audit::{Foreseen, KnownEnd, telling, too_narrow},
     correlate::SiteKey,
+    event::Sample,
 };
 
-/// The place where packets must die that no drop was seen of: a message tells of it, or a socket.
-pub fn foreseen(case: &Case<'_>, cause: &Cause) -> Option<Foreseen> {
-    match cause {
-        Cause::Message(..) => {
-            let told_bytes = case.track.icmp.mtu_bytes?;
-            let flow = case.connection.sender(case.side)?.socket.flow;
-            let (topology, to) = (&case.state.topology, flow.destination.ip());
-            telling(topology, case.joints, flow.netns, to, told_bytes)
-        }
-        Cause::Site(key) if !case.track.oversized.contains_key(key) => by_socket(case),
-        _ => None,
-    }
+/// The place that tells what a message has told.
+pub fn by_message(case: &Case<'_>) -> Option<Foreseen> {
+    let told_bytes = case.track.icmp.mtu_bytes?;
+    let flow = case.connection.sender(case.side)?.socket.flow;
+    let (topology, to) = (&case.state.topology, flow.destination.ip());
+    telling(topology, case.joints, flow.netns, to, told_bytes)
 }
 
 /// The place on the way from a sender of this host that is too narrow for its packets.
 pub fn by_socket(case: &Case<'_>) -> Option<Foreseen> {
     let sender = case.connection.sender(case.side)?;
-    let sample = sender.sample.as_ref()?;
-    // Where addresses are translated on the way, only the receiver knows the other end's.
-    let way = match case.connection.receiver(case.side) {
-        Some(receiver) => {
-            let flow = receiver.socket.flow;
-            audit::From::Receiver(flow.netns, flow.destination.ip())
-        }
-        None => {
-            let flow = sender.socket.flow;
-            audit::From::Sender(flow.netns, flow.destination.ip())
-        }
+    let bytes = packet_bytes(sender.sample.as_ref()?);
+    let topology = &case.state.topology;
+    let narrow = |way| too_narrow(topology, case.joints, way, bytes);
+    let sent = sender.socket.flow;
+    let forwards = KnownEnd::Sender(sent.netns, sent.destination.ip());
+    let Some(receiver) = case.connection.receiver(case.side) else {
+        return narrow(forwards);
     };
-    too_narrow(&case.state.topology, case.joints, way, sample.pmtu_bytes)
+    let received = receiver.socket.flow;
+    let backwards = KnownEnd::Receiver(received.netns, received.destination.ip());
+    // Where addresses are translated on the way, one end knows the other's own address, or none does:
+    // then each knows the way to where that is done.
+    if topology
+        .owner(received.netns, sent.destination.ip())
+        .is_some()
+    {
+        narrow(forwards)
+    } else if topology
+        .owner(sent.netns, received.destination.ip())
+        .is_some()
+    {
+        narrow(backwards)
+    } else {
+        narrow(forwards).or_else(|| narrow(backwards))
+    }
+}
+
+/// The length of a sender's full packets, bytes of layer 3: without options that are not in every one.
+pub fn packet_bytes(sample: &Sample) -> u32 {
+    let headers_bytes = if sample.flow.source.is_ipv6() { 60 } else { 40 };
+    let full_bytes = sample.mss.saturating_add(headers_bytes);
+    sample.pmtu_bytes.min(full_bytes)
 }
 
 /// How a drop there would be known.

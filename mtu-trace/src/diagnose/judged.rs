@@ -14,16 +14,16 @@ use super::{
 };
 use crate::{
     audit::Joints,
-    correlate::{ConnectionId, Side, State},
+    correlate::{Connection, ConnectionId, Side, State},
     select::Scope,
 };
 
 /// What a finding is about: a verdict and its cause.
 pub type Key = (Verdict, Cause);
 
-/// What makes one direction of a connection worse than another: that it goes on, for how long, ns, and
-/// how many packets died.
-type Rank = (bool, u64, u64);
+/// What makes one direction of a connection worse than another: that it goes on, that something was seen
+/// of it, for how long, ns, and how many packets died.
+type Rank = (bool, bool, u64, u64);
 
 /// What the rules say of every connection.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +45,21 @@ struct Judgements {
     /// Out and in.
     sides: [Option<Judgement>; 2],
     due_ns: Option<u64>,
+}
+
+impl Judgements {
+    /// Keeps what was foreseen of a connection that is closed: its namespace may be gone from the map.
+    fn keep_foreseen(&mut self, before: &Self) {
+        for (now, before) in self.sides.iter_mut().zip(&before.sides) {
+            let foreseen = |it: &&Judgement| it.found.foreseen.is_some();
+            if let (None, Some(before)) = (&now, before.as_ref().filter(foreseen)) {
+                let mut kept = before.clone();
+                kept.found.ongoing = false;
+                kept.rank.0 = false;
+                *now = Some(kept);
+            }
+        }
+    }
 }
 
 /// Of one direction.
@@ -170,12 +185,18 @@ impl Judged {
         }
     }
 
-    /// Asks again where the answer depends on which networks are connected.
+    /// Asks again where the answer depends on which networks are connected, or on the map.
     pub fn ask_networks(&mut self, state: &State, scope: &Scope) {
         let by_network = |key: &Key| matches!(key.1, Cause::Peer(..));
-        let groups = self.groups.iter().filter(|(key, _)| by_network(key));
-        let members = groups.flat_map(|(_, group)| group.members());
-        let ids: BTreeSet<ConnectionId> = members.map(|(id, _)| id).collect();
+        let groups = self.groups.iter();
+        let members = groups.flat_map(|(key, group)| {
+            let all = by_network(key);
+            group.members().map(move |member| (all, member))
+        });
+        let ids: BTreeSet<ConnectionId> = members
+            .filter(|&(all, (id, side))| all || self.is_foreseen(id, side))
+            .map(|(_, (id, _))| id)
+            .collect();
         for id in ids {
             self.ask(id, state, scope);
         }
@@ -188,7 +209,12 @@ impl Judged {
 
     fn ask(&mut self, id: ConnectionId, state: &State, scope: &Scope) {
         let before = self.connections.get(&id).cloned();
-        let now = judge(id, state, &self.joints, scope);
+        let mut now = judge(id, state, &self.joints, scope);
+        if let (Some(before), Some(now)) = (&before, &mut now)
+            && state.get(id).is_some_and(Connection::is_closed)
+        {
+            now.keep_foreseen(before);
+        }
         let due = |it: &Judgements| it.due_ns.map(|due_ns| (due_ns, id));
         let (was_due, is_due) = (before.as_deref().and_then(due), now.as_ref().and_then(due));
         if was_due != is_due {
@@ -235,6 +261,11 @@ impl Judged {
                 self.groups.remove(&old.key);
             }
         }
+    }
+
+    fn is_foreseen(&self, id: ConnectionId, side: Side) -> bool {
+        let found = self.found(id, side);
+        found.is_some_and(|found| found.foreseen.is_some())
     }
 
     /// What is found, with the connections that are selected.
@@ -289,6 +320,7 @@ fn rank(case: &Case<'_>, found: &Match) -> Rank {
     let until_ns = found.last_ns.unwrap_or(u64::MAX);
     (
         found.ongoing,
+        found.foreseen.is_none(),
         until_ns.saturating_sub(found.first_ns),
         case.track.oversized_drops(),
     )

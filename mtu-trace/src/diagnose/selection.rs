@@ -1,9 +1,6 @@
 //! Which findings are selected.
 
-use super::{
-    foresee::foreseen,
-    rules::{Case, Cause, Match},
-};
+use super::rules::{Case, Cause, Match};
 use crate::{
     correlate::{OtherKey, SiteKey},
     select::{Scope, Subject},
@@ -22,7 +19,7 @@ pub fn is_selected(case: &Case<'_>, found: &Match, scope: &Scope) -> bool {
         }
         Cause::Message(netns, ..) => {
             subject.also_in(*netns);
-            if let Some(foreseen) = foreseen(case, &found.cause) {
+            if let Some(foreseen) = &found.foreseen {
                 subject.also_in(foreseen.boundary.netns.id());
             }
         }

@@ -110,17 +110,18 @@ impl Connections {
             self.survey_unseen(SURVEY_IDLE_NS, watcher);
         }
         let joining = &self.joining;
+        // What happens while they are asked comes after what they say.
+        let time_ns = monotonic_ns();
         let waiting = self.patrol.walk(
             maps,
             |flow| joining.is_offered(flow),
             |netns| watcher.open(netns).ok(),
         );
-        let time_ns = monotonic_ns();
         for (socket, sample) in waiting {
-            self.joining
-                .add(socket, maps, time_ns)
-                .into_iter()
-                .for_each(&mut *sink);
+            let mut ends = self.joining.add(socket, maps, time_ns);
+            // The other end may know more of the way.
+            ends.extend(self.joining.older(maps, &self.patrol, time_ns));
+            ends.into_iter().for_each(&mut *sink);
             sink(Event {
                 time_ns,
                 kind: EventKind::Sample(sample),

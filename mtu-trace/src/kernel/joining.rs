@@ -3,16 +3,16 @@
 //!
 //! What is found here is only offered: the correlator joins.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use super::{
     maps::{Kept, Maps},
     patrol::Patrol,
 };
 use crate::{
-    correlate::{CLOSE, are_apart, belongs},
+    correlate::{BY_ADDRESSES, CLOSE, belongs},
     event::{Event, EventKind, Flow, Isn, Packet, PacketKind, Socket, TCP},
-    topology::{NetnsId, Topology},
+    topology::{Networks, Topology},
 };
 
 /// How often a packet's connection is looked for before it counts as unknown. A socket may be seen
@@ -49,8 +49,7 @@ pub struct Joining {
     ends: HashSet<Isn>,
     scanned_ns: u64,
     turn: usize,
-    /// What stands for all namespaces that are connected with one.
-    networks: BTreeMap<NetnsId, NetnsId>,
+    networks: Networks,
 }
 
 struct Wanted {
@@ -77,7 +76,7 @@ struct Offered {
 impl Joining {
     /// The network is another one from now on.
     pub fn learn(&mut self, topology: &Topology) {
-        self.networks = topology.networks();
+        self.networks = Networks::new(topology);
     }
 
     /// Notes what an event needs.
@@ -203,7 +202,10 @@ impl Joining {
     pub fn older(&mut self, maps: &mut Maps, patrol: &Patrol, time_ns: u64) -> Vec<Event> {
         let mut events = Vec::new();
         for flow in std::mem::take(&mut self.given_up) {
-            for socket in patrol.older(&flow) {
+            let may_meet =
+                |socket: &Socket| !self.networks.are_apart(flow.netns, socket.flow.netns);
+            let older: Vec<Socket> = patrol.older(&flow).filter(may_meet).collect();
+            for socket in older {
                 self.offer(&Kept::open(socket), maps, time_ns, &mut events);
             }
         }
@@ -239,10 +241,10 @@ impl Joining {
                 .filter(|kept| wanted.may_be(kept))
                 .filter_map(|kept| {
                     let (_, misfit) = belongs(&kept.socket, flow, wanted.seq, wanted.ack)?;
-                    let apart = are_apart(&self.networks, flow.netns, kept.socket.flow.netns);
+                    let apart = self.networks.are_apart(flow.netns, kept.socket.flow.netns);
                     (!apart || misfit <= CLOSE).then_some((apart, misfit, kept))
                 })
-                .min_by_key(|(apart, misfit, _)| (*apart, *misfit));
+                .min_by_key(|(apart, misfit, _)| (*misfit >= BY_ADDRESSES, *apart, *misfit));
             if let Some((_, _, kept)) = best {
                 self.settled.insert(*flow, kept.socket.flow);
                 self.ends.extend(kept.socket.isn.map(turned));

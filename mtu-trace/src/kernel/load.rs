@@ -113,7 +113,8 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
             Ok(Started::PerDevice) => per_device.push(hook),
             Err((mechanism, why)) => {
                 // The kernel's own words are about a function that programs may not call then.
-                let why = refusal.map_or(why, str::to_owned);
+                let is_read = why.contains("bpf_probe_read");
+                let why = refusal.filter(|_| is_read).map_or(why, str::to_owned);
                 hooks.push(HookStatus::missing(hook, mechanism, why));
             }
         }

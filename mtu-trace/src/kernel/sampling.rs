@@ -32,8 +32,9 @@ impl Sampling {
         if asked.is_empty() {
             return news;
         }
-        let samples = sockets::sample(asked.iter().copied(), open);
+        // What happens while they are asked comes after what they say.
         let now_ns = monotonic_ns();
+        let samples = sockets::sample(asked.iter().copied(), open);
         let found: BTreeSet<Flow> = samples.iter().map(|sample| sample.flow).collect();
         for flow in asked.iter().filter(|flow| !found.contains(flow)) {
             joining.close(flow);

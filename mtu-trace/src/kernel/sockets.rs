@@ -179,6 +179,10 @@ fn to_sample(flow: Flow, response: &InetResponse) -> Option<Sample> {
             .filter(|memory| response.header.recv_queue == 0 && memory.backlog_queue_length == 0)
             .map_or(0, |memory: &MemInfo| memory.receive_queue),
         unsent_bytes: info.notsent_bytes,
+        outstanding_bytes: response
+            .header
+            .send_queue
+            .saturating_sub(info.notsent_bytes),
         window_closed: matches!(response.header.timer, Some(Timer::Probe(_))),
     })
 }

@@ -49,6 +49,7 @@ mod naming;
 #[cfg(test)]
 mod naming_tests;
 mod netns;
+mod networks;
 mod notice;
 pub mod path;
 mod record;
@@ -72,5 +73,6 @@ pub use self::{
         Peer, Process, Route, RouteKind, Rule, Sysctls, Topology, Tunnel,
     },
     netns::NetnsFile,
+    networks::Networks,
     watcher::{Changes, Watcher},
 };

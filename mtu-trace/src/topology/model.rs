@@ -2,11 +2,7 @@
 //!
 //! Plain values that serialize, so that a capture can hold them and a replay needs no live host.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -326,39 +322,6 @@ impl Topology {
     #[must_use]
     pub fn link(&self, netns: NetnsId, ifindex: u32) -> Option<&Link> {
         self.namespaces.get(&netns)?.links.get(&ifindex)
-    }
-
-    /// For each namespace, what stands for all that packets can get to from it over links of this
-    /// host, whatever its routes say.
-    #[must_use]
-    pub fn networks(&self) -> BTreeMap<NetnsId, NetnsId> {
-        let mut adjacent: BTreeMap<NetnsId, BTreeSet<NetnsId>> = BTreeMap::new();
-        for (&id, netns) in &self.namespaces {
-            adjacent.entry(id).or_default();
-            for link in netns.links.values() {
-                let peer = link.peer.as_ref().and_then(|peer| peer.netns);
-                let underlay = link.tunnel.as_ref().and_then(|tunnel| tunnel.netns);
-                for other in peer
-                    .into_iter()
-                    .chain(underlay)
-                    .filter(|other| *other != id)
-                {
-                    adjacent.entry(id).or_default().insert(other);
-                    adjacent.entry(other).or_default().insert(id);
-                }
-            }
-        }
-        let mut networks = BTreeMap::new();
-        for &first in adjacent.keys() {
-            let mut next = vec![first];
-            while let Some(at) = next.pop() {
-                if let Entry::Vacant(entry) = networks.entry(at) {
-                    entry.insert(first);
-                    next.extend(&adjacent[&at]);
-                }
-            }
-        }
-        networks
     }
 
     /// The namespace and interface that own an address, in the given namespace.

@@ -4,7 +4,7 @@
 use mtu_trace::{
     diagnose::{Analysis, Direction, Verdict},
     event::{Event, EventKind, Isn, TcpState},
-    topology::NetnsId,
+    topology::{NetnsId, Peer},
 };
 
 use super::{
@@ -202,7 +202,12 @@ fn a_network_apart_with_the_same_addresses_stays_apart() {
     let mut apart = places.topology.namespaces[&CONTAINER].clone();
     apart.cookie = Some(ELSEWHERE.0);
     for link in apart.links.values_mut() {
-        link.peer = None;
+        // Another engine's, whose bridge is in a namespace that is not looked at here.
+        let other_end = Peer {
+            netns: Some(NetnsId(202)),
+            ifindex: 3,
+        };
+        link.peer = Some(other_end);
     }
     places.topology.namespaces.insert(ELSEWHERE, apart);
     let conn = Conn::new(0);

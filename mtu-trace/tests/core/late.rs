@@ -8,13 +8,14 @@ use mtu_trace::{
 };
 
 use super::{
+    black_hole::hole,
     network::{
-        At, CNI0, CONTAINER_ETH0, DOCKER0, EXT0, HOST, Mtus, OUTER_ETH0, ROUTED, SERVER_ETH0, VETH,
-        told,
+        At, CNI0, CONTAINER_ETH0, DOCKER0, EXT0, HOST, Mtus, OUTER, OUTER_ETH0, ROUTED,
+        SERVER_ETH0, VETH, told,
     },
     older::{known, old, with_kept_port},
     packet::Places,
-    story::{Conn, at, play},
+    story::{Conn, at, ends, play},
 };
 
 /// Connected routes, and default ones out to the host.
@@ -71,6 +72,7 @@ fn times_out(conn: Conn, backoff: u32) -> Sample {
         timeouts: backoff,
         backoff,
         unacked: 10,
+        outstanding_bytes: 10 * 1448,
         ..stands
     }
 }
@@ -135,6 +137,99 @@ fn one_death_makes_it_sure() {
 }
 
 #[test]
+fn further_deaths_are_of_the_same_stall() {
+    let (places, conn, mut events) = stalled(ROUTED);
+    let (_, old_conn) = with_kept_port(0);
+    for (backoff, ms) in [(8, 900), (9, 27_000), (10, 80_000)] {
+        let resent = conn.server_resends(0, backoff - 1);
+        events.push(at(ms, old(&resent, old_conn.server)));
+        events.push(at(ms, places.forward(conn, 0)));
+        events.push(at(ms + 100, EventKind::Sample(times_out(conn, backoff))));
+    }
+    let played = play(events, 81_000);
+    assert_eq!(played.analysis.detected(), 1);
+    let finding = played.only();
+    assert_eq!(finding.evidence.attempts, 11);
+    assert_eq!(finding.first_seen_ns, at(150, EventKind::Tick).time_ns);
+    assert!(finding.detected_at_ns < at(300, EventKind::Tick).time_ns);
+}
+
+#[test]
+fn what_was_seen_tells_more_than_what_is_foretold() {
+    let (places, conn, mut events) = stalled(ROUTED);
+    // It lasts for longer, as far as that is known.
+    events.push(at(8000, EventKind::Sample(times_out(conn, 7))));
+    let other = Conn::new(1);
+    events.push(at(4000, other.client_known()));
+    events.push(at(4000, other.server_known()));
+    events.extend(hole(other, 4100, |nth| places.forward(other, nth)));
+    let finding = found(events, 9000);
+    assert_eq!(finding.verdict, Verdict::MtuBlackHole);
+    assert_eq!(finding.connections, 2);
+    assert_eq!(finding.confidence, Confidence::Confirmed);
+    assert_eq!(finding.evidence.oversized_drops, 14);
+}
+
+#[test]
+fn a_map_that_changes_takes_it_back_unless_all_is_over() {
+    let (places, conn, events) = stalled(ROUTED);
+    let wide = Mtus {
+        bridge: 1500,
+        port: 1500,
+        inner: 1500,
+    };
+    let mended = with_routes(Places::new(wide).topology);
+    let mut changed = events.clone();
+    changed.push(at(1000, told(&mended)));
+    let played = play(changed, 1200);
+    assert!(played.ever.contains_key("mtu-black-hole"));
+    assert!(played.analysis.findings().is_empty());
+
+    let mut gone = places.topology;
+    for netns in gone.namespaces.values_mut() {
+        netns.gone = true;
+    }
+    let mut ended = events;
+    ended.push(at(1000, ends(conn.server, 1, 110)));
+    ended.push(at(1000, ends(conn.client, 1, 104)));
+    ended.push(at(1500, told(&gone)));
+    let finding = found(ended, 2000);
+    assert_eq!(finding.verdict, Verdict::MtuBlackHole);
+    assert!(!finding.ongoing && finding.boundary.is_some());
+    assert!(
+        finding.summary.contains("do not fit"),
+        "{}",
+        finding.summary
+    );
+}
+
+#[test]
+fn of_an_upload_the_sender_knows_the_way() {
+    let (_, conn, mut events) = stalled(ROUTED);
+    events.pop();
+    let EventKind::Sample(stands) = conn.client_stands(0) else {
+        panic!("no sample");
+    };
+    let waits = Sample {
+        bytes_acked: 1,
+        flow: conn.client.flow,
+        ..times_out(conn, 7)
+    };
+    events.push(at(
+        150,
+        EventKind::Sample(Sample {
+            bytes_received: stands.bytes_received,
+            ..waits
+        }),
+    ));
+    let finding = found(events, 300);
+    let boundary = finding.boundary.unwrap();
+    assert_eq!(boundary.netns.id(), OUTER);
+    assert_eq!(boundary.egress.as_deref(), Some("eth0"));
+    assert_eq!(finding.connection.unwrap().direction, Direction::Upload);
+}
+
+#[test]
 fn without_a_map_one_death_is_enough() {
     let places = Places::new(VETH);
     let (conn, old_conn) = with_kept_port(0);
@@ -176,8 +271,8 @@ fn of_a_sender_elsewhere_two_deaths_far_apart_are_enough() {
     let finding = story(6400).only();
     assert_eq!(finding.verdict, Verdict::MtuBlackHole);
     assert_eq!(finding.evidence.attempts, 2);
-    // That is any first timeout.
-    let verdicts = story(1000).ever;
+    // That may be a first timeout.
+    let verdicts = story(3000).ever;
     assert!(!verdicts.contains_key("mtu-black-hole"), "{verdicts:?}");
 }
 
@@ -191,6 +286,10 @@ fn what_was_foretold_is_withdrawn_if_the_next_try_does_not_die() {
     let seen = play(events.clone(), 1100);
     assert!(seen.ever.contains_key("mtu-black-hole"));
     assert_eq!(seen.only().verdict, Verdict::RemoteBlackHole);
+    // Also where only the socket tells that it has tried.
+    let mut unseen = events.clone();
+    unseen.retain(|event| !matches!(event.kind, EventKind::Retransmit(_)));
+    assert!(play(unseen, 1100).analysis.findings().is_empty());
     // Unless that would not be seen.
     events.push(at(20, EventKind::Blind(vec!["skb:kfree_skb".to_owned()])));
     let finding = found(events, 1100);
@@ -219,7 +318,14 @@ fn nothing_is_foretold_of_what_would_fit_or_is_small() {
         play(events, 300).ever
     };
     assert!(!changed(&|_| {}).is_empty());
-    let small: [&dyn Fn(&mut Sample); 4] = [
+    let small: [&dyn Fn(&mut Sample); 6] = [
+        // Two small ones.
+        &|sample| {
+            sample.unacked = 2;
+            sample.outstanding_bytes = 900;
+        },
+        // They were agreed to be small: a clamp, or the peer's own MTU.
+        &|sample| sample.mss = 1398,
         // One segment, which may be a small one.
         &|sample| sample.unacked = 1,
         // Full ones got through.

@@ -163,12 +163,12 @@ fn without_a_reason_what_is_sent_again_was_lost_there() {
     let conn = Conn::new(0);
     for reason in [None, Some("NOT_SPECIFIED")] {
         // Full segments that die in a queue, or that were delivered before they were freed.
-        let story = |resent: std::ops::Range<u32>| {
+        let story = |function: &str, resent: std::ops::Range<u32>| {
             let mut events = opening(&places, conn);
             for nth in 0..4 {
                 let freed = places.forward(conn, nth).long(1400).with(|packet| {
                     packet.what = PacketKind::Dropped {
-                        function: "kfree_skb_list".into(),
+                        function: function.into(),
                         reason: reason.map(Into::into),
                     };
                 });
@@ -182,14 +182,16 @@ fn without_a_reason_what_is_sent_again_was_lost_there() {
             events.push(at(700, conn.server_stands(last + 10, MSS)));
             play(events, 2000).only()
         };
-        let finding = story(0..4);
+        let finding = story("kfree_skb_list", 0..4);
         assert_eq!(finding.verdict, Verdict::LocalDrop, "{reason:?}");
         assert_eq!(finding.severity, Severity::Warning);
         assert_eq!(finding.evidence.other_drops, 4);
         assert!(finding.summary.contains("kfree_skb_list"));
         for resent in [2..6, 10..14] {
-            assert_eq!(story(resent).verdict, Verdict::PacketLoss);
+            assert_eq!(story("kfree_skb_list", resent).verdict, Verdict::PacketLoss);
         }
+        // A bridge that somebody listens on takes up what is for others, and frees it.
+        assert_eq!(story("ip_rcv_core", 0..4).verdict, Verdict::PacketLoss);
     }
 }
 

@@ -186,7 +186,7 @@ fn check(finding: &Finding) -> Result<(), TestCaseError> {
             }
         }
         let seen_ns = finding.last_seen_ns - finding.first_seen_ns;
-        let is_late = finding.evidence.attempts == 2 && seen_ns >= 1_500_000_000;
+        let is_late = finding.evidence.attempts == 2 && seen_ns >= 3_500_000_000;
         prop_assert!(finding.evidence.attempts >= 3 || is_late);
         prop_assert!(
             finding.confidence != Confidence::Confirmed || finding.evidence.lost_events == 0

@@ -170,6 +170,7 @@ fn stands(flow: Flow, mss: u32, bytes_acked: u64, bytes_received: u64) -> Sample
         held_bytes: 0,
         unsent_bytes: 0,
         window_closed: false,
+        outstanding_bytes: 0,
     }
 }
 

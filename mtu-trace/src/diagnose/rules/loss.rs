@@ -36,6 +36,7 @@ pub(super) fn handshake_timeout(case: &Case<'_>) -> Option<Match> {
         last_ns: Some(sent.last_ns),
         attempts: u32::try_from(sent.handshake).unwrap_or(u32::MAX),
         seq: None,
+        foreseen: None,
     })
 }
 
@@ -71,6 +72,7 @@ pub(super) fn local_drop(case: &Case<'_>) -> Option<Match> {
             None => open.map_or(0, |open| open.attempts),
         },
         seq: open.map(|open| open.seq),
+        foreseen: None,
     })
 }
 
@@ -99,6 +101,7 @@ pub(super) fn packet_loss(case: &Case<'_>) -> Option<Match> {
         last_ns: Some(sent.last_ns),
         attempts: sent.repeats.worst.map_or(0, |worst| worst.attempts),
         seq: None,
+        foreseen: None,
     })
 }
 
@@ -120,6 +123,7 @@ pub(super) fn receiver_stalled(case: &Case<'_>) -> Option<Match> {
         last_ns: None,
         attempts: 0,
         seq: None,
+        foreseen: None,
     })
 }
 
@@ -140,6 +144,7 @@ pub(super) fn connection_aborted(case: &Case<'_>) -> Option<Match> {
         last_ns: Some(sent.last_ns.max(case.connection.last_ns)),
         attempts: sent.repeats.open.map_or(0, |open| open.attempts),
         seq: sent.repeats.open.map(|open| open.seq),
+        foreseen: None,
     })
 }
 
@@ -191,6 +196,19 @@ const CAUSES: &[&str] = &[
     "TCP_ZEROWINDOW",
 ];
 
+/// How functions begin that free what has arrived, or nobody has asked for.
+const ENDS: &[&str] = &[
+    "ip_rcv",
+    "ip6_rcv",
+    "ipv6_rcv",
+    "ip_local_deliver",
+    "ip6_input",
+    "packet_rcv",
+    "tpacket_rcv",
+    "tcp_",
+    "br_flood",
+    "skb_release_data",
+];
 /// What the kernel says where it says nothing; before 5.17 it has no reasons at all.
 const NO_REASON: &str = "NOT_SPECIFIED";
 
@@ -202,9 +220,29 @@ pub fn worst_other(track: &Track) -> Option<(&OtherKey, &OtherDrops)> {
         .filter(|(key, drops)| {
             key.hook.is_some()
                 || match key.reason.as_deref() {
-                    None | Some(NO_REASON) => drops.fallen.resent() >= LOSS_RETRANSMITS,
-                    Some(reason) => CAUSES.contains(&reason),
+                    None | Some(NO_REASON) => {
+                        drops.fallen.resent() >= LOSS_RETRANSMITS && !is_at_its_end(&key.function)
+                    }
+                    Some(reason) => is_cause(reason),
                 }
         })
-        .max_by_key(|(_, drops)| (drops.count, drops.last_ns))
+        .max_by_key(|(key, drops)| {
+            let explained = key.hook.is_some() || key.reason.as_deref().is_some_and(is_cause);
+            let sure = if explained {
+                drops.count
+            } else {
+                drops.fallen.resent()
+            };
+            (sure, drops.last_ns)
+        })
+}
+
+fn is_cause(reason: &str) -> bool {
+    CAUSES.contains(&reason)
+}
+
+/// Whether a function frees packets that have come to their end, or copies of others: what a device takes
+/// up that is for another host, what a capture has no room for, what a socket has already.
+fn is_at_its_end(function: &str) -> bool {
+    ENDS.iter().any(|start| function.starts_with(start))
 }

@@ -1,16 +1,18 @@
 //! The rules. Each looks at one direction of one connection.
 
+mod foretold;
 mod loss;
 mod size;
 
 use std::{
     cell::Cell,
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
 };
 
 use super::finding::{Confidence, Severity, Verdict};
 use crate::{
-    audit::Joints,
+    audit::{Foreseen, Joints},
     correlate::{Connection, End, Hook, Open, OtherKey, Side, SiteKey, State, Track},
     event::{Flow, Name},
     topology::NetnsId,
@@ -49,7 +51,7 @@ pub const RULES: &[Rule] = &[
     rule(Verdict::PmtudWorking, size::pmtud_working),
     rule(Verdict::HandshakeTimeout, loss::handshake_timeout),
     rule(Verdict::LocalDrop, loss::local_drop),
-    rule(Verdict::MtuBlackHole, size::foreseen_black_hole),
+    rule(Verdict::MtuBlackHole, foretold::foreseen_black_hole),
     rule(Verdict::RemoteBlackHole, size::remote_black_hole),
     rule(Verdict::RemoteBlackHole, size::unfilled_gap),
     rule(Verdict::PmtudSlow, size::came_down_late),
@@ -75,7 +77,7 @@ pub struct Case<'a> {
 }
 
 /// What a rule found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Match {
     /// How bad.
     pub severity: Severity,
@@ -93,6 +95,8 @@ pub struct Match {
     pub attempts: u32,
     /// That number.
     pub seq: Option<u32>,
+    /// The place as the map has it, where no drop shows it.
+    pub foreseen: Option<Arc<Foreseen>>,
 }
 
 /// What several connections may share.
@@ -185,15 +189,19 @@ impl<'a> Case<'a> {
     fn stall(&self) -> Option<Stall> {
         let sent = self.track.retransmits.as_ref();
         let known = sent.and_then(|sent| sent.repeats.open).filter(is_stall);
+        let waits = self.track.waits;
         if let Some(open) = known {
+            // It may have begun before the trace.
+            let since_ns = waits.map_or(open.first_ns, |waits| waits.first_ns);
+            let timeouts = waits.map_or(0, |waits| waits.backoff.saturating_add(1));
             return Some(Stall {
-                first_ns: open.first_ns,
+                first_ns: open.first_ns.min(since_ns),
                 last_ns: open.last_ns,
-                attempts: open.attempts,
+                attempts: open.attempts.max(timeouts),
                 seq: Some(open.seq),
             });
         }
-        let waits = self.track.waits?;
+        let waits = waits?;
         (waits.backoff.saturating_add(1) >= STALL_ATTEMPTS).then(|| Stall {
             first_ns: sent.map_or(waits.first_ns, |sent| sent.first_ns.min(waits.first_ns)),
             last_ns: waits.last_ns,
@@ -213,6 +221,7 @@ impl<'a> Case<'a> {
             last_ns: Some(stall.last_ns),
             attempts: stall.attempts,
             seq: stall.seq,
+            foreseen: None,
         }
     }
 }

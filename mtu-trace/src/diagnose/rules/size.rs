@@ -1,5 +1,7 @@
 //! Packets too big for a link: what does not get through, and what does in the end.
 
+use std::sync::Arc;
+
 use super::{
     Case, Cause, Match, STALL_ATTEMPTS, STALL_NS, Stall, is_ongoing, is_stall, loss::worst_other,
 };
@@ -17,8 +19,9 @@ use crate::{
 /// acknowledgements (RFC 2018), bytes.
 const OPTIONS_BYTES: u32 = 40;
 /// Losses of one segment so far apart are of a second timeout or a later one, as where a trace begins
-/// in the middle of a stall: the first is after a second at most (RFC 6298, section 2), ns.
-const LATER_TIMEOUT_NS: u64 = 1_500_000_000;
+/// in the middle of a stall: the first comes after a second where no round trip was measured, after three
+/// where a SYN was sent again (RFC 6298, sections 2 and 5.7), ns.
+const LATER_TIMEOUT_NS: u64 = 3_500_000_000;
 /// A gap that is not filled for so long has outlived three timeouts of any sender (0.2, 0.6 and
 /// 1.4 s after the loss at the kernel's smallest timeout), ns.
 const GAP_NS: u64 = 3_000_000_000;
@@ -51,23 +54,28 @@ fn dying(case: &Case<'_>, fits_bytes: u32) -> Option<Stall> {
         attempts: open.attempts,
         seq: Some(open.seq),
     };
+    // What its socket knows of it began before, if the trace began in its middle.
+    let whole = case
+        .track
+        .waits
+        .and_then(|_| case.stall())
+        .map(|known| Stall {
+            first_ns: known.first_ns.min(open.first_ns),
+            last_ns: known.last_ns.max(open.last_ns),
+            attempts: known.attempts.max(open.attempts),
+            seq: Some(open.seq),
+        });
     let apart_ns = open.last_ns.saturating_sub(open.first_ns);
     if is_stall(&open) || (open.attempts > 1 && apart_ns >= LATER_TIMEOUT_NS) {
-        return Some(dying);
+        return Some(whole.unwrap_or(dying));
     }
     // A sender on this host that was told has come down by the time its socket is asked again.
     let waits = case.track.waits?;
-    let pmtu_bytes = case.track.sender_pmtu_bytes?;
-    if waits.last_ns <= open.last_ns || pmtu_bytes <= fits_bytes {
+    let sample = case.connection.sender(case.side)?.sample.as_ref()?;
+    if waits.last_ns <= open.last_ns || foresee::packet_bytes(sample) <= fits_bytes {
         return None;
     }
-    let known = case.stall()?;
-    Some(Stall {
-        first_ns: known.first_ns.min(open.first_ns),
-        last_ns: known.last_ns.max(open.last_ns),
-        attempts: known.attempts.max(open.attempts),
-        seq: Some(open.seq),
-    })
+    whole
 }
 
 /// Whether a packet seen in a namespace is surely of this connection: by sequence numbers, or by the
@@ -118,6 +126,7 @@ pub(super) fn datagram_black_hole(case: &Case<'_>) -> Option<Match> {
         last_ns: Some(site.last_ns),
         attempts: u32::try_from(site.count).unwrap_or(u32::MAX),
         seq: None,
+        foreseen: None,
     })
 }
 
@@ -131,7 +140,10 @@ pub(super) fn unheard_message(case: &Case<'_>) -> Option<Match> {
         return None;
     }
     let cause = Cause::Message(worst.netns, worst.function.clone(), worst.hook);
-    Some(case.stalled(&stall, Confidence::Likely, cause))
+    Some(Match {
+        foreseen: foresee::by_message(case).map(Arc::new),
+        ..case.stalled(&stall, Confidence::Likely, cause)
+    })
 }
 
 /// Drops cannot be seen at all, but packets of a stalled sender pass by that are too long for what
@@ -152,41 +164,6 @@ pub(super) fn unseen_drops(case: &Case<'_>) -> Option<Match> {
     };
     let cause = Cause::Site(passing.site.key.clone());
     Some(case.stalled(&stall, Confidence::Suspected, cause))
-}
-
-/// Nothing has been seen of it, since its sender waits for seconds or minutes between one try and the
-/// next: but its socket tells that it has been timing out, and the map that packets as long as its own
-/// do not fit through on their way. The next try tells more.
-pub(super) fn foreseen_black_hole(case: &Case<'_>) -> Option<Match> {
-    let sender = case.connection.sender(case.side)?;
-    let sample = sender.sample.as_ref()?;
-    let track = case.track;
-    // Of what was sent since, its death would have been seen.
-    let tried = track.retransmits.is_some() && !case.state.is_blind(hook::DROPS);
-    if tried || !(track.oversized.is_empty() && track.other.is_empty()) {
-        return None;
-    }
-    let full = sample
-        .mss
-        .saturating_add(headers_bytes(case) + OPTIONS_BYTES)
-        >= sample.pmtu_bytes;
-    // More than one segment: but for the last, they are full.
-    let small_only = sample.bytes_acked < u64::from(sample.mss) || sample.sacked > 0;
-    if sample.unacked < 2 || !full || !small_only {
-        return None;
-    }
-    let stall = case.stall()?;
-    let foreseen = foresee::by_socket(case)?;
-    let cause = Cause::Site(foresee::key(&foreseen));
-    Some(case.stalled(&stall, Confidence::Suspected, cause))
-}
-
-/// Headers of IP and TCP without options, bytes.
-fn headers_bytes(case: &Case<'_>) -> u32 {
-    match case.flow() {
-        Some(flow) if flow.source.is_ipv6() => 60,
-        _ => 40,
-    }
 }
 
 /// Full-size segments get nowhere while small ones did or do, and nothing is dropped here.
@@ -221,6 +198,7 @@ pub(super) fn unfilled_gap(case: &Case<'_>) -> Option<Match> {
         last_ns: None,
         attempts: 0,
         seq: None,
+        foreseen: None,
     })
 }
 
@@ -247,6 +225,7 @@ pub(super) fn pmtud_slow(case: &Case<'_>) -> Option<Match> {
         last_ns: Some(worst.at_ns),
         attempts: worst.attempts,
         seq: None,
+        foreseen: None,
     })
 }
 
@@ -279,6 +258,7 @@ pub(super) fn pmtud_working(case: &Case<'_>) -> Option<Match> {
         last_ns: Some(recovery.map_or(site.last_ns, |recovery| recovery.at_ns.max(site.last_ns))),
         attempts: recovery.map_or(0, |recovery| recovery.attempts),
         seq: None,
+        foreseen: None,
     })
 }
 
@@ -302,5 +282,6 @@ pub(super) fn came_down_late(case: &Case<'_>) -> Option<Match> {
         last_ns: Some(worst.at_ns),
         attempts: worst.attempts,
         seq: None,
+        foreseen: None,
     })
 }
