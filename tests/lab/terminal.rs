@@ -107,9 +107,12 @@ impl Terminal {
     ///
     /// # Errors
     ///
-    /// The terminal is gone.
+    /// The terminal is gone, or the program never rests.
     pub fn settle(&mut self) -> Result<()> {
-        while self.read(Instant::now() + QUIET)? {}
+        let deadline = Instant::now() + LIMIT;
+        while self.read(Instant::now() + QUIET)? {
+            ensure!(Instant::now() < deadline, "it writes without a rest");
+        }
         Ok(())
     }
 

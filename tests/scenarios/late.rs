@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use lab::counters::snmp;
 use lab::firewall::{Hook, drop_frag_needed};
 use lab::report::{Confidence, Severity};
 use lab::topology::{Nested, NestedLab};
@@ -16,8 +17,21 @@ const STALLED: Duration = Duration::from_millis(7000);
 /// A look at sockets comes within a second.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// Plays on a machine so slow that the sender tried again meanwhile say nothing.
+const MOST_PLAYS: usize = 3;
+
 #[test]
 fn a_stall_is_named_before_anything_is_sent_again() -> Result<()> {
+    for _ in 0..MOST_PLAYS {
+        if play()? {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("the machine is too slow")
+}
+
+/// Whether it could be seen.
+fn play() -> Result<bool> {
     // Behind two NATs, only the container knows whose the way is.
     let lab = Nested {
         masquerade: true,
@@ -27,11 +41,16 @@ fn a_stall_is_named_before_anything_is_sent_again() -> Result<()> {
     drop_frag_needed(lab.host()?, Hook::Output)?;
     let stalled = traffic::carry(lab.open(&DOWNLOAD)?, &DOWNLOAD.within(STALLED))?;
     ensure!(stalled.hung(), "{stalled:?}");
+    let tries = || snmp(lab.server()?, "Tcp", "RetransSegs");
+    let before = tries()?;
     let tracer = Tracer::start(&[])?;
     let waiting = Transfer::download(1).within(LOOK);
     let stalled = traffic::push(stalled.connection, &waiting)?;
     let recording = tracer.stop()?;
     ensure!(stalled.hung(), "{stalled:?}");
+    if tries()? > before {
+        return Ok(false);
+    }
 
     let findings = recording.findings(&lab.lab);
     let [finding] = findings.as_slice() else {
@@ -57,5 +76,5 @@ fn a_stall_is_named_before_anything_is_sent_again() -> Result<()> {
         "{}",
         recording.everything()
     );
-    Ok(())
+    Ok(true)
 }

@@ -54,14 +54,21 @@ fn main() -> Result<()> {
     );
     let mut day = Day::default();
     show(0, &day, &idle, scratch.path())?;
+    // What it takes after the first hour is what it may take.
+    let mut first: Option<Usage> = None;
     for hour in 1..=hours {
         for _ in 0..CONTAINERS_AN_HOUR {
             day.container(&node)?;
         }
-        let back =
-            |usage: &Usage| usage.threads <= idle.threads && usage.descriptors <= idle.descriptors;
+        let back = |usage: &Usage| {
+            first.is_none_or(|first| {
+                usage.threads <= first.threads && usage.descriptors <= first.descriptors
+            })
+        };
         let usage = tracer.usage(SETTLE, back)?;
         show(hour, &day, &usage, scratch.path())?;
+        ensure!(back(&usage), "something leaks: {first:?} became {usage:?}");
+        first.get_or_insert(usage);
     }
     let recording = tracer.stop()?;
     let findings = recording.findings(&node.lab);
@@ -79,6 +86,10 @@ fn main() -> Result<()> {
         begun.elapsed().as_secs_f64(),
         day.stalls,
         recording.report.capture.lost_events
+    );
+    ensure!(
+        told == day.stalls as u64 && others.is_empty(),
+        "what is told is not what happened"
     );
     Ok(())
 }

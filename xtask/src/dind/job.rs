@@ -16,7 +16,7 @@ use super::{APP, BROKEN, BROKEN_STATUS};
 /// What `--exit-code` gives for a finding that stands.
 const FOUND: i32 = 3;
 /// The limit of a build, seconds.
-const TIME_LIMIT: &str = "5";
+const TIME_LIMIT: &str = "10";
 /// How long `report` may take.
 const LIMIT: Duration = Duration::from_secs(30);
 

@@ -16,8 +16,8 @@ use super::plays::Stage;
 
 /// The terminal: wide enough for the longest name an engine gives.
 const SIZE: (u16, u16) = (120, 40);
-/// How often the sender has to have tried again: by then it waits for seconds each time.
-const TRIES: u64 = 4;
+/// How often the sender has to have tried again: after 0.2, 0.6, 1.5, 3.1 and 6.5 s. The next try is at 13 s.
+const TRIES: u64 = 5;
 /// How long that may take, from the start of a build.
 const LIMIT: Duration = Duration::from_secs(60);
 /// How often the kernel's counter is read: nothing tells that it has moved.
@@ -84,6 +84,10 @@ fn look(host: &Host, step: &Container, binary: &Path) -> Result<Seen> {
     terminal.settle()?;
     let lines = terminal.screen().rows(0, columns).collect();
     let seen = [&step.name, "ICMP is dropped here (OUTPUT)"];
+    ensure!(
+        !has(terminal.screen(), &seen),
+        "the stall is named only when its packets die again"
+    );
     terminal.until("what the next try shows", |screen| has(screen, &seen))?;
     let confirmed = opened.elapsed() - foretold;
     terminal.press("q")?;

@@ -18,6 +18,10 @@ pub fn judge(run: &Run) -> Result<()> {
         ensure!(!doctor.is_empty(), "it cannot be locked down ({level})");
         let doctor: Doctor = serde_json::from_str(doctor)
             .with_context(|| format!("locked down ({level}), doctor says {doctor}"))?;
+        ensure!(
+            !doctor.hooks.is_empty(),
+            "locked down ({level}), doctor lists no hooks"
+        );
         for hook in doctor.hooks.iter().filter(|hook| !hook.optional) {
             let why = hook.detail.as_deref().unwrap_or_default();
             let is_told = hook.attached || why.contains(WHY);
@@ -47,11 +51,13 @@ mod tests {
     use crate::vm::boot::{End, Run};
 
     fn run(attached: bool, detail: &str, said: &str) -> Run {
-        let fine = r#"{"kernel": "6.12", "hooks": []}"#;
-        let hook = format!(
-            r#"{{"hook": "skb:kfree_skb", "mechanism": "kprobe", "attached": {attached}, "detail": "{detail}", "lost": null}}"#
-        );
-        let doctor = format!(r#"{{"kernel": "6.12", "hooks": [{hook}]}}"#);
+        let doctor = |attached: bool, detail: &str| {
+            format!(
+                r#"{{"kernel": "6.12", "hooks": [{{"hook": "skb:kfree_skb", "mechanism": "kprobe",
+                    "attached": {attached}, "detail": "{detail}", "lost": null}}]}}"#
+            )
+        };
+        let (fine, doctor) = (doctor(true, ""), doctor(attached, detail));
         Run {
             end: End::Done,
             results: format!(
