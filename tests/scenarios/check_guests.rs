@@ -182,6 +182,28 @@ fn an_engine_that_cannot_be_asked_is_missed() -> Result<()> {
 }
 
 #[test]
+fn settings_younger_than_their_engine_are_not_believed() -> Result<()> {
+    let lab = empty(small_uplink())?;
+    drop_frag_needed(lab.host()?, Hook::Output)?;
+    let said = " Docker engines have settings that are younger than they are";
+    // The number that fits, for the one that does not, and the other way about.
+    for (before, after) in [("{}", r#"{ "mtu": 1450 }"#), (r#"{ "mtu": 1450 }"#, "{}")] {
+        let engine = Engine::start(lab.out()?, before, &[])?;
+        ensure!(findings(&lab)?.is_empty() == (after == "{}"), "{before}");
+        engine.rewrite(after)?;
+        ensure!(findings(&lab)?.is_empty(), "{after}");
+        let finished = audit::run(&["--color", "never"])?;
+        ensure!(finished.stdout.contains(said), "{finished:?}");
+    }
+    // They do not matter where flags say all.
+    let flags = ["--bridge", NestedLab::INNER_BRIDGE, "--mtu", "1500"];
+    let engine = Engine::start(lab.out()?, "{}", &flags)?;
+    engine.rewrite("{")?;
+    at_the_bridge(&findings(&lab)?, &lab)?;
+    Ok(())
+}
+
+#[test]
 fn text_says_what_is_foreseen() -> Result<()> {
     let lab = empty(small_uplink())?;
     drop_frag_needed(lab.host()?, Hook::Output)?;

@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io::{self, Read as _},
     path::Path,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -16,6 +17,7 @@ use crate::{
         processes,
         rooted::{Root, Way},
     },
+    kernel::booted,
     topology::mounts::net_inode,
 };
 
@@ -59,6 +61,19 @@ pub struct Dockerds {
     pub found: Vec<Dockerd>,
     /// How many there are of which that could not be found out.
     pub unread: usize,
+    /// How many there are whose settings have changed since they were started: an engine asked to read
+    /// them again does not take over what they say of its default network.
+    pub outdated: usize,
+}
+
+/// What is found out of an engine.
+enum Seen {
+    /// It has no default network, or is none.
+    Nothing,
+    /// It has one.
+    Network(Dockerd),
+    /// What its settings were when it was started is not known.
+    Outdated,
 }
 
 /// Looks for the engines that run.
@@ -71,10 +86,13 @@ pub fn dockerds() -> Dockerds {
     let mut dockerds = Dockerds {
         found: Vec::new(),
         unread: pids.len().saturating_sub(MOST),
+        outdated: 0,
     };
     for pid in pids.into_iter().take(MOST) {
         match look(pid) {
-            Ok(found) => dockerds.found.extend(found),
+            Ok(Seen::Network(found)) => dockerds.found.push(found),
+            Ok(Seen::Nothing) => {}
+            Ok(Seen::Outdated) => dockerds.outdated += 1,
             // One that is gone is not missed.
             Err(_) if !Path::new(&format!("/proc/{pid}")).exists() => {}
             Err(_) => dockerds.unread += 1,
@@ -83,34 +101,49 @@ pub fn dockerds() -> Dockerds {
     dockerds
 }
 
-/// What an engine gives; none if it has no default network.
-fn look(pid: i32) -> Result<Option<Dockerd>> {
+/// What an engine gives.
+fn look(pid: i32) -> Result<Seen> {
     let cmdline = read(pid, "cmdline")?;
     if cmdline.is_empty() {
-        return Ok(None); // it has ended, and nobody has noticed yet
+        return Ok(Seen::Nothing); // it has ended, and nobody has noticed yet
     }
     let flags = Flags::parse(&cmdline);
-    let path = settings_path(&flags, &read(pid, "environ")?)?;
-    let settings = match Root::of(pid)?.read(&path, Way::Linked) {
-        Ok(bytes) => parse_settings(&bytes)?,
-        // One that was named must have been there.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && flags.settings.is_none() => {
-            Value::Null
+    let environ = read(pid, "environ")?;
+    let (path, settings) = if flags.say_all() {
+        (String::new(), Value::Null)
+    } else {
+        let path = settings_path(&flags, &environ)?;
+        match Root::of(pid)?.read_dated(&path, Way::Linked) {
+            Ok(content) if content.changed > started(pid)? => return Ok(Seen::Outdated),
+            Ok(content) => (path, parse_settings(&content.bytes)?),
+            // One that was named must have been there.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && flags.settings.is_none() => {
+                (path, Value::Null)
+            }
+            Err(error) => return Err(error).context("reading the settings"),
         }
-        Err(error) => return Err(error).context("reading the settings"),
     };
     let Some(network) = network(&flags, &path, &settings)? else {
-        return Ok(None);
+        return Ok(Seen::Nothing);
     };
     let link = fs::read_link(format!("/proc/{pid}/ns/net"))?;
     let netns_inode = net_inode(link.as_os_str().as_encoded_bytes()).context("no namespace")?;
-    Ok(Some(Dockerd {
+    Ok(Seen::Network(Dockerd {
         pid,
         netns_inode,
         bridge: network.bridge,
         mtu_bytes: network.mtu_bytes,
         mtu_from: network.mtu_from,
     }))
+}
+
+/// When a process was started, since the Epoch. That is known by the tick, and it is the end of it that
+/// is given: settings are often written right before, and no engine has read them that early.
+fn started(pid: i32) -> Result<Duration> {
+    let ticks = procfs::process::Process::new(pid)?.stat()?.starttime;
+    let tick_ns = 1_000_000_000 / procfs::ticks_per_second().max(1);
+    let end_ns = ticks.saturating_add(1).saturating_mul(tick_ns);
+    Ok(booted().saturating_add(Duration::from_nanos(end_ns)))
 }
 
 fn read(pid: i32, file: &str) -> Result<Vec<u8>> {

@@ -63,6 +63,14 @@ impl Flags {
         }
         flags
     }
+
+    /// Whether they say all there is to say of the default network: the settings are not asked then.
+    pub fn say_all(&self) -> bool {
+        match (&self.bridge, &self.mtu) {
+            (Some(bridge), mtu) => mtu.is_some() || bridge == NO_BRIDGE,
+            (None, _) => false,
+        }
+    }
 }
 
 /// The name of a flag, and its value if that is in the same word.
@@ -253,6 +261,20 @@ mod tests {
         }
         let other = given(&[], &json!({ "bridge": "br\u{1b}7", "mtu": 1450 }));
         assert_eq!(other, Some(("br\\x1b7".to_owned(), 1450, settings())));
+    }
+
+    #[test]
+    fn settings_matter_unless_the_flags_say_all() {
+        for (words, all) in [
+            (&[][..], false),
+            (&["--mtu=1450"], false),
+            (&["-b", "br7"], false),
+            (&["-b", "br7", "--mtu=1450"], true),
+            (&["--bridge=none"], true),
+        ] {
+            let flags = flags(&[&["dockerd"], words].concat());
+            assert_eq!(flags.say_all(), all, "{words:?}");
+        }
     }
 
     #[test]
