@@ -133,7 +133,9 @@ impl Root {
             return Err(io::Error::other("a file of the kernel's own"));
         }
         let magic = format!("/proc/self/fd/{}", found.as_raw_fd());
-        let file = File::open(magic)?;
+        // Whoever has a lease on it could let the opening wait.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::open(magic, flags, Mode::empty())?);
         let mut bytes = Vec::new();
         let read = (&file).take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
         if read as u64 > MOST_BYTES {
@@ -165,6 +167,9 @@ mod tests {
     use rustix::fs::{FileType, mknodat};
 
     use super::*;
+
+    /// `F_SETSIG`.
+    const SET_SIGNAL: libc::c_int = 10;
 
     struct Directory(std::path::PathBuf);
 
@@ -304,6 +309,27 @@ mod tests {
         );
         long.set_len(MOST_BYTES + 1).expect("room");
         assert!(root.read("long", Way::Linked).is_err());
+    }
+
+    #[test]
+    fn a_lease_does_not_let_the_reader_wait() {
+        let directory = Directory::new("lease");
+        let holder = File::options()
+            .write(true)
+            .open(directory.0.join("root/inside"))
+            .expect("a file");
+        let lease = |command, argument: libc::c_int| {
+            // SAFETY: these commands take a number, and the descriptor is open.
+            unsafe { libc::fcntl(holder.as_raw_fd(), command, argument) }
+        };
+        // Being told of it must not end this program.
+        assert_eq!(lease(SET_SIGNAL, libc::SIGURG), 0);
+        assert_eq!(lease(libc::F_SETLEASE, libc::c_int::from(libc::F_WRLCK)), 0);
+        let read = directory.root().read("inside", Way::Linked);
+        let error = read.expect_err("it is not given up yet");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(lease(libc::F_SETLEASE, libc::c_int::from(libc::F_UNLCK)), 0);
+        assert!(directory.root().read("inside", Way::Linked).is_ok());
     }
 
     #[test]

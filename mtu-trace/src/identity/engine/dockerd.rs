@@ -5,7 +5,9 @@ use std::{
     fs::{self, File},
     io::{self, Read as _},
     path::Path,
-    time::Duration,
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -25,6 +27,9 @@ use crate::{
 const COMM: &[u8] = b"dockerd\n";
 /// Engines looked at: whoever can start a process can call it so.
 const MOST: usize = 256;
+/// How long all of them have to be looked at: the kernel reads a command line out of the memory of its
+/// process, which may be a file on a file system that answers when it pleases.
+const LIMIT: Duration = Duration::from_secs(2);
 /// More is not read of a command line or an environment.
 const MOST_BYTES: u64 = 1 << 20;
 
@@ -83,19 +88,45 @@ pub fn dockerds() -> Dockerds {
         |pid: &i32| fs::read(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == COMM);
     let mut pids: Vec<i32> = processes().filter(is_engine).collect();
     pids.sort_unstable();
+    let beyond = pids.len().saturating_sub(MOST);
+    pids.truncate(MOST);
+    let mut dockerds = look_at(pids, LIMIT, |pid| match look(pid) {
+        // One that is gone is not missed.
+        Err(_) if !Path::new(&format!("/proc/{pid}")).exists() => Ok(Seen::Nothing),
+        seen => seen,
+    });
+    dockerds.unread += beyond;
+    dockerds
+}
+
+/// Looks at one after the other, on a thread that is left alone if it takes longer than it may: what it
+/// has not seen by then is unread.
+fn look_at(
+    pids: Vec<i32>,
+    limit: Duration,
+    look: impl Fn(i32) -> Result<Seen> + Send + 'static,
+) -> Dockerds {
+    let deadline = Instant::now() + limit;
     let mut dockerds = Dockerds {
-        found: Vec::new(),
-        unread: pids.len().saturating_sub(MOST),
-        outdated: 0,
+        unread: pids.len(),
+        ..Dockerds::default()
     };
-    for pid in pids.into_iter().take(MOST) {
-        match look(pid) {
-            Ok(Seen::Network(found)) => dockerds.found.push(found),
-            Ok(Seen::Nothing) => {}
-            Ok(Seen::Outdated) => dockerds.outdated += 1,
-            // One that is gone is not missed.
-            Err(_) if !Path::new(&format!("/proc/{pid}")).exists() => {}
-            Err(_) => dockerds.unread += 1,
+    let (sender, receiver) = mpsc::channel();
+    let looker = thread::Builder::new().name("engines".to_owned());
+    // Without a thread the channel is closed at once.
+    let _left_alone = looker.spawn(move || {
+        // When nobody waits any more, it is enough.
+        let mut seen = pids.into_iter().map(look);
+        seen.all(|seen| sender.send(seen).is_ok())
+    });
+    let left = || deadline.saturating_duration_since(Instant::now());
+    while let Ok(seen) = receiver.recv_timeout(left()) {
+        let Ok(seen) = seen else { continue };
+        dockerds.unread -= 1;
+        match seen {
+            Seen::Nothing => {}
+            Seen::Network(found) => dockerds.found.push(found),
+            Seen::Outdated => dockerds.outdated += 1,
         }
     }
     dockerds
@@ -152,4 +183,28 @@ fn read(pid: i32, file: &str) -> Result<Vec<u8>> {
     let read = file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
     ensure!(read as u64 <= MOST_BYTES, "too long");
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_blocks_does_not_block_the_rest() {
+        let (answer, never) = mpsc::channel::<Seen>();
+        let look = move |pid| match pid {
+            1 => Ok(Seen::Outdated),
+            2 => Ok(Seen::Nothing),
+            3 => anyhow::bail!("not to be read"),
+            _ => Ok(never.recv()?),
+        };
+        let found = look_at(vec![1, 2, 3, 4, 5], Duration::from_millis(500), look);
+        let expected = Dockerds {
+            unread: 3,
+            outdated: 1,
+            ..Dockerds::default()
+        };
+        assert_eq!(found, expected);
+        drop(answer);
+    }
 }
