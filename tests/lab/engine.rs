@@ -40,6 +40,20 @@ impl Engine {
     ///
     /// A file cannot be made, or it does not start.
     pub fn start(netns: &Netns, settings: &str, arguments: &[&str]) -> Result<Self> {
+        Self::start_by(&[], netns, settings, arguments)
+    }
+
+    /// The same by way of a program that becomes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::start`].
+    pub fn start_by(
+        starter: &[&str],
+        netns: &Netns,
+        settings: &str,
+        arguments: &[&str],
+    ) -> Result<Self> {
         let scratch = Scratch::new()?;
         let source = write(&scratch, "script", SCRIPT)?;
         let script = scratch.install(&source, "dockerd")?;
@@ -57,6 +71,7 @@ impl Engine {
             // However this program ends, the engine does.
             .args(["--pdeathsig", "KILL", "nsenter"])
             .arg(format!("--net=/run/netns/{}", netns.name()))
+            .args(starter)
             .args([&script, Path::new("--config-file"), &settings])
             .args(arguments);
         let running = Running::start(&mut command)?;

@@ -182,6 +182,29 @@ fn an_engine_that_cannot_be_asked_is_missed() -> Result<()> {
 }
 
 #[test]
+fn without_the_rights_of_an_engine_it_is_none() -> Result<()> {
+    let lab = empty(small_uplink())?;
+    drop_frag_needed(lab.host()?, Hook::Output)?;
+    let without = ["setpriv", "--bounding-set", "-net_admin"];
+    let pretender = Engine::start_by(&without, lab.out()?, "{}", &[])?;
+    let found = findings(&lab)?;
+    ensure!(found.is_empty(), "{pretender:?}: {found:?}");
+    // Nor does it stand in the way of one that has them.
+    let engine = Engine::start(lab.out()?, r#"{ "mtu": 1460 }"#, &[])?;
+    let found = findings(&lab)?;
+    let who = format!("dockerd (pid {})", engine.pid());
+    ensure!(
+        at_the_bridge(&found, &lab)?
+            .evidence
+            .notes
+            .iter()
+            .any(|note| note.contains(&who)),
+        "{found:?}"
+    );
+    Ok(())
+}
+
+#[test]
 fn settings_younger_than_their_engine_are_not_believed() -> Result<()> {
     let lab = empty(small_uplink())?;
     drop_frag_needed(lab.host()?, Hook::Output)?;

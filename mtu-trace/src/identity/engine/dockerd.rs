@@ -25,6 +25,8 @@ use crate::{
 
 /// What engines call themselves (`/proc/PID/comm`).
 const COMM: &[u8] = b"dockerd\n";
+/// `CAP_NET_ADMIN`, among a process's capabilities.
+const NET_ADMIN: u64 = 1 << 12;
 /// Engines looked at: whoever can start a process can call it so.
 const MOST: usize = 256;
 /// How long all of them have to be looked at: the kernel reads a command line out of the memory of its
@@ -84,9 +86,12 @@ enum Seen {
 /// Looks for the engines that run.
 #[must_use]
 pub fn dockerds() -> Dockerds {
-    let is_engine =
+    let is_called_so =
         |pid: &i32| fs::read(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == COMM);
-    let mut pids: Vec<i32> = processes().filter(is_engine).collect();
+    let mut pids: Vec<i32> = processes()
+        .filter(is_called_so)
+        .filter(|pid| may_make_networks(*pid))
+        .collect();
     pids.sort_unstable();
     let beyond = pids.len().saturating_sub(MOST);
     pids.truncate(MOST);
@@ -130,6 +135,14 @@ fn look_at(
         }
     }
     dockerds
+}
+
+/// Whether a process has what it takes to be an engine. One in a container that was given no rights has
+/// not, even if it is in the host's network: it has no say in what is foreseen there.
+fn may_make_networks(pid: i32) -> bool {
+    let status = procfs::process::Process::new(pid).and_then(|process| process.status());
+    // What cannot be read is missed later.
+    status.map_or(true, |status| status.capeff & NET_ADMIN != 0)
 }
 
 /// What an engine gives.
