@@ -74,7 +74,7 @@ pub fn audit() -> Result<(Vec<Finding>, Audited)> {
     let audited = Audited {
         figures: audit.figures(),
         firewalls: firewalls.len(),
-        missing: missing(&changes, &audit, unopened, &engines),
+        missing: missing(&changes, &audit, unopened, &engines, prospect.disagreed),
     };
     Ok((findings, audited))
 }
@@ -135,6 +135,7 @@ fn missing(
     audit: &Audit<'_>,
     unopened: usize,
     engines: &Dockerds,
+    disagreed: usize,
 ) -> Vec<String> {
     let mut missing = Vec::new();
     let mut say = |count: usize, what: &str| {
@@ -167,5 +168,10 @@ fn missing(
         audit.figures().networks_left_out,
         "networks beyond this host were left out, because there are too many routes",
     );
+    if disagreed > 0 {
+        missing.push(format!(
+            "engines disagree on what they give on {disagreed} bridges"
+        ));
+    }
     missing
 }
