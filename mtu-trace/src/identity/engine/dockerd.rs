@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::options::{Flags, network, parse_settings, settings_path};
+use super::options::{Flags, is_detached, network, parse_settings, settings_path};
 use crate::{
     identity::{
         processes,
@@ -170,8 +170,11 @@ fn look(pid: i32) -> Result<Seen> {
     let Some(network) = network(&flags, &path, &settings)? else {
         return Ok(Seen::Nothing);
     };
-    let link = fs::read_link(format!("/proc/{pid}/ns/net"))?;
-    let netns_inode = net_inode(link.as_os_str().as_encoded_bytes()).context("no namespace")?;
+    let netns_inode = netns_of(pid)?;
+    ensure!(
+        !is_detached(&environ, netns_inode, netns_of(1).ok()),
+        "its networks are elsewhere"
+    );
     Ok(Seen::Network(Dockerd {
         pid,
         netns_inode,
@@ -179,6 +182,12 @@ fn look(pid: i32) -> Result<Seen> {
         mtu_bytes: network.mtu_bytes,
         mtu_from: network.mtu_from,
     }))
+}
+
+/// Inode number of a process's network namespace.
+fn netns_of(pid: i32) -> Result<u64> {
+    let link = fs::read_link(format!("/proc/{pid}/ns/net"))?;
+    net_inode(link.as_os_str().as_encoded_bytes()).context("no namespace")
 }
 
 /// When a process was started, since the Epoch. That is known by the tick, and it is the end of it that

@@ -90,19 +90,33 @@ fn flag(word: &str) -> Option<(&str, Option<&str>)> {
     Some(("bridge", (!rest.is_empty()).then_some(value)))
 }
 
-/// Where an engine looks for its settings. A rootless one has a home (`ROOTLESSKIT_STATE_DIR` is
-/// what it knows that by).
+/// The value of a variable in a `/proc/PID/environ`, if it has one.
+fn variable(environ: &[u8], name: &str) -> Option<String> {
+    environ.split(|&byte| byte == 0).find_map(|set| {
+        let value = set.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        let value = String::from_utf8(value.to_vec()).ok()?;
+        (!value.is_empty()).then_some(value)
+    })
+}
+
+/// Whether an engine runs without root's rights. This is what it knows that by itself.
+fn is_rootless(environ: &[u8]) -> bool {
+    variable(environ, "ROOTLESSKIT_STATE_DIR").is_some()
+}
+
+/// Whether an engine can have its networks in another namespace than its own: RootlessKit has a
+/// rootless one in the host's and its networks elsewhere (`--detach-netns`). `host` is the host's
+/// namespace; it can be any if it is not known.
+pub fn is_detached(environ: &[u8], own: u64, host: Option<u64>) -> bool {
+    is_rootless(environ) && host.is_none_or(|host| host == own)
+}
+
+/// Where an engine looks for its settings. A rootless one has a home.
 pub fn settings_path(flags: &Flags, environ: &[u8]) -> Result<String> {
-    let variable = |name: &str| {
-        environ.split(|&byte| byte == 0).find_map(|set| {
-            let value = set.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-            let value = String::from_utf8(value.to_vec()).ok()?;
-            (!value.is_empty()).then_some(value)
-        })
-    };
+    let variable = |name| variable(environ, name);
     let path = if let Some(path) = &flags.settings {
         path.clone()
-    } else if variable("ROOTLESSKIT_STATE_DIR").is_none() {
+    } else if !is_rootless(environ) {
         SETTINGS.to_owned()
     } else {
         let home = || Some(format!("{}/.config", variable("HOME")?));
@@ -318,6 +332,21 @@ mod tests {
                 expected,
                 "{words:?} {environ}"
             );
+        }
+    }
+
+    #[test]
+    fn a_rootless_engine_in_the_hosts_namespace_has_its_networks_elsewhere() {
+        let rootless = "HOME=/home/me\0ROOTLESSKIT_STATE_DIR=/run/x\0";
+        for (environ, own, host, expected) in [
+            (rootless, 1, Some(1), true),
+            (rootless, 1, None, true),
+            (rootless, 2, Some(1), false),
+            ("HOME=/root\0", 1, Some(1), false),
+            ("HOME=/root\0", 1, None, false),
+        ] {
+            let found = is_detached(environ.as_bytes(), own, host);
+            assert_eq!(found, expected, "{environ} {own} {host:?}");
         }
     }
 
