@@ -141,17 +141,42 @@ fn a_small_end_of_the_uplink_is_foreseen_as_a_hole() -> Result<()> {
 fn an_engine_that_gives_what_fits_is_left_alone() -> Result<()> {
     let lab = empty(small_uplink())?;
     drop_frag_needed(lab.host()?, Hook::Output)?;
-    for (settings, arguments) in [
-        ("{}", &["--mtu", "1450"][..]),
-        ("{}", &["--debug", "--mtu=1450"]),
-        (r#"{ "mtu": 1450 }"#, &[]),
+    for (settings, arguments, is_foreseen) in [
+        ("{}", &["--mtu", "1450"][..], true),
+        ("{}", &["--debug", "--mtu=1450"], true),
+        (r#"{ "mtu": 1450 }"#, &[], true),
         // None of its own, and one that is not there.
-        ("{}", &["--bridge", "none"]),
-        ("{}", &["-b", "br7"]),
+        ("{}", &["--bridge", "none"], false),
+        ("{}", &["-b", "br7"], false),
     ] {
         let engine = Engine::start(lab.out()?, settings, arguments)?;
         let found = findings(&lab)?;
         ensure!(found.is_empty(), "{engine:?}: {found:?}");
+        // How many are foreseen is counted for all labs together: whether one is foreseen here shows
+        // where even less fits.
+        resize(&lab, 1400)?;
+        let found = findings(&lab)?;
+        resize(&lab, 1450)?;
+        let said = format!(
+            "dockerd (pid {}), would give a new one an MTU of 1450",
+            engine.pid()
+        );
+        let mut notes = found.iter().flat_map(|finding| &finding.evidence.notes);
+        ensure!(
+            notes.any(|note| note.contains(&said)) == is_foreseen,
+            "{engine:?}: {found:?}"
+        );
+    }
+    Ok(())
+}
+
+/// Gives both ends of the uplink another MTU.
+fn resize(lab: &NestedLab, mtu: u32) -> Result<()> {
+    for (netns, interface) in [
+        (lab.out()?, NestedLab::UPLINK),
+        (lab.host()?, NestedLab::OUTER_PORT),
+    ] {
+        netns.ip(&format!("link set {interface} mtu {mtu}\n"))?;
     }
     Ok(())
 }
