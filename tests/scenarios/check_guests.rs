@@ -207,6 +207,19 @@ fn an_engine_that_cannot_be_asked_is_missed() -> Result<()> {
 }
 
 #[test]
+fn engines_that_disagree_are_told_of() -> Result<()> {
+    let lab = empty(small_uplink())?;
+    drop_frag_needed(lab.host()?, Hook::Output)?;
+    let _one = Engine::start(lab.out()?, "{}", &[])?;
+    let _other = Engine::start(lab.out()?, "{}", &["--mtu", "1450"])?;
+    ensure!(findings(&lab)?.is_empty());
+    let finished = audit::run(&["--color", "never"])?;
+    let said = "engines disagree on what they give on ";
+    ensure!(finished.stdout.contains(said), "{finished:?}");
+    Ok(())
+}
+
+#[test]
 fn without_the_rights_of_an_engine_it_is_none() -> Result<()> {
     let lab = empty(small_uplink())?;
     drop_frag_needed(lab.host()?, Hook::Output)?;
