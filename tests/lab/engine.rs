@@ -17,6 +17,8 @@ use crate::scratch::Scratch;
 
 /// How long it may take to start.
 const READY_LIMIT: Duration = Duration::from_secs(20);
+/// Some ticks of the clock by which processes are dated.
+const TICKS: Duration = Duration::from_millis(100);
 /// Says that it runs, and waits for what never comes: without another process, which would outlive it.
 const SCRIPT: &str = "#!/bin/sh
 echo > \"${0%/*}/ready\"
@@ -27,6 +29,7 @@ read -r never <> \"${0%/*}/never\"
 #[derive(Debug)]
 pub struct Engine {
     running: Running,
+    settings: PathBuf,
     _scratch: Scratch,
 }
 
@@ -37,6 +40,20 @@ impl Engine {
     ///
     /// A file cannot be made, or it does not start.
     pub fn start(netns: &Netns, settings: &str, arguments: &[&str]) -> Result<Self> {
+        Self::start_by(&[], netns, settings, arguments)
+    }
+
+    /// The same by way of a program that becomes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::start`].
+    pub fn start_by(
+        starter: &[&str],
+        netns: &Netns,
+        settings: &str,
+        arguments: &[&str],
+    ) -> Result<Self> {
         let scratch = Scratch::new()?;
         let source = write(&scratch, "script", SCRIPT)?;
         let script = scratch.install(&source, "dockerd")?;
@@ -54,6 +71,7 @@ impl Engine {
             // However this program ends, the engine does.
             .args(["--pdeathsig", "KILL", "nsenter"])
             .arg(format!("--net=/run/netns/{}", netns.name()))
+            .args(starter)
             .args([&script, Path::new("--config-file"), &settings])
             .args(arguments);
         let running = Running::start(&mut command)?;
@@ -61,8 +79,20 @@ impl Engine {
         ensure!(started == Wait::Readable, "no engine started: {started:?}");
         Ok(Self {
             running,
+            settings,
             _scratch: scratch,
         })
+    }
+
+    /// Writes its `daemon.json` anew, when it has run for some ticks of the clock: its start is known by
+    /// the tick.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    pub fn rewrite(&self, settings: &str) -> Result<()> {
+        std::thread::sleep(TICKS);
+        fs::write(&self.settings, settings).context("writing the settings anew")
     }
 
     /// Its process id.

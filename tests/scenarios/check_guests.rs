@@ -141,17 +141,42 @@ fn a_small_end_of_the_uplink_is_foreseen_as_a_hole() -> Result<()> {
 fn an_engine_that_gives_what_fits_is_left_alone() -> Result<()> {
     let lab = empty(small_uplink())?;
     drop_frag_needed(lab.host()?, Hook::Output)?;
-    for (settings, arguments) in [
-        ("{}", &["--mtu", "1450"][..]),
-        ("{}", &["--debug", "--mtu=1450"]),
-        (r#"{ "mtu": 1450 }"#, &[]),
+    for (settings, arguments, is_foreseen) in [
+        ("{}", &["--mtu", "1450"][..], true),
+        ("{}", &["--debug", "--mtu=1450"], true),
+        (r#"{ "mtu": 1450 }"#, &[], true),
         // None of its own, and one that is not there.
-        ("{}", &["--bridge", "none"]),
-        ("{}", &["-b", "br7"]),
+        ("{}", &["--bridge", "none"], false),
+        ("{}", &["-b", "br7"], false),
     ] {
         let engine = Engine::start(lab.out()?, settings, arguments)?;
         let found = findings(&lab)?;
         ensure!(found.is_empty(), "{engine:?}: {found:?}");
+        // How many are foreseen is counted for all labs together: whether one is foreseen here shows
+        // where even less fits.
+        resize(&lab, 1400)?;
+        let found = findings(&lab)?;
+        resize(&lab, 1450)?;
+        let said = format!(
+            "dockerd (pid {}), would give a new one an MTU of 1450",
+            engine.pid()
+        );
+        let mut notes = found.iter().flat_map(|finding| &finding.evidence.notes);
+        ensure!(
+            notes.any(|note| note.contains(&said)) == is_foreseen,
+            "{engine:?}: {found:?}"
+        );
+    }
+    Ok(())
+}
+
+/// Gives both ends of the uplink another MTU.
+fn resize(lab: &NestedLab, mtu: u32) -> Result<()> {
+    for (netns, interface) in [
+        (lab.out()?, NestedLab::UPLINK),
+        (lab.host()?, NestedLab::OUTER_PORT),
+    ] {
+        netns.ip(&format!("link set {interface} mtu {mtu}\n"))?;
     }
     Ok(())
 }
@@ -178,6 +203,64 @@ fn an_engine_that_cannot_be_asked_is_missed() -> Result<()> {
         let said = " Docker engines could not be asked what they give";
         ensure!(finished.stdout.contains(said), "{finished:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn engines_that_disagree_are_told_of() -> Result<()> {
+    let lab = empty(small_uplink())?;
+    drop_frag_needed(lab.host()?, Hook::Output)?;
+    let _one = Engine::start(lab.out()?, "{}", &[])?;
+    let _other = Engine::start(lab.out()?, "{}", &["--mtu", "1450"])?;
+    ensure!(findings(&lab)?.is_empty());
+    let finished = audit::run(&["--color", "never"])?;
+    let said = "engines disagree on what they give on ";
+    ensure!(finished.stdout.contains(said), "{finished:?}");
+    Ok(())
+}
+
+#[test]
+fn without_the_rights_of_an_engine_it_is_none() -> Result<()> {
+    let lab = empty(small_uplink())?;
+    drop_frag_needed(lab.host()?, Hook::Output)?;
+    let without = ["setpriv", "--bounding-set", "-net_admin"];
+    let pretender = Engine::start_by(&without, lab.out()?, "{}", &[])?;
+    let found = findings(&lab)?;
+    ensure!(found.is_empty(), "{pretender:?}: {found:?}");
+    // Nor does it stand in the way of one that has them.
+    let engine = Engine::start(lab.out()?, r#"{ "mtu": 1460 }"#, &[])?;
+    let found = findings(&lab)?;
+    let who = format!("dockerd (pid {})", engine.pid());
+    ensure!(
+        at_the_bridge(&found, &lab)?
+            .evidence
+            .notes
+            .iter()
+            .any(|note| note.contains(&who)),
+        "{found:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn settings_younger_than_their_engine_are_not_believed() -> Result<()> {
+    let lab = empty(small_uplink())?;
+    drop_frag_needed(lab.host()?, Hook::Output)?;
+    let said = " Docker engines have settings that are younger than they are";
+    // The number that fits, for the one that does not, and the other way about.
+    for (before, after) in [("{}", r#"{ "mtu": 1450 }"#), (r#"{ "mtu": 1450 }"#, "{}")] {
+        let engine = Engine::start(lab.out()?, before, &[])?;
+        ensure!(findings(&lab)?.is_empty() == (after == "{}"), "{before}");
+        engine.rewrite(after)?;
+        ensure!(findings(&lab)?.is_empty(), "{after}");
+        let finished = audit::run(&["--color", "never"])?;
+        ensure!(finished.stdout.contains(said), "{finished:?}");
+    }
+    // They do not matter where flags say all.
+    let flags = ["--bridge", NestedLab::INNER_BRIDGE, "--mtu", "1500"];
+    let engine = Engine::start(lab.out()?, "{}", &flags)?;
+    engine.rewrite("{")?;
+    at_the_bridge(&findings(&lab)?, &lab)?;
     Ok(())
 }
 

@@ -5,8 +5,8 @@
 //! What is found that way is told only if that container is the end to change, and apart from what is
 //! found of those that are there, which does not depend on it.
 //!
-//! Only engines that are known are thought for: what an empty bridge itself has tells nothing, it has
-//! 1500 whatever its network's MTU is.
+//! Only engines that are known are thought for: what an empty bridge itself has tells little. Docker
+//! before 25 (2023) left it at 1500 whatever its network's MTU was; newer ones set it (moby, PR 46849).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,6 +42,8 @@ const MOST_TRIED: u128 = 256;
 pub struct Prospect {
     /// The network with them.
     pub topology: Topology,
+    /// Empty bridges on which none is thought of, because engines disagree on its MTU.
+    pub disagreed: usize,
     /// The engine of each.
     pub(super) engines: BTreeMap<NetnsId, Dockerd>,
 }
@@ -52,6 +54,7 @@ impl Prospect {
     pub fn new(topology: &Topology, engines: &[Dockerd]) -> Self {
         let mut prospect = Self {
             topology: topology.clone(),
+            disagreed: 0,
             engines: BTreeMap::new(),
         };
         let netns_of = |engine: &Dockerd| {
@@ -66,40 +69,48 @@ impl Prospect {
                 same.push(engine);
             }
         }
-        for ((netns, _), same) in bridges {
-            if let [engine, others @ ..] = same.as_slice()
-                && others
-                    .iter()
-                    .all(|other| other.mtu_bytes == engine.mtu_bytes)
-            {
+        for ((netns, bridge), same) in bridges {
+            let [engine, others @ ..] = same.as_slice() else {
+                continue;
+            };
+            let Some(place) = prospect.place(netns, bridge) else {
+                continue;
+            };
+            let mut others = others.iter();
+            if others.all(|other| other.mtu_bytes == engine.mtu_bytes) {
                 // Without room for it there is none.
-                let _guest = prospect.invite(netns, engine);
+                let _guest = prospect.invite(netns, &place, engine);
+            } else {
+                prospect.disagreed += 1;
             }
         }
         prospect
     }
 
-    /// Puts a container on an engine's bridge, if nothing is on it and it can be put there.
-    fn invite(&mut self, host: NetnsId, engine: &Dockerd) -> Option<()> {
+    /// The place on a bridge of this name, if nothing is on it and a container can be put there.
+    fn place(&self, host: NetnsId, bridge: &str) -> Option<Place> {
         let netns = self.topology.namespaces.get(&host)?;
         let (&bridge, known) = netns
             .links
             .iter()
-            .find(|(_, link)| role::is_bridge(link) && link.name == engine.bridge)?;
+            .find(|(_, link)| role::is_bridge(link) && link.name == bridge)?;
         let mut links = netns.links.values();
         if !known.up || links.any(|link| link.master == Some(bridge)) {
             return None;
         }
         let homes = homes(&self.topology, netns, known);
-        if homes.is_empty() {
-            return None;
-        }
+        (!homes.is_empty()).then_some(Place { bridge, homes })
+    }
+
+    /// Puts a container there.
+    fn invite(&mut self, host: NetnsId, place: &Place, engine: &Dockerd) -> Option<()> {
+        let netns = self.topology.namespaces.get(&host)?;
         let id = self.free()?;
         let port = netns.links.keys().last()?.checked_add(1)?;
-        let guest = guest(host, engine, port, &homes);
+        let guest = guest(host, engine, port, &place.homes);
         let other_end = Link {
             name: PORT.to_owned(),
-            master: Some(bridge),
+            master: Some(place.bridge),
             addresses: Vec::new(),
             peer: Some(Peer {
                 netns: Some(id),
@@ -109,7 +120,7 @@ impl Prospect {
         };
         let links = &mut self.topology.namespaces.get_mut(&host)?.links;
         links.insert(port, other_end);
-        if let Some(bridge) = links.get_mut(&bridge)
+        if let Some(bridge) = links.get_mut(&place.bridge)
             && bridge.mtu_bytes == EMPTY_BRIDGE_BYTES
         {
             // It follows its smallest port (`br_mtu_auto_adjust`). One that was set stays.
@@ -125,6 +136,14 @@ impl Prospect {
         let mut from_the_top = (1..=u64::MAX).rev().map(NetnsId);
         from_the_top.find(|id| !self.topology.namespaces.contains_key(id))
     }
+}
+
+/// Where a container can be.
+#[derive(Clone, Debug)]
+struct Place {
+    /// Index of the bridge.
+    bridge: u32,
+    homes: Vec<Home>,
 }
 
 /// An address for a container, and the address of the bridge, its router.

@@ -11,7 +11,7 @@ use crate::{
     cli::{Check, ColorChoice},
     diagnose::{Finding, Severity},
     firewall,
-    identity::dockerds,
+    identity::{Dockerds, dockerds},
     kernel::{Symbols, monotonic_ns},
     report::{Audited, Capture, Clock, Report},
     topology::{Changes, Depth, NetnsFile, NetnsId, Watcher},
@@ -74,7 +74,7 @@ pub fn audit() -> Result<(Vec<Finding>, Audited)> {
     let audited = Audited {
         figures: audit.figures(),
         firewalls: firewalls.len(),
-        missing: missing(&changes, &audit, unopened, engines.unread),
+        missing: missing(&changes, &audit, unopened, &engines, prospect.disagreed),
     };
     Ok((findings, audited))
 }
@@ -130,7 +130,13 @@ fn veth_function() -> &'static str {
 }
 
 /// What could not be looked at.
-fn missing(changes: &Changes, audit: &Audit<'_>, unopened: usize, unread: usize) -> Vec<String> {
+fn missing(
+    changes: &Changes,
+    audit: &Audit<'_>,
+    unopened: usize,
+    engines: &Dockerds,
+    disagreed: usize,
+) -> Vec<String> {
     let mut missing = Vec::new();
     let mut say = |count: usize, what: &str| {
         if count > 0 {
@@ -150,12 +156,22 @@ fn missing(changes: &Changes, audit: &Audit<'_>, unopened: usize, unread: usize)
         "namespaces could not be entered to read their packet filter rules",
     );
     say(
-        unread,
+        engines.unread,
         "Docker engines could not be asked what they give to new containers: those are not foreseen",
+    );
+    say(
+        engines.outdated,
+        "Docker engines have settings that are younger than they are: what they give is not known \
+         until they are started again",
     );
     say(
         audit.figures().networks_left_out,
         "networks beyond this host were left out, because there are too many routes",
     );
+    if disagreed > 0 {
+        missing.push(format!(
+            "engines disagree on what they give on {disagreed} bridges"
+        ));
+    }
     missing
 }

@@ -6,10 +6,14 @@
 //! the kernel's own (proc, tracefs, …), whose files can wait for what may never come.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Metadata},
     io::{self, Read},
-    os::fd::{AsRawFd, OwnedFd},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::MetadataExt as _,
+    },
     path::Path,
+    time::Duration,
 };
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, openat2};
@@ -27,6 +31,16 @@ pub struct Root {
     pub mounts: Vec<u8>,
     /// Where file systems are mounted in it that may not answer.
     remote: Vec<Vec<u8>>,
+}
+
+/// What a file has in it, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// What is in it.
+    pub bytes: Vec<u8>,
+    /// When it, its owner, its rights or its name changed last (`st_ctime`), since the Epoch: no one
+    /// sets that at will, other than the time of the last modification.
+    pub changed: Duration,
 }
 
 /// How a path may lead to a file.
@@ -84,6 +98,15 @@ impl Root {
     /// If there is none, if it is something else, too long, or on a file system that may not
     /// answer. Without `openat2` (before Linux 5.6) nothing is read.
     pub fn read(&self, path: &str, way: Way) -> io::Result<Vec<u8>> {
+        Ok(self.read_dated(path, way)?.bytes)
+    }
+
+    /// The same, and since when the file is what it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Root::read`].
+    pub fn read_dated(&self, path: &str, way: Way) -> io::Result<Content> {
         let mut resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         if way == Way::Straight {
             resolve |= ResolveFlags::NO_SYMLINKS;
@@ -110,15 +133,26 @@ impl Root {
             return Err(io::Error::other("a file of the kernel's own"));
         }
         let magic = format!("/proc/self/fd/{}", found.as_raw_fd());
+        // Whoever has a lease on it could let the opening wait.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::open(magic, flags, Mode::empty())?);
         let mut bytes = Vec::new();
-        let read = File::open(magic)?
-            .take(MOST_BYTES + 1)
-            .read_to_end(&mut bytes)?;
+        let read = (&file).take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
         if read as u64 > MOST_BYTES {
             return Err(io::Error::other("too long"));
         }
-        Ok(bytes)
+        // After reading: what was written meanwhile is not missed.
+        Ok(Content {
+            bytes,
+            changed: changed(&file.metadata()?),
+        })
     }
+}
+
+fn changed(metadata: &Metadata) -> Duration {
+    let seconds = u64::try_from(metadata.ctime()).unwrap_or(0);
+    let nanos = u32::try_from(metadata.ctime_nsec()).unwrap_or(0);
+    Duration::new(seconds, nanos)
 }
 
 fn open_directory(path: &Path) -> io::Result<OwnedFd> {
@@ -133,6 +167,9 @@ mod tests {
     use rustix::fs::{FileType, mknodat};
 
     use super::*;
+
+    /// `F_SETSIG`.
+    const SET_SIGNAL: libc::c_int = 10;
 
     struct Directory(std::path::PathBuf);
 
@@ -202,6 +239,23 @@ mod tests {
     }
 
     #[test]
+    fn a_change_is_dated_whatever_the_file_says_of_itself() {
+        let directory = Directory::new("dated");
+        let root = directory.root();
+        let epoch = std::time::SystemTime::UNIX_EPOCH;
+        let before = epoch.elapsed().expect("after it") - Duration::from_secs(1);
+        let file = File::options()
+            .write(true)
+            .open(directory.0.join("root/inside"))
+            .expect("a file");
+        file.set_modified(epoch).expect("its own");
+        let content = root.read_dated("inside", Way::Linked).expect("there");
+        assert_eq!(content.bytes, b"inside");
+        let after = epoch.elapsed().expect("after it");
+        assert!((before..=after).contains(&content.changed), "{content:?}");
+    }
+
+    #[test]
     fn a_straight_way_has_no_links() {
         let directory = Directory::new("straight");
         let root = directory.root();
@@ -255,6 +309,27 @@ mod tests {
         );
         long.set_len(MOST_BYTES + 1).expect("room");
         assert!(root.read("long", Way::Linked).is_err());
+    }
+
+    #[test]
+    fn a_lease_does_not_let_the_reader_wait() {
+        let directory = Directory::new("lease");
+        let holder = File::options()
+            .write(true)
+            .open(directory.0.join("root/inside"))
+            .expect("a file");
+        let lease = |command, argument: libc::c_int| {
+            // SAFETY: these commands take a number, and the descriptor is open.
+            unsafe { libc::fcntl(holder.as_raw_fd(), command, argument) }
+        };
+        // Being told of it must not end this program.
+        assert_eq!(lease(SET_SIGNAL, libc::SIGURG), 0);
+        assert_eq!(lease(libc::F_SETLEASE, libc::c_int::from(libc::F_WRLCK)), 0);
+        let read = directory.root().read("inside", Way::Linked);
+        let error = read.expect_err("it is not given up yet");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(lease(libc::F_SETLEASE, libc::c_int::from(libc::F_UNLCK)), 0);
+        assert!(directory.root().read("inside", Way::Linked).is_ok());
     }
 
     #[test]

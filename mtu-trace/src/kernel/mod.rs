@@ -34,7 +34,7 @@ mod tunnelled;
 
 pub use btf::{BtfError, KernelTypes, VMLINUX};
 pub use capabilities::{CAPABILITIES, Capability, Effective};
-pub use clock::monotonic_ns;
+pub use clock::{booted, monotonic_ns};
 pub use coverage::{Coverage, Covered};
 pub use hooks::{HOOKS, Hook, Mechanism, Way};
 pub use live::Live;

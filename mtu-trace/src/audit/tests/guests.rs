@@ -171,6 +171,26 @@ fn nobody_is_thought_of_where_nobody_would_be() {
 }
 
 #[test]
+fn engines_that_disagree_are_counted_where_one_would_be_foreseen() {
+    let (small, large) = (engine("docker0", 1450), engine("docker0", 1500));
+    for (engines, foreseen, disagreed) in [
+        (vec![small.clone(), large.clone()], 0, 1),
+        (vec![small.clone(), small.clone(), large.clone()], 0, 1),
+        (vec![small.clone(), small.clone()], 1, 0),
+        (vec![engine("br7", 1450), engine("br7", 1500)], 0, 0),
+        (vec![small.clone(), engine("br7", 1500)], 1, 0),
+    ] {
+        let prospect = Prospect::new(&waiting(1450, 1450).topology, &engines);
+        let found = Audit::new(&prospect).figures().foreseen;
+        assert_eq!((found, prospect.disagreed), (foreseen, disagreed));
+    }
+    // With a container on it, what is there is looked at.
+    let mut lab = nested(1500, 1450, 1450);
+    lab.netns(2).inode = 2;
+    assert_eq!(Prospect::new(&lab.topology, &[small, large]).disagreed, 0);
+}
+
+#[test]
 fn those_that_are_there_are_judged_alone() {
     for (uplink, port) in [(1450, 1450), (1450, 1500), (1500, 1500)] {
         let mut lab = nested(1500, uplink, port);

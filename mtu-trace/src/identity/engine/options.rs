@@ -63,6 +63,14 @@ impl Flags {
         }
         flags
     }
+
+    /// Whether they say all there is to say of the default network: the settings are not asked then.
+    pub fn say_all(&self) -> bool {
+        match (&self.bridge, &self.mtu) {
+            (Some(bridge), mtu) => mtu.is_some() || bridge == NO_BRIDGE,
+            (None, _) => false,
+        }
+    }
 }
 
 /// The name of a flag, and its value if that is in the same word.
@@ -82,19 +90,33 @@ fn flag(word: &str) -> Option<(&str, Option<&str>)> {
     Some(("bridge", (!rest.is_empty()).then_some(value)))
 }
 
-/// Where an engine looks for its settings. A rootless one has a home (`ROOTLESSKIT_STATE_DIR` is
-/// what it knows that by).
+/// The value of a variable in a `/proc/PID/environ`, if it has one.
+fn variable(environ: &[u8], name: &str) -> Option<String> {
+    environ.split(|&byte| byte == 0).find_map(|set| {
+        let value = set.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        let value = String::from_utf8(value.to_vec()).ok()?;
+        (!value.is_empty()).then_some(value)
+    })
+}
+
+/// Whether an engine runs without root's rights. This is what it knows that by itself.
+fn is_rootless(environ: &[u8]) -> bool {
+    variable(environ, "ROOTLESSKIT_STATE_DIR").is_some()
+}
+
+/// Whether an engine can have its networks in another namespace than its own: RootlessKit has a
+/// rootless one in the host's and its networks elsewhere (`--detach-netns`). `host` is the host's
+/// namespace; it can be any if it is not known.
+pub fn is_detached(environ: &[u8], own: u64, host: Option<u64>) -> bool {
+    is_rootless(environ) && host.is_none_or(|host| host == own)
+}
+
+/// Where an engine looks for its settings. A rootless one has a home.
 pub fn settings_path(flags: &Flags, environ: &[u8]) -> Result<String> {
-    let variable = |name: &str| {
-        environ.split(|&byte| byte == 0).find_map(|set| {
-            let value = set.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-            let value = String::from_utf8(value.to_vec()).ok()?;
-            (!value.is_empty()).then_some(value)
-        })
-    };
+    let variable = |name| variable(environ, name);
     let path = if let Some(path) = &flags.settings {
         path.clone()
-    } else if variable("ROOTLESSKIT_STATE_DIR").is_none() {
+    } else if !is_rootless(environ) {
         SETTINGS.to_owned()
     } else {
         let home = || Some(format!("{}/.config", variable("HOME")?));
@@ -256,6 +278,20 @@ mod tests {
     }
 
     #[test]
+    fn settings_matter_unless_the_flags_say_all() {
+        for (words, all) in [
+            (&[][..], false),
+            (&["--mtu=1450"], false),
+            (&["-b", "br7"], false),
+            (&["-b", "br7", "--mtu=1450"], true),
+            (&["--bridge=none"], true),
+        ] {
+            let flags = flags(&[&["dockerd"], words].concat());
+            assert_eq!(flags.say_all(), all, "{words:?}");
+        }
+    }
+
+    #[test]
     fn what_is_not_understood_is_not_guessed_at() {
         for (words, told) in [
             (&["--mtu"][..], Value::Null),
@@ -296,6 +332,21 @@ mod tests {
                 expected,
                 "{words:?} {environ}"
             );
+        }
+    }
+
+    #[test]
+    fn a_rootless_engine_in_the_hosts_namespace_has_its_networks_elsewhere() {
+        let rootless = "HOME=/home/me\0ROOTLESSKIT_STATE_DIR=/run/x\0";
+        for (environ, own, host, expected) in [
+            (rootless, 1, Some(1), true),
+            (rootless, 1, None, true),
+            (rootless, 2, Some(1), false),
+            ("HOME=/root\0", 1, Some(1), false),
+            ("HOME=/root\0", 1, None, false),
+        ] {
+            let found = is_detached(environ.as_bytes(), own, host);
+            assert_eq!(found, expected, "{environ} {own} {host:?}");
         }
     }
 
