@@ -1,6 +1,7 @@
 //! What a trace says that lacks something: one clear line for each, and the rest works.
 
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::Lab;
@@ -179,7 +180,8 @@ fn without_any_hook_sockets_and_the_map_are_left() -> Result<()> {
     let names = hooks.iter().filter_map(|hook| hook["hook"].as_str());
     let options: Vec<&str> = names.flat_map(|name| ["--without", name]).collect();
     let tracer = Tracer::start(&options)?;
-    let outcome = lab.run(&DOWNLOAD)?;
+    // Sockets are looked for every five seconds.
+    let outcome = lab.run(&DOWNLOAD.within(Duration::from_secs(9)))?;
     ensure!(outcome.hung(), "{outcome:?}");
     let recording = tracer.stop()?;
     let findings = recording.findings(&lab.lab);

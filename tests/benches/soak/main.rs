@@ -26,7 +26,7 @@ const PORTS: usize = 20_000;
 /// One container in so many has an interface that is smaller than the other end of its link.
 const BROKEN: usize = 20;
 /// What a healthy download has, and one that hangs; how long that is looked at.
-const SMALL: Transfer = Transfer::download(2_000);
+const SMALL: Transfer = Transfer::download(2_000).within(Duration::from_secs(20));
 const HANGS: Transfer = Transfer::download(20_000).within(Duration::from_millis(1500));
 /// Ends a trace that nobody ends.
 const DURATION: &str = "4h";
