@@ -71,6 +71,9 @@ pub struct Loaded {
     pub per_device: Vec<&'static Hook>,
 }
 
+/// How a sentence begins about what the kernel does not want.
+const REFUSED: &str = "the kernel refused";
+
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mtu-trace-ebpf"));
 
 /// Loads every program and attaches what can be attached at once. A hook that the kernel refuses
@@ -112,9 +115,10 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
             }
             Ok(Started::PerDevice) => per_device.push(hook),
             Err((mechanism, why)) => {
-                // The kernel's own words are about a function that programs may not call then.
-                let is_read = why.contains("bpf_probe_read");
-                let why = refusal.filter(|_| is_read).map_or(why, str::to_owned);
+                // The kernel's own words are about a function that programs may not call then, if it
+                // has any.
+                let refused = why.contains(REFUSED);
+                let why = refusal.filter(|_| refused).map_or(why, str::to_owned);
                 hooks.push(HookStatus::missing(hook, mechanism, why));
             }
         }
@@ -213,17 +217,22 @@ pub(super) fn reason(error: &ProgramError) -> String {
         } => {
             let log = verifier_log.to_string();
             // The verifier ends with statistics; the line before them says what is wrong.
-            let statistics = ["processed ", "verification time ", "stack depth "];
+            let statistics = [
+                "processed ",
+                "insns processed ",
+                "verification time ",
+                "stack depth ",
+            ];
             let last = log.lines().rev().find(|line| {
                 !line.trim().is_empty() && !statistics.iter().any(|start| line.starts_with(start))
             });
             match last {
-                Some(line) => format!("the kernel refused the program: {io_error} ({line})"),
-                None => format!("the kernel refused the program: {io_error}"),
+                Some(line) => format!("{REFUSED} the program: {io_error} ({line})"),
+                None => format!("{REFUSED} the program: {io_error}"),
             }
         }
         ProgramError::SyscallError(error) => {
-            format!("the kernel refused the hook: {}", error.io_error)
+            format!("{REFUSED} the hook: {}", error.io_error)
         }
         other => other.to_string(),
     }

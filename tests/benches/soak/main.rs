@@ -145,7 +145,8 @@ impl Day {
             self.stalls += 1;
         }
         self.containers += 1;
-        Ok(())
+        // All have one address: the next one must not meet this one, which ends when it is let go of by all.
+        node.host()?.ip(&format!("link del {}\n", container.port))
     }
 }
 
