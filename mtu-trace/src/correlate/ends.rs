@@ -138,7 +138,7 @@ impl State {
     /// The connection known only from packets that belong to this socket. What they went by on both
     /// sides of a NAT becomes one.
     pub(super) fn adopt(&mut self, socket: &Socket) -> Option<(ConnectionId, usize)> {
-        let mut found: Vec<(u64, ConnectionId, Side)> = self
+        let found: Vec<(bool, u64, ConnectionId, Side)> = self
             .strays
             .of_socket(&socket.flow, socket.numbers())
             .into_iter()
@@ -147,9 +147,17 @@ impl State {
                 let (seq, ack) = connection.first_numbers?;
                 let flow = connection.seen_as.first()?;
                 let (side, misfit) = belongs(socket, flow, seq, ack)?;
-                self.may_meet(misfit, flow.netns, socket.flow.netns)
-                    .then_some((misfit, id, side))
+                let (there, here) = (flow.netns, socket.flow.netns);
+                self.may_meet(misfit, there, here)
+                    .then(|| (self.is_apart(there, here), misfit, id, side))
             })
+            .collect();
+        // Of a network that has nothing to do with it only what has no other place.
+        let any_here = found.iter().any(|(apart, ..)| !apart);
+        let mut found: Vec<(u64, ConnectionId, Side)> = found
+            .into_iter()
+            .filter(|(apart, ..)| !(any_here && *apart))
+            .map(|(_, misfit, id, side)| (misfit, id, side))
             .collect();
         // One that fits far worse than the best is somebody else's; addresses fit or do not.
         let best = found.iter().map(|(misfit, ..)| *misfit).min()?;

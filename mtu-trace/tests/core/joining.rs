@@ -193,11 +193,10 @@ fn strangers_with_the_same_numbers_stay_strangers() {
     assert_eq!(connection.local.socket_address(), "192.0.2.2:40000");
 }
 
-/// Engines give their containers the same addresses, and the kernel gives connections between the same
-/// addresses the same ports.
-#[test]
-fn a_network_apart_with_the_same_addresses_stays_apart() {
-    const ELSEWHERE: NetnsId = NetnsId(201);
+const ELSEWHERE: NetnsId = NetnsId(201);
+
+/// The network, and another container with the same addresses in a network that is not linked with it.
+fn with_network_apart() -> Places {
     let mut places = Places::new(ROUTED);
     let mut apart = places.topology.namespaces[&CONTAINER].clone();
     apart.cookie = Some(ELSEWHERE.0);
@@ -210,6 +209,36 @@ fn a_network_apart_with_the_same_addresses_stays_apart() {
         link.peer = Some(other_end);
     }
     places.topology.namespaces.insert(ELSEWHERE, apart);
+    places
+}
+
+/// What died in both at once: a socket takes only its own.
+#[test]
+fn packets_of_a_network_apart_are_not_adopted() {
+    let places = with_network_apart();
+    let conn = Conn::new(0);
+    let elsewhere = places
+        .upload(conn, 3)
+        .with(|packet| packet.flow.netns = ELSEWHERE);
+    let events = vec![
+        at(0, told(&places.topology)),
+        at(100, elsewhere),
+        at(100, places.upload(conn, 0)),
+        at(200, conn.client_known()),
+    ];
+    let played = play(events, 500);
+    let state = played.analysis.state();
+    assert_eq!(state.connections().count(), 2);
+    let (own, _) = state.connection(&conn.client.flow).unwrap();
+    assert!(own.seen_as.iter().all(|flow| flow.netns != ELSEWHERE));
+    assert_eq!(own.seen_as.len(), 2);
+}
+
+/// Engines give their containers the same addresses, and the kernel gives connections between the same
+/// addresses the same ports.
+#[test]
+fn a_network_apart_with_the_same_addresses_stays_apart() {
+    let places = with_network_apart();
     let conn = Conn::new(0);
     let drops = [100, 310, 730, 1560].map(|ms| at(ms, places.upload(conn, 0)));
     // How much earlier that connection was opened, in sequence numbers: any numbers lie ahead of its own.
