@@ -201,8 +201,9 @@ fn nothing_is_lost_where_filters_join_others() -> Result<()> {
 #[test]
 fn a_lost_packet_is_counted() -> Result<()> {
     let lab = fast()?;
+    // Of the data: before that, nothing is sent yet.
     let rule = "table ip lossy { chain f { type filter hook forward priority 0; \
-                tcp sport 8090 limit rate 2/second burst 1 packets counter drop; }; }";
+                tcp sport 8090 tcp flags & syn == 0 limit rate 2/second burst 1 packets counter drop; }; }";
     let host = lab.host()?;
     let (lost, _) = lost_while(&lab, || {
         host.nft(rule)?;
