@@ -60,6 +60,8 @@ pub struct End {
     pub closed: Option<Box<Closed>>,
     /// Whether its handshake is known to be done.
     pub established: bool,
+    /// Whether it was seen to open: its initial sequence numbers will be known.
+    pub(super) opening: bool,
     /// Since when it asks its peer for room in vain, ns.
     pub window_closed_ns: Option<u64>,
     /// Since when it holds data behind a gap that is not filled, ns.
@@ -70,6 +72,7 @@ impl End {
     pub(super) fn new(socket: Socket) -> Self {
         Self {
             established: socket.isn.is_some(),
+            opening: false,
             socket,
             sample: None,
             retransmit: None,

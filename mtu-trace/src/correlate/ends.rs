@@ -6,7 +6,7 @@ use super::{
     state::{ConnectionId, State},
 };
 use crate::{
-    event::{Flow, Isn, Socket},
+    event::{Flow, Isn, Socket, hook},
     topology::NetnsId,
 };
 
@@ -25,8 +25,8 @@ impl State {
         }
     }
 
-    /// The connection of a socket, made if it is new.
-    pub(super) fn socket(&mut self, socket: Socket) -> (ConnectionId, usize) {
+    /// The connection of a socket, made if it is new. One that is `opening` has no numbers yet, but will.
+    pub(super) fn socket(&mut self, socket: Socket, opening: bool) -> (ConnectionId, usize) {
         if let Some(&(id, index)) = self.sockets.get(&socket.flow)
             && let Some(known) = self.get(id).map(|it| it.ends[index].socket)
         {
@@ -55,15 +55,19 @@ impl State {
         }
         let known = self
             .other_end(&socket)
-            .or_else(|| self.facing_end(&socket))
+            .or_else(|| self.facing_end(&socket, opening))
             .or_else(|| self.adopt(&socket));
+        let end = End {
+            opening,
+            ..End::new(socket)
+        };
         let place = match known {
             Some(place) => {
-                self.add_end(place, socket);
+                self.add_end(place, end);
                 place
             }
             None => {
-                let mut connection = Connection::new(vec![End::new(socket)]);
+                let mut connection = Connection::new(vec![end]);
                 connection.seen_as.insert(socket.flow);
                 (self.insert(connection), 0)
             }
@@ -87,7 +91,12 @@ impl State {
     /// The same for a connection whose handshake was not seen at one end or both: addresses alone
     /// speak, and must speak for one. Ends that packets can go between come before ends that are
     /// known to have the addresses only.
-    fn facing_end(&self, socket: &Socket) -> Option<(ConnectionId, usize)> {
+    fn facing_end(&self, socket: &Socket, opening: bool) -> Option<(ConnectionId, usize)> {
+        // Numbers that will be known speak better.
+        let numbers_come = !self.is_blind(hook::STATES);
+        if opening && numbers_come {
+            return None;
+        }
         let mut facing: Vec<(bool, u64, ConnectionId)> = self
             .ends
             .alike(&socket.flow)
@@ -97,7 +106,7 @@ impl State {
                     return None;
                 };
                 let unseen = end.socket.isn.is_none() || socket.isn.is_none();
-                if !unseen || end.closed.is_some() {
+                if !unseen || end.closed.is_some() || (end.opening && numbers_come) {
                     return None;
                 }
                 let misfit = faces(&end.socket, socket)?;

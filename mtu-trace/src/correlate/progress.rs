@@ -22,12 +22,12 @@ const MOST_ROUTES: usize = 64;
 impl State {
     pub(super) fn retransmit(&mut self, time_ns: u64, retransmit: &Retransmit) {
         self.sealed.resent(time_ns, retransmit);
-        let (id, index) = self.socket(retransmit.socket);
+        let handshake = retransmit.state.is_handshake();
+        let (id, index) = self.socket(retransmit.socket, handshake);
         let Some(connection) = self.edit(id) else {
             return;
         };
         connection.last_ns = time_ns;
-        let handshake = retransmit.state.is_handshake();
         let end = &mut connection.ends[index];
         end.established |= !handshake;
         put(&mut end.retransmit, retransmit.clone());

@@ -12,7 +12,7 @@ use super::{
     sealed::Sealed,
 };
 use crate::{
-    event::{Event, EventKind, Flow, Isn, Socket},
+    event::{Event, EventKind, Flow, Isn},
     topology::{NetnsId, Networks, Topology},
 };
 
@@ -191,7 +191,7 @@ impl State {
                 self.topology = Arc::clone(topology);
             }
             EventKind::Connection(socket) => {
-                self.socket(*socket);
+                self.socket(*socket, false);
             }
             EventKind::Packet(packet) => self.packet(event.time_ns, packet),
             EventKind::Retransmit(retransmit) => self.retransmit(event.time_ns, retransmit),
@@ -244,7 +244,8 @@ impl State {
     }
 
     /// Gives a connection another end.
-    pub(super) fn add_end(&mut self, (id, index): (ConnectionId, usize), socket: Socket) {
+    pub(super) fn add_end(&mut self, (id, index): (ConnectionId, usize), end: End) {
+        let socket = end.socket;
         let stray = self.get(id).and_then(Connection::stray);
         if let Some((flow, numbers)) = stray {
             self.strays.remove(id, &flow, numbers);
@@ -253,7 +254,7 @@ impl State {
             return;
         };
         connection.ends.reserve_exact(1);
-        connection.ends.insert(index, End::new(socket));
+        connection.ends.insert(index, end);
         let outwards = match Connection::sends(index) {
             Side::Out => socket.flow,
             Side::In => socket.flow.reversed(),

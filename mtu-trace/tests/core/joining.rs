@@ -3,7 +3,7 @@
 
 use mtu_trace::{
     diagnose::{Analysis, Direction, Verdict},
-    event::{Event, EventKind, Isn, TcpState},
+    event::{Event, EventKind, Isn, Retransmit, TcpState},
     topology::{NetnsId, Peer},
 };
 
@@ -210,6 +210,34 @@ fn with_network_apart() -> Places {
     }
     places.topology.namespaces.insert(ELSEWHERE, apart);
     places
+}
+
+/// Both are new: nobody knows yet what they are linked with. One is slow to open, and sends its SYN again,
+/// which has no numbers to go by; those of the other's server are not its own.
+#[test]
+fn a_slow_handshake_elsewhere_is_no_other_end() {
+    let conn = Conn::new(0);
+    let mut slow = conn.client;
+    slow.flow.netns = ELSEWHERE;
+    slow.isn = None;
+    slow.active = None;
+    slow.opened_ns = 0;
+    let resent = resend(slow, 7000, 0);
+    let resent = Retransmit {
+        end_seq: 7001,
+        state: TcpState::SYN_SENT,
+        ..resent
+    };
+    let mut server = conn.server;
+    // Without a NAT between them, its addresses are the client's.
+    server.flow.destination = conn.client.flow.source;
+    let server_resends = resend(server, conn.server_seq(0), 0);
+    let syn = at(100, again(resent));
+    let data = at(200, again(server_resends));
+    for events in [[syn.clone(), data.clone()], [data, syn]] {
+        let played = play(events.to_vec(), 500);
+        assert_eq!(played.analysis.state().connections().count(), 2);
+    }
 }
 
 /// What died in both at once: a socket takes only its own.
