@@ -84,6 +84,10 @@ pub const TCP: u8 = 6;
 /// UDP's protocol number.
 pub const UDP: u8 = 17;
 
+/// The drop reason of who gives none (`SKB_DROP_REASON_NOT_SPECIFIED`). Before Linux 5.17 there are no
+/// reasons at all.
+pub const NO_REASON: &str = "NOT_SPECIFIED";
+
 impl Flow {
     /// The same flow in the other direction.
     #[must_use]

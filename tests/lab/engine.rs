@@ -1,4 +1,4 @@
-//! What looks like a Docker engine to who looks at processes: a script of its name, with its arguments,
+//! What looks like a Docker engine to who looks at processes: a program of its name, with its arguments,
 //! in a namespace. It does nothing but run.
 
 use std::fs::{self, File};
@@ -19,11 +19,11 @@ use crate::scratch::Scratch;
 const READY_LIMIT: Duration = Duration::from_secs(20);
 /// Some ticks of the clock by which processes are dated.
 const TICKS: Duration = Duration::from_millis(100);
-/// Says that it runs, and waits for what never comes: without another process, which would outlive it.
-const SCRIPT: &str = "#!/bin/sh
-echo > \"${0%/*}/ready\"
-read -r never <> \"${0%/*}/never\"
-";
+/// The program: a shell by another name.
+const SHELL: &str = "/bin/bash";
+/// What it does in the directory `$0`: it says that it runs, and waits for what never comes, without another
+/// process, which would outlive it.
+const SCRIPT: &str = "echo > \"$0/ready\"; read -r never <> \"$0/never\"";
 
 /// A process called `dockerd`; it ends with this value, and with the thread that made it.
 #[derive(Debug)]
@@ -55,8 +55,7 @@ impl Engine {
         arguments: &[&str],
     ) -> Result<Self> {
         let scratch = Scratch::new()?;
-        let source = write(&scratch, "script", SCRIPT)?;
-        let script = scratch.install(&source, "dockerd")?;
+        let program = scratch.install(Path::new(SHELL), "dockerd")?;
         let settings = write(&scratch, "daemon.json", settings)?;
         let pipes = ["ready", "never"].map(|name| scratch.path().join(name));
         for pipe in &pipes {
@@ -72,7 +71,10 @@ impl Engine {
             .args(["--pdeathsig", "KILL", "nsenter"])
             .arg(format!("--net=/run/netns/{}", netns.name()))
             .args(starter)
-            .args([&script, Path::new("--config-file"), &settings])
+            .arg(program)
+            .args(["-c", SCRIPT])
+            .arg(scratch.path())
+            .args([Path::new("--config-file"), &settings])
             .args(arguments);
         let running = Running::start(&mut command)?;
         let started = running.wait_readable(ready.as_fd(), patient(READY_LIMIT))?;

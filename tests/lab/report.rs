@@ -123,13 +123,18 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Where the message to the sender is dropped.
+    pub fn blocked_at(&self) -> Option<&Blocked> {
+        self.pmtud.as_ref()?.blocked_at.as_ref()
+    }
+
     /// Every namespace that the finding's connection, boundary and blocked ICMP name.
     pub fn namespaces(&self) -> impl Iterator<Item = &NetnsId> {
         let ends = self
             .connection
             .iter()
             .flat_map(|it| [&it.local, &it.remote]);
-        let blocked = self.pmtud.iter().filter_map(|it| it.blocked_at.as_ref());
+        let blocked = self.blocked_at().into_iter();
         ends.filter_map(|end| end.netns.as_ref())
             .chain(self.boundary.iter().map(|it| &it.netns))
             .chain(blocked.map(|it| &it.netns))

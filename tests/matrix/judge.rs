@@ -171,7 +171,7 @@ fn compare(
         same("silent", &boundary.silent, &silent);
     }
     if let Some((blocked_in, hook)) = want.blocked {
-        let at = finding.pmtud.as_ref().and_then(|it| it.blocked_at.as_ref());
+        let at = finding.blocked_at();
         let got = at.map(|at| (role(Some(&at.netns)), at.hook.clone()));
         if without.is_none() || got.is_some() {
             let expected = Some((Some(blocked_in.to_owned()), hook.to_owned()));

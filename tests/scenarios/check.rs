@@ -74,7 +74,7 @@ fn first_light_is_named_with_both_containers_and_the_fix() -> Result<()> {
             && (boundary.packet_bytes, boundary.limit_bytes) == (1500, 1450),
         "{boundary:?}"
     );
-    let blocked = finding.pmtud.as_ref().and_then(|it| it.blocked_at.as_ref());
+    let blocked = finding.blocked_at();
     ensure!(
         blocked.is_some_and(|it| it.hook == "OUTPUT"),
         "{:?}",
@@ -143,7 +143,7 @@ fn the_message_of_ipv6_is_looked_for_too() -> Result<()> {
     let finding = error(&audit, &lab.lab, "ip6_forward")?;
     let boundary = finding.boundary.as_ref().context("no boundary")?;
     ensure!(boundary.netns.is(lab.out()?), "{boundary:?}");
-    let blocked = finding.pmtud.as_ref().and_then(|it| it.blocked_at.as_ref());
+    let blocked = finding.blocked_at();
     ensure!(
         blocked.is_some_and(|it| it.netns.inode == lab.inside().map_or(0, Netns::inode)),
         "{:?}",

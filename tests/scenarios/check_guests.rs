@@ -56,7 +56,7 @@ fn the_first_build_is_foreseen_to_hang() -> Result<()> {
         (boundary.packet_bytes, boundary.limit_bytes) == (1500, 1450),
         "{boundary:?}"
     );
-    let blocked = finding.pmtud.as_ref().and_then(|it| it.blocked_at.as_ref());
+    let blocked = finding.blocked_at();
     ensure!(
         blocked.is_some_and(|it| it.hook == "OUTPUT"),
         "{:?}",

@@ -104,7 +104,7 @@ fn x3_message_dropped_by_the_container() -> Result<()> {
     let node = lab.node2()?.inode();
     let finding = at(&audit, &lab, node, OverlayLab::TUNNEL, TELLS)?;
     ensure!(finding.severity == Severity::Error, "{finding:?}");
-    let blocked = finding.pmtud.as_ref().and_then(|it| it.blocked_at.as_ref());
+    let blocked = finding.blocked_at();
     ensure!(
         blocked.is_some_and(|it| it.hook == "INPUT" && it.netns.is(lab.server().expect("built"))),
         "{:?}",

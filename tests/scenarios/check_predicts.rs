@@ -60,7 +60,7 @@ fn predicts(
         "{before:?}\n{finding:?}"
     );
     let blocked = |finding: &Finding| -> Option<(u64, String)> {
-        let at: &Blocked = finding.pmtud.as_ref()?.blocked_at.as_ref()?;
+        let at: &Blocked = finding.blocked_at()?;
         Some((at.netns.inode, at.hook.clone()))
     };
     ensure!(

@@ -16,11 +16,9 @@ use super::{
 };
 use crate::{
     diagnose::{Boundary, Hop},
+    event::NO_REASON,
     topology::{NetnsId, Topology},
 };
-
-/// What the kernel says where it gives no reason.
-const NO_REASON: &str = "NOT_SPECIFIED";
 
 /// What is joined in a network, found when it is first asked for: whoever asks gives the same network.
 #[derive(Debug, Default)]

@@ -14,6 +14,7 @@ use crate::{
         BlockedAt, Boundary, BoundaryPeer, Confidence, Evidence, Finding, Fix, Hop as Shown,
         NetnsRef, Pmtud, Severity, Verdict, remedy,
     },
+    event::NO_REASON,
     firewall::Clamp,
     topology::{NetnsId, Topology, path::Hop},
 };
@@ -227,7 +228,7 @@ pub(super) fn boundary(
     let reason = if place.kind == Kind::Forward {
         "PKT_TOO_BIG"
     } else {
-        "NOT_SPECIFIED"
+        NO_REASON
     };
     Boundary {
         netns: NetnsRef::new(egress.netns, topology),

@@ -9,8 +9,8 @@ use super::{host, load_options, output::style, trace::runtime};
 use crate::{
     cli::{ColorChoice, Doctor, DoctorFormat},
     kernel::{
-        CAPABILITIES, Effective, HOOKS, HookStatus, KernelTypes, Live, Lockdown, Symbols,
-        WITHOUT_SYMBOLS,
+        CAPABILITIES, Effective, HOOKS, HookStatus, KernelTypes, Live, Symbols, WITHOUT_SYMBOLS,
+        lockdown_refusal,
     },
     report::Style,
 };
@@ -77,22 +77,11 @@ fn diagnose(options: &Doctor) -> Result<Diagnosis> {
             detail: format!("{error}: {WITHOUT_SYMBOLS}"),
         },
     });
-    checks.push(match Lockdown::current() {
-        Lockdown::None => Check {
-            name: "kernel lockdown",
-            ok: true,
-            detail: "none".to_owned(),
-        },
-        Lockdown::Integrity => Check {
-            name: "kernel lockdown",
-            ok: true,
-            detail: "integrity, which tracing does not hurt".to_owned(),
-        },
-        locked @ Lockdown::Confidentiality => Check {
-            name: "kernel lockdown",
-            ok: false,
-            detail: locked.refusal().unwrap_or_default().to_owned(),
-        },
+    let refusal = lockdown_refusal();
+    checks.push(Check {
+        name: "kernel lockdown",
+        ok: refusal.is_none(),
+        detail: refusal.unwrap_or("none that tracing minds").to_owned(),
     });
     // The same way that `record` goes, so that what is said here is what happens there.
     let hooks = match Live::start(&load_options(&options.tracing)) {

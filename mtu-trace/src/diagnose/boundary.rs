@@ -3,12 +3,9 @@
 use super::finding::{BlockedAt, Boundary, BoundaryPeer, NetnsRef, Pmtud};
 use crate::{
     correlate::{Site, Track},
-    event::Device,
+    event::{Device, NO_REASON},
     topology::Topology,
 };
-
-/// The reason of kernels that have none (before 5.17), which is what others say at most places too.
-const NO_REASON: &str = "NOT_SPECIFIED";
 
 /// A place where packets die.
 pub fn boundary(site: &Site, topology: &Topology) -> Boundary {

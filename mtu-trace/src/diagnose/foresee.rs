@@ -23,26 +23,14 @@ pub fn by_socket(case: &Case<'_>) -> Option<Foreseen> {
     let narrow = |way| too_narrow(topology, case.joints, way, bytes);
     let sent = sender.socket.flow;
     let forwards = KnownEnd::Sender(sent.netns, sent.destination.ip());
-    let Some(receiver) = case.connection.receiver(case.side) else {
-        return narrow(forwards);
-    };
-    let received = receiver.socket.flow;
-    let backwards = KnownEnd::Receiver(received.netns, received.destination.ip());
-    // Where addresses are translated on the way, one end knows the other's own address, or none does:
-    // then each knows the way to where that is done.
-    if topology
-        .owner(received.netns, sent.destination.ip())
-        .is_some()
-    {
-        narrow(forwards)
-    } else if topology
-        .owner(sent.netns, received.destination.ip())
-        .is_some()
-    {
-        narrow(backwards)
-    } else {
-        narrow(forwards).or_else(|| narrow(backwards))
-    }
+    // Where addresses are translated on the way, an end knows it as far as that.
+    narrow(forwards).or_else(|| {
+        let received = case.connection.receiver(case.side)?.socket.flow;
+        narrow(KnownEnd::Receiver(
+            received.netns,
+            received.destination.ip(),
+        ))
+    })
 }
 
 /// The length of a sender's full packets, bytes of layer 3: without options that are not in every one.

@@ -187,16 +187,15 @@ impl Judged {
 
     /// Asks again where the answer depends on which networks are connected, or on the map.
     pub fn ask_networks(&mut self, state: &State, scope: &Scope) {
-        let by_network = |key: &Key| matches!(key.1, Cause::Peer(..));
-        let groups = self.groups.iter();
-        let members = groups.flat_map(|(key, group)| {
-            let all = by_network(key);
-            group.members().map(move |member| (all, member))
-        });
-        let ids: BTreeSet<ConnectionId> = members
-            .filter(|&(all, (id, side))| all || self.is_foreseen(id, side))
-            .map(|(_, (id, _))| id)
-            .collect();
+        let mut ids: BTreeSet<ConnectionId> = BTreeSet::new();
+        for (key, group) in &self.groups {
+            let is_asked = |(id, side): &(ConnectionId, Side)| match (key.0, &key.1) {
+                (_, Cause::Peer(..) | Cause::Message(..)) => true,
+                (Verdict::MtuBlackHole, Cause::Site(_)) => self.is_foreseen(*id, *side),
+                _ => false,
+            };
+            ids.extend(group.members().filter(is_asked).map(|(id, _)| id));
+        }
         for id in ids {
             self.ask(id, state, scope);
         }

@@ -1,6 +1,8 @@
 //! Tells the connections that events may belong to before these, those that wait without a record
 //! of it, and how the sockets of all that were told stand.
 
+use std::sync::Arc;
+
 use super::{
     clock::monotonic_ns, joining::Joining, maps::Maps, patrol::Patrol, sampling::Sampling,
 };
@@ -40,7 +42,7 @@ impl Connections {
     }
 
     /// The network is another one from now on.
-    pub fn learn(&mut self, topology: &Topology) {
+    pub fn learn(&mut self, topology: &Arc<Topology>) {
         self.joining.learn(topology);
     }
 

@@ -3,7 +3,11 @@
 //!
 //! What is found here is only offered: the correlator joins.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    cell::OnceCell,
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
     maps::{Kept, Maps},
@@ -49,7 +53,9 @@ pub struct Joining {
     ends: HashSet<Isn>,
     scanned_ns: u64,
     turn: usize,
-    networks: Networks,
+    topology: Arc<Topology>,
+    /// Its networks, once they are asked for: it changes more often than something is looked for.
+    networks: OnceCell<Networks>,
 }
 
 struct Wanted {
@@ -75,8 +81,13 @@ struct Offered {
 
 impl Joining {
     /// The network is another one from now on.
-    pub fn learn(&mut self, topology: &Topology) {
-        self.networks = Networks::new(topology);
+    pub fn learn(&mut self, topology: &Arc<Topology>) {
+        self.topology = Arc::clone(topology);
+        self.networks = OnceCell::new();
+    }
+
+    fn networks(&self) -> &Networks {
+        self.networks.get_or_init(|| Networks::new(&self.topology))
     }
 
     /// Notes what an event needs.
@@ -203,7 +214,7 @@ impl Joining {
         let mut events = Vec::new();
         for flow in std::mem::take(&mut self.given_up) {
             let may_meet =
-                |socket: &Socket| !self.networks.are_apart(flow.netns, socket.flow.netns);
+                |socket: &Socket| !self.networks().are_apart(flow.netns, socket.flow.netns);
             let older: Vec<Socket> = patrol.older(&flow).filter(may_meet).collect();
             for socket in older {
                 self.offer(&Kept::open(socket), maps, time_ns, &mut events);
@@ -233,6 +244,7 @@ impl Joining {
     /// Those whose sequence numbers fit, and other ends of known ones.
     fn scan(&mut self, maps: &Maps) -> Vec<Kept> {
         let kept: Vec<Kept> = maps.connections().collect();
+        let networks = self.networks.get_or_init(|| Networks::new(&self.topology));
         let mut found = Vec::new();
         for (flow, wanted) in &mut self.wanted {
             wanted.tries += 1;
@@ -241,7 +253,7 @@ impl Joining {
                 .filter(|kept| wanted.may_be(kept))
                 .filter_map(|kept| {
                     let (_, misfit) = belongs(&kept.socket, flow, wanted.seq, wanted.ack)?;
-                    let apart = self.networks.are_apart(flow.netns, kept.socket.flow.netns);
+                    let apart = networks.are_apart(flow.netns, kept.socket.flow.netns);
                     (!apart || misfit <= CLOSE).then_some((apart, misfit, kept))
                 })
                 .min_by_key(|(apart, misfit, _)| (*misfit >= BY_ADDRESSES, *apart, *misfit));

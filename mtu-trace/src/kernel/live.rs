@@ -285,7 +285,6 @@ impl Live {
         }
         if count % LOOK_EVERY == LOOK_EVERY - 1 {
             self.network.look_around();
-            self.tell_topology(sink);
             self.network.survey();
             self.tell_topology(sink);
         }

@@ -13,7 +13,7 @@ use mtu_trace_common::layout::{ABSENT, Member};
 use super::{
     btf::{KernelTypes, VMLINUX},
     hooks::{HOOKS, Hook, Mechanism, Way},
-    lockdown::Lockdown,
+    lockdown,
     probes::Probes,
     status::HookStatus,
 };
@@ -97,7 +97,7 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
         .load(OBJECT)
         .context("cannot create the kernel maps")?;
     let mut probes = Probes::new(&options.btf);
-    let refusal = Lockdown::current().refusal();
+    let refusal = lockdown::refusal();
     let mut hooks = Vec::new();
     let mut per_device = Vec::new();
     for hook in HOOKS {

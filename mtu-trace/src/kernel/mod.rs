@@ -39,6 +39,6 @@ pub use coverage::{Coverage, Covered};
 pub use hooks::{HOOKS, Hook, Mechanism, Way};
 pub use live::Live;
 pub use load::LoadOptions;
-pub use lockdown::Lockdown;
+pub use lockdown::refusal as lockdown_refusal;
 pub use status::HookStatus;
 pub use symbols::{LOST as WITHOUT_SYMBOLS, SymbolError, Symbols};

@@ -4,7 +4,7 @@ use super::{Case, Cause, Match, is_ongoing};
 use crate::{
     correlate::{OtherDrops, OtherKey, Track},
     diagnose::finding::{Confidence, Severity},
-    event::hook,
+    event::{NO_REASON, hook},
 };
 
 /// Segments sent again that are worth a word; fewer are daily life.
@@ -209,8 +209,6 @@ const ENDS: &[&str] = &[
     "br_flood",
     "skb_release_data",
 ];
-/// What the kernel says where it says nothing; before 5.17 it has no reasons at all.
-const NO_REASON: &str = "NOT_SPECIFIED";
 
 /// The place where most packets of this direction die for another reason than their size.
 pub fn worst_other(track: &Track) -> Option<(&OtherKey, &OtherDrops)> {

@@ -55,16 +55,12 @@ fn dying(case: &Case<'_>, fits_bytes: u32) -> Option<Stall> {
         seq: Some(open.seq),
     };
     // What its socket knows of it began before, if the trace began in its middle.
-    let whole = case
-        .track
-        .waits
-        .and_then(|_| case.stall())
-        .map(|known| Stall {
-            first_ns: known.first_ns.min(open.first_ns),
-            last_ns: known.last_ns.max(open.last_ns),
-            attempts: known.attempts.max(open.attempts),
-            seq: Some(open.seq),
-        });
+    let whole = case.stall().map(|known| Stall {
+        first_ns: known.first_ns.min(open.first_ns),
+        last_ns: known.last_ns.max(open.last_ns),
+        attempts: known.attempts.max(open.attempts),
+        seq: Some(open.seq),
+    });
     let apart_ns = open.last_ns.saturating_sub(open.first_ns);
     if is_stall(&open) || (open.attempts > 1 && apart_ns >= LATER_TIMEOUT_NS) {
         return Some(whole.unwrap_or(dying));

@@ -8,10 +8,6 @@ use serde_json::Value;
 use super::{docker::SETTINGS, dockerd::MtuFrom};
 use crate::topology::name::printable;
 
-/// The program, among the first words of its command line: an interpreter can come before it.
-const PROGRAM: &str = "dockerd";
-/// Words of a command line among which the program is looked for.
-const PROGRAM_WORDS: usize = 3;
 /// The bridge of the default network, unless another is named.
 const BRIDGE: &str = "docker0";
 /// What an engine is told that shall have no default network.
@@ -39,11 +35,8 @@ impl Flags {
             .split(|&byte| byte == 0)
             .map(String::from_utf8_lossy)
             .collect();
-        let program = words.iter().take(PROGRAM_WORDS).position(|word| {
-            let name = word.rsplit('/').next();
-            name == Some(PROGRAM)
-        });
-        let mut words = words.iter().skip(program.unwrap_or(0) + 1);
+        // The first is the program.
+        let mut words = words.iter().skip(1);
         let mut flags = Self::default();
         while let Some(word) = words.next() {
             if word == "--" {
@@ -222,22 +215,6 @@ mod tests {
                 Some(("br7".to_owned(), 1450, MtuFrom::Flag)),
                 "{words:?}"
             );
-        }
-    }
-
-    #[test]
-    fn the_program_is_found_behind_an_interpreter() {
-        for words in [
-            &["/bin/sh", "/tmp/x/dockerd", "--mtu", "1400"][..],
-            &["/bin/sh", "-b", "/tmp/x/dockerd", "--mtu", "1400"],
-            &["dockerd", "--mtu", "1400"],
-            &["something else", "--mtu", "1400"],
-        ] {
-            let expected = Flags {
-                mtu: Some("1400".to_owned()),
-                ..Flags::default()
-            };
-            assert_eq!(flags(words), expected, "{words:?}");
         }
     }
 
