@@ -9,6 +9,7 @@ pub mod framing;
 pub mod heap;
 pub mod kernel;
 pub mod run;
+pub mod seeds;
 
 /// Bytes that one change may add.
 const ROOM_BYTES: usize = 32;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Context, Result};
+
 /// The `mtu-trace` binary: the one `MTU_TRACE_BIN` names, else the one built beside this program.
 ///
 /// # Panics
@@ -31,4 +33,17 @@ pub fn mtu_trace() -> PathBuf {
                 own.display()
             )
         })
+}
+
+/// Where cargo puts what it builds, and suites what they fetch: two directories above this program.
+///
+/// # Errors
+///
+/// This program does not lie in such a place.
+pub fn target_directory() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("this program's own path")?;
+    let target = own.ancestors().nth(2);
+    Ok(target
+        .with_context(|| format!("{} lies in no target directory", own.display()))?
+        .to_owned())
 }

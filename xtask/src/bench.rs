@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use lab::command;
 
 use crate::run::{self, Profile};
 use crate::setup;
@@ -34,9 +35,9 @@ impl Subject {
 /// Builds with optimizations and measures `subject`; `parts` names what to measure of it, all if
 /// empty.
 pub fn run(subject: Subject, parts: &[String]) -> Result<()> {
-    run::require_root("the benchmark builds network namespaces and loads kernel programs")?;
+    command::require_root("the benchmark builds network namespaces and loads kernel programs")?;
     setup::run()?;
-    let binary = run::build_mtu_trace(Profile::Release)?;
+    let binary = run::build(Profile::Release, "mtu-trace")?;
     sweep()?;
     let mut bench = run::cargo(&["bench", "--locked", "--package", "mtu-trace-tests"]);
     bench.args(["--bench", subject.name(), "--"]).args(parts);

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+use lab::command;
 
 use crate::run::{self, Profile};
 use crate::setup;
@@ -41,9 +42,9 @@ pub fn pictures() -> Result<()> {
 }
 
 fn build() -> Result<PathBuf> {
-    run::require_root("the demo builds network namespaces and loads kernel programs")?;
+    command::require_root("the demo builds network namespaces and loads kernel programs")?;
     setup::run()?;
-    let binary = run::build_mtu_trace(Profile::Debug)?;
+    let binary = run::build(Profile::Debug, "mtu-trace")?;
     lab::sweep().context("cannot remove what an earlier run left behind")?;
     Ok(binary)
 }

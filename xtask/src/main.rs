@@ -3,19 +3,21 @@
 mod bench;
 mod bpf_toolchain;
 mod demo;
-mod dind;
 mod fuzz;
 mod namespaces;
-mod packages;
 mod run;
 mod setup;
+mod suites;
 mod test;
-mod vm;
 
+use std::env;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use lab::suites::{Dind, Extent, Vm, exit};
+
+use self::test::Scope;
 
 /// mtu-trace's chores.
 #[derive(Parser)]
@@ -34,7 +36,7 @@ enum Task {
         /// Leave out the scenarios in network namespaces; this needs no root.
         #[arg(long)]
         fast: bool,
-        /// On other kernels, in virtual machines, play all scenarios and not a few.
+        /// On other kernels, in virtual machines, run all scenarios and not a few.
         #[arg(long, conflicts_with = "fast")]
         full: bool,
         /// What `cargo test` gets besides.
@@ -51,14 +53,7 @@ enum Task {
     /// Has a real Docker engine in a container of another do builds that hang, traces them, applies what
     /// the report says, and fails where the report is wrong or something stays behind. Fetches
     /// Debian's packages of Docker, into target/dind; nothing is installed. Needs root.
-    Dind {
-        /// How many builds of a second or two must have their containers named right.
-        #[arg(long, value_name = "N", default_value_t = dind::BUILDS)]
-        builds: u32,
-        /// Only the story: the build that hangs, and the fix.
-        #[arg(long)]
-        story: bool,
-    },
+    Dind(Dind),
     /// Draws the screens over the demo's fault as pictures for the README. Needs root.
     Pictures,
     /// Measures an optimized build and prints the figures. Needs root.
@@ -80,35 +75,34 @@ enum Task {
         #[arg(last = true, value_name = "LIBFUZZER ARGUMENTS")]
         arguments: Vec<OsString>,
     },
-    /// Plays the scenarios on the kernel that runs here and, in virtual machines, on Debian's, and prints
+    /// Runs the scenarios on the kernel that runs here and, in virtual machines, on Debian's, and prints
     /// what became of each on each. What it needs it downloads once, into target/vm. Only the kernel
     /// that runs here needs root.
-    Vm {
-        /// Which kernels: host (that runs here), 5.10, 6.1, 6.12 or 7.x; all without any.
-        #[arg(value_name = "KERNEL")]
-        kernels: Vec<String>,
-        /// How the kernel programs hang on their hooks; without it all scenarios in the best way and a
-        /// few in each other.
-        #[arg(long, value_enum, value_name = "HOW")]
-        mechanism: Vec<vm::How>,
-        /// Only scenarios whose name begins so.
-        #[arg(last = true, value_name = "SCENARIO")]
-        scenarios: Vec<String>,
-    },
+    Vm(Vm),
     /// Removes the network namespaces that crashed tests and demos left behind. Needs root.
     CleanNamespaces,
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().task {
+    let task = Cli::parse().task;
+    // A suite reads its own arguments again, which follow the task's name.
+    let own: Vec<OsString> = env::args_os().skip(2).collect();
+    exit(match task {
         Task::Setup => setup::run(),
         Task::Test {
             fast,
             full,
             arguments,
-        } => test::run(fast, full, &arguments),
+        } => {
+            let scope = match (fast, full) {
+                (true, _) => Scope::Fast,
+                (false, false) => Scope::Whole(Extent::Few),
+                (false, true) => Scope::Whole(Extent::All),
+            };
+            test::run(scope, &arguments)
+        }
         Task::Demo { live } => demo::run(live),
-        Task::Dind { builds, story } => dind::run(builds, story),
+        Task::Dind(_) => suites::dind(&own),
         Task::Pictures => demo::pictures(),
         Task::Bench { subject, parts } => bench::run(subject, &parts),
         Task::Fuzz {
@@ -116,18 +110,7 @@ fn main() -> ExitCode {
             seconds,
             arguments,
         } => fuzz::run(target, seconds, &arguments),
-        Task::Vm {
-            kernels,
-            mechanism,
-            scenarios,
-        } => vm::run(&kernels, &mechanism, &scenarios),
+        Task::Vm(_) => suites::vm(&own),
         Task::CleanNamespaces => namespaces::clean(),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }

@@ -5,15 +5,14 @@ use std::fs;
 use std::io::ErrorKind;
 
 use anyhow::{Context, Result};
-
-use crate::run;
+use lab::command;
 
 /// Where `ip netns` keeps its names.
 const NETNS_DIR: &str = "/run/netns";
 
 /// Removes the namespaces of labs whose process has died, and names them.
 pub fn clean() -> Result<()> {
-    run::require_root("removing network namespaces needs it")?;
+    command::require_root("removing network namespaces needs it")?;
     let before = names()?;
     lab::sweep().context("cannot remove the namespaces of crashed labs")?;
     let after = names()?;

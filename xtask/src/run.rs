@@ -1,12 +1,33 @@
-//! Runs other programs: visibly, in the repository's root, with errors that name the command.
+//! Runs cargo and what it builds: visibly, in the repository's root, with errors that name the command.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
+use lab::command;
 use serde_json::Value;
+
+/// Every crate but the kernel programs, which mtu-trace's build script builds for their own target,
+/// and the fuzz targets. Whatever is built of them is chosen among all of these: so their
+/// dependencies have the same features each time, and are built once.
+pub const USERSPACE: [&str; 6] = [
+    "--locked",
+    "--workspace",
+    "--exclude",
+    "mtu-trace-ebpf",
+    "--exclude",
+    "mtu-trace-fuzz",
+];
+
+/// The fuzz crate, without the library that needs a compiler for C++.
+pub const FUZZ: [&str; 4] = [
+    "--locked",
+    "--package",
+    "mtu-trace-fuzz",
+    "--no-default-features",
+];
 
 /// The root of the repository.
 pub fn repository() -> &'static Path {
@@ -24,41 +45,8 @@ pub fn cargo<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
 
 /// Shows `command` and runs it to its end.
 pub fn step(command: &mut Command) -> Result<()> {
-    println!("== {}", line(command));
-    status(command)
-}
-
-/// Runs `command` to its end; its outputs go where this program's go.
-pub fn status(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start `{}`", line(command)))?;
-    ensure!(status.success(), "`{}` failed: {status}", line(command));
-    Ok(())
-}
-
-/// Runs `command` and returns what it prints.
-pub fn output(command: &mut Command) -> Result<String> {
-    let output = command
-        .output()
-        .with_context(|| format!("cannot start `{}`", line(command)))?;
-    if !output.status.success() {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        let first = stderr.lines().next().unwrap_or_default();
-        bail!("`{}` failed: {}: {first}", line(command), output.status);
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// Fails unless this program runs as root; `why` completes the sentence.
-pub fn require_root(why: &str) -> Result<()> {
-    ensure!(is_root(), "run this as root: {why}");
-    Ok(())
-}
-
-/// Whether this program runs as root.
-pub fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
+    println!("== {}", command::line(command));
+    command::status(command)
 }
 
 /// How a program is built.
@@ -70,47 +58,46 @@ pub enum Profile {
     Release,
 }
 
-/// Builds `mtu-trace`, and says where it lies.
-pub fn build_mtu_trace(profile: Profile) -> Result<PathBuf> {
-    let mut build = cargo(&["build", "--locked", "--package", "mtu-trace"]);
+/// Builds the program `name`, and says where it lies.
+pub fn build(profile: Profile, name: &str) -> Result<PathBuf> {
+    let mut build = cargo(&[&["build"], &USERSPACE[..], &["--bin", name]].concat());
     if profile == Profile::Release {
         build.arg("--release");
     }
     step(&mut build)?;
-    mtu_trace_binary(profile)
+    binary(profile, name)
 }
 
-/// Where a build of `mtu-trace` lies once it is built.
-pub fn mtu_trace_binary(profile: Profile) -> Result<PathBuf> {
+/// Where the program `name` lies once it is built.
+pub fn binary(profile: Profile, name: &str) -> Result<PathBuf> {
     let directory = match profile {
         Profile::Debug => "debug",
         Profile::Release => "release",
     };
-    Ok(target_directory()?.join(directory).join("mtu-trace"))
+    Ok(target_directory()?.join(directory).join(name))
+}
+
+/// Builds the matrix of scenarios, a test that is a program of its own, and says where it lies.
+pub fn build_matrix() -> Result<PathBuf> {
+    let mut build = cargo(&[&["test"], &USERSPACE[..], &["--test", "matrix"]].concat());
+    build.args(["--no-run", "--message-format", "json-render-diagnostics"]);
+    println!("== {}", command::line(&build));
+    build.stderr(Stdio::inherit());
+    command::output(&mut build)?
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "matrix")
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .context("cargo names no executable of the matrix")
 }
 
 /// Where builds lie, and what else may be made again.
 pub fn target_directory() -> Result<PathBuf> {
     let mut command = cargo(&["metadata", "--no-deps", "--format-version", "1", "--locked"]);
-    let metadata: Value =
-        serde_json::from_str(&output(&mut command)?).context("cargo's metadata is not JSON")?;
+    let metadata: Value = serde_json::from_str(&command::output(&mut command)?)
+        .context("cargo's metadata is not JSON")?;
     let target = metadata["target_directory"]
         .as_str()
         .context("cargo's metadata names no target directory")?;
     Ok(PathBuf::from(target))
-}
-
-/// A command as a user would type it.
-fn line(command: &Command) -> String {
-    let program = Path::new(command.get_program());
-    let mut line = program
-        .file_name()
-        .unwrap_or(program.as_os_str())
-        .to_string_lossy()
-        .into_owned();
-    for argument in command.get_args() {
-        line.push(' ');
-        line.push_str(&argument.to_string_lossy());
-    }
-    line
 }

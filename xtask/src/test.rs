@@ -1,64 +1,78 @@
 //! `cargo xtask test`: everything a change must pass, in the order in which it fails soonest.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use lab::command;
+use lab::skips::LEDGER;
+use lab::suites::Extent;
 
-use crate::run::{self, Profile};
-use crate::{dind, setup, vm};
-
-/// Every crate but the kernel programs, which mtu-trace's build script builds for their own target,
-/// and the fuzz targets.
-const USERSPACE: [&str; 6] = [
-    "--locked",
-    "--workspace",
-    "--exclude",
-    "mtu-trace-ebpf",
-    "--exclude",
-    "mtu-trace-fuzz",
-];
-
-/// The fuzz targets, without the library that needs a compiler for C++.
-const FUZZ: [&str; 4] = [
-    "--locked",
-    "--package",
-    "mtu-trace-fuzz",
-    "--no-default-features",
-];
+use crate::run::{self, FUZZ, Profile, USERSPACE};
+use crate::{setup, suites};
 
 /// Scenarios wait more than they compute. But every tracer attaches to every lab's devices, one
 /// after the other under a lock of the whole kernel, so many at once only wait for each other.
 const SCENARIOS_AT_ONCE: &str = "4";
 
-/// Runs all checks, or without the scenarios when `fast`, or all of them on all kernels when `full`; `arguments`
-/// go to `cargo test`.
-pub fn run(fast: bool, full: bool, arguments: &[OsString]) -> Result<()> {
-    if !fast {
-        run::require_root("the tests build network namespaces (--fast leaves those tests out)")?;
+/// How much is tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All but the scenarios in network namespaces; this needs no root.
+    Fast,
+    /// Everything, of what takes long as much as this.
+    Whole(Extent),
+}
+
+/// Runs all checks of `scope`; `arguments` go to `cargo test`.
+pub fn run(scope: Scope, arguments: &[OsString]) -> Result<()> {
+    if scope != Scope::Fast {
+        command::require_root(
+            "the tests build network namespaces (--fast leaves those tests out)",
+        )?;
     }
     let start = Instant::now();
     setup::run()?;
-    let outcome = if fast {
-        checks(fast, arguments)
-    } else {
-        sweep()?;
-        let outcome = checks(fast, arguments)
-            .and_then(|()| dind::test())
-            .and_then(|()| vm::test(full));
-        // Also after a failure, whose error is the one to show.
-        outcome.and(sweep())
+    let ledger = run::target_directory()?.join("skipped");
+    // What an earlier run skipped is none of this one's.
+    fs::write(&ledger, "").with_context(|| format!("cannot write {}", ledger.display()))?;
+    let outcome = match scope {
+        Scope::Fast => checks(scope, arguments, &ledger),
+        Scope::Whole(extent) => {
+            sweep()?;
+            let outcome =
+                checks(scope, arguments, &ledger).and_then(|()| suites::test(extent, &ledger));
+            // Also after a failure, whose error is the one to show.
+            outcome.and(sweep())
+        }
     };
+    let skipped = skipped(&ledger)?;
     let seconds = start.elapsed().as_secs();
-    match &outcome {
-        Ok(()) => println!("== all passed in {seconds} s"),
-        Err(_) => println!("== failed after {seconds} s"),
-    }
+    let how = if outcome.is_ok() {
+        "all passed in"
+    } else {
+        "failed after"
+    };
+    println!("== {how} {seconds} s; skipped: {skipped}");
     outcome
 }
 
-fn checks(fast: bool, arguments: &[OsString]) -> Result<()> {
+/// Shows what was not tested, each once, and counts it.
+fn skipped(ledger: &Path) -> Result<usize> {
+    let text =
+        fs::read_to_string(ledger).with_context(|| format!("cannot read {}", ledger.display()))?;
+    let entries: BTreeSet<&str> = text.lines().collect();
+    for entry in &entries {
+        println!("== SKIPPED: {entry}");
+    }
+    Ok(entries.len())
+}
+
+fn checks(scope: Scope, arguments: &[OsString], ledger: &Path) -> Result<()> {
     let cargo = |parts: &[&[&str]]| run::cargo(&parts.concat());
     run::step(&mut cargo(&[&["fmt", "--all", "--check"]]))?;
     let deny: &[&str] = &["--", "-D", "warnings"];
@@ -76,7 +90,7 @@ fn checks(fast: bool, arguments: &[OsString]) -> Result<()> {
     run::step(&mut cargo(&[&["build"], &USERSPACE]))?;
 
     let threads = env::var_os("RUST_TEST_THREADS").unwrap_or_else(|| SCENARIOS_AT_ONCE.into());
-    let scenarios: &[&str] = if fast {
+    let scenarios: &[&str] = if scope == Scope::Fast {
         &["--exclude", "mtu-trace-tests"]
     } else {
         &[]
@@ -86,7 +100,8 @@ fn checks(fast: bool, arguments: &[OsString]) -> Result<()> {
         // Once it has come this far, a run should name everything that fails.
         cargo(&[&["test", "--no-fail-fast"], &USERSPACE, scenarios])
             .args(arguments)
-            .env("MTU_TRACE_BIN", run::mtu_trace_binary(Profile::Debug)?)
+            .env("MTU_TRACE_BIN", run::binary(Profile::Debug, "mtu-trace")?)
+            .env(LEDGER, ledger)
             .env("RUST_TEST_THREADS", threads),
     )
 }

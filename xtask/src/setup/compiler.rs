@@ -3,9 +3,9 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use lab::command;
 
 use crate::bpf_toolchain::{self, Compiler, LINKED, TARGET};
-use crate::run;
 
 /// The prefix that rustup takes for the distribution's compiler.
 const SYSTEM_PREFIX: &str = "/usr";
@@ -19,7 +19,7 @@ pub fn set_up() -> Result<()> {
     {
         let mut link = Command::new(rustup);
         link.args(["toolchain", "link", LINKED, SYSTEM_PREFIX]);
-        run::output(&mut link).context("cannot give rustup the distribution's compiler")?;
+        command::output(&mut link).context("cannot give rustup the distribution's compiler")?;
         println!("setup: linked {SYSTEM_PREFIX} as rustup's toolchain {LINKED}");
         found = Compiler::find();
     }

@@ -3,10 +3,10 @@
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use lab::command;
 
 use super::linker;
 use crate::bpf_toolchain::{self, Compiler};
-use crate::run;
 
 /// Where [`LLVM_PACKAGE`] lies.
 pub const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
@@ -44,7 +44,7 @@ pub fn is_here() -> bool {
 pub fn set_up() -> Result<()> {
     let tools = missing(&TOOLS)?;
     let mut toolchain = missing(&TOOLCHAIN)?;
-    if !toolchain.is_empty() && other_route_is_ready() && (!run::is_root() || !offered()?) {
+    if !toolchain.is_empty() && other_route_is_ready() && (!command::is_root() || !offered()?) {
         toolchain.clear();
     }
     let mut packages = [tools.as_slice(), &toolchain].concat();
@@ -52,7 +52,7 @@ pub fn set_up() -> Result<()> {
         println!("setup: packages ok");
         return Ok(());
     }
-    if !run::is_root() {
+    if !command::is_root() {
         bail!(
             "packages are missing: run `apt-get update && apt-get install --no-install-recommends {}` as root",
             packages.join(" ")
@@ -71,7 +71,7 @@ pub fn set_up() -> Result<()> {
 
 /// Installs one package, which only some task needs; without root, fails with the command that would.
 pub fn provide(package: &str) -> Result<()> {
-    if !run::is_root() {
+    if !command::is_root() {
         bail!(
             "{package} is missing: run `apt-get install --no-install-recommends {package}` as root"
         );
@@ -83,7 +83,7 @@ pub fn provide(package: &str) -> Result<()> {
 fn update() {
     println!("setup: updating the package lists");
     // The lists that are there may do, for instance without a network but with a local archive.
-    if let Err(error) = run::status(apt_get().arg("update")) {
+    if let Err(error) = command::status(apt_get().arg("update")) {
         eprintln!("setup: {error:#}; trying with the old lists");
     }
 }
@@ -101,7 +101,7 @@ fn install(packages: &[&str]) -> Result<()> {
     command
         .args(["install", "-y", "--no-install-recommends", "--no-remove"])
         .args(packages);
-    run::status(&mut command)
+    command::status(&mut command)
         .with_context(|| format!("cannot install {list} (apt-get says why above)"))?;
     println!("setup: packages ok");
     Ok(())
@@ -148,7 +148,7 @@ fn is_installed(listing: &str, package: &str) -> bool {
 fn offered() -> Result<bool> {
     let mut command = Command::new("apt-cache");
     command.env("LC_ALL", "C").arg("policy").args(TOOLCHAIN);
-    Ok(offers(&run::output(&mut command)?))
+    Ok(offers(&command::output(&mut command)?))
 }
 
 /// Whether `policy`, as `apt-cache policy` prints it, has a candidate for each toolchain package.

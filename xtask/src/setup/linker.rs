@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use lab::command;
 
 use super::debian;
 use crate::bpf_toolchain;
@@ -36,7 +37,7 @@ pub fn set_up() -> Result<()> {
             debian::LLVM_FEATURE,
         ]);
     }
-    run::status(&mut install).with_context(|| {
+    command::status(&mut install).with_context(|| {
         format!("bpf-linker does not build: put version {VERSION} or newer in PATH, then run `cargo xtask setup` again")
     })?;
     let installed = version();
@@ -57,7 +58,7 @@ pub fn is_ready() -> bool {
 /// after the removal of the LLVM it was linked with.
 fn version() -> Option<String> {
     let mut command = Command::new(bpf_toolchain::bpf_linker()?);
-    let line = run::output(command.arg("--version")).ok()?;
+    let line = command::output(command.arg("--version")).ok()?;
     line.split_whitespace().nth(1).map(str::to_owned)
 }
 

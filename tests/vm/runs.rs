@@ -1,46 +1,18 @@
-//! Which scenarios are played by which mechanism, and what a machine's results say of it.
+//! Which scenarios run under which mechanism, and what a machine's results say of it.
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use lab::suites::{Extent, Mechanism, Vm};
 
 use super::boot::{End, Run};
 use super::table::{Column, Doctor, Hook, Line};
 
-/// How the tracer's programs hang on their hooks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum How {
-    /// As users get it: each in the best way that the kernel has.
-    Best,
-    /// By fentry and fexit where that can be.
-    Fentry,
-    /// By kprobe and kretprobe where that can be.
-    Kprobe,
-}
-
-impl How {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Best => "best",
-            Self::Fentry => "fentry",
-            Self::Kprobe => "kprobe",
-        }
-    }
-
-    /// The name of its column for a kernel.
-    fn column(self, kernel: &str) -> String {
-        match self {
-            Self::Best => kernel.to_owned(),
-            how => format!("{kernel} {}", how.word()),
-        }
-    }
-}
-
 /// Scenarios under one mechanism.
 #[derive(Clone, Debug)]
-pub struct Play {
-    /// The mechanism.
-    pub how: How,
-    /// Beginnings of their names; all of them without any.
+pub struct Selection {
+    /// How the tracer's programs hang on their hooks.
+    pub mechanism: Mechanism,
+    /// Beginnings of the scenarios' names; all of them without any.
     pub scenarios: Vec<String>,
 }
 
@@ -50,37 +22,47 @@ const FEW: &[&str] = &["A1", "A2", "A5", "B1", "C1", "V2", "X1", "X3", "O3", "H1
 /// The same where only the mechanism is another one.
 const FEWER: &[&str] = &["A1", "A5b", "V2b", "X3"];
 
-impl Play {
-    /// `scenarios` by each of `hows`; without any, all in the best way and [`FEW`] in each other.
-    pub fn chosen(hows: &[How], scenarios: &[String]) -> Vec<Self> {
-        let hows = if hows.is_empty() {
-            How::value_variants()
-        } else {
-            hows
+impl Selection {
+    /// Those that `arguments` ask for. Without any mechanism all scenarios run in the best way and
+    /// [`FEW`] in each other; as a few of each kind, it is [`FEW`] and [`FEWER`].
+    pub fn chosen(arguments: &Vm) -> Vec<Self> {
+        let mechanisms = match arguments.mechanism.as_slice() {
+            [] => Mechanism::value_variants(),
+            mechanisms => mechanisms,
         };
-        let play = |&how: &How| Self {
-            how,
-            scenarios: if how == How::Best || !scenarios.is_empty() {
-                scenarios.to_vec()
-            } else {
-                owned(FEW)
+        let select = |&mechanism: &Mechanism| Self {
+            mechanism,
+            scenarios: match (arguments.within, mechanism) {
+                (Some(Extent::Few), Mechanism::Best) => owned(FEW),
+                (Some(Extent::Few), _) => owned(FEWER),
+                (_, Mechanism::Best) => arguments.scenarios.clone(),
+                _ if arguments.scenarios.is_empty() => owned(FEW),
+                _ => arguments.scenarios.clone(),
             },
         };
-        hows.iter().map(play).collect()
-    }
-
-    /// [`FEW`] in the best way and [`FEWER`] in each other.
-    pub fn few() -> Vec<Self> {
-        let play = |&how: &How| Self {
-            how,
-            scenarios: owned(if how == How::Best { FEW } else { FEWER }),
-        };
-        How::value_variants().iter().map(play).collect()
+        mechanisms.iter().map(select).collect()
     }
 
     /// Its line for the init script.
     pub fn line(&self) -> String {
-        format!("{} {}\n", self.how.word(), self.scenarios.join(" "))
+        format!("{} {}\n", word(self.mechanism), self.scenarios.join(" "))
+    }
+}
+
+/// The mechanism's name, as `mtu-trace` has it too.
+fn word(mechanism: Mechanism) -> &'static str {
+    match mechanism {
+        Mechanism::Best => "best",
+        Mechanism::Fentry => "fentry",
+        Mechanism::Kprobe => "kprobe",
+    }
+}
+
+/// The name of a mechanism's column for a kernel.
+fn title(mechanism: Mechanism, kernel: &str) -> String {
+    match mechanism {
+        Mechanism::Best => kernel.to_owned(),
+        other => format!("{kernel} {}", word(other)),
     }
 }
 
@@ -88,27 +70,32 @@ fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
 }
 
-/// What a machine's results say of each play.
-pub fn columns(plays: &[Play], name: &str, release: &str, run: &Run) -> Result<Vec<Column>> {
-    plays
+/// What a machine's results say of each selection.
+pub fn columns(
+    selections: &[Selection],
+    name: &str,
+    release: &str,
+    run: &Run,
+) -> Result<Vec<Column>> {
+    selections
         .iter()
-        .map(|play| column(play.how, &play.how.column(name), release, run))
+        .map(|it| column(it.mechanism, &title(it.mechanism, name), release, run))
         .collect()
 }
 
-fn column(how: How, name: &str, release: &str, run: &Run) -> Result<Column> {
-    let part = |what: &str| run.part(&format!("{what} {}", how.word()));
+fn column(mechanism: Mechanism, name: &str, release: &str, run: &Run) -> Result<Column> {
+    let part = |what: &str| run.part(&format!("{what} {}", word(mechanism)));
     // A machine that was ended may have been writing one.
     let whole = part("lines");
     let whole = &whole[..whole.rfind('\n').map_or(0, |end| end + 1)];
     let lines = parse(whole)?;
     let status: Option<i32> = part("status").trim().parse().ok();
     let failed = match (&run.end, status) {
-        // That nothing was played is told better below.
+        // That nothing ran is told better below.
         (_, Some(0 | 1)) if lines.is_empty() => None,
         (_, Some(status)) if is_told(status, &lines) => None,
         (_, Some(status)) => Some(format!("the matrix ended with status {status}")),
-        (End::Done, None) => Some("it was not played to its end".to_owned()),
+        (End::Done, None) => Some("it did not run to its end".to_owned()),
         (End::Panic(words), None) => Some(words.clone()),
         (End::TimedOut(limit), None) => {
             Some(format!("it did not end within {} s", limit.as_secs()))
@@ -122,7 +109,7 @@ fn column(how: How, name: &str, release: &str, run: &Run) -> Result<Column> {
         Err(_) if failed.is_some() => Doctor::default(),
         Err(_) => bail!("doctor says: {}", doctor.trim()),
     };
-    let failed = failed.or_else(|| unattached(how, &doctor.hooks));
+    let failed = failed.or_else(|| unattached(mechanism, &doctor.hooks));
     let failed = failed.or_else(|| lines.is_empty().then(|| idle(part("output"))));
     let left = run.part("left").trim();
     let failed = failed.or_else(|| (!left.is_empty()).then(|| format!("left behind: {left}")));
@@ -138,15 +125,15 @@ fn column(how: How, name: &str, release: &str, run: &Run) -> Result<Column> {
 
 /// Which hooks are not attached, or not in the way that was asked for: Debian's kernels have all of
 /// them. That a freed packet is dropped, fentry cannot tell.
-fn unattached(how: How, hooks: &[Hook]) -> Option<String> {
-    let ways: &[&str] = match how {
-        How::Best => &[],
-        How::Fentry => &["fentry", "fexit"],
-        How::Kprobe => &["kprobe", "kretprobe"],
+fn unattached(mechanism: Mechanism, hooks: &[Hook]) -> Option<String> {
+    let ways: &[&str] = match mechanism {
+        Mechanism::Best => &[],
+        Mechanism::Fentry => &["fentry", "fexit"],
+        Mechanism::Kprobe => &["kprobe", "kretprobe"],
     };
     let is_bound = |hook: &&Hook| {
-        let free =
-            hook.hook.starts_with("tc:") || (how == How::Fentry && hook.hook == "skb:kfree_skb");
+        let free = hook.hook.starts_with("tc:")
+            || (mechanism == Mechanism::Fentry && hook.hook == "skb:kfree_skb");
         let asked = ways.is_empty() || free || ways.contains(&hook.mechanism.as_str());
         hook.attached && asked
     };
@@ -162,11 +149,11 @@ pub fn is_told(status: i32, lines: &[Line]) -> bool {
     status == i32::from(wrong)
 }
 
-/// Why no scenario was played, with what the matrix printed.
+/// Why no scenario ran, with what the matrix printed.
 pub fn idle(output: &str) -> String {
     match output.trim() {
         "" => "no scenario has such a name".to_owned(),
-        output => format!("no scenario was played: {output}"),
+        output => format!("no scenario ran: {output}"),
     }
 }
 
@@ -183,8 +170,8 @@ pub fn parse(lines: &str) -> Result<Vec<Line>> {
 mod tests {
     use std::time::Duration;
 
-    use super::{How, column};
-    use crate::vm::boot::{End, Run};
+    use super::{Mechanism, column};
+    use crate::boot::{End, Run};
 
     const RESULTS: &str = concat!(
         "=== doctor best\n",
@@ -200,8 +187,8 @@ mod tests {
         format!("{results}=== status best\n{status}\n{LEFT}")
     }
 
-    fn best(release: &str, run: &Run) -> anyhow::Result<crate::vm::table::Column> {
-        column(How::Best, "6.1", release, run)
+    fn best(release: &str, run: &Run) -> anyhow::Result<crate::table::Column> {
+        column(Mechanism::Best, "6.1", release, run)
     }
 
     fn run(end: End, results: &str) -> Run {
@@ -226,11 +213,8 @@ mod tests {
         assert!(done.is_right());
         // Of another mechanism there is nothing in it.
         let other = run(End::Done, &ended(0, RESULTS));
-        let other = column(How::Kprobe, "6.1 kprobe", "6.1.0", &other).unwrap();
-        assert_eq!(
-            other.failed.as_deref(),
-            Some("it was not played to its end")
-        );
+        let other = column(Mechanism::Kprobe, "6.1 kprobe", "6.1.0", &other).unwrap();
+        assert_eq!(other.failed.as_deref(), Some("it did not run to its end"));
         assert!(!other.is_right());
     }
 
@@ -261,12 +245,12 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_played_nothing_or_left_something_has_failed() {
+    fn a_machine_that_ran_nothing_or_left_something_has_failed() {
         let empty = "=== doctor best\n{\"kernel\": \"6.1.0\", \"hooks\": []}\n=== lines best\n\
                      === output best\nwhy\n";
         assert_eq!(
             failed(End::Done, &ended(1, empty)).as_deref(),
-            Some("no scenario was played: why")
+            Some("no scenario ran: why")
         );
         assert_eq!(
             failed(End::Done, &format!("{}mtl1x0-in\n", ended(0, RESULTS))).as_deref(),

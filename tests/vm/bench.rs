@@ -7,7 +7,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use lab::packages::Archive;
+use lab::suites::Mechanism;
+use lab::{binary, command};
 
 use super::boot::{self, Logs};
 use super::captured;
@@ -15,10 +17,8 @@ use super::emulator::{self, Emulator};
 use super::initramfs::{self, Programs};
 use super::kernels::{Kernel, Place, Wanted};
 use super::locked;
-use super::plays::{self, How, Play};
+use super::runs::{self, Selection};
 use super::table::{Column, Doctor};
-use crate::packages::Archive;
-use crate::run::{self, Profile};
 
 /// After this a machine hangs, even where two cores are shared with other work.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -31,23 +31,23 @@ pub struct Bench {
     logs: PathBuf,
     mtu_trace: PathBuf,
     matrix: PathBuf,
-    plays: Vec<Play>,
+    selections: Vec<Selection>,
     /// Where the machine's packages come from; not asked where all is downloaded already.
     archive: OnceCell<Archive>,
 }
 
 impl Bench {
-    /// Builds what is under test.
-    pub fn set_up(plays: Vec<Play>) -> Result<Self> {
-        let target = run::target_directory()?.join("vm");
+    /// Finds what is under test.
+    pub fn set_up(selections: Vec<Selection>) -> Result<Self> {
+        let target = binary::target_directory()?.join("vm");
         let logs = target.join("logs");
         fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
         Ok(Self {
-            mtu_trace: run::build_mtu_trace(Profile::Release)?,
+            mtu_trace: binary::mtu_trace(),
             matrix: matrix(&target)?,
             cache: target.join("cache"),
             logs,
-            plays,
+            selections,
             archive: OnceCell::new(),
         })
     }
@@ -72,8 +72,8 @@ impl Bench {
         Ok(self.archive.get_or_init(|| archive))
     }
 
-    /// Boots `machine` and plays the scenarios on its kernel.
-    pub fn play_on(&self, wanted: &Wanted, machine: &Machine) -> Result<Vec<Column>> {
+    /// Boots `machine` and runs the scenarios on its kernel.
+    pub fn run_on(&self, wanted: &Wanted, machine: &Machine) -> Result<Vec<Column>> {
         let Wanted { name, .. } = *wanted;
         println!("== matrix on {}", machine.kernel.release);
         let file = |extension: &str| self.logs.join(format!("{name}.{extension}"));
@@ -83,7 +83,7 @@ impl Bench {
             matrix: &self.matrix,
             busybox: &machine.busybox,
         };
-        let list: String = self.plays.iter().map(Play::line).collect();
+        let list: String = self.selections.iter().map(Selection::line).collect();
         initramfs::write(&initramfs, &machine.kernel, &programs, &list)?;
         let logs = Logs {
             console: &console,
@@ -93,7 +93,7 @@ impl Bench {
         fs::remove_file(&initramfs)
             .with_context(|| format!("cannot remove {}", initramfs.display()))?;
         println!("== {} s", run.took.as_secs());
-        let mut columns = plays::columns(&self.plays, name, &machine.kernel.release, &run)
+        let mut columns = runs::columns(&self.selections, name, &machine.kernel.release, &run)
             .with_context(|| format!("see {} and {}", results.display(), console.display()))?;
         if let Some(first) = columns.first_mut()
             && first.failed.is_none()
@@ -105,11 +105,11 @@ impl Bench {
         Ok(columns)
     }
 
-    /// Plays those that are to be played in the best way on the kernel that runs, which need not have
+    /// Runs those that are selected in the best way on the kernel that runs here, which need not have
     /// any other.
-    pub fn play_here(&self) -> Result<Vec<Column>> {
-        let mut plays = self.plays.iter();
-        let Some(play) = plays.find(|play| play.how == How::Best) else {
+    pub fn run_here(&self) -> Result<Vec<Column>> {
+        let mut selections = self.selections.iter();
+        let Some(best) = selections.find(|it| it.mechanism == Mechanism::Best) else {
             println!("== not on the kernel that runs here: it need not have any other mechanism");
             return Ok(Vec::new());
         };
@@ -119,11 +119,11 @@ impl Bench {
         // What an earlier run left is none of this one's.
         fs::write(&lines, "").with_context(|| format!("cannot write {}", lines.display()))?;
         let doctor =
-            run::output(Command::new(&self.mtu_trace).args(["doctor", "--format", "json"]))?;
+            command::output(Command::new(&self.mtu_trace).args(["doctor", "--format", "json"]))?;
         let to =
             File::create(&output).with_context(|| format!("cannot write {}", output.display()))?;
         let status = Command::new(&self.matrix)
-            .args(&play.scenarios)
+            .args(&best.scenarios)
             .env("MTU_TRACE_BIN", &self.mtu_trace)
             .env("MTU_TRACE_MATRIX", "once")
             .env("MTU_TRACE_MATRIX_LINES", &lines)
@@ -135,12 +135,12 @@ impl Bench {
         let text = fs::read_to_string(&lines)
             .with_context(|| format!("cannot read {}", lines.display()))?;
         let doctor: Doctor = serde_json::from_str(&doctor).context("doctor prints no JSON")?;
-        let lines = plays::parse(&text)?;
+        let lines = runs::parse(&text)?;
         let failed = match status.code() {
-            Some(0 | 1) if lines.is_empty() => Some(plays::idle(
-                &fs::read_to_string(&output).unwrap_or_default(),
-            )),
-            Some(code) if plays::is_told(code, &lines) => None,
+            Some(0 | 1) if lines.is_empty() => {
+                Some(runs::idle(&fs::read_to_string(&output).unwrap_or_default()))
+            }
+            Some(code) if runs::is_told(code, &lines) => None,
             _ => Some(format!(
                 "the matrix ended with {status}: see {}",
                 output.display()
@@ -164,32 +164,16 @@ pub struct Machine {
     busybox: PathBuf,
 }
 
-/// Builds the scenarios and puts them, without what only a debugger reads, into `directory`.
+/// Puts the scenarios' program, without what only a debugger reads, into `directory`.
 fn matrix(directory: &Path) -> Result<PathBuf> {
-    let build = [
-        "test",
-        "--locked",
-        "--package",
-        "mtu-trace-tests",
-        "--test",
-        "matrix",
-        "--no-run",
-    ];
-    run::step(&mut run::cargo(&build))?;
-    // The same again, which only says where it is.
-    let messages = run::output(run::cargo(&build).args(["--message-format", "json"]))?;
-    let built = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "matrix")
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .context("cargo names no executable of the matrix")?;
+    let built = std::env::var_os("MTU_TRACE_MATRIX_BIN")
+        .context("MTU_TRACE_MATRIX_BIN names no program: run this as `cargo xtask vm`")?;
     let stripped = directory.join("matrix");
     let mut strip = Command::new("strip");
     strip
         .args(["--strip-debug", "-o"])
         .arg(&stripped)
         .arg(built);
-    run::status(&mut strip)?;
+    command::status(&mut strip)?;
     Ok(stripped)
 }

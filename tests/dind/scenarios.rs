@@ -1,4 +1,4 @@
-//! What is played: the build that hangs and its fix, its variants, and many short builds.
+//! The scenarios: the build that hangs and its fix, its variants, and many short builds.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use lab::command;
 use lab::firewall::{self, FRAG_NEEDED, Hook};
 use lab::patience::patient;
 use serde_json::{Value, json};
@@ -16,14 +17,13 @@ use super::host::Host;
 use super::images::Images;
 use super::pod::Pod;
 use super::trace::Trace;
-use crate::run;
 
 /// The bridge of an engine's default network.
 const DEFAULT_BRIDGE: &str = "docker0";
 /// How long `check` may take.
 const CHECK_LIMIT: Duration = Duration::from_secs(30);
 
-/// What plays need.
+/// What scenarios need.
 pub struct Stage<'a> {
     /// The host.
     pub host: &'a Host,
@@ -42,7 +42,7 @@ struct Hung {
 
 impl Stage<'_> {
     /// The build that hangs, and the fix that the report prints; then without the fault.
-    pub fn story(&self) -> Result<()> {
+    pub fn fault_and_fixes(&self) -> Result<()> {
         self.block()?;
         let outer = self.outer(&[], &[])?;
         self.foresees(&outer)?;
@@ -51,7 +51,7 @@ impl Stage<'_> {
         let kept = ["-o", &capture];
         let hung = self.hang_traced(&kept, &outer, &[], DEFAULT_BRIDGE)?;
         println!("== mtu-trace report build.pcapng");
-        run::status(Command::new(self.binary).arg("report").arg(&capture))?;
+        command::status(Command::new(self.binary).arg("report").arg(&capture))?;
         outer.remove()?;
         self.opened_late()?;
 

@@ -1,15 +1,15 @@
 //! Debian packages fetched and unpacked into a directory of our own: nothing is installed, and the
 //! machine's own package lists stay as they are.
 
+use std::error::Error;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use crate::bpf_toolchain;
-use crate::run;
+use crate::command;
 
 /// The keys of Debian's archives, from the package debian-archive-keyring.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -20,13 +20,27 @@ pub struct Archive {
     settings: PathBuf,
 }
 
-/// That something cannot be fetched, as without a network.
+/// Why packages cannot be had on this machine, which is no fault of what they are for.
 #[derive(Debug)]
-pub struct Unreachable;
+pub enum Unreachable {
+    /// The archive does not answer.
+    Archive,
+    /// This program, with which packages are fetched and unpacked, is missing.
+    Program(&'static str),
+}
+
+impl Error for Unreachable {}
 
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it cannot be fetched: is there a network?")
+        match self {
+            Self::Archive => f.write_str("it cannot be fetched: is there a network?"),
+            Self::Program(program) => write!(
+                f,
+                "this needs Debian's package archive, and the machine has no {program}: run it on \
+                 Debian"
+            ),
+        }
     }
 }
 
@@ -39,24 +53,32 @@ pub struct Mirror {
     pub security: Option<String>,
 }
 
-/// Fails where there is no `apt-get`.
-pub fn require_apt() -> Result<()> {
-    for program in ["apt-get", "apt-cache", "dpkg", "ldd"] {
-        ensure!(
-            bpf_toolchain::program(program).is_some(),
-            "this needs Debian's package archive, and the machine has no {program}: run it on Debian"
-        );
-    }
-    Ok(())
+/// Fails with [`Unreachable`] where packages cannot even be asked for.
+///
+/// # Errors
+///
+/// A program is missing.
+pub fn require_apt() -> Result<(), Unreachable> {
+    let needed = ["apt-get", "apt-cache", "dpkg", "ldd"];
+    let missing = needed.into_iter().find(|it| command::find(it).is_none());
+    missing.map_or(Ok(()), |program| Err(Unreachable::Program(program)))
 }
 
 impl Archive {
     /// That of the machine's own sources.
+    ///
+    /// # Errors
+    ///
+    /// Its directory cannot be made.
     pub fn of_machine(directory: &Path) -> Result<Self> {
         Self::with(directory, None)
     }
 
     /// That of `suites`, each with the archive it is in.
+    ///
+    /// # Errors
+    ///
+    /// Its directory cannot be made.
     pub fn of_suites(directory: &Path, suites: &[(&str, String)]) -> Result<Self> {
         let sources = directory.join("sources.list");
         fs::create_dir_all(directory)
@@ -90,13 +112,21 @@ impl Archive {
     }
 
     /// Fetches the lists. What can be had is then known, also if a part of them cannot.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreachable`].
     pub fn update(&self) -> Result<()> {
         let mut command = self.apt("apt-get");
         command.args(["-qq", "update"]).stdout(Stdio::null());
-        run::status(&mut command).context(Unreachable)
+        command::status(&mut command).context(Unreachable::Archive)
     }
 
     /// Where this archive's packages of Debian's come from.
+    ///
+    /// # Errors
+    ///
+    /// No source of this machine is Debian's archive.
     pub fn mirror(&self) -> Result<Mirror> {
         let mut command = self.apt("apt-get");
         command.args([
@@ -105,20 +135,28 @@ impl Archive {
             "$(LABEL) $(REPO_URI)",
             "Created-By: Packages",
         ]);
-        mirror(&run::output(&mut command)?).context(
+        mirror(&command::output(&mut command)?).context(
             "no source of this machine's apt is Debian's archive (or its list cannot be had: is \
              there a network?)",
         )
     }
 
     /// The packages that the newest `package` depends on.
+    ///
+    /// # Errors
+    ///
+    /// There is no such package.
     pub fn depends(&self, package: &str) -> Result<Vec<String>> {
         let mut command = self.apt("apt-cache");
         command.args(["show", "--no-all-versions", package]);
-        Ok(depends(&run::output(&mut command)?))
+        Ok(depends(&command::output(&mut command)?))
     }
 
     /// Fetches `packages` into `directory`.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreachable`].
     pub fn download(&self, packages: &[String], directory: &Path) -> Result<()> {
         fs::create_dir_all(directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
@@ -128,23 +166,31 @@ impl Archive {
             .args(packages)
             .current_dir(directory)
             .stdout(Stdio::null());
-        run::status(&mut command).context(Unreachable)
+        command::status(&mut command).context(Unreachable::Archive)
     }
 
     /// Fetches `package` and what it depends on and the machine lacks; says where they are then. What an
     /// installation would remove does not matter, since nothing is installed.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreachable`].
     pub fn download_whole(&self, package: &str) -> Result<PathBuf> {
         let mut command = self.apt("apt-get");
         command
             .args(["-qq", "-y", "--no-install-recommends", "--download-only"])
             .args(["install", package])
             .stdout(Stdio::null());
-        run::status(&mut command).context(Unreachable)?;
+        command::status(&mut command).context(Unreachable::Archive)?;
         Ok(self.directory.join("cache/archives"))
     }
 
     /// Fetches `packages` and all that they depend on, whatever the machine has; says where they are
     /// then.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreachable`].
     pub fn download_all(&self, packages: &[&str]) -> Result<PathBuf> {
         // A machine on which nothing is installed.
         let status = self.directory.join("status");
@@ -157,15 +203,19 @@ impl Archive {
             .arg("install")
             .args(packages)
             .stdout(Stdio::null());
-        run::status(&mut command).context(Unreachable)?;
+        command::status(&mut command).context(Unreachable::Archive)?;
         Ok(self.directory.join("cache/archives"))
     }
 
     /// Whether there is a package of this name.
+    ///
+    /// # Errors
+    ///
+    /// The archive cannot be asked.
     pub fn has(&self, package: &str) -> Result<bool> {
         let mut command = self.apt("apt-cache");
         command.args(["policy", package]);
-        let policy = run::output(&mut command)?;
+        let policy = command::output(&mut command)?;
         Ok(policy
             .lines()
             .any(|line| line.starts_with("  Candidate: ") && !line.ends_with("(none)")))
@@ -207,6 +257,10 @@ fn configuration(directory: &Path, sources: Option<&Path>) -> String {
 }
 
 /// Unpacks every package in `directory` into `root`.
+///
+/// # Errors
+///
+/// One is damaged, or `root` cannot be written.
 pub fn unpack(directory: &Path, root: &Path) -> Result<()> {
     fs::create_dir_all(root).with_context(|| format!("cannot make {}", root.display()))?;
     let entries =
@@ -214,7 +268,7 @@ pub fn unpack(directory: &Path, root: &Path) -> Result<()> {
     for entry in entries {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "deb") {
-            run::status(Command::new("dpkg").arg("-x").arg(&path).arg(root))?;
+            command::status(Command::new("dpkg").arg("-x").arg(&path).arg(root))?;
         }
     }
     Ok(())

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-
-use crate::bpf_toolchain;
-use crate::packages::{self, Archive};
+use lab::command;
+use lab::packages::{self, Archive};
 
 const QEMU: &str = "qemu-system-x86_64";
 const QEMU_PACKAGE: &str = "qemu-system-x86";
@@ -24,7 +23,7 @@ pub struct Emulator {
 impl Emulator {
     /// The installed one, else the one in `cache`, fetched from `archive` if it is not there yet.
     pub fn get<'a>(cache: &Path, archive: impl FnOnce() -> Result<&'a Archive>) -> Result<Self> {
-        if let Some(program) = bpf_toolchain::program(QEMU) {
+        if let Some(program) = command::find(QEMU) {
             return Ok(Self {
                 program,
                 root: None,

@@ -88,7 +88,7 @@ impl Column {
         }
     }
 
-    /// Whether every scenario was played that can be, and was judged right.
+    /// Whether every scenario ran that can, and was judged right.
     pub fn is_right(&self) -> bool {
         self.failed.is_none() && self.lines.iter().all(|line| line.faults.is_empty())
     }
@@ -172,9 +172,9 @@ fn scenarios(text: &mut String, columns: &[Column]) {
     }
     let _ = write!(text, "{:<62}", "right");
     for column in columns {
-        let played = column.lines.iter().filter(|line| line.skipped.is_none());
-        let right = played.clone().filter(|line| line.faults.is_empty()).count();
-        let _ = write!(text, " {:<15}", format!("{right} of {}", played.count()));
+        let ran = column.lines.iter().filter(|line| line.skipped.is_none());
+        let right = ran.clone().filter(|line| line.faults.is_empty()).count();
+        let _ = write!(text, " {:<15}", format!("{right} of {}", ran.count()));
     }
     end_line(text);
 }

@@ -1,14 +1,13 @@
 //! `cargo xtask fuzz`: inputs that nobody thought of, for as long as there is time.
 
-mod cargo_fuzz;
-mod seeds;
-
 use std::ffi::OsString;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use lab::command;
 
-use crate::{run, setup};
+use crate::run::{self, FUZZ};
+use crate::setup;
 
 /// What can be fuzzed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -43,6 +42,9 @@ impl Target {
     }
 }
 
+/// The version of cargo-fuzz, which builds the targets so that libFuzzer sees what they do. It is
+/// installed where there is none; another one that is there already is kept.
+const VERSION: &str = "0.13.2";
 /// After this time an input is taken to hang, s.
 const TIMEOUT_S: u32 = 10;
 /// Most memory of the whole process, corpus and all, MiB.
@@ -52,7 +54,7 @@ const MOST_MEMORY_MIB: u32 = 2048;
 pub fn run(target: Option<Target>, seconds: i32, arguments: &[OsString]) -> Result<()> {
     setup::run()?;
     setup::cpp()?;
-    cargo_fuzz::set_up()?;
+    set_up()?;
     let targets = match &target {
         Some(target) => std::slice::from_ref(target),
         None => Target::value_variants(),
@@ -64,8 +66,7 @@ pub fn run(target: Option<Target>, seconds: i32, arguments: &[OsString]) -> Resu
 }
 
 fn fuzz(target: Target, seconds: i32, arguments: &[OsString]) -> Result<()> {
-    let directory = run::repository().join("fuzz/corpus").join(target.name());
-    seeds::write(target, &directory).context("cannot make the inputs to begin with")?;
+    seed(target).context("cannot make the inputs to begin with")?;
     // No sanitizer: they look for what only `unsafe` code can do, and need a nightly compiler.
     let mut command = run::cargo(&["fuzz", "run", "--sanitizer", "none", target.name(), "--"]);
     command.args([
@@ -79,4 +80,24 @@ fn fuzz(target: Target, seconds: i32, arguments: &[OsString]) -> Result<()> {
         let target = target.name();
         format!("an input is in fuzz/artifacts/{target}, unless the target did not even build")
     })
+}
+
+/// Installs cargo-fuzz unless it is there.
+fn set_up() -> Result<()> {
+    if let Ok(version) = command::output(&mut run::cargo(&["fuzz", "--version"])) {
+        println!("setup: {} ok", version.trim());
+        return Ok(());
+    }
+    println!("setup: building cargo-fuzz {VERSION} (a minute)");
+    let install = ["install", "--quiet", "--locked", "cargo-fuzz", "--version"];
+    command::status(run::cargo(&install).arg(VERSION)).with_context(|| {
+        format!("cargo-fuzz does not build: put version {VERSION} or newer in PATH")
+    })
+}
+
+/// Writes the inputs to begin with into the corpus of `target`.
+fn seed(target: Target) -> Result<()> {
+    let directory = run::repository().join("fuzz/corpus").join(target.name());
+    let mut seeds = run::cargo(&[&["run", "--quiet"], &FUZZ[..], &["--example", "seeds"]].concat());
+    run::step(seeds.args(["--", target.name()]).arg(directory))
 }

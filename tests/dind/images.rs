@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-
-use crate::packages::{self, Archive, Unreachable};
-use crate::run;
+use lab::command;
+use lab::packages::{self, Archive, Unreachable};
 
 /// An engine, what it starts, and a shell.
 const PACKAGES: [&str; 4] = ["docker.io", "iptables", "busybox-static", "base-files"];
@@ -152,7 +151,7 @@ fn unpack(debs: &Path, root: &Path) -> Result<()> {
             .spawn()
             .context("cannot start dpkg-deb")?;
         let pipe = contents.stdout.take().context("dpkg-deb has an output")?;
-        run::status(
+        command::status(
             Command::new("tar")
                 .args([
                     "-x",
@@ -210,7 +209,7 @@ fn busybox(root: &Path) -> Result<PathBuf> {
 
 /// Links for what busybox can do and nobody else does in `root`.
 fn applets(busybox: &Path, root: &Path) -> Result<()> {
-    for applet in run::output(Command::new(busybox).arg("--list"))?.lines() {
+    for applet in command::output(Command::new(busybox).arg("--list"))?.lines() {
         let link = root.join("bin").join(applet);
         let is_there =
             |directory: &str| root.join(directory).join(applet).symlink_metadata().is_ok();

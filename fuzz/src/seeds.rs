@@ -4,16 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use mtu_trace_common::map::FlowKey;
 use mtu_trace_common::record::{Closed, HEAD_BYTES, Header, Packet, Retransmit, kind};
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::Target;
-use crate::run;
-
 /// Where the captures are.
-const GOLDEN: &str = "mtu-trace/tests/core/golden";
+const GOLDEN: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../mtu-trace/tests/core/golden"
+);
 /// Blocks that every capture begins with, and those that tell of the network.
 const OPENING: usize = 2;
 const NETWORK: usize = 4;
@@ -24,19 +24,24 @@ const PACKET_BLOCK: u32 = 6;
 const CAPTURED_AT: usize = 20;
 const PACKET_AT: usize = 28;
 
-/// Writes them to `directory`, whatever else is there.
-pub fn write(target: Target, directory: &Path) -> Result<()> {
+/// Writes those of the fuzz target called `target` to `directory`, whatever else is there.
+///
+/// # Errors
+///
+/// There is no such target, a capture cannot be read, or `directory` cannot be written.
+pub fn write(target: &str, directory: &Path) -> Result<()> {
     fs::create_dir_all(directory)
         .with_context(|| format!("cannot make the directory {}", directory.display()))?;
     for (name, path) in golden()? {
         let seeds = match target {
-            Target::Reader => captures(&unpacked(&path)?),
-            Target::Records => records(&unpacked(&path)?),
+            "reader" => captures(&unpacked(&path)?),
+            "records" => records(&unpacked(&path)?),
             // As zstd, which they are, and as gzip.
-            Target::Compressed => vec![
+            "compressed" => vec![
                 fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?,
                 output(Command::new("gzip").arg("-cn").arg(&path))?,
             ],
+            other => bail!("no fuzz target is called {other}"),
         };
         for (number, seed) in seeds.iter().enumerate() {
             let path = directory.join(format!("seed-{name}-{number}"));
@@ -48,9 +53,7 @@ pub fn write(target: Target, directory: &Path) -> Result<()> {
 
 /// Names and files of the golden captures.
 fn golden() -> Result<Vec<(String, PathBuf)>> {
-    let directory = run::repository().join(GOLDEN);
-    let entries =
-        fs::read_dir(&directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    let entries = fs::read_dir(GOLDEN).with_context(|| format!("cannot read {GOLDEN}"))?;
     let mut captures = Vec::new();
     for entry in entries {
         let path = entry?.path();

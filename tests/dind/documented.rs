@@ -1,9 +1,9 @@
-//! What the documentation tells users to do, taken from there, so that what is played is what is told.
+//! What the documentation tells users to do, taken from there, so that what is tested is what is told.
 
 use anyhow::{Context, Result};
 
 /// Where to run mtu-trace, and how.
-const DEPLOYMENT: &str = include_str!("../../../docs/deployment.md");
+const DEPLOYMENT: &str = include_str!("../../docs/deployment.md");
 /// What the documentation calls the image.
 pub const IMAGE: &str = "mtu-trace";
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::engine::{BASE_IMAGE, Outer};
 use super::host::NARROW;
-use super::plays::Stage;
+use super::scenarios::Stage;
 
 /// How long `check` may take.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -12,7 +12,7 @@ use lab::terminal::{Screen, Terminal};
 
 use super::engine::Container;
 use super::host::Host;
-use super::plays::Stage;
+use super::scenarios::Stage;
 
 /// The terminal: wide enough for the longest name an engine gives.
 const SIZE: (u16, u16) = (120, 40);

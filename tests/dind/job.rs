@@ -9,7 +9,7 @@ use lab::process::finish;
 
 use super::engine::Outer;
 use super::host::succeed;
-use super::plays::Stage;
+use super::scenarios::Stage;
 use super::trace::Trace;
 use super::{APP, BROKEN, BROKEN_STATUS};
 

@@ -9,11 +9,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use cpio::newc::{Builder, ModeFileType};
+use lab::command;
 
 use super::kernels::Kernel;
 use super::modules::{Dependencies, MODULES};
-use crate::bpf_toolchain;
-use crate::run;
 
 /// The machine's programs that the scenarios run, the fixes among them.
 const TOOLS: [&str; 8] = [
@@ -78,11 +77,11 @@ impl Files {
     }
 }
 
-/// Makes the archive at `path` for `kernel`; `plays` are lines for the init script.
-pub fn write(path: &Path, kernel: &Kernel, programs: &Programs, plays: &str) -> Result<()> {
+/// Makes the archive at `path` for `kernel`; `selections` are lines for the init script.
+pub fn write(path: &Path, kernel: &Kernel, programs: &Programs, selections: &str) -> Result<()> {
     let mut files = Files::default();
     files.add("init", INIT.to_vec());
-    files.add("plays", plays.as_bytes().to_vec());
+    files.add("selections", selections.as_bytes().to_vec());
     files.copy(programs.busybox, "bin/busybox")?;
     add_modules(&mut files, kernel, programs.busybox)?;
 
@@ -156,7 +155,7 @@ fn unpacked(busybox: &Path, file: &Path) -> Result<Vec<u8>> {
 }
 
 fn find(tool: &str) -> Result<PathBuf> {
-    let path = bpf_toolchain::program(tool)
+    let path = command::find(tool)
         .or_else(|| {
             SYSTEM
                 .iter()
@@ -170,7 +169,7 @@ fn find(tool: &str) -> Result<PathBuf> {
 
 /// The shared libraries of `programs`, and what loads them.
 fn libraries(programs: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
-    let listing = run::output(Command::new("ldd").args(programs))?;
+    let listing = command::output(Command::new("ldd").args(programs))?;
     Ok(paths(&listing))
 }
 

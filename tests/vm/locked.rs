@@ -48,7 +48,7 @@ mod tests {
     use std::time::Duration;
 
     use super::judge;
-    use crate::vm::boot::{End, Run};
+    use crate::boot::{End, Run};
 
     fn run(attached: bool, detail: &str, said: &str) -> Run {
         let doctor = |attached: bool, detail: &str| {

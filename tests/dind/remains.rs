@@ -8,10 +8,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use lab::command;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-
-use crate::run;
 
 /// How long the processes of a host may take to end once they are killed.
 const END_LIMIT: Duration = Duration::from_secs(20);
@@ -147,8 +146,8 @@ pub struct Machine {
 impl Machine {
     /// As it is now.
     pub fn now() -> Result<Self> {
-        let links = run::output(Command::new("ip").args(["-oneline", "-brief", "address"]))?;
-        let rules = run::output(Command::new("nft").args(["--stateless", "list", "ruleset"]))?;
+        let links = command::output(Command::new("ip").args(["-oneline", "-brief", "address"]))?;
+        let rules = command::output(Command::new("nft").args(["--stateless", "list", "ruleset"]))?;
         let mounts = fs::read_to_string("/proc/self/mountinfo").context("this machine's mounts")?;
         // Other labs' namespaces come and go; this one's are looked for by name.
         let mounts = mounts

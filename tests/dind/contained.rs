@@ -12,7 +12,7 @@ use super::documented;
 use super::engine::{OUTER, Outer};
 use super::expect;
 use super::host::{NETWORK, OUTER_IMAGE};
-use super::plays::{Stage, short};
+use super::scenarios::{Stage, short};
 use super::trace::{RECORD, Trace};
 
 /// How long it traces.

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use lab::command;
 use serde_json::Value;
 
 use super::boot::Run;
-use crate::run;
 
 /// What only functions of the kernel tell: whom a message has reached, and of timeouts.
 const TOLD: [&str; 2] = ["by the sender's socket", "tcp_retransmit_timer: "];
@@ -24,7 +24,7 @@ pub fn compare(run: &Run, mtu_trace: &Path, file: &Path) -> Result<()> {
     decode(run.part("capture"), file)?;
     let json = file.with_extension("json");
     fs::write(&json, there).with_context(|| format!("cannot write {}", json.display()))?;
-    let here = run::output(
+    let here = command::output(
         Command::new(mtu_trace)
             .arg("report")
             .arg(file)
