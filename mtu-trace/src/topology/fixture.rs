@@ -16,7 +16,7 @@ pub(crate) fn network(text: &str) -> Address {
 }
 
 /// A topology under construction. Namespaces are numbered, links have names; all are up.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Lab {
     pub topology: Topology,
 }

@@ -7,6 +7,7 @@ mod black_hole;
 mod bounded;
 mod captured;
 mod damaged;
+mod frozen;
 mod generated;
 mod golden;
 mod hostile;

@@ -1,5 +1,6 @@
 //! The audit of made-up networks: what is narrow is found where it is, and nothing else.
 
+mod frozen;
 mod guests;
 mod overlay;
 mod random;

@@ -141,12 +141,9 @@ fn netns() -> impl Strategy<Value = Netns> {
         })
 }
 
-proptest! {
-    #[test]
-    fn no_network_is_too_odd(
-        namespaces in prop::collection::vec(netns(), 1..NAMESPACES as usize),
-        mtu_bytes in any::<u32>(),
-    ) {
+/// Namespaces that are joined at random.
+pub(super) fn odd_network() -> impl Strategy<Value = Lab> {
+    prop::collection::vec(netns(), 1..NAMESPACES as usize).prop_map(|namespaces| {
         let mut lab = Lab {
             topology: Topology {
                 namespaces: (1..).map(NetnsId).zip(namespaces).collect(),
@@ -154,6 +151,13 @@ proptest! {
         };
         let first = lab.topology.namespaces.values_mut().next();
         first.expect("a namespace").inode = 2;
+        lab
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_network_is_too_odd(lab in odd_network(), mtu_bytes in any::<u32>()) {
         for finding in check_with(&lab, &[engine("bridge", mtu_bytes)]) {
             prop_assert!(finding.boundary.is_some());
             prop_assert!(!finding.path.is_empty());
@@ -184,12 +188,10 @@ fn change() -> impl Strategy<Value = (u64, usize, Change)> {
     (1..=NAMESPACES, 0usize..4, change)
 }
 
-proptest! {
-    #[test]
-    fn no_number_is_too_odd(
-        which in 0..4,
-        changes in prop::collection::vec(change(), 0..6),
-    ) {
+/// A network that works, but for a few numbers.
+pub(super) fn odd_number() -> impl Strategy<Value = Lab> {
+    let changes = prop::collection::vec(change(), 0..6);
+    (0..4, changes).prop_map(|(which, changes)| {
         let mut lab = match which {
             0 => nested(1500, 1450, 1500),
             1 => waiting(1450, 1500),
@@ -204,7 +206,9 @@ proptest! {
                 continue;
             }
             let links = &mut lab.netns(netns).links;
-            let Some(link) = links.values_mut().nth(nth) else { continue };
+            let Some(link) = links.values_mut().nth(nth) else {
+                continue;
+            };
             match change {
                 Change::Mtu(mtu) => link.mtu_bytes = mtu,
                 Change::Down => link.up = false,
@@ -215,6 +219,13 @@ proptest! {
                 Change::RouteMtu(_) => {}
             }
         }
+        lab
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_number_is_too_odd(lab in odd_number()) {
         for finding in check_with(&lab, &[engine("docker0", 1500)]) {
             let boundary = finding.boundary.expect("a boundary");
             prop_assert!(boundary.packet_bytes > boundary.limit_bytes, "{boundary:?}");
