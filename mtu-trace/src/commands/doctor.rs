@@ -101,9 +101,7 @@ fn diagnose(options: &Doctor) -> Result<Diagnosis> {
             });
             HOOKS
                 .iter()
-                .map(|hook| {
-                    HookStatus::missing(hook, hook.best(), "nothing could be loaded".to_owned())
-                })
+                .map(|hook| hook.missing(hook.best(), "nothing could be loaded".to_owned()))
                 .collect()
         }
     };

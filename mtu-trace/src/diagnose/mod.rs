@@ -14,6 +14,7 @@ mod foresee;
 mod judged;
 mod ledger;
 mod local;
+mod quote;
 pub mod remedy;
 mod rules;
 mod selection;
@@ -27,5 +28,5 @@ pub use finding::{
     Evidence, Finding, Fix, GuestRef, Hop, NetnsRef, Pmtud, ProcessRef, Severity, Verdict,
 };
 pub use ledger::{Analysis, Made};
-pub(crate) use remedy::quote;
+pub(crate) use quote::quote;
 pub use rules::{RULES, Rule};

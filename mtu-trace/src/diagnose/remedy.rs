@@ -3,7 +3,10 @@
 
 use std::net::IpAddr;
 
-use super::finding::{BlockedAt, Fix, NetnsRef};
+use super::{
+    finding::{BlockedAt, Fix, NetnsRef},
+    quote::quote,
+};
 use crate::topology::{NetnsId, Topology};
 
 /// Lowers the MTU of an end: it then announces a segment size that fits, and its peer sends smaller
@@ -263,27 +266,4 @@ fn enter(netns: &NetnsRef) -> Option<String> {
         return Some(format!("nsenter --target {} --net", process.pid));
     }
     netns.init.then(|| "nsenter --target 1 --net".to_owned())
-}
-
-/// A word for a shell, quoted where it needs to be: names come from containers.
-pub(crate) fn quote(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:@".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quote;
-
-    #[test]
-    fn hostile_names_stay_one_word() {
-        assert_eq!(quote("eth0"), "eth0");
-        assert_eq!(quote("a b; rm -rf /"), "'a b; rm -rf /'");
-        assert_eq!(quote("it's"), r"'it'\''s'");
-        assert_eq!(quote(""), "''");
-    }
 }

@@ -267,10 +267,8 @@ impl Boundaries {
             .iter()
             .enumerate()
             .map(|(index, state)| match &state.way {
-                Ok(way) => {
-                    HookStatus::attached(state.hook, way.mechanism, Some(self.detail(index)))
-                }
-                Err((mechanism, why)) => HookStatus::missing(state.hook, *mechanism, why.clone()),
+                Ok(way) => state.hook.attached(way.mechanism, Some(self.detail(index))),
+                Err((mechanism, why)) => state.hook.missing(*mechanism, why.clone()),
             })
             .collect()
     }

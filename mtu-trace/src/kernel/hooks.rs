@@ -1,5 +1,6 @@
 //! The table of hooks: what each is for, how it may be attached, and what is lost without it.
 
+use super::status::HookStatus;
 use crate::event::hook;
 
 /// How a program hangs on its hook.
@@ -78,6 +79,34 @@ impl Hook {
     #[must_use]
     pub fn best(&self) -> Mechanism {
         self.ways[0].mechanism
+    }
+
+    /// Status of this hook, attached by `mechanism`; `detail` says where, if it is to be said.
+    #[must_use]
+    pub fn attached(&self, mechanism: Mechanism, detail: Option<String>) -> HookStatus {
+        HookStatus {
+            hook: self.name.to_owned(),
+            mechanism: mechanism.name().to_owned(),
+            attached: true,
+            detail,
+            optional: self.optional,
+            shows: Some(self.shows.to_owned()),
+            lost: None,
+        }
+    }
+
+    /// Status of this hook, not attached: how it was tried last, and why that failed.
+    #[must_use]
+    pub fn missing(&self, mechanism: Mechanism, why: String) -> HookStatus {
+        HookStatus {
+            hook: self.name.to_owned(),
+            mechanism: mechanism.name().to_owned(),
+            attached: false,
+            detail: Some(why),
+            optional: self.optional,
+            shows: None,
+            lost: Some(self.lost.to_owned()),
+        }
     }
 }
 
@@ -270,3 +299,47 @@ pub const HOOKS: &[Hook] = &[
         optional: true,
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_hook_has_a_way_and_a_name_of_its_own() {
+        let mut names: Vec<_> = HOOKS.iter().map(|hook| hook.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), HOOKS.len());
+        assert!(
+            HOOKS
+                .iter()
+                .all(|hook| hook.ways.iter().all(|way| !way.programs.is_empty()))
+        );
+        assert!(HOOKS.iter().all(|hook| !hook.ways.is_empty()));
+    }
+
+    #[test]
+    fn details_are_counted_apart() {
+        let status = |at: usize, attached: bool| {
+            let hook = &HOOKS[at];
+            if attached {
+                hook.attached(hook.best(), None)
+            } else {
+                hook.missing(hook.best(), "why".to_owned())
+            }
+        };
+        assert!(!HOOKS[0].optional);
+        let last = HOOKS.len() - 1;
+        assert!(HOOKS[last].optional);
+        assert_eq!(
+            HookStatus::tally(&[status(0, true), status(1, false)]),
+            "1 of 2 hooks"
+        );
+        assert_eq!(
+            HookStatus::tally(&[status(0, true), status(last, false)]),
+            "1 of 1 hooks, 0 of 1 details"
+        );
+        assert!(status(1, false).is_missed());
+        assert!(!status(last, false).is_missed());
+    }
+}

@@ -102,16 +102,12 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
     let mut per_device = Vec::new();
     for hook in HOOKS {
         if options.is_left_out(hook) {
-            hooks.push(HookStatus::missing(
-                hook,
-                hook.best(),
-                "left out by --without".to_owned(),
-            ));
+            hooks.push(hook.missing(hook.best(), "left out by --without".to_owned()));
             continue;
         }
         match start(&mut ebpf, &mut probes, hook, options) {
             Ok(Started::Attached(mechanism)) => {
-                hooks.push(HookStatus::attached(hook, mechanism, None));
+                hooks.push(hook.attached(mechanism, None));
             }
             Ok(Started::PerDevice) => per_device.push(hook),
             Err((mechanism, why)) => {
@@ -119,7 +115,7 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
                 // has any.
                 let refused = why.contains(REFUSED);
                 let why = refusal.filter(|_| refused).map_or(why, str::to_owned);
-                hooks.push(HookStatus::missing(hook, mechanism, why));
+                hooks.push(hook.missing(mechanism, why));
             }
         }
     }

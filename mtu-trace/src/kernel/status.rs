@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::hooks::{Hook, Mechanism};
 use crate::topology::name::stored::{printable, printable_or_none};
 
 /// What became of a hook.
@@ -39,34 +38,6 @@ pub struct HookStatus {
 }
 
 impl HookStatus {
-    /// A hook that is attached.
-    #[must_use]
-    pub fn attached(hook: &Hook, mechanism: Mechanism, detail: Option<String>) -> Self {
-        Self {
-            hook: hook.name.to_owned(),
-            mechanism: mechanism.name().to_owned(),
-            attached: true,
-            detail,
-            optional: hook.optional,
-            shows: Some(hook.shows.to_owned()),
-            lost: None,
-        }
-    }
-
-    /// A hook that is not, how it was tried last, and why.
-    #[must_use]
-    pub fn missing(hook: &Hook, mechanism: Mechanism, why: String) -> Self {
-        Self {
-            hook: hook.name.to_owned(),
-            mechanism: mechanism.name().to_owned(),
-            attached: false,
-            detail: Some(why),
-            optional: hook.optional,
-            shows: None,
-            lost: Some(hook.lost.to_owned()),
-        }
-    }
-
     /// Whether verdicts suffer because it is not attached.
     #[must_use]
     pub fn is_missed(&self) -> bool {
@@ -126,49 +97,4 @@ impl HookStatus {
 )]
 fn is_false(value: &bool) -> bool {
     !value
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernel::hooks::HOOKS;
-
-    #[test]
-    fn every_hook_has_a_way_and_a_name_of_its_own() {
-        let mut names: Vec<_> = HOOKS.iter().map(|hook| hook.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), HOOKS.len());
-        assert!(
-            HOOKS
-                .iter()
-                .all(|hook| hook.ways.iter().all(|way| !way.programs.is_empty()))
-        );
-        assert!(HOOKS.iter().all(|hook| !hook.ways.is_empty()));
-    }
-
-    #[test]
-    fn details_are_counted_apart() {
-        let status = |at: usize, attached: bool| {
-            let hook = &HOOKS[at];
-            if attached {
-                HookStatus::attached(hook, hook.best(), None)
-            } else {
-                HookStatus::missing(hook, hook.best(), "why".to_owned())
-            }
-        };
-        assert!(!HOOKS[0].optional);
-        let last = HOOKS.len() - 1;
-        assert!(HOOKS[last].optional);
-        assert_eq!(
-            HookStatus::tally(&[status(0, true), status(1, false)]),
-            "1 of 2 hooks"
-        );
-        assert_eq!(
-            HookStatus::tally(&[status(0, true), status(last, false)]),
-            "1 of 1 hooks, 0 of 1 details"
-        );
-        assert!(status(1, false).is_missed());
-        assert!(!status(last, false).is_missed());
-    }
 }

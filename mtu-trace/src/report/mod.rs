@@ -1,5 +1,6 @@
 //! Findings for people and for programs.
 
+mod clock;
 mod events;
 mod json;
 mod lines;
@@ -11,10 +12,11 @@ mod wrap;
 use std::io::{self, Write};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{audit::Figures, diagnose::Finding, kernel::HookStatus, select::Selected};
 
+pub use clock::Clock;
 pub use events::{Dated, EVENTS_SCHEMA, Recording, Row, path_mtu};
 pub(crate) use lines::{connection_lines, container_lines, evidence_lines, pmtud_line};
 pub use style::Style;
@@ -61,24 +63,6 @@ pub struct Capture {
     /// What is wrong with the file that this was read from, and what had to be forgotten, in sentences.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-}
-
-/// The clock of the events: kernel time to wall time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Clock {
-    /// A wall time.
-    pub wall: Timestamp,
-    /// The same moment of `CLOCK_MONOTONIC`, ns.
-    pub monotonic_ns: u64,
-}
-
-impl Clock {
-    /// The wall time of an event.
-    #[must_use]
-    pub fn wall(&self, monotonic_ns: u64) -> Timestamp {
-        let since = i128::from(monotonic_ns) - i128::from(self.monotonic_ns);
-        Timestamp::from_nanosecond(self.wall.as_nanosecond() + since).unwrap_or(self.wall)
-    }
 }
 
 /// The whole report.

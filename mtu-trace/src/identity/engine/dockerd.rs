@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::options::{Flags, is_detached, network, parse_settings, settings_path};
+use super::running::Dockerd;
 use crate::{
     identity::{
         processes,
@@ -34,32 +35,6 @@ const MOST: usize = 256;
 const LIMIT: Duration = Duration::from_secs(2);
 /// More is not read of a command line or an environment.
 const MOST_BYTES: u64 = 1 << 20;
-
-/// An engine with a default network.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dockerd {
-    /// Its process.
-    pub pid: i32,
-    /// Inode number of the network namespace that it runs in.
-    pub netns_inode: u64,
-    /// The bridge of its default network, made printable.
-    pub bridge: String,
-    /// MTU that it gives to the interfaces of containers there, bytes.
-    pub mtu_bytes: u32,
-    /// Where it has that from.
-    pub mtu_from: MtuFrom,
-}
-
-/// Where an engine has its MTU from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MtuFrom {
-    /// `--mtu` in its command line.
-    Flag,
-    /// `mtu` in this file of settings, as the engine sees it, made printable.
-    Settings(String),
-    /// Neither: it is the one it has by default.
-    Default,
-}
 
 /// The engines that run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,11 +7,15 @@ mod docker;
 mod dockerd;
 mod oci;
 mod options;
+mod running;
 mod storage;
 
 use serde_json::Value;
 
-pub use self::dockerd::{Dockerd, Dockerds, MtuFrom, dockerds};
+pub use self::{
+    dockerd::{Dockerds, dockerds},
+    running::{Dockerd, MtuFrom},
+};
 
 use super::rooted::{Root, Way};
 use crate::topology::name::printable;

@@ -5,7 +5,7 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use super::{docker::SETTINGS, dockerd::MtuFrom};
+use super::{docker::SETTINGS, running::MtuFrom};
 use crate::topology::name::printable;
 
 /// The bridge of the default network, unless another is named.
