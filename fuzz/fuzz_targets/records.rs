@@ -11,12 +11,14 @@ use std::{
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use mtu_trace::{
     capture::{self, Header, Reader},
-    event::{Event, EventKind},
     kernel::{
         KernelTypes,
         decode::{Decoder, flow, key, name_devices, told},
     },
-    topology::Topology,
+    model::{
+        event::{Event, EventKind},
+        network::Topology,
+    },
 };
 use mtu_trace_common::record::HEAD_BYTES;
 use mtu_trace_fuzz::{grown, heap, kernel, run::Run};

@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use fastrand::Rng;
-use mtu_trace::topology::Topology;
+use mtu_trace::model::network::Topology;
 use mtu_trace_common::record::{Closed, Header, Packet, PathMtu, Retransmit, kind};
 
 /// Records of an input, by the lengths in their headers. The last one ends where the input does.

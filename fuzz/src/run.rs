@@ -4,11 +4,13 @@ use std::{cell::RefCell, io::Read, rc::Rc, sync::Arc};
 
 use mtu_trace::{
     capture::{Encoder, Header, Reader},
-    diagnose::{Analysis, Finding},
-    event::{Event, EventKind},
-    report::{Capture, Dated, Format, Report, Row, Style},
-    select::Selection,
-    topology::Topology,
+    core::{select::Selection, verdicts::Analysis},
+    model::{
+        event::{Event, EventKind},
+        finding::Finding,
+        network::Topology,
+    },
+    show::report::{Capture, Dated, Format, Report, Row, Style},
 };
 
 /// After this long without another event every stall is one, ns.

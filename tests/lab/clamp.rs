@@ -2,8 +2,7 @@
 
 use anyhow::Result;
 
-use crate::command;
-use crate::netns::Netns;
+use crate::{command, netns::Netns};
 
 /// Lowers the MSS of every handshake that passes through to what its route can carry.
 ///

@@ -4,11 +4,13 @@ use std::fmt::Debug;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::firewall::Hook;
-use crate::report::{Confidence, Finding, NetnsId, Severity};
-use crate::tracer::Recording;
-use crate::traffic::{Direction, Outcome};
-use crate::{Lab, Netns};
+use crate::{
+    Lab, Netns,
+    firewall::Hook,
+    report::{Confidence, Finding, NetnsId, Severity},
+    tracer::Recording,
+    traffic::{Direction, Outcome},
+};
 
 /// Where packets should die.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,6 @@
 //! How long is waited on machines that are slower than most, such as emulated ones.
 
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 /// `limit`, as many times as `MTU_TRACE_PATIENCE` says (a whole number; once if it says nothing).
 ///

@@ -1,12 +1,12 @@
 //! Compares what was found with what is expected.
 
-use std::fmt::Debug;
-use std::fs;
-use std::sync::LazyLock;
+use std::{fmt::Debug, fs, sync::LazyLock};
 
 use jiff::SignedDuration;
-use lab::Lab;
-use lab::report::{Confidence, Finding, NetnsId, Severity};
+use lab::{
+    Lab,
+    report::{Confidence, Finding, NetnsId, Severity},
+};
 
 use crate::scenario::{Expect, Want};
 

@@ -22,8 +22,7 @@ mod scenarios;
 mod stage;
 mod table;
 
-use std::num::NonZeroUsize;
-use std::process::ExitCode;
+use std::{num::NonZeroUsize, process::ExitCode};
 
 use anyhow::{Context, Result, ensure};
 

@@ -1,11 +1,9 @@
 //! What a scenario is, and what it expects.
 
-use std::any::Any;
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use anyhow::Result;
-use lab::Lab;
-use lab::kinds::Kind;
+use lab::{Lab, kinds::Kind};
 
 /// A fault, or none, with traffic that meets it.
 #[derive(Clone, Copy)]

@@ -1,19 +1,18 @@
 //! Plays scenarios side by side under one tracer.
 
-use std::collections::VecDeque;
-use std::fs;
-use std::process::Command;
-use std::sync::Mutex;
-use std::thread;
-use std::time::Duration;
+use std::{collections::VecDeque, fs, process::Command, sync::Mutex, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use lab::binary;
-use lab::patience::patient;
-use lab::tracer::{Recording, Tracer};
+use lab::{
+    binary,
+    patience::patient,
+    tracer::{Recording, Tracer},
+};
 
-use crate::judge::{Judged, judge};
-use crate::scenario::{Act, Expect, Play, Rest, Scenario};
+use crate::{
+    judge::{Judged, judge},
+    scenario::{Act, Expect, Play, Rest, Scenario},
+};
 
 /// How many scenarios are under way at once: they wait far more than they compute.
 const AT_ONCE: usize = 8;

@@ -1,10 +1,12 @@
 //! Packets that are too big for a port of a bridge: no ICMP, and no counter either.
 
 use anyhow::Result;
-use lab::expect::{Expected, Signal, Site};
-use lab::topology::{Nested, NestedLab, Switched, SwitchedLab};
-use lab::tracer;
-use lab::traffic::Direction;
+use lab::{
+    expect::{Expected, Signal, Site},
+    topology::{Nested, NestedLab, Switched, SwitchedLab},
+    tracer,
+    traffic::Direction,
+};
 
 use crate::{DOWNLOAD, small_uplink, traced};
 

@@ -2,14 +2,15 @@
 //! reason.
 
 use anyhow::{Context, Result, bail, ensure};
-use lab::Lab;
-use lab::audit;
-use lab::clamp::clamp_to_pmtu;
-use lab::firewall::{Hook, drop_frag_needed, drop_packet_too_big};
-use lab::report::{Blocked, Finding, Severity};
-use lab::topology::{Nested, Switched};
-use lab::tracer::{self, Recording};
-use lab::traffic::{Outcome, Transfer};
+use lab::{
+    Lab, audit,
+    clamp::clamp_to_pmtu,
+    firewall::{Hook, drop_frag_needed, drop_packet_too_big},
+    report::{Blocked, Finding, Severity},
+    topology::{Nested, Switched},
+    tracer::{self, Recording},
+    traffic::{Outcome, Transfer},
+};
 
 use crate::{DOWNLOAD, ONE_SEGMENT, UPLOAD, small_uplink};
 

@@ -3,12 +3,14 @@
 
 use anyhow::{Context, Result, ensure};
 use jiff::SignedDuration;
-use lab::counters::snmp;
-use lab::expect::{Expected, Signal, Site};
-use lab::firewall::{Hook, drop_frag_needed};
-use lab::topology::NestedLab;
-use lab::tracer::Tracer;
-use lab::traffic::{Direction, Outcome};
+use lab::{
+    counters::snmp,
+    expect::{Expected, Signal, Site},
+    firewall::{Hook, drop_frag_needed},
+    topology::NestedLab,
+    tracer::Tracer,
+    traffic::{Direction, Outcome},
+};
 
 use crate::{DOWNLOAD, UPLOAD, small_uplink, traced};
 

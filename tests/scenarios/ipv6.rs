@@ -1,10 +1,12 @@
 //! The same faults with IPv6, where only the sender may fragment and a router always tells it.
 
 use anyhow::Result;
-use lab::expect::{Expected, Signal, Site};
-use lab::firewall::{Hook, drop_packet_too_big};
-use lab::topology::{Nested, NestedLab};
-use lab::traffic::{Direction, Outcome};
+use lab::{
+    expect::{Expected, Signal, Site},
+    firewall::{Hook, drop_packet_too_big},
+    topology::{Nested, NestedLab},
+    traffic::{Direction, Outcome},
+};
 
 use crate::{DOWNLOAD, UPLOAD, small_uplink, traced};
 

@@ -27,9 +27,11 @@ mod selecting;
 mod veth;
 
 use anyhow::{Result, ensure};
-use lab::topology::{Nested, NestedLab};
-use lab::tracer::{self, Recording};
-use lab::traffic::{Outcome, Transfer};
+use lab::{
+    topology::{Nested, NestedLab},
+    tracer::{self, Recording},
+    traffic::{Outcome, Transfer},
+};
 
 const DOWNLOAD: Transfer = Transfer::download(20_000);
 const UPLOAD: Transfer = Transfer::upload(20_000);

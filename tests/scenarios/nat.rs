@@ -1,12 +1,14 @@
 //! The same faults behind two masquerades: the tuple at the drop is not the container's.
 
 use anyhow::{Context, Result, ensure};
-use lab::address::{Family, OUTER};
-use lab::expect::{Expected, Signal, Site};
-use lab::firewall::{Hook, drop_frag_needed};
-use lab::report::Finding;
-use lab::topology::{Nested, NestedLab};
-use lab::traffic::{Direction, Outcome};
+use lab::{
+    address::{Family, OUTER},
+    expect::{Expected, Signal, Site},
+    firewall::{Hook, drop_frag_needed},
+    report::Finding,
+    topology::{Nested, NestedLab},
+    traffic::{Direction, Outcome},
+};
 
 use crate::{DOWNLOAD, small_uplink, traced};
 

@@ -1,15 +1,16 @@
 //! What is no black hole and must not be called one.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Result, ensure};
-use lab::expect;
-use lab::firewall::{self, Hook};
-use lab::report::Severity;
-use lab::topology::{Nested, NestedLab};
-use lab::tracer;
-use lab::traffic::{self, Transfer};
+use lab::{
+    expect,
+    firewall::{self, Hook},
+    report::Severity,
+    topology::{Nested, NestedLab},
+    tracer,
+    traffic::{self, Transfer},
+};
 
 use crate::{sees_drops_and_retransmissions, traced};
 

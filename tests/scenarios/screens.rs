@@ -1,20 +1,21 @@
 //! The screens in a real terminal: keys, sizes, suspension, signals, and that the terminal is as before
 //! whatever happens.
 
-use std::path::PathBuf;
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 use anyhow::{Result, ensure};
-use lab::Lab;
-use lab::binary::mtu_trace;
-use lab::firewall::{Hook, drop_frag_needed};
-use lab::scratch::Scratch;
-use lab::terminal::Terminal;
+use lab::{
+    Lab,
+    binary::mtu_trace,
+    firewall::{Hook, drop_frag_needed},
+    scratch::Scratch,
+    terminal::Terminal,
+};
 use mtu_trace::{
-    event::{Event, EventKind},
-    report::Clock,
-    select::Selection,
-    tui::{
+    base::wall_clock::Clock,
+    core::select::Selection,
+    model::event::{Event, EventKind},
+    show::tui::{
         App,
         facts::{Facts, Risks, Spool},
         feed::{Told, feed},
@@ -198,7 +199,7 @@ fn a_trace_is_ended_by_a_signal() -> Result<()> {
 #[test]
 #[ignore = "it needs a terminal, and panics"]
 fn panics() {
-    let screen = mtu_trace::tui::terminal::Screen::take();
+    let screen = mtu_trace::show::tui::terminal::Screen::take();
     assert!(screen.is_ok());
     if std::env::var_os("ON_ANOTHER_THREAD").is_some() {
         let _died = std::thread::spawn(|| panic!("on another thread")).join();

@@ -1,9 +1,11 @@
 //! Packets that are too big for the far end of a veth pair: they die without a word.
 
 use anyhow::{Result, ensure};
-use lab::expect::{self, Expected, Signal, Site};
-use lab::topology::{Nested, NestedLab};
-use lab::traffic::{Direction, Outcome, Transfer};
+use lab::{
+    expect::{self, Expected, Signal, Site},
+    topology::{Nested, NestedLab},
+    traffic::{Direction, Outcome, Transfer},
+};
 
 use crate::{DOWNLOAD, ONE_SEGMENT, sees_drops_and_retransmissions, traced};
 

@@ -4,8 +4,10 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use lab::suites::{Extent, Mechanism, Vm};
 
-use super::boot::{End, Run};
-use super::table::{Column, Doctor, Hook, Line};
+use super::{
+    boot::{End, Run},
+    table::{Column, Doctor, Hook, Line},
+};
 
 /// Scenarios under one mechanism.
 #[derive(Clone, Debug)]

@@ -4,8 +4,10 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use lab::command;
 
-use crate::run::{self, Profile};
-use crate::setup;
+use crate::{
+    run::{self, Profile},
+    setup,
+};
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,13 +1,14 @@
 //! `cargo xtask demo`: the fault that started it all, built, traced and explained in half a minute.
 
-use std::io;
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use lab::command;
 
-use crate::run::{self, Profile};
-use crate::setup;
+use crate::{
+    run::{self, Profile},
+    setup,
+};
 
 /// Builds `mtu-trace` and the fault, and shows the one finding the other: as a report, or on screens.
 pub fn run(live: bool) -> Result<()> {

@@ -8,7 +8,7 @@ use pcap_parser::{
     parse_option_be, parse_option_le,
 };
 
-use super::format::{BLOCK_TYPE, FORMAT, MAGIC, OPTION_CODE};
+use crate::capture::format::{BLOCK_TYPE, FORMAT, MAGIC, OPTION_CODE};
 
 /// The longest part of an event that one option can hold, bytes: options have 16-bit lengths.
 const MOST_OPTION_BYTES: usize = 65_532;

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::topology::{Inside, Link, Netns, NetnsId, Topology};
+use crate::model::network::{Inside, Link, Netns, NetnsId, Topology};
 
 /// How a topology differs from the one before.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

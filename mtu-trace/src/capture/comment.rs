@@ -1,9 +1,11 @@
 //! What happened to a packet, in a line: the comment of its block, and what a table of events says.
 
 use crate::{
-    correlate::oversized,
-    event::{Packet, PacketKind},
-    topology::Topology,
+    core::sites::oversized,
+    model::{
+        event::{Packet, PacketKind},
+        network::Topology,
+    },
 };
 
 /// What happened: `dropped by ip_forward: 1500 > 1450 (PKT_TOO_BIG)`.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io};
 
-use super::format::FORMAT;
+use crate::capture::format::FORMAT;
 
 /// Why nothing of a file can be used.
 #[derive(Debug, thiserror::Error)]

@@ -106,7 +106,7 @@ impl Destination {
     /// # Errors
     ///
     /// If it is full, closed, or no longer there.
-    pub(super) fn write(&mut self, blocks: &[u8]) -> Result<()> {
+    pub(crate) fn write(&mut self, blocks: &[u8]) -> Result<()> {
         self.touched = true;
         let mut done = 0;
         while done < blocks.len() {
@@ -157,7 +157,7 @@ impl Destination {
     /// # Errors
     ///
     /// If it cannot be made.
-    pub(super) fn next_part(&mut self, number: u32) -> Result<()> {
+    pub(crate) fn next_part(&mut self, number: u32) -> Result<()> {
         let path = part_path(&self.path, number);
         let (file, whole_bytes) = create(&path, self.force)?;
         self.file = file;

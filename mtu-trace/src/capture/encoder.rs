@@ -2,22 +2,27 @@
 
 use std::{borrow::Cow, io, sync::Arc};
 
-use super::{
-    blocks::{self, PacketBlock},
-    change::Change,
-    comment::describe,
-    format::{End, Header, ItemRef, encode, name},
-    interfaces::{Interfaces, description},
-    open_sockets::OpenSockets,
-    row::{self, Item},
-    rows::{At, DeviceRow, Dropped, NameRow, PacketRow, Retransmitted, Tick, What},
-    stream::MOST_BLOCK_BYTES,
-    tables::{self, Numbers},
-};
 use crate::{
-    event::{Count, Device, Event, EventKind, Name, Packet, PacketKind},
-    kernel::HookStatus,
-    topology::Topology,
+    capture::{
+        blocks,
+        blocks::PacketBlock,
+        change::Change,
+        comment::describe,
+        format::{End, Header, ItemRef, encode, name},
+        interfaces::{Interfaces, description},
+        open_sockets::OpenSockets,
+        row,
+        row::Item,
+        rows::{At, DeviceRow, Dropped, NameRow, PacketRow, Retransmitted, Tick, What},
+        stream::MOST_BLOCK_BYTES,
+        tables,
+        tables::Numbers,
+    },
+    model::{
+        event::{Count, Device, Event, EventKind, Name, Packet, PacketKind},
+        hook_status::HookStatus,
+        network::Topology,
+    },
 };
 
 /// Turns events into blocks, and remembers what the start of another part must tell again.

@@ -3,18 +3,20 @@
 use cbor4ii::core::utils::SliceReader;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    change::Change,
-    misread::{Inner, Misread, Outer, Wrong, misread, no_row},
-    row::{self, Item as _},
-    rows::{At, DeviceRow, Dropped, NameRow, PacketRow, Retransmitted, Tick},
-    tables::Told,
-};
 use crate::{
-    event::{Closed, Count, Event, EventKind, Retransmit, Sample, Socket},
-    kernel::HookStatus,
-    report::Clock,
-    topology::name::stored::printable,
+    base::{printable::stored::printable, wall_clock::Clock},
+    capture::{
+        change::Change,
+        misread::{Inner, Misread, Outer, Wrong, misread, no_row},
+        row,
+        row::Item as _,
+        rows::{At, DeviceRow, Dropped, NameRow, PacketRow, Retransmitted, Tick},
+        tables::Told,
+    },
+    model::{
+        event::{Closed, Count, Event, EventKind, Retransmit, Sample, Socket},
+        hook_status::HookStatus,
+    },
 };
 
 /// The version of the format. It changes when old readers would misunderstand a new file; fields and
@@ -198,7 +200,7 @@ pub fn event(bytes: &[u8], told: &Told) -> Result<Event, Misread> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::EventKind;
+    use crate::model::event::EventKind;
 
     fn encoded(value: &impl Serialize) -> Vec<u8> {
         encode(Vec::new(), value).unwrap()

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::{
-    diagnose::NetnsRef,
+use crate::model::{
     event::{Device, Name},
-    topology::{NetnsId, Topology},
+    netns_ref::NetnsRef,
+    network::{NetnsId, Topology},
 };
 
 /// Devices that have a number.

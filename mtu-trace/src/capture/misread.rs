@@ -5,11 +5,10 @@ use serde::{
     de::{IgnoredAny, MapAccess, Visitor},
 };
 
-use super::{
-    row::{self, NoRow},
-    tables::BadEntry,
+use crate::{
+    base::printable::stored::clean,
+    capture::{row, row::NoRow, tables::BadEntry},
 };
-use crate::topology::name::stored::clean;
 
 /// Why bytes are no item.
 #[derive(Debug, Clone, PartialEq, Eq)]

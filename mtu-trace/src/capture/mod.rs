@@ -10,32 +10,34 @@
 //! [`Reader`] reads them again. Nothing in a file is believed: lengths are bounded before memory is
 //! taken for them, and what was good before a damage is used.
 
-mod blocks;
-mod change;
-mod comment;
-mod condition;
-mod destination;
-mod encoder;
-mod format;
-mod input;
-mod interfaces;
-mod misread;
-mod open_sockets;
-mod reader;
+pub(crate) mod blocks;
+pub(crate) mod change;
+pub(crate) mod comment;
+pub(crate) mod condition;
+pub(crate) mod destination;
+pub(crate) mod encoder;
+pub(crate) mod format;
+pub(crate) mod input;
+pub(crate) mod interfaces;
+pub(crate) mod misread;
+pub(crate) mod open_sockets;
+pub(crate) mod reader;
 #[cfg(test)]
 mod reader_tests;
-mod recorder;
-mod row;
-mod rows;
-mod stream;
-mod tables;
+pub(crate) mod recorder;
+pub(crate) mod row;
+pub(crate) mod rows;
+pub(crate) mod stream;
+pub(crate) mod tables;
 
-pub use comment::describe;
-pub use condition::{Condition, Damage, ReadError};
-pub use destination::{Destination, Limits};
-pub use encoder::Encoder;
-pub use format::{End, FORMAT, Header};
-pub use input::{Input, open, open_plain, unpacked};
-pub use reader::Reader;
-pub use recorder::{MOST_INTERFACES, Recorder};
-pub use stream::MOST_BLOCK_BYTES;
+pub use crate::capture::{
+    comment::describe,
+    condition::{Condition, Damage, ReadError},
+    destination::{Destination, Limits},
+    encoder::Encoder,
+    format::{End, FORMAT, Header},
+    input::{Input, open, open_plain, unpacked},
+    reader::Reader,
+    recorder::{MOST_INTERFACES, Recorder},
+    stream::MOST_BLOCK_BYTES,
+};

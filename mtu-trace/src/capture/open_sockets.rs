@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::event::{Event, EventKind, Flow};
+use crate::model::event::{Event, EventKind, Flow};
 
 /// Connections told again at most; the oldest go first.
 const MOST: usize = 20_000;

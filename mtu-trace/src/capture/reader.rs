@@ -4,17 +4,20 @@ use std::{io::Read, sync::Arc};
 
 use pcap_parser::{EPB_MAGIC, SHB_MAGIC};
 
-use super::{
-    blocks,
-    condition::{Condition, Damage, ReadError},
-    format::{self, BLOCK_TYPE, End, FORMAT, Header, Item, MAGIC},
-    misread::Misread,
-    stream::{Blocks, Found, NoBlock},
-    tables::{BadEntry, Told},
-};
 use crate::{
-    event::{Event, EventKind},
-    topology::Topology,
+    capture::{
+        blocks,
+        condition::{Condition, Damage, ReadError},
+        format,
+        format::{BLOCK_TYPE, End, FORMAT, Header, Item, MAGIC},
+        misread::Misread,
+        stream::{Blocks, Found, NoBlock},
+        tables::{BadEntry, Told},
+    },
+    model::{
+        event::{Event, EventKind},
+        network::Topology,
+    },
 };
 
 /// Names of unknown kinds that are told apart.

@@ -1,14 +1,17 @@
 //! Files of earlier versions.
 
-use super::{
-    blocks::{self, PacketBlock},
-    format::{Header, ItemRef, MAGIC, encode},
-    reader::Reader,
-};
 use crate::{
-    event::{Device, Event, EventKind, Flow, Name, Packet, PacketKind},
-    report::Clock,
-    topology::NetnsId,
+    base::wall_clock::Clock,
+    capture::{
+        blocks,
+        blocks::PacketBlock,
+        format::{Header, ItemRef, MAGIC, encode},
+        reader::Reader,
+    },
+    model::{
+        event::{Device, Event, EventKind, Flow, Name, Packet, PacketKind},
+        network::NetnsId,
+    },
 };
 
 fn header() -> Header {

@@ -16,10 +16,12 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 use tokio::sync::oneshot;
 
-use super::{Destination, Encoder, Header};
 use crate::{
-    event::{Event, EventKind},
-    kernel::HookStatus,
+    capture::{Destination, Encoder, Header},
+    model::{
+        event::{Event, EventKind},
+        hook_status::HookStatus,
+    },
 };
 
 /// Bytes handed to the thread at once. Each tick hands over what there is, ten times a second.

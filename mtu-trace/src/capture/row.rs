@@ -1,5 +1,5 @@
 //! Rows: values one after the other in a CBOR array, without their names, because frequent events are
-//! read several times as fast from them. What each place means is in [`super::rows`].
+//! read several times as fast from them. What each place means is in [`crate::capture::rows`].
 //!
 //! A row may have more places than are known here; they are skipped. Nothing is allocated for what a
 //! length says.
@@ -14,8 +14,11 @@ use cbor4ii::core::{
 };
 
 use crate::{
-    event::{Name, TcpState},
-    topology::{NetnsId, name::stored::clean},
+    base::printable::stored::clean,
+    model::{
+        event::{Name, TcpState},
+        network::NetnsId,
+    },
 };
 
 /// The most that is looked at ahead, bytes: what the longest number takes.

@@ -6,16 +6,18 @@ use std::{borrow::Cow, net::SocketAddr};
 
 use cbor4ii::core::utils::{BufWriter, SliceReader};
 
-use super::{
-    row::{Address, Item, NoRow, Put, Taken, put_row, take_row},
-    tables::{BadEntry, Told},
-};
 use crate::{
-    event::{
-        Closed, Count, Device, Flow, IcmpError, Inner, Isn, Name, Packet, PacketKind, Quoted,
-        Retransmit, Sample, Socket, Tcp, Timers,
+    capture::{
+        row::{Address, Item, NoRow, Put, Taken, put_row, take_row},
+        tables::{BadEntry, Told},
     },
-    topology::NetnsId,
+    model::{
+        event::{
+            Closed, Count, Device, Flow, IcmpError, Inner, Isn, Name, Packet, PacketKind, Quoted,
+            Retransmit, Sample, Socket, Tcp, Timers,
+        },
+        network::NetnsId,
+    },
 };
 
 // What stands behind a semicolon came later: it may be missing.

@@ -7,8 +7,10 @@ use std::{hash::Hash, sync::Arc};
 
 use foldhash::{HashMap, HashMapExt as _};
 
-use super::rows::{DeviceRow, NameRow};
-use crate::event::{Device, Name, Packet, PacketKind};
+use crate::{
+    capture::rows::{DeviceRow, NameRow},
+    model::event::{Device, Name, Packet, PacketKind},
+};
 
 /// Entries of a table at most.
 const MOST_ENTRIES: usize = 65_536;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use crate::{capture::Limits, report::Format, select::Selection};
+use crate::{capture::Limits, core::select::Selection, show::report::Format};
 
 /// What `record` keeps.
 #[derive(Clone, Debug, Args)]

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, FromArgMatches as _, ValueHint};
 
-use super::{Keep, Tracing};
-use crate::select::Selection;
+use crate::{
+    cli::{Keep, Tracing},
+    core::select::Selection,
+};
 
 /// `live`.
 #[derive(Clone, Debug, Args)]

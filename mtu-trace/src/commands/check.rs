@@ -5,16 +5,26 @@ use std::{collections::BTreeSet, sync::Mutex, thread};
 use anyhow::Result;
 use jiff::Timestamp;
 
-use super::{FOUND, explain_refusal, host, output};
 use crate::{
-    audit::{Audit, Circumstances, Firewalls, Prospect, VETH_FUNCTION},
+    base::{clock::monotonic_ns, wall_clock::Clock},
     cli::{Check, ColorChoice},
-    diagnose::{Finding, Severity},
-    firewall,
-    identity::{Dockerds, dockerds},
-    kernel::{Symbols, monotonic_ns},
-    report::{Audited, Capture, Clock, Report},
-    topology::{Changes, Depth, NetnsFile, NetnsId, Watcher},
+    commands::{FOUND, explain_refusal, host, output},
+    core::{
+        audit::{Audit, Circumstances, Firewalls, Prospect},
+        sites::VETH_FUNCTION,
+    },
+    host::{
+        firewall,
+        identity::engine::dockerd::{Dockerds, dockerds},
+        netns::NetnsFile,
+        watcher::{Changes, Depth, Watcher},
+    },
+    kernel::Symbols,
+    model::{
+        finding::{Finding, Severity},
+        network::NetnsId,
+    },
+    show::report::{Audited, Capture, Report},
 };
 
 /// Namespaces whose rules are read at the same time: each needs other programs to run.

@@ -69,7 +69,7 @@ mod tests {
     use clap::ValueEnum as _;
 
     use super::*;
-    use crate::diagnose::Verdict;
+    use crate::model::finding::Verdict;
 
     #[test]
     fn every_script_has_every_command_and_its_values() {

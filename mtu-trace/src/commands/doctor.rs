@@ -5,14 +5,15 @@ use std::io::{self, Write};
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{host, load_options, output::style, trace::runtime};
 use crate::{
     cli::{ColorChoice, Doctor, DoctorFormat},
+    commands::{host, load_options, output::style, trace::runtime},
     kernel::{
-        CAPABILITIES, Effective, HOOKS, HookStatus, KernelTypes, Live, Symbols, WITHOUT_SYMBOLS,
-        lockdown_refusal,
+        CAPABILITIES, Effective, HOOKS, KernelTypes, LOST as WITHOUT_SYMBOLS, Live, Symbols,
+        refusal as lockdown_refusal,
     },
-    report::Style,
+    model::hook_status::HookStatus,
+    show::report::Style,
 };
 
 #[derive(Serialize)]
@@ -97,7 +98,10 @@ fn diagnose(options: &Doctor) -> Result<Diagnosis> {
             checks.push(Check {
                 name: "ring buffer and maps",
                 ok: false,
-                detail: format!("{:#}", super::explain_refusal(error, super::LOCKED_DOWN)),
+                detail: format!(
+                    "{:#}",
+                    crate::commands::explain_refusal(error, crate::commands::LOCKED_DOWN)
+                ),
             });
             HOOKS
                 .iter()

@@ -4,11 +4,13 @@ use std::io::{self, Write};
 
 use anyhow::{Context as _, Result};
 
-use super::output::style;
 use crate::{
+    base::wrap::wrap,
     cli::{ColorChoice, Explain},
-    diagnose::{Entry, Verdict, entry},
-    report::{Style, wrap},
+    commands::output::style,
+    core::verdicts::{Entry, entry},
+    model::finding::Verdict,
+    show::report::Style,
 };
 
 /// Space between two columns.

@@ -8,14 +8,16 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::replayed::{self, Passed};
 use crate::{
     capture::{Input, Reader},
     cli::{ExportFormat, ExportOptions},
-    diagnose::Analysis,
-    event::{Event, EventKind},
-    report::{Dated, Recording, Row},
-    topology::Topology,
+    commands::{replayed, replayed::Passed},
+    core::verdicts::Analysis,
+    model::{
+        event::{Event, EventKind},
+        network::Topology,
+    },
+    show::report::{Dated, Recording, Row},
 };
 
 /// Runs the command; gives the exit status.

@@ -12,7 +12,10 @@ use clap_mangen::{
     roff::{Roff, bold, roman},
 };
 
-use crate::cli::{self, Cli, EXIT_STATUS};
+use crate::{
+    cli,
+    cli::{Cli, EXIT_STATUS},
+};
 
 /// What is typed most, and what it does.
 const EXAMPLES: &[(&str, &str)] = &[

@@ -1,28 +1,28 @@
 //! What each command does.
 
-mod check;
-mod completions;
-mod doctor;
-mod explain;
-mod export;
-mod host;
-mod live;
-mod man;
-mod output;
-mod record;
-mod recording;
-mod replay;
-mod replayed;
-mod report;
-mod trace;
-mod workload;
+pub mod check;
+pub mod completions;
+pub mod doctor;
+pub mod explain;
+pub mod export;
+pub mod host;
+pub mod live;
+pub mod man;
+pub mod output;
+pub mod record;
+pub mod recording;
+pub mod replay;
+pub mod replayed;
+pub mod report;
+pub mod trace;
+pub mod workload;
 
 use std::{io, process::ExitCode};
 
 use crate::{
     cli::{Cli, Command, Tracing},
+    core::select::SelectError,
     kernel::{BtfError, Effective, LoadOptions},
-    select::SelectError,
 };
 
 /// Exit status of a failure.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     cli::ColorChoice,
-    report::{Format, Report, Style},
+    show::report::{Format, Report, Style},
 };
 
 /// Columns of a report that goes to no terminal.

@@ -6,20 +6,21 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use rustix::process::Signal;
 
-use super::{
-    FOUND, LOCKED_DOWN, USAGE, explain_refusal, host, load_options,
-    output::{self, complain, say},
-    recording::{Recording, misuse},
-    seconds,
-    trace::{Interrupts, runtime},
-    workload::Workload,
-};
 use crate::{
+    base::{clock::monotonic_ns, wall_clock::Clock},
     cli::{ColorChoice, Record},
-    diagnose::{Analysis, Severity},
-    event::Event,
-    kernel::{HookStatus, Live, monotonic_ns},
-    report::{Capture, Clock, Format, Report},
+    commands::{
+        FOUND, LOCKED_DOWN, USAGE, explain_refusal, host, load_options, output,
+        output::{complain, say},
+        recording::{Recording, misuse},
+        seconds,
+        trace::{Interrupts, runtime},
+        workload::Workload,
+    },
+    core::verdicts::Analysis,
+    kernel::Live,
+    model::{event::Event, finding::Severity, hook_status::HookStatus},
+    show::report::{Capture, Format, Report},
 };
 
 /// How long a command has to notice a Ctrl-C of its own before it is passed on.
@@ -209,7 +210,7 @@ struct Progress {
 
 impl Progress {
     fn tell(&mut self, analysis: &Analysis, event: &Event) {
-        if !matches!(event.kind, crate::event::EventKind::Tick) {
+        if !matches!(event.kind, crate::model::event::EventKind::Tick) {
             return;
         }
         if !self.begun {

@@ -8,16 +8,15 @@ use std::{
 use anyhow::Result;
 use rustix::system::uname;
 
-use super::{
-    FAILED, host,
-    output::{complain, say},
-};
 use crate::{
+    base::wall_clock::Clock,
     capture::{Destination, Header, Recorder},
     cli::Keep,
-    event::Event,
-    kernel::HookStatus,
-    report::Clock,
+    commands::{
+        FAILED, host,
+        output::{complain, say},
+    },
+    model::{event::Event, hook_status::HookStatus},
 };
 
 /// What is wrong with what is asked for.

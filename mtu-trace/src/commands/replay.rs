@@ -2,19 +2,22 @@
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{
-    live::{glyphs, screens, signal_status, theme},
-    output,
-};
 use crate::{
-    cli::{self, ColorChoice},
-    replay::Replay,
-    tui::{
-        App,
-        facts::{Facts, Risks, Spool},
-        keys::Mode,
-        run::{Ending, Source},
-        terminal,
+    cli,
+    cli::ColorChoice,
+    commands::{
+        live::{glyphs, screens, signal_status, theme},
+        output,
+    },
+    show::{
+        replay::Replay,
+        tui::{
+            App,
+            facts::{Facts, Risks, Spool},
+            keys::Mode,
+            run::{Ending, Source},
+            terminal,
+        },
     },
 };
 

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use super::output::complain;
 use crate::{
-    capture::{self, Input, Reader},
-    diagnose::Analysis,
-    event::{Event, EventKind},
-    report::{Capture, Report},
-    select::Scope,
+    capture,
+    capture::{Input, Reader},
+    commands::output::complain,
+    core::{select::Scope, verdicts::Analysis},
+    model::event::{Event, EventKind},
+    show::report::{Capture, Report},
 };
 
 /// Opens a capture and reads its beginning.
@@ -68,7 +68,7 @@ pub fn summary(reader: &Reader<Input>, passed: &Passed) -> Capture {
     let ended_ns = end.map_or(passed.last_ns, |end| end.ended_ns);
     Capture {
         started: header.clock.wall(header.began_ns),
-        duration_s: super::seconds(ended_ns.saturating_sub(header.began_ns)),
+        duration_s: crate::commands::seconds(ended_ns.saturating_sub(header.began_ns)),
         kernel: header.kernel.clone(),
         hostname: header.hostname.clone(),
         tool_version: header.tool_version.clone(),

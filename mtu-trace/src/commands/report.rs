@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
-use super::{FOUND, output, replayed};
 use crate::{
     cli::{ColorChoice, ReportOptions},
-    diagnose::Severity,
+    commands::{FOUND, output, replayed},
+    model::finding::Severity,
 };
 
 /// Runs the command; gives the exit status.

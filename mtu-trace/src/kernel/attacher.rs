@@ -19,15 +19,21 @@ use anyhow::{Context as _, Result};
 use aya::Ebpf;
 use mtu_trace_common::map::DeviceLimits;
 
-use super::{
-    boundaries::{Boundaries, Device, Step},
-    coverage::Coverage,
-    hooks::Hook,
-    limit_map::LimitMap,
-    load::LoadOptions,
-    status::HookStatus,
+use crate::{
+    core::graph::Limits,
+    host::watcher::Entrance,
+    kernel::{
+        boundaries::{Boundaries, Device, Step},
+        coverage::Coverage,
+        hooks::Hook,
+        limit_map::LimitMap,
+        load::LoadOptions,
+    },
+    model::{
+        hook_status::HookStatus,
+        network::{NetnsId, Topology},
+    },
 };
-use crate::topology::{Entrance, NetnsId, Topology, limits::Limits};
 
 /// Directions without a limit, which only show ICMP errors on their way, wait until nothing new has
 /// been wanted for so long: while containers are set up, whoever does that needs the lock.

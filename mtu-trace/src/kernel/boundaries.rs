@@ -17,16 +17,17 @@ use std::{
 use aya::{Ebpf, programs::tc::SchedClassifierLink};
 use mtu_trace_common::map::DeviceLimits;
 
-use super::{
-    clock::monotonic_ns,
-    coverage::Coverage,
-    hooks::{Hook, Mechanism, Way},
-    load::{LoadOptions, reason},
-    qdisc,
-    status::HookStatus,
-    tc,
+use crate::{
+    base::clock::monotonic_ns,
+    host::watcher::Entrance,
+    kernel::{
+        coverage::Coverage,
+        hooks::{Hook, Mechanism, Way},
+        load::{LoadOptions, reason},
+        qdisc, tc,
+    },
+    model::{hook_status::HookStatus, network::NetnsId},
 };
-use crate::topology::{Entrance, NetnsId};
 
 /// A device of this host: its namespace and interface index.
 pub type Device = (NetnsId, u32);

@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
-use super::{
-    clock::monotonic_ns, joining::Joining, maps::Maps, patrol::Patrol, sampling::Sampling,
-};
 use crate::{
-    event::{Event, EventKind},
-    topology::{NetnsId, Topology, Watcher},
+    base::clock::monotonic_ns,
+    host::watcher::Watcher,
+    kernel::{maps::Maps, sampling::Sampling, socket_lookup::Joining, socket_poller::Patrol},
+    model::{
+        event::{Event, EventKind},
+        network::{NetnsId, Topology},
+    },
 };
 
 /// How long events wait at most for their connections, ns.

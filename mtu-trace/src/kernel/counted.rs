@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use mtu_trace_common::map::{DropKey, FlowKey};
 
-use super::{
-    decode::{Decoder, Told, flow},
-    maps::Maps,
+use crate::{
+    kernel::{
+        decode::{Decoder, Told, flow},
+        maps::Maps,
+    },
+    model::event::{Count, Event, EventKind},
 };
-use crate::event::{Count, Event, EventKind};
 
 /// Counts remembered at most.
 const MOST_COUNTED: usize = 50_000;

@@ -7,8 +7,7 @@ use std::{
 
 use mtu_trace_common::map::DeviceLimits;
 
-use super::clock::monotonic_ns;
-use crate::topology::NetnsId;
+use crate::{base::clock::monotonic_ns, model::network::NetnsId};
 
 /// A device the tc programs are to look at, or do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,20 +41,20 @@ impl Coverage {
         (devices.len(), whole.count())
     }
 
-    pub(super) fn limit(&self, device: (NetnsId, u32), limits: DeviceLimits) {
+    pub(crate) fn limit(&self, device: (NetnsId, u32), limits: DeviceLimits) {
         let mut devices = self.devices();
         let covered = devices.entry(device).or_default();
         covered.limits = limits;
         covered.limits_ns = monotonic_ns();
     }
 
-    pub(super) fn change(&self, device: (NetnsId, u32), change: impl FnOnce(&mut Covered)) {
+    pub(crate) fn change(&self, device: (NetnsId, u32), change: impl FnOnce(&mut Covered)) {
         if let Some(covered) = self.devices().get_mut(&device) {
             change(covered);
         }
     }
 
-    pub(super) fn remove(&self, device: (NetnsId, u32)) {
+    pub(crate) fn remove(&self, device: (NetnsId, u32)) {
         self.devices().remove(&device);
     }
 

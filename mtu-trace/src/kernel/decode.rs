@@ -10,13 +10,15 @@ use mtu_trace_common::{
 };
 use zerocopy::FromBytes;
 
-use super::{btf::KernelTypes, headers, refused, symbols::Symbols};
 use crate::{
-    event::{
-        Closed, Device, Event, EventKind, Flow, Isn, Name, Packet, PacketKind, PathMtu, Retransmit,
-        Socket, Tcp, TcpState, Timers, address,
+    kernel::{btf::KernelTypes, headers, symbols::Symbols, tunnel_reject},
+    model::{
+        event::{
+            Closed, Device, Event, EventKind, Flow, Isn, Name, Packet, PacketKind, PathMtu,
+            Retransmit, Socket, Tcp, TcpState, Timers, address,
+        },
+        network::{NetnsId, Topology},
     },
-    topology::{NetnsId, Topology},
 };
 
 /// Protocols of frames that begin with a VLAN tag (`linux/if_ether.h`).
@@ -79,7 +81,7 @@ impl Decoder {
             kind::TUNNEL => {
                 let record = whole::<record::Packet>(header.kind, bytes)?;
                 let message = self.packet(record, topology);
-                EventKind::Packet(Box::new(refused::by_tunnel(message, record.gso_size)))
+                EventKind::Packet(Box::new(tunnel_reject::by_tunnel(message, record.gso_size)))
             }
             kind::PATH_MTU => EventKind::PathMtu(path_mtu(whole(header.kind, bytes)?)),
             kind::CLOSED => EventKind::Closed(closed(whole(header.kind, bytes)?)),

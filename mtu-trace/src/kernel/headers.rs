@@ -7,10 +7,12 @@ use etherparse::{
     TransportHeader, icmpv4::DestUnreachableHeader,
 };
 
-use super::tunnelled;
 use crate::{
-    event::{Flow, IcmpError, Inner, Quoted, TCP, Tcp, UDP},
-    topology::NetnsId,
+    kernel::tunnelled,
+    model::{
+        event::{Flow, IcmpError, Inner, Quoted, TCP, Tcp, UDP},
+        network::NetnsId,
+    },
 };
 
 /// What a packet's headers say besides its flow.
@@ -100,7 +102,7 @@ fn first_fragment(packet: &LaxPacketHeaders<'_>) -> Option<TcpHeader> {
 }
 
 /// Addresses and transport protocol.
-pub(super) fn addresses(packet: &LaxPacketHeaders<'_>) -> Option<(IpAddr, IpAddr, u8)> {
+pub(crate) fn addresses(packet: &LaxPacketHeaders<'_>) -> Option<(IpAddr, IpAddr, u8)> {
     match packet.net.as_ref()? {
         NetHeaders::Ipv4(ip, _) => Some((ip.source.into(), ip.destination.into(), ip.protocol.0)),
         NetHeaders::Ipv6(ip, _) => {
@@ -117,7 +119,7 @@ pub(super) fn addresses(packet: &LaxPacketHeaders<'_>) -> Option<(IpAddr, IpAddr
 }
 
 /// A TCP header as events have it.
-pub(super) fn tcp_header(tcp: &TcpHeader) -> Tcp {
+pub(crate) fn tcp_header(tcp: &TcpHeader) -> Tcp {
     Tcp {
         seq: tcp.sequence_number,
         ack: tcp.acknowledgment_number,

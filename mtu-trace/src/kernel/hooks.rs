@@ -1,7 +1,6 @@
 //! The table of hooks: what each is for, how it may be attached, and what is lost without it.
 
-use super::status::HookStatus;
-use crate::event::hook;
+use crate::model::{event::hook, hook_status::HookStatus};
 
 /// How a program hangs on its hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use aya::{
 };
 use mtu_trace_common::map::{DeviceKey, DeviceLimits};
 
-use super::maps::take;
+use crate::kernel::maps::take;
 
 /// The kernel maps of limits.
 pub struct LimitMap {

@@ -6,22 +6,28 @@ use anyhow::{Context as _, Result, bail};
 use aya_log::EbpfLogger;
 use tokio::time::MissedTickBehavior;
 
-use super::{
-    capabilities::Effective,
-    clock::monotonic_ns,
-    connections::Connections,
-    counted::Counted,
-    coverage::Coverage,
-    decode::{self, Decoder},
-    instance::Instance,
-    load::{LoadOptions, Loaded, load},
-    maps::{Maps, take},
-    network::Network,
-    ring::Records,
-    status::HookStatus,
-    symbols::{self, Symbols},
+use crate::{
+    base::clock::monotonic_ns,
+    kernel::{
+        capabilities::Effective,
+        connections::Connections,
+        counted::Counted,
+        coverage::Coverage,
+        decode,
+        decode::Decoder,
+        instance::Instance,
+        load::{LoadOptions, Loaded, load},
+        maps::{Maps, take},
+        network::Network,
+        ring::Records,
+        symbols,
+        symbols::Symbols,
+    },
+    model::{
+        event::{Event, EventKind, hook},
+        hook_status::HookStatus,
+    },
 };
-use crate::event::{Event, EventKind, hook};
 
 /// How often conclusions are drawn and sockets asked: ten times within the second that a stall's
 /// first three losses take.

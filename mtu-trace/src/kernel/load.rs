@@ -7,17 +7,18 @@ use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
     programs::{Program, ProgramError, RawTracePoint, SchedClassifier},
 };
-
 use mtu_trace_common::layout::{ABSENT, Member};
 
-use super::{
-    btf::{KernelTypes, VMLINUX},
-    hooks::{HOOKS, Hook, Mechanism, Way},
-    lockdown,
-    probes::Probes,
-    status::HookStatus,
+use crate::{
+    host::netns::NetnsFile,
+    kernel::{
+        btf::{KernelTypes, VMLINUX},
+        hooks::{HOOKS, Hook, Mechanism, Way},
+        lockdown,
+        probes::Probes,
+    },
+    model::hook_status::HookStatus,
 };
-use crate::topology::NetnsFile;
 
 /// How to load.
 #[derive(Clone, Debug)]
@@ -182,7 +183,7 @@ fn classifier(ebpf: &mut Ebpf, way: &Way) -> Result<Started, ProgramError> {
 }
 
 /// A program of the object by its name.
-pub(super) fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Program, ProgramError> {
+pub(crate) fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Program, ProgramError> {
     ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)
 }
 
@@ -205,7 +206,7 @@ fn allow_locked_memory() {
 
 /// The part of an error that a reader can use: the kernel's own words, and the last line of the
 /// verifier's log if there is one.
-pub(super) fn reason(error: &ProgramError) -> String {
+pub(crate) fn reason(error: &ProgramError) -> String {
     match error {
         ProgramError::LoadError {
             io_error,

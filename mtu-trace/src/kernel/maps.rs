@@ -7,8 +7,10 @@ use aya::{
 };
 use mtu_trace_common::map::{Aggregate, Connection, DropKey, FlowKey, counter, flag};
 
-use super::decode::{flow, key};
-use crate::event::{Closed, Flow, Isn, Socket, TcpState};
+use crate::{
+    kernel::decode::{flow, key},
+    model::event::{Closed, Flow, Isn, Socket, TcpState},
+};
 
 /// The maps.
 pub struct Maps {

@@ -7,13 +7,16 @@ use anyhow::{Context as _, Result};
 use aya::Ebpf;
 use tokio::io::{Interest, unix::AsyncFd};
 
-use super::{
-    attacher::Attacher, clock::monotonic_ns, coverage::Coverage, hooks::Hook, load::LoadOptions,
-    status::HookStatus, tc,
-};
 use crate::{
-    event::{Event, EventKind},
-    topology::{Changes, Depth, NetnsId, Topology, Watcher, limits},
+    base::clock::monotonic_ns,
+    core::graph::limits,
+    host::watcher::{Changes, Depth, Watcher},
+    kernel::{attacher::Attacher, coverage::Coverage, hooks::Hook, load::LoadOptions, tc},
+    model::{
+        event::{Event, EventKind},
+        hook_status::HookStatus,
+        network::{NetnsId, Topology},
+    },
 };
 
 /// How long the start waits for the tc programs to be on their devices. Where many are to have them

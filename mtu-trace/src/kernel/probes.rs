@@ -10,7 +10,7 @@ use aya::{
     programs::{Program, ProgramError},
 };
 
-use super::{
+use crate::kernel::{
     hooks::{Mechanism, Way},
     load::{program, reason},
 };

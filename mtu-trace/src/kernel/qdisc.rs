@@ -10,7 +10,7 @@ use netlink_packet_route::{
 };
 use netlink_sys::protocols::NETLINK_ROUTE;
 
-use crate::netlink::Netlink;
+use crate::base::netlink::Netlink;
 
 /// `TC_H_CLSACT`, also the handle's parent.
 const CLSACT: TcHandle = TcHandle {

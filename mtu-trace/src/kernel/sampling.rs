@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{clock::monotonic_ns, joining::Joining, sockets};
 use crate::{
-    event::{Event, EventKind, Flow, Sample},
-    topology::{NetnsFile, NetnsId},
+    base::clock::monotonic_ns,
+    host::netns::NetnsFile,
+    kernel::{socket_lookup::Joining, sockets},
+    model::{
+        event::{Event, EventKind, Flow, Sample},
+        network::NetnsId,
+    },
 };
 
 /// Sockets asked at each tick.

@@ -18,9 +18,12 @@ use netlink_packet_sock_diag::{
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
 use crate::{
-    event::{Flow, Sample, Socket, TCP, TcpState},
-    netlink::Netlink,
-    topology::{NetnsFile, NetnsId},
+    base::netlink::Netlink,
+    host::netns::NetnsFile,
+    model::{
+        event::{Flow, Sample, Socket, TCP, TcpState},
+        network::NetnsId,
+    },
 };
 
 /// Asks for each of the given sockets; those that are gone are left out. `open` finds a namespace.

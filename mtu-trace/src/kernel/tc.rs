@@ -22,7 +22,7 @@ use rustix::{
     thread::{UnshareFlags, unshare_unsafe},
 };
 
-use super::{
+use crate::kernel::{
     hooks::{Hook, Mechanism, Way},
     load::reason,
     qdisc,

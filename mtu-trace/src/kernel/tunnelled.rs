@@ -7,10 +7,12 @@
 
 use etherparse::{LaxPacketHeaders, NetHeaders, TransportHeader};
 
-use super::headers::{addresses, tcp_header};
 use crate::{
-    event::{Flow, Inner, UDP},
-    topology::NetnsId,
+    kernel::headers::{addresses, tcp_header},
+    model::{
+        event::{Flow, Inner, UDP},
+        network::NetnsId,
+    },
 };
 
 const GRE: u8 = 47;
@@ -111,7 +113,7 @@ fn packet(netns: NetnsId, bytes: &[u8]) -> Option<(Inner, usize)> {
             destination: (destination, ports.1).into(),
         },
         length_bytes,
-        tcp: tcp.map(|tcp| crate::event::Tcp {
+        tcp: tcp.map(|tcp| crate::model::event::Tcp {
             payload_bytes,
             ..tcp
         }),
@@ -124,7 +126,7 @@ mod tests {
     use etherparse::PacketBuilder;
 
     use super::*;
-    use crate::event::TCP;
+    use crate::model::event::TCP;
 
     const NETNS: NetnsId = NetnsId(7);
 

@@ -1,8 +1,8 @@
 //! Connections whose full-size packets die, and whose senders do not come down.
 
-use mtu_trace::{
-    diagnose::{Confidence, Direction, Finding, Severity, Verdict},
+use mtu_trace::model::{
     event::{Event, EventKind, Isn},
+    finding::{Confidence, Direction, Finding, Severity, Verdict},
 };
 
 use super::{

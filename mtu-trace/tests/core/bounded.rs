@@ -1,8 +1,11 @@
 //! More than is kept: what matters stays, what had to be forgotten is told, and nothing piles up.
 
 use mtu_trace::{
-    diagnose::{Analysis, Verdict},
-    event::{Event, Isn},
+    core::verdicts::Analysis,
+    model::{
+        event::{Event, Isn},
+        finding::Verdict,
+    },
 };
 
 use super::{

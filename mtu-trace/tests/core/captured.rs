@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use mtu_trace::{
     capture::{Encoder, End, Header},
-    diagnose::Analysis,
-    event::{Event, EventKind, Flow, PacketKind, PathMtu, Timers},
-    topology::{self, Inside, Link, NetnsId, Topology},
+    core::verdicts::Analysis,
+    model::{
+        event::{Event, EventKind, Flow, PacketKind, PathMtu, Timers},
+        network,
+        network::{Inside, Link, NetnsId, Topology},
+    },
 };
 use proptest::prelude::*;
 
@@ -239,13 +242,13 @@ fn topologies() -> impl Strategy<Value = Topology> {
                 };
                 (ifindex, link)
             });
-            let netns = topology::Netns {
+            let netns = network::Netns {
                 links: links.collect(),
                 gone,
                 name,
                 inside: (inside > 0).then(|| {
                     Arc::new(Inside {
-                        path_mtus: vec![topology::PathMtu {
+                        path_mtus: vec![network::PathMtu {
                             destination: [192, 0, 2, inside].into(),
                             mtu_bytes: 1400,
                         }],

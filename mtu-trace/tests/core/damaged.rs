@@ -3,7 +3,7 @@
 
 use mtu_trace::{
     capture::{MOST_BLOCK_BYTES, ReadError, Reader},
-    event::Event,
+    model::event::Event,
 };
 use proptest::prelude::*;
 

@@ -17,11 +17,12 @@ use std::{
 
 use insta::{Settings, assert_snapshot};
 use mtu_trace::{
-    audit::{Audit, Circumstances, Firewalls, Prospect, VETH_FUNCTION},
     capture::{self, Reader},
-    diagnose::Finding,
-    event::EventKind,
-    topology::Topology,
+    core::{
+        audit::{Audit, Circumstances, Firewalls, Prospect},
+        sites::VETH_FUNCTION,
+    },
+    model::{event::EventKind, finding::Finding, network::Topology},
 };
 
 use super::reports;
@@ -195,7 +196,7 @@ fn manual_and_explanations() {
         String::from_utf8(output.stdout).unwrap()
     };
     kept("explain", &printed(&["explain"]));
-    let verdicts = mtu_trace::diagnose::Verdict::ALL;
+    let verdicts = mtu_trace::model::finding::Verdict::ALL;
     let each = verdicts.map(|verdict| printed(&["explain", verdict.name()]));
     kept("explain.verdicts", &each.join("\n"));
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("man/frozen");

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::CommandFactory as _;
-use mtu_trace::{cli::Cli, diagnose::Verdict};
+use mtu_trace::{cli::Cli, model::finding::Verdict};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mtu-trace");
 

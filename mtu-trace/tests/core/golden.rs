@@ -10,8 +10,9 @@ use std::{path::Path, process::Command};
 
 use insta::assert_snapshot;
 use mtu_trace::{
-    capture::{self, Reader},
-    event::{Event, EventKind},
+    capture,
+    capture::Reader,
+    model::event::{Event, EventKind},
 };
 
 fn path(name: &str) -> String {

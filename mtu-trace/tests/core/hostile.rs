@@ -1,8 +1,11 @@
 //! Names that containers choose must not do anything to a terminal.
 
 use mtu_trace::{
-    diagnose::Finding,
-    topology::{NetnsId, Process, Topology, name::printable},
+    base::printable::printable,
+    model::{
+        finding::Finding,
+        network::{NetnsId, Process, Topology},
+    },
 };
 use proptest::prelude::*;
 

@@ -2,9 +2,12 @@
 //! another has its addresses.
 
 use mtu_trace::{
-    diagnose::{Analysis, Direction, Verdict},
-    event::{Event, EventKind, Isn, Retransmit, TcpState},
-    topology::{NetnsId, Peer},
+    core::verdicts::Analysis,
+    model::{
+        event::{Event, EventKind, Isn, Retransmit, TcpState},
+        finding::{Direction, Verdict},
+        network::{NetnsId, Peer},
+    },
 };
 
 use super::{
@@ -343,7 +346,7 @@ fn message_about_no_known_packet_is_no_connection() {
 
 #[test]
 fn counts_go_on_past_the_last_event() {
-    use mtu_trace::event::Count;
+    use mtu_trace::model::event::Count;
     let places = Places::new(ROUTED);
     let conn = Conn::new(0);
     let mut events = filtered_story(&places);

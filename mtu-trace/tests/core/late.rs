@@ -1,10 +1,10 @@
 //! A trace that begins in the middle of a stall, when the sender waits for seconds or minutes between
 //! one try and the next.
 
-use mtu_trace::{
-    diagnose::{Confidence, Direction, Finding, Verdict},
+use mtu_trace::model::{
     event::{Event, EventKind, Sample},
-    topology::{Address, Inside, NextHop, Route, RouteKind, Topology},
+    finding::{Confidence, Direction, Finding, Verdict},
+    network::{Address, Inside, NextHop, Route, RouteKind, Topology},
 };
 
 use super::{

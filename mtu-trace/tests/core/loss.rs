@@ -1,8 +1,8 @@
 //! Losses that have nothing to do with a size.
 
-use mtu_trace::{
-    diagnose::{Confidence, Severity, Verdict},
+use mtu_trace::model::{
     event::{Event, PacketKind, Retransmit, Socket, TcpState},
+    finding::{Confidence, Severity, Verdict},
 };
 
 use super::{

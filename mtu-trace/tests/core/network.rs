@@ -11,9 +11,9 @@
 
 use std::sync::Arc;
 
-use mtu_trace::{
+use mtu_trace::model::{
     event::{Device, EventKind},
-    topology::{Address, Container, Link, Netns, NetnsId, Peer, Topology},
+    network::{Address, Container, Link, Netns, NetnsId, Peer, Topology},
 };
 
 pub const CONTAINER: NetnsId = NetnsId(101);

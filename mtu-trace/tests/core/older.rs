@@ -1,8 +1,8 @@
 //! Connections whose handshake was not seen: their ends and packets meet by addresses alone.
 
-use mtu_trace::{
-    diagnose::{Confidence, Direction, Verdict},
+use mtu_trace::model::{
     event::{Event, EventKind, Retransmit, Socket},
+    finding::{Confidence, Direction, Verdict},
 };
 
 use super::{

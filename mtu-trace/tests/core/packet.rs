@@ -1,8 +1,8 @@
 //! Packets of a connection at the places where the kernel drops or shows them.
 
-use mtu_trace::{
+use mtu_trace::model::{
     event::{EventKind, Flow, IcmpError, Packet, PacketKind, Quoted, Tcp},
-    topology::Topology,
+    network::Topology,
 };
 
 use super::{

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use mtu_trace::{
-    diagnose::{Confidence, Direction, Finding, Severity, Verdict},
+use mtu_trace::model::{
     event::{Event, EventKind, Flow, PacketKind, PathMtu, Timers, UDP},
-    topology::Link,
+    finding::{Confidence, Direction, Finding, Severity, Verdict},
+    network::Link,
 };
 
 use super::{

@@ -2,8 +2,11 @@
 //! called certain that is not.
 
 use mtu_trace::{
-    diagnose::{Analysis, Confidence, Finding, Verdict},
-    event::{Count, Event, EventKind, Isn, PacketKind, TcpState},
+    core::verdicts::Analysis,
+    model::{
+        event::{Count, Event, EventKind, Isn, PacketKind, TcpState},
+        finding::{Confidence, Finding, Verdict},
+    },
 };
 use proptest::prelude::*;
 

@@ -3,10 +3,9 @@
 use std::io::Cursor;
 
 use mtu_trace::{
+    base::wall_clock::Clock,
     capture::{Encoder, Header, Reader},
-    event::Event,
-    kernel::HookStatus,
-    report::Clock,
+    model::{event::Event, hook_status::HookStatus},
 };
 
 use super::story::START_NS;

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use etherparse::PacketBuilder;
 use mtu_trace::{
-    event::{EventKind, Packet},
-    kernel::{
-        KernelTypes,
-        decode::{DecodeError, Decoder, flow, key, told},
+    kernel::{DecodeError, Decoder, KernelTypes, flow, key, told},
+    model::{
+        event::{EventKind, Packet},
+        network::{NetnsId, Topology},
     },
-    topology::{NetnsId, Topology},
 };
 use mtu_trace_common::{
     map::{DropKey, FlowKey},
@@ -106,7 +105,7 @@ fn segment_is_read_to_its_last_header() {
     assert_eq!(packet.head, segment(1460)[..40]);
     assert!(matches!(
         packet.what,
-        mtu_trace::event::PacketKind::Dropped { ref function, ref reason }
+        mtu_trace::model::event::PacketKind::Dropped { ref function, ref reason }
             if function == "0xffffffff81000000" && reason.as_deref() == Some("PKT_TOO_BIG")
     ));
 }
@@ -157,7 +156,7 @@ fn what_a_tunnel_made_a_message_of_is_the_packet_again() {
         let packet = decoded(&record);
         assert!(matches!(
             packet.what,
-            mtu_trace::event::PacketKind::Dropped { ref function, reason: None }
+            mtu_trace::model::event::PacketKind::Dropped { ref function, reason: None }
                 if function == "skb_tunnel_check_pmtu"
         ));
         assert_eq!(packet.flow.source.to_string(), "192.0.2.2:40000");

@@ -2,7 +2,11 @@
 
 use std::{fs, path::PathBuf};
 
-use mtu_trace::{diagnose::Analysis, event::Event, replay::Replay, select::Scope};
+use mtu_trace::{
+    core::{select::Scope, verdicts::Analysis},
+    model::event::Event,
+    show::replay::Replay,
+};
 use proptest::prelude::*;
 
 use super::{

@@ -3,8 +3,9 @@
 
 use insta::assert_snapshot;
 use mtu_trace::{
-    diagnose::Finding,
-    report::{Capture, Clock, Format, Report, SCHEMA, Style},
+    base::wall_clock::Clock,
+    model::finding::Finding,
+    show::report::{Capture, Format, Report, SCHEMA, Style},
 };
 use serde_json::{Map, Value};
 

@@ -1,13 +1,14 @@
 //! Selections of findings and events: who is shown, by what, and told from which connection.
 
 use mtu_trace::{
-    diagnose::{Analysis, Finding, Verdict},
-    event::{Event, EventKind},
-    report::{Format, Style},
-    select::Selection,
-    topology::NetnsId,
+    core::{select::Selection, verdicts::Analysis},
+    model::{
+        event::{Event, EventKind},
+        finding::{Finding, Verdict},
+        network::NetnsId,
+    },
+    show::report::{Format, Style},
 };
-
 use serde_json::{Value, json};
 
 use super::{

@@ -1,6 +1,6 @@
 //! Which drops are for the size of the packet: the function's own length test, made again.
 
-use mtu_trace::correlate::{SiteKind, oversized};
+use mtu_trace::core::sites::{SiteKind, oversized};
 
 use super::{
     network::{BRIDGE, CONTAINER_ETH0, Mtus, ROUTED, VETH, VETHOUT, device},

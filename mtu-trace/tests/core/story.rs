@@ -3,11 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use mtu_trace::{
-    diagnose::{Analysis, Finding, Verdict},
-    event::{
-        Closed, Event, EventKind, Flow, Isn, PacketKind, Retransmit, Sample, Socket, TCP, TcpState,
+    core::verdicts::Analysis,
+    model::{
+        event::{
+            Closed, Event, EventKind, Flow, Isn, PacketKind, Retransmit, Sample, Socket, TCP,
+            TcpState,
+        },
+        finding::{Finding, Verdict},
+        network::NetnsId,
     },
-    topology::NetnsId,
 };
 
 use super::{

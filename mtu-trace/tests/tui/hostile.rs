@@ -2,8 +2,8 @@
 //! something else, reaches the screen, and nothing panics.
 
 use mtu_trace::{
-    event::EventKind,
-    tui::{
+    model::event::EventKind,
+    show::tui::{
         glyphs::{ASCII, UNICODE},
         keys::{KEYS, Mode},
         theme::Theme,
@@ -19,7 +19,7 @@ use super::{
 };
 
 /// Events whose names are not what names should be, out of a capture from elsewhere.
-fn rude() -> Vec<mtu_trace::event::Event> {
+fn rude() -> Vec<mtu_trace::model::event::Event> {
     let mut events = several();
     for event in &mut events {
         match &mut event.kind {

@@ -1,6 +1,6 @@
 //! The whole table of keys: every key does something, and what it says.
 
-use mtu_trace::tui::{
+use mtu_trace::show::tui::{
     action::{Action, Effect, Pane},
     app::{Overlay, Shown},
     glyphs::UNICODE,

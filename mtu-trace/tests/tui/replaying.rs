@@ -7,12 +7,15 @@ use std::{
 };
 
 use mtu_trace::{
-    capture::{self, Reader},
-    event::Event,
-    replay::Replay,
-    select::Scope,
-    tui::{App, draw, glyphs::UNICODE, keys::Mode, theme::Theme},
-    watch::Watch,
+    capture,
+    capture::Reader,
+    core::select::Scope,
+    model::event::Event,
+    show::{
+        replay::Replay,
+        tui::{App, draw, glyphs::UNICODE, keys::Mode, theme::Theme},
+        watch::Watch,
+    },
 };
 use ratatui::{Terminal, backend::TestBackend, crossterm::event::KeyCode};
 

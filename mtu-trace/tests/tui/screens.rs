@@ -2,7 +2,7 @@
 //! always cargo test` writes them anew.
 
 use insta::assert_snapshot;
-use mtu_trace::tui::{
+use mtu_trace::show::tui::{
     action::Pane,
     facts::{Playing, Risks},
     glyphs::{ASCII, UNICODE},
@@ -134,7 +134,7 @@ fn held() {
 
 #[test]
 fn losses_are_not_overlooked() {
-    use mtu_trace::event::EventKind;
+    use mtu_trace::model::event::EventKind;
     let mut events = one();
     events.push(super::story::at(3000, EventKind::Lost(4321)));
     let mut stage = Stage::new(events, 4000);

@@ -1,19 +1,21 @@
 //! A screen with what is on it.
 
 use mtu_trace::{
-    event::{Event, EventKind},
-    report::Clock,
-    select::Selection,
-    tui::{
-        App,
-        action::Effect,
-        draw,
-        facts::{Facts, Risks, Spool},
-        glyphs::{Glyphs, UNICODE},
-        keys::Mode,
-        theme::Theme,
+    base::wall_clock::Clock,
+    core::select::Selection,
+    model::event::{Event, EventKind},
+    show::{
+        tui::{
+            App,
+            action::Effect,
+            draw,
+            facts::{Facts, Risks, Spool},
+            glyphs::{Glyphs, UNICODE},
+            keys::Mode,
+            theme::Theme,
+        },
+        watch::Watch,
     },
-    watch::Watch,
 };
 use ratatui::{
     Terminal,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use insta::assert_snapshot;
-use mtu_trace::tui::{glyphs::UNICODE, keys::Mode, theme::Theme};
+use mtu_trace::show::tui::{glyphs::UNICODE, keys::Mode, theme::Theme};
 use ratatui::{crossterm::event::KeyCode, style::Style};
 
 use super::stage::{Stage, facts, several};

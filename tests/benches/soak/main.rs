@@ -3,19 +3,21 @@
 //!
 //! `cargo xtask bench soak` runs it. The argument is a number of hours; 24 without any.
 
-use std::env;
-use std::fs;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::{
+    env, fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
-use lab::binary;
-use lab::link;
-use lab::scratch::Scratch;
-use lab::topology::{Node, NodeLab};
-use lab::tracer::Tracer;
-use lab::traffic::{self, Transfer};
-use lab::usage::Usage;
+use lab::{
+    binary, link,
+    scratch::Scratch,
+    topology::{Node, NodeLab},
+    tracer::Tracer,
+    traffic::{self, Transfer},
+    usage::Usage,
+};
 
 /// A container of a job step every half a minute, and what it downloads.
 const CONTAINERS_AN_HOUR: usize = 120;

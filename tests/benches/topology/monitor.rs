@@ -1,12 +1,14 @@
 //! When the kernel told of a link: the zero of every time measured here.
 
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread;
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use lab::Netns;
-use mtu_trace::kernel::monotonic_ns;
+use mtu_trace::base::clock::monotonic_ns;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 /// `RTNLGRP_LINK`.

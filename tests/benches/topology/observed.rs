@@ -1,14 +1,21 @@
 //! A live trace inside this process, and what it knows at what time.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Condvar, Mutex, PoisonError, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, anyhow};
-use mtu_trace::event::EventKind;
-use mtu_trace::kernel::{Coverage, Covered, Live, LoadOptions, monotonic_ns};
-use mtu_trace::topology::{NetnsId, Topology};
+use mtu_trace::{
+    base::clock::monotonic_ns,
+    kernel::{Coverage, Covered, Live, LoadOptions},
+    model::{
+        event::EventKind,
+        network::{NetnsId, Topology},
+    },
+};
 use tokio::sync::oneshot;
 
 /// How long anything may take that is waited for.
@@ -130,7 +137,7 @@ fn trace(
     runtime.block_on(async {
         let mut live = Live::start(&LoadOptions::default())?;
         let _nobody_waits = ready.send(Ok(live.coverage()));
-        let mut sink = |event: mtu_trace::event::Event| {
+        let mut sink = |event: mtu_trace::model::event::Event| {
             if let EventKind::Topology(topology) = event.kind {
                 note(known, topology);
             }

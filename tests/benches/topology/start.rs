@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use lab::topology::Node;
-use lab::tracer::Tracer;
-use lab::{Netns, binary, command, link};
-use mtu_trace::kernel::monotonic_ns;
-use mtu_trace::topology::{Depth, Watcher};
+use lab::{Netns, binary, command, link, topology::Node, tracer::Tracer};
+use mtu_trace::{
+    base::clock::monotonic_ns,
+    host::watcher::{Depth, Watcher},
+};
 use rustix::process::Signal;
 
 use crate::table::Table;

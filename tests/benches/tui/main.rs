@@ -8,23 +8,31 @@ mod generated;
 mod process;
 mod seek;
 
-use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
-use mtu_trace::event::Event;
-use mtu_trace::select::Selection;
-use mtu_trace::tui::{
-    App, draw,
-    facts::{Facts, Risks, Spool},
-    glyphs::UNICODE,
-    keys::Mode,
-    theme::Theme,
+use mtu_trace::{
+    core::select::Selection,
+    model::event::Event,
+    show::{
+        tui::{
+            App, draw,
+            facts::{Facts, Risks, Spool},
+            glyphs::UNICODE,
+            keys::Mode,
+            theme::Theme,
+        },
+        watch::Watch,
+    },
 };
-use mtu_trace::watch::Watch;
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
-use ratatui::crossterm::event::{KeyCode, KeyEvent};
+use ratatui::{
+    Terminal,
+    backend::TestBackend,
+    crossterm::event::{KeyCode, KeyEvent},
+};
 
 use self::generated::{Generated, wanted};
 

@@ -1,17 +1,16 @@
 //! The program itself in a terminal.
 
-use std::fs;
-use std::process::Command;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    process::Command,
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
-use lab::binary::mtu_trace;
-use lab::scratch::Scratch;
-use lab::terminal::Terminal;
+use lab::{binary::mtu_trace, scratch::Scratch, terminal::Terminal};
 
-use crate::generated::Generated;
-use crate::told;
+use crate::{generated::Generated, told};
 
 /// Keys that are pressed.
 const KEYS: usize = 50;

@@ -4,11 +4,9 @@ use std::time::Instant;
 
 use anyhow::Result;
 use lab::scratch::Scratch;
-use mtu_trace::replay::Replay;
-use mtu_trace::select::Scope;
+use mtu_trace::{core::select::Scope, show::replay::Replay};
 
-use crate::generated::Generated;
-use crate::told;
+use crate::{generated::Generated, told};
 
 /// Size of the capture, bytes.
 const BYTES: u64 = 1 << 30;

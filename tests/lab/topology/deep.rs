@@ -16,13 +16,16 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Result;
 
-use crate::address::{EXTERNAL, Family, INNER, MIDDLE, OUTER, Subnet};
-use crate::connection::Connection;
-use crate::lifetime::Lab;
-use crate::link::{self, End};
-use crate::netns::Netns;
-use crate::traffic::{self, Outcome, Transfer};
-use crate::{bridge, nat};
+use crate::{
+    address::{EXTERNAL, Family, INNER, MIDDLE, OUTER, Subnet},
+    bridge,
+    connection::Connection,
+    lifetime::Lab,
+    link::{self, End},
+    nat,
+    netns::Netns,
+    traffic::{self, Outcome, Transfer},
+};
 
 /// The MTUs of one level: of the link between a container and what it runs in.
 #[derive(Debug, Clone, Copy)]

@@ -4,9 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::{Result, bail};
 
-use crate::command;
-use crate::kinds::Kind;
-use crate::netns::Netns;
+use crate::{command, kinds::Kind, netns::Netns};
 
 /// The identifier of a vxlan's or a geneve's network.
 pub const ID: u32 = 42;

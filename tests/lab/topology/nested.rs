@@ -14,14 +14,18 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Result;
 
-use crate::address::{EXTERNAL, Family, INNER, OUTER};
-use crate::connection::Connection;
-use crate::lifetime::Lab;
-use crate::link::End;
-use crate::netns::Netns;
-use crate::traffic::{self, Outcome, Transfer};
-use crate::wire::{Policy, Wire};
-use crate::{bridge, link, nat};
+use crate::{
+    address::{EXTERNAL, Family, INNER, OUTER},
+    bridge,
+    connection::Connection,
+    lifetime::Lab,
+    link,
+    link::End,
+    nat,
+    netns::Netns,
+    traffic::{self, Outcome, Transfer},
+    wire::{Policy, Wire},
+};
 
 /// What may be wrong in the nested topology. The default has nothing wrong: 1500 everywhere.
 #[derive(Debug, Clone, Copy)]

@@ -23,13 +23,16 @@ use std::net::IpAddr;
 use anyhow::{Result, ensure};
 
 use super::encapsulation::{self, TunnelEnd};
-use crate::address::{EXTERNAL, Family, INNER, OUTER, Subnet, UNDERLAY};
-use crate::kinds::Kind;
-use crate::lifetime::Lab;
-use crate::link::End;
-use crate::netns::Netns;
-use crate::traffic::{self, Outcome, Transfer};
-use crate::{bridge, link};
+use crate::{
+    address::{EXTERNAL, Family, INNER, OUTER, Subnet, UNDERLAY},
+    bridge,
+    kinds::Kind,
+    lifetime::Lab,
+    link,
+    link::End,
+    netns::Netns,
+    traffic::{self, Outcome, Transfer},
+};
 
 /// What may be wrong in the overlay topology. The default has nothing wrong: the overlay leaves the
 /// 50 bytes that the tunnel adds.

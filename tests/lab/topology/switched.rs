@@ -14,12 +14,15 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 
-use crate::address::{Family, INNER};
-use crate::lifetime::Lab;
-use crate::link::End;
-use crate::netns::Netns;
-use crate::traffic::{self, Outcome, Transfer};
-use crate::{bridge, link};
+use crate::{
+    address::{Family, INNER},
+    bridge,
+    lifetime::Lab,
+    link,
+    link::End,
+    netns::Netns,
+    traffic::{self, Outcome, Transfer},
+};
 
 /// What may be wrong in the switched topology. The default has nothing wrong: 1500 everywhere.
 #[derive(Debug, Clone, Copy)]

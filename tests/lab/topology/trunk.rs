@@ -14,12 +14,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Result;
 
-use crate::address::{EXTERNAL, Family, OUTER};
-use crate::connection::Connection;
-use crate::lifetime::Lab;
-use crate::link::{self, End};
-use crate::netns::Netns;
-use crate::traffic::{self, Outcome, Transfer};
+use crate::{
+    address::{EXTERNAL, Family, OUTER},
+    connection::Connection,
+    lifetime::Lab,
+    link::{self, End},
+    netns::Netns,
+    traffic::{self, Outcome, Transfer},
+};
 
 /// What may be wrong in the trunk topology. The default has nothing wrong: 1500 everywhere.
 #[derive(Debug, Clone, Copy)]

@@ -13,13 +13,15 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Result;
 
-use crate::address::{EXTERNAL, Family};
-use crate::connection::Connection;
-use crate::lifetime::Lab;
-use crate::link::End;
-use crate::netns::Netns;
-use crate::traffic::{self, Outcome, Transfer};
-use crate::wire::{Policy, Wire};
+use crate::{
+    address::{EXTERNAL, Family},
+    connection::Connection,
+    lifetime::Lab,
+    link::End,
+    netns::Netns,
+    traffic::{self, Outcome, Transfer},
+    wire::{Policy, Wire},
+};
 
 /// What may be wrong with the wire. The default has nothing wrong.
 #[derive(Debug, Clone, Copy)]

@@ -1,11 +1,13 @@
 //! Interfaces on an interface: macvlan and 802.1Q.
 
 use anyhow::{Result, ensure};
-use lab::firewall::{Hook, drop_frag_needed};
-use lab::kinds::Kind;
-use lab::link;
-use lab::topology::{Macvlan, MacvlanLab, Trunk, TrunkLab};
-use lab::traffic;
+use lab::{
+    firewall::{Hook, drop_frag_needed},
+    kinds::Kind,
+    link,
+    topology::{Macvlan, MacvlanLab, Trunk, TrunkLab},
+    traffic,
+};
 
 use super::{DOWNLOAD, UPLOAD, act, completes, finds, hangs, scenario};
 use crate::scenario::{Act, Expect, Place, Scenario, Want};

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lab::topology::{Nested, NestedLab, Wired};
-use lab::traffic::Transfer;
-use lab::wire::Policy;
+use lab::{
+    topology::{Nested, NestedLab, Wired},
+    traffic::Transfer,
+    wire::Policy,
+};
 
 use super::{DOWNLOAD, UPLOAD, act, completes, finds, hangs, scenario};
 use crate::scenario::{Act, Expect, Scenario, Want};

@@ -1,9 +1,11 @@
 //! Holes at layer 2, where nobody can tell the sender.
 
 use anyhow::Result;
-use lab::topology::{Nested, NestedLab, Switched, SwitchedLab};
-use lab::traffic::Transfer;
-use lab::{link, settings};
+use lab::{
+    link, settings,
+    topology::{Nested, NestedLab, Switched, SwitchedLab},
+    traffic::Transfer,
+};
 
 use super::{DOWNLOAD, ONE_SEGMENT, SMALL_UPLINK, completes, finds, hangs, runs, scenario};
 use crate::scenario::{Expect, Place, Scenario, Want};

@@ -14,12 +14,13 @@ mod routed;
 mod services;
 mod tunnels;
 
-use std::any::Any;
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use anyhow::{Result, ensure};
-use lab::topology::{Nested, NestedLab};
-use lab::traffic::{Outcome, Transfer};
+use lab::{
+    topology::{Nested, NestedLab},
+    traffic::{Outcome, Transfer},
+};
 
 use crate::scenario::{Act, Expect, HasLab, Place, Play, Rest, Scenario, Want};
 

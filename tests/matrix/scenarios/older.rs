@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lab::firewall::{Hook, drop_frag_needed};
-use lab::topology::{Nested, NestedLab};
-use lab::traffic::{self, Transfer};
+use lab::{
+    firewall::{Hook, drop_frag_needed},
+    topology::{Nested, NestedLab},
+    traffic::{self, Transfer},
+};
 
 use super::{DOWNLOAD, ROUTED, SMALL_UPLINK, UPLOAD, act, finds, older};
 use crate::scenario::{Act, Expect, Place, Rest, Scenario, Want};

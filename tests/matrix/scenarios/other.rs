@@ -1,17 +1,18 @@
 //! Faults that have nothing to do with an MTU, and datagrams.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Result, ensure};
-use lab::address::Family;
-use lab::firewall::{self, Hook};
-use lab::link;
-use lab::queue::{self, Bucket};
-use lab::topology::{Nested, NestedLab};
-use lab::traffic::{self, Direction, Transfer};
-use lab::udp::{self, Datagrams};
-use lab::unread::Unread;
+use lab::{
+    address::Family,
+    firewall::{self, Hook},
+    link,
+    queue::{self, Bucket},
+    topology::{Nested, NestedLab},
+    traffic::{self, Direction, Transfer},
+    udp::{self, Datagrams},
+    unread::Unread,
+};
 
 use super::{DOWNLOAD, SMALL_UPLINK, UPLOAD, act, completes, finds, hangs, scenario};
 use crate::scenario::{Act, Expect, Place, Scenario, Want};

@@ -1,9 +1,11 @@
 //! Tunnels that are too large for what they run on.
 
-use lab::firewall::{Hook, drop_frag_needed};
-use lab::kinds::Kind;
-use lab::topology::{Overlay, OverlayLab};
-use lab::traffic::Transfer;
+use lab::{
+    firewall::{Hook, drop_frag_needed},
+    kinds::Kind,
+    topology::{Overlay, OverlayLab},
+    traffic::Transfer,
+};
 
 use super::{DOWNLOAD, UPLOAD, completes, finds, hangs, scenario};
 use crate::scenario::{Expect, Place, Scenario, Want};

@@ -1,15 +1,16 @@
 //! Receivers with little room, or that do not get to read.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Result, ensure};
-use lab::address::Family;
-use lab::connection::Connection;
-use lab::paused::Reader;
-use lab::topology::{Nested, NestedLab};
-use lab::traffic::{self, Transfer};
-use lab::udp::{self, Datagrams};
+use lab::{
+    address::Family,
+    connection::Connection,
+    paused::Reader,
+    topology::{Nested, NestedLab},
+    traffic::{self, Transfer},
+    udp::{self, Datagrams},
+};
 
 use super::{DOWNLOAD, act, finds, scenario};
 use crate::scenario::{Expect, Scenario, Want};

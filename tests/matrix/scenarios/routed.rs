@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lab::address::{Family, INNER};
-use lab::clamp::{clamp_to_pmtu, clamp_to_pmtu_by_iptables};
-use lab::firewall::{Hook, drop_frag_needed, drop_packet_too_big};
-use lab::settings::{self, Probing};
-use lab::topology::{Asymmetric, AsymmetricLab, Deep, DeepLab, Nested, NestedLab};
-use lab::{link, traffic};
+use lab::{
+    address::{Family, INNER},
+    clamp::{clamp_to_pmtu, clamp_to_pmtu_by_iptables},
+    firewall::{Hook, drop_frag_needed, drop_packet_too_big},
+    link,
+    settings::{self, Probing},
+    topology::{Asymmetric, AsymmetricLab, Deep, DeepLab, Nested, NestedLab},
+    traffic,
+};
 
 use super::{DOWNLOAD, ROUTED, SMALL_UPLINK, UPLOAD, act, completes, finds, hangs, scenario};
 use crate::scenario::{Act, Expect, Place, Scenario, Want};

@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
-use lab::address::{Family, MIDDLE};
-use lab::connection::Connection;
-use lab::firewall::{Hook, drop_frag_needed};
-use lab::topology::{Nested, NestedLab};
-use lab::traffic::{self, Outcome, Transfer};
-use lab::{Lab, link, nat};
+use lab::{
+    Lab,
+    address::{Family, MIDDLE},
+    connection::Connection,
+    firewall::{Hook, drop_frag_needed},
+    link, nat,
+    topology::{Nested, NestedLab},
+    traffic::{self, Outcome, Transfer},
+};
 
 use super::{DOWNLOAD, ROUTED, Runs, SMALL_UPLINK, UPLOAD, act, finds, hangs, scenario};
 use crate::scenario::{HasLab, Place, Scenario, Want};

@@ -1,15 +1,16 @@
 //! The rows of the table of known answers: what the traffic does and what the kernel counts.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use lab::address::{Family, INNER, OUTER};
-use lab::counters::{dropped, snmp, snmp6};
-use lab::firewall::{self, Hook};
-use lab::topology::{Nested, NestedLab, Switched, SwitchedLab};
-use lab::traffic::{self, Transfer};
-use lab::{link, nat};
+use lab::{
+    address::{Family, INNER, OUTER},
+    counters::{dropped, snmp, snmp6},
+    firewall::{self, Hook},
+    link, nat,
+    topology::{Nested, NestedLab, Switched, SwitchedLab},
+    traffic::{self, Transfer},
+};
 
 use crate::verdict::{SMALL_UPLINK, at_least_three, completes, hangs};
 

@@ -3,11 +3,13 @@
 use std::io::Write;
 
 use anyhow::{Result, ensure};
-use lab::counters::dropped;
-use lab::kinds::Kind;
-use lab::link;
-use lab::topology::{Macvlan, MacvlanLab};
-use lab::traffic::{self, Transfer};
+use lab::{
+    counters::dropped,
+    kinds::Kind,
+    link,
+    topology::{Macvlan, MacvlanLab},
+    traffic::{self, Transfer},
+};
 
 use crate::verdict::{at_least_three, completes, hangs};
 

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lab::address::Family;
-use lab::counters::snmp;
-use lab::paused::Reader;
-use lab::topology::Nested;
+use lab::{address::Family, counters::snmp, paused::Reader, topology::Nested};
 
 const LIMIT: Duration = Duration::from_secs(5);
 

@@ -3,11 +3,13 @@
 use std::io::Write;
 
 use anyhow::{Result, ensure};
-use lab::counters::{dropped, snmp};
-use lab::kinds::Kind;
-use lab::link;
-use lab::topology::{Trunk, TrunkLab};
-use lab::traffic::{self, Transfer};
+use lab::{
+    counters::{dropped, snmp},
+    kinds::Kind,
+    link,
+    topology::{Trunk, TrunkLab},
+    traffic::{self, Transfer},
+};
 
 use crate::verdict::{at_least_three, completes, hangs};
 

@@ -3,11 +3,13 @@
 use std::io::Write;
 
 use anyhow::{Context, Result, ensure};
-use lab::counters::{dropped, snmp};
-use lab::firewall::{self, Hook};
-use lab::kinds::Kind;
-use lab::topology::{Overlay, OverlayLab};
-use lab::traffic::Transfer;
+use lab::{
+    counters::{dropped, snmp},
+    firewall::{self, Hook},
+    kinds::Kind,
+    topology::{Overlay, OverlayLab},
+    traffic::Transfer,
+};
 
 use crate::verdict::{at_least_three, completes, hangs};
 

@@ -1,8 +1,7 @@
 //! What the tests of the lab share: the commonest fault, and how its traffic is judged.
 
 use anyhow::{Result, ensure};
-use lab::topology::Nested;
-use lab::traffic::Outcome;
+use lab::{topology::Nested, traffic::Outcome};
 
 /// A container host whose uplink is smaller than its inner network, at both ends.
 pub const SMALL_UPLINK: Nested = Nested {

@@ -1,14 +1,12 @@
 //! `bpf-linker`, which turns LLVM bitcode into one BPF object with BTF.
 
-use std::path::Path;
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use lab::command;
 
 use super::debian;
-use crate::bpf_toolchain;
-use crate::run;
+use crate::{bpf_toolchain, run};
 
 /// The version that is installed where there is none; a newer one that is there already is kept.
 const VERSION: &str = "0.13.0";

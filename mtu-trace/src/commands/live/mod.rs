@@ -1,35 +1,38 @@
 //! `live`: shows what is stalled while it happens.
 
-mod spool;
-mod tracer;
+pub mod spool;
+pub mod tracer;
 
 use std::{sync::atomic::Ordering, thread};
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 
-use self::tracer::Tracer;
-use super::{
-    FAILED, LOCKED_DOWN, USAGE, check, explain_refusal, host, load_options, output,
-    recording::{Recording, misuse},
-    trace::runtime,
-};
 use crate::{
-    cli::{self, ColorChoice},
-    diagnose::Severity,
-    kernel::monotonic_ns,
-    report::Clock,
-    tui::{
-        App,
-        facts::{Facts, Risks, Spool},
-        feed::{Feeder, Told, feed},
-        glyphs::{ASCII, Glyphs},
-        keys::Mode,
-        run::{Ending, Source, run as show},
-        terminal,
-        theme::Theme,
+    base::{clock::monotonic_ns, wall_clock::Clock},
+    cli,
+    cli::ColorChoice,
+    commands::{
+        FAILED, LOCKED_DOWN, USAGE, check, explain_refusal, host,
+        live::tracer::Tracer,
+        load_options, output,
+        recording::{Recording, misuse},
+        trace::runtime,
     },
-    watch::Watch,
+    model::finding::Severity,
+    show::{
+        tui::{
+            App,
+            facts::{Facts, Risks, Spool},
+            feed::{Feeder, Told, feed},
+            glyphs::{ASCII, Glyphs},
+            keys::Mode,
+            run::{Ending, Source, run as show},
+            terminal,
+            theme::Theme,
+        },
+        watch::Watch,
+    },
 };
 
 /// What to do where there is no terminal.

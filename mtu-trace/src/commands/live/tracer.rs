@@ -11,16 +11,19 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 use tokio::sync::oneshot;
 
-use super::spool::Spool;
 use crate::{
+    base::{clock::monotonic_ns, wall_clock::Clock},
     commands::{
+        live::spool::Spool,
         recording::{Recording, header},
         trace::{Interrupts, runtime},
     },
-    event::{Event, EventKind},
-    kernel::{HookStatus, Live, LoadOptions, monotonic_ns},
-    report::Clock,
-    tui::feed::{Batches, Feeder, Told},
+    kernel::{Live, LoadOptions},
+    model::{
+        event::{Event, EventKind},
+        hook_status::HookStatus,
+    },
+    show::tui::feed::{Batches, Feeder, Told},
 };
 
 /// The thread.
@@ -119,7 +122,7 @@ impl Tracing {
         let mut spool = spool
             .inspect_err(|error| {
                 let words = format!("nothing is kept for w: {error:#}");
-                let failed = crate::tui::facts::Spool::Failed(words);
+                let failed = crate::show::tui::facts::Spool::Failed(words);
                 self.feeder.tell(Told::Spool(failed));
             })
             .ok();

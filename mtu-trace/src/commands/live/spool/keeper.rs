@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 
-use crate::tui::{
+use crate::show::tui::{
     facts::Spool as State,
     feed::{Feeder, Told},
 };

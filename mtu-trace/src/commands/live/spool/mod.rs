@@ -4,7 +4,7 @@
 //! grows with the trace. There are two parts, each of which can be read alone: when the later one is
 //! full, the earlier one goes. A thread of its own writes, as for a capture that is recorded.
 
-mod keeper;
+pub mod keeper;
 
 use std::{
     path::PathBuf,
@@ -18,12 +18,14 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use self::keeper::{Keeper, Order};
 use crate::{
     capture::{Encoder, Header, MOST_INTERFACES},
-    event::{Event, EventKind},
-    kernel::HookStatus,
-    tui::{
+    commands::live::spool::keeper::{Keeper, Order},
+    model::{
+        event::{Event, EventKind},
+        hook_status::HookStatus,
+    },
+    show::tui::{
         facts::Spool as State,
         feed::{Feeder, Told},
     },
@@ -205,10 +207,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        capture::{self, Input, Reader},
+        base::wall_clock::Clock,
+        capture,
+        capture::{Input, Reader},
         commands::recording::header,
-        report::Clock,
-        tui::feed::{Feed, feed},
+        show::tui::feed::{Feed, feed},
     };
 
     /// Size of a part, bytes.

@@ -1,0 +1,247 @@
+//! Narrow places to findings: how bad each is, why, and what to do. Pure.
+
+use crate::{
+    core::{
+        audit::{
+            Audit, Group, Key, messages, planned_container,
+            planned_container::guests,
+            signal::{Firewalls, Signal, clamped, signal},
+        },
+        firewall::Clamp,
+        sites::{
+            Kind, Suspect,
+            boundary::{boundary, hops, name},
+        },
+        verdicts::remedy,
+    },
+    model::{
+        finding::{BlockedAt, Confidence, Evidence, Finding, Fix, Pmtud, Severity, Verdict},
+        netns_ref::NetnsRef,
+        network::{NetnsId, Topology},
+    },
+};
+
+/// What the audit is told besides.
+pub struct Circumstances<'a> {
+    /// The rules of the namespaces it has asked for.
+    pub firewalls: &'a Firewalls,
+    /// The function in which this kernel drops what is too long for the other end of a veth.
+    pub veth_function: &'a str,
+    /// The time of the audit, ns of `CLOCK_MONOTONIC`.
+    pub now_ns: u64,
+}
+
+/// A narrow place on one way, judged.
+pub struct Judged<'a> {
+    /// Where, and on which way.
+    pub suspect: &'a Suspect,
+    /// How bad.
+    pub severity: Severity,
+    /// What becomes of the message to the sender.
+    pub signal: Signal,
+    /// A router that keeps TCP's packets small enough.
+    pub clamp: Option<(NetnsId, Clamp)>,
+    /// Whether the sender looks for a size that passes.
+    pub probes: bool,
+}
+
+impl Audit<'_> {
+    /// What was found, worst first.
+    #[must_use]
+    pub fn findings(&self, circumstances: &Circumstances<'_>) -> Vec<Finding> {
+        let mut findings: Vec<(usize, Finding)> = self
+            .groups
+            .iter()
+            .filter_map(|(key, group)| Some((group.ways, self.finding(key, group, circumstances)?)))
+            .collect();
+        findings.sort_by(|(more, a), (fewer, b)| {
+            (b.severity, b.confidence, fewer).cmp(&(a.severity, a.confidence, more))
+        });
+        let numbered = findings.into_iter().enumerate();
+        numbered
+            .map(|(number, (_, finding))| Finding {
+                id: format!("F{}", number + 1),
+                ..finding
+            })
+            .collect()
+    }
+
+    fn finding(
+        &self,
+        key: &Key,
+        group: &Group,
+        circumstances: &Circumstances<'_>,
+    ) -> Option<Finding> {
+        let judged: Vec<Judged<'_>> = group
+            .senders
+            .values()
+            .map(|suspect| judge(self.topology, circumstances.firewalls, suspect))
+            .collect();
+        let worst = judged.iter().max_by_key(|judged| {
+            (
+                judged.severity,
+                judged.suspect.path.from.is_some(),
+                judged.suspect.path.to.is_some(),
+                judged.suspect.path.legs.len(),
+            )
+        })?;
+        let boundary = boundary(
+            self.topology,
+            key.egress,
+            worst.suspect,
+            circumstances.veth_function,
+        );
+        let path = hops(self.topology, &self.tunnels, worst.suspect);
+        let mut notes = messages::notes(self.topology, circumstances.firewalls, worst, &judged);
+        notes.extend(
+            guests(self.topology, &worst.suspect.path).filter_map(|netns| {
+                planned_container::note(self.topology, netns, self.engines.get(&netns)?)
+            }),
+        );
+        let mut confidence = confidence(worst);
+        if key.foreseen {
+            // Nobody has seen it, and it may be started with an MTU of its own.
+            confidence = confidence.min(Confidence::Likely);
+        }
+        let evidence = Evidence {
+            ways: group.ways,
+            notes,
+            ..Evidence::default()
+        };
+        Some(Finding {
+            id: String::new(),
+            verdict: Verdict::MtuMismatch,
+            severity: worst.severity,
+            confidence,
+            summary: messages::summary(self.topology, worst, &boundary),
+            ongoing: false,
+            first_seen_ns: circumstances.now_ns,
+            detected_at_ns: circumstances.now_ns,
+            last_seen_ns: circumstances.now_ns,
+            connections: 0,
+            connection: None,
+            boundary: Some(boundary),
+            pmtud: Some(pmtud(self.topology, worst)),
+            evidence,
+            path,
+            fixes: fixes(self.topology, worst),
+        })
+    }
+}
+
+fn judge<'a>(topology: &Topology, firewalls: &Firewalls, suspect: &'a Suspect) -> Judged<'a> {
+    let place = &suspect.place;
+    let signal = signal(topology, firewalls, suspect);
+    let fits =
+        (place.limit_bytes.saturating_sub(place.wrapped_bytes)).saturating_add(place.slack_bytes);
+    let clamp = if suspect.relief.is_none() {
+        clamped(topology, firewalls, &suspect.path, fits)
+    } else {
+        None
+    };
+    let sender = suspect
+        .path
+        .from
+        .and_then(|from| topology.namespaces.get(&from)?.inside.as_ref());
+    let probes = sender
+        .and_then(|inside| inside.sysctls.tcp_mtu_probing)
+        .is_some_and(|set| set > 0);
+    let hole = place.kind.is_silent() || matches!(signal, Signal::Blocked { .. });
+    let severity = if suspect.relief.is_some() || clamp.is_some() {
+        Severity::Info
+    } else if hole && !probes {
+        Severity::Error
+    } else {
+        Severity::Warning
+    };
+    Judged {
+        suspect,
+        severity,
+        signal,
+        clamp,
+        probes,
+    }
+}
+
+fn confidence(judged: &Judged<'_>) -> Confidence {
+    match (&judged.signal, judged.severity) {
+        (Signal::Doubtful { .. }, Severity::Warning) => Confidence::Suspected,
+        (Signal::Passes | Signal::Leaves, Severity::Warning) => Confidence::Likely,
+        _ => Confidence::Confirmed,
+    }
+}
+
+fn pmtud(topology: &Topology, judged: &Judged<'_>) -> Pmtud {
+    let blocked_at = match &judged.signal {
+        Signal::Blocked {
+            netns,
+            hook,
+            device,
+            blocking,
+        } => Some(BlockedAt {
+            netns: NetnsRef::new(*netns, topology),
+            hook: Some(hook.name()),
+            interface: device.map(|at| name(topology, at)),
+            function: blocking.place.clone(),
+            reason: Some(blocking.rule.clone()),
+        }),
+        _ => None,
+    };
+    let can_signal = !judged.suspect.place.kind.is_silent();
+    Pmtud {
+        signalled: can_signal,
+        // What will become of it is known only where it is dropped.
+        delivered: blocked_at.as_ref().map(|_| false),
+        blocked_at,
+    }
+}
+
+/// What to do, best first; nothing where it does no harm.
+fn fixes(topology: &Topology, judged: &Judged<'_>) -> Vec<Fix> {
+    let suspect = judged.suspect;
+    let place = &suspect.place;
+    if judged.severity == Severity::Info {
+        return Vec::new();
+    }
+    let fits = place.limit_bytes.saturating_sub(place.wrapped_bytes);
+    let mut fixes: Vec<Fix> = messages::inner_end(topology, suspect)
+        .and_then(|end| remedy::lower_mtu(topology, end.netns, end.ifindex, fits))
+        .into_iter()
+        .collect();
+    let tunnel = match place.kind {
+        Kind::BridgedTunnel | Kind::RoutedTunnel | Kind::SealedTunnel => Some(place.egress),
+        _ => place.tunnel,
+    };
+    fixes.extend(tunnel.and_then(|at| remedy::fit_tunnel(topology, at.netns, at.ifindex, fits)));
+    if let (Signal::Blocked { blocking, .. }, Some(blocked)) =
+        (&judged.signal, pmtud(topology, judged).blocked_at)
+    {
+        fixes.extend(remedy::unblock(
+            &blocked,
+            suspect.path.ipv6,
+            &blocking.commands,
+        ));
+    }
+    match place.kind {
+        Kind::Forward => fixes.extend(remedy::clamp(topology, place.egress.netns)),
+        Kind::Veth | Kind::Bridge { .. } => {
+            let device = place.peer.unwrap_or(place.egress);
+            fixes.extend(remedy::raise_mtu(
+                topology,
+                device.netns,
+                device.ifindex,
+                suspect.packet_bytes,
+            ));
+        }
+        _ => {}
+    }
+    if judged.severity == Severity::Error {
+        fixes.extend(
+            suspect
+                .path
+                .from
+                .and_then(|from| remedy::probing(topology, from)),
+        );
+    }
+    fixes
+}

@@ -1,0 +1,252 @@
+//! The static audit: which ways packets can take through the host, and where a larger MTU leads
+//! into a smaller one on them, before any traffic.
+//!
+//! From the topology, every namespace's ways to every other and out of the host are followed by its
+//! routes ([`super::graph`]). Each way has its [`super::sites::limit_point`]s that measure packets;
+//! one that is narrower than both ends is a [`Suspect`]. Whether it is a hole depends on the message
+//! to the sender and the rules it meets (`signal`). What is the same place becomes one finding
+//! (`mismatch`).
+//!
+//! Before that a container is thought of on each bridge that waits for its first one
+//! (`planned_container`).
+//!
+//! Pure: the topology, the engines and the packet filter rules come in as values.
+//!
+//! ```text
+//! Topology -> Prospect::new -> Audit::new -> Audit::concerned -> (rules are read) -> Audit::findings
+//! ```
+
+pub(crate) mod messages;
+pub(crate) mod mismatch;
+pub(crate) mod planned_container;
+pub(crate) mod signal;
+#[cfg(test)]
+mod tests;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use mismatch::Circumstances;
+pub use planned_container::Prospect;
+pub use signal::Firewalls;
+
+use crate::{
+    core::{
+        audit::planned_container::{guests, is_guest, leads_to_guest},
+        graph::{Destination, Hop, Segments, Tunnels, Walker, example, living, role},
+        sites::{Kind, Suspect, suspects},
+    },
+    model::{
+        engine::Dockerd,
+        network::{Link, Netns, NetnsId, RouteKind, Topology},
+    },
+};
+
+/// Networks beyond the host that are looked at, besides the default routes: the first of those that
+/// any namespace has a route to.
+const MOST_NETWORKS: usize = 512;
+
+/// What tells one place from another. Layer 2 does not care about the family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    egress: Hop,
+    limit_bytes: u32,
+    kind: Kind,
+    ipv6: bool,
+    /// Whether it concerns a container that is not there yet: what is said of those that are must not
+    /// depend on that.
+    foreseen: bool,
+}
+
+/// A place with the senders it concerns.
+#[derive(Debug, Default)]
+struct Group {
+    /// The worst way of each sender, `None` for those beyond the host.
+    senders: BTreeMap<Option<NetnsId>, Suspect>,
+    /// How many ways lead over it.
+    ways: usize,
+}
+
+/// What was followed, and the narrow places that were found.
+pub struct Audit<'a> {
+    topology: &'a Topology,
+    /// The engines of containers that are not there yet.
+    engines: BTreeMap<NetnsId, &'a Dockerd>,
+    tunnels: Tunnels,
+    groups: BTreeMap<Key, Group>,
+    figures: Figures,
+}
+
+/// How much was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Figures {
+    /// Namespaces that live.
+    pub namespaces: usize,
+    /// Links in them.
+    pub links: usize,
+    /// Containers that are not there yet and were thought of besides.
+    pub foreseen: usize,
+    /// Ways from one namespace to another or out of the host.
+    pub ways: usize,
+    /// Networks that were left out, because there are too many routes.
+    pub networks_left_out: usize,
+}
+
+impl<'a> Audit<'a> {
+    /// Follows all ways.
+    #[must_use]
+    pub fn new(prospect: &'a Prospect) -> Self {
+        let topology = &prospect.topology;
+        let mut audit = Self {
+            topology,
+            engines: prospect
+                .engines
+                .iter()
+                .map(|(&id, engine)| (id, engine))
+                .collect(),
+            tunnels: Tunnels::new(topology),
+            groups: BTreeMap::new(),
+            figures: Figures {
+                foreseen: prospect.engines.len(),
+                ..Figures::default()
+            },
+        };
+        let (mut destinations, left_out) = destinations(topology);
+        audit.figures.networks_left_out = left_out;
+        let foreseen: BTreeSet<Destination> = guest_destinations(topology)
+            .filter(|guest| !destinations.contains(guest))
+            .collect();
+        destinations.extend(&foreseen);
+        let segments = Segments::new(topology, &audit.tunnels.edges);
+        let walker = Walker::new(topology, &segments);
+        for (netns, known) in living(topology) {
+            if known.guest.is_none() {
+                let there = |link: &&Link| !leads_to_guest(topology, link);
+                audit.figures.namespaces += 1;
+                audit.figures.links += known.links.values().filter(there).count();
+            }
+            if !known.links.values().any(originates) {
+                continue;
+            }
+            for &destination in &destinations {
+                for path in walker.paths(netns, destination) {
+                    match guests(topology, &path).count() {
+                        // An address that nobody has yet is no place to go but for who will have it.
+                        0 if foreseen.contains(&destination) => continue,
+                        // One is thought of at a time.
+                        2.. => continue,
+                        _ => {}
+                    }
+                    audit.figures.ways += 1;
+                    let back = walker.back(&path);
+                    for (path, back) in [(&path, &back), (&back, &path)] {
+                        for suspect in suspects(topology, &audit.tunnels, path, back) {
+                            audit.add(suspect);
+                        }
+                    }
+                }
+            }
+        }
+        audit
+    }
+
+    fn add(&mut self, suspect: Suspect) {
+        let foreseen = guests(self.topology, &suspect.path).next().is_some();
+        let changed = || messages::inner_end(self.topology, &suspect);
+        if foreseen && !changed().is_some_and(|end| is_guest(self.topology, end.netns)) {
+            // What is wrong is there already, and is found by those that are.
+            return;
+        }
+        let place = &suspect.place;
+        let anyhow = matches!(place.kind, Kind::Veth | Kind::Bridge { netfilter: false });
+        let key = Key {
+            egress: place.egress,
+            limit_bytes: place.limit_bytes,
+            kind: place.kind,
+            ipv6: place.ipv6 && !anyhow,
+            foreseen,
+        };
+        let group = self.groups.entry(key).or_default();
+        group.ways += 1;
+        let rank = |suspect: &Suspect| {
+            (
+                suspect.relief.is_none(),
+                suspect.packet_bytes,
+                suspect.path.to.is_some(),
+                suspect.path.legs.len(),
+            )
+        };
+        match group.senders.get_mut(&suspect.path.from) {
+            Some(known) if rank(known) >= rank(&suspect) => {}
+            Some(known) => *known = suspect,
+            None => {
+                group.senders.insert(suspect.path.from, suspect);
+            }
+        }
+    }
+
+    /// How much was looked at.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.figures
+    }
+
+    /// The namespaces whose packet filter rules decide on what was found.
+    #[must_use]
+    pub fn concerned(&self) -> BTreeSet<NetnsId> {
+        self.groups
+            .values()
+            .flat_map(|group| group.senders.values())
+            .filter(|suspect| suspect.relief.is_none())
+            .flat_map(signal::concerned)
+            // One that is not there yet has no rules.
+            .filter(|netns| !is_guest(self.topology, *netns))
+            .collect()
+    }
+}
+
+/// Whether a link has an address to send from.
+fn originates(link: &Link) -> bool {
+    link.up
+        && !role::is_loopback(link)
+        && link
+            .addresses
+            .iter()
+            .any(|own| !role::is_link_local(own.address))
+}
+
+/// The addresses of a namespace that others can send to.
+fn addresses(netns: &Netns) -> impl Iterator<Item = Destination> {
+    netns
+        .links
+        .values()
+        .filter(|link| originates(link))
+        .flat_map(|link| &link.addresses)
+        .filter(|own| !role::is_link_local(own.address))
+        .map(|own| Destination::Address(own.address))
+}
+
+/// Those of containers that are not there yet.
+fn guest_destinations(topology: &Topology) -> impl Iterator<Item = Destination> {
+    living(topology)
+        .filter(|(_, netns)| netns.guest.is_some())
+        .flat_map(|(_, netns)| addresses(netns))
+}
+
+/// Where packets may go: to every address there is, to an example of every network there is a route
+/// to, and wherever default routes lead. And how many networks were left out.
+fn destinations(topology: &Topology) -> (BTreeSet<Destination>, usize) {
+    let there = || living(topology).filter(|(_, netns)| netns.guest.is_none());
+    let mut destinations: BTreeSet<Destination> =
+        there().flat_map(|(_, netns)| addresses(netns)).collect();
+    let networks: BTreeSet<Destination> = there()
+        .filter_map(|(_, netns)| netns.inside.as_ref())
+        .flat_map(|inside| &inside.routes)
+        .filter(|route| route.kind == RouteKind::Unicast && route.destination.prefix_len > 1)
+        .map(|route| example(route.destination))
+        .filter(|address| !role::is_link_local(*address) && !address.is_multicast())
+        .map(Destination::Address)
+        .collect();
+    let left_out = networks.len().saturating_sub(MOST_NETWORKS);
+    destinations.extend(networks.into_iter().take(MOST_NETWORKS));
+    destinations.extend([false, true].map(|ipv6| Destination::Outside { ipv6 }));
+    (destinations, left_out)
+}

@@ -1,0 +1,230 @@
+//! Whether the message about a packet that is too big comes back to its sender, as far as the rules
+//! on the way can be read; and whether a router clamps segment sizes. Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use crate::{
+    core::{
+        firewall::{Blocking, Clamp, Fate, Firewall, Hook, Kind as What, Packet},
+        graph::{Hop, Path},
+        sites::{Kind, Suspect},
+    },
+    model::network::{NetnsId, Topology},
+};
+
+/// The rules that were read, by namespace.
+pub type Firewalls = BTreeMap<NetnsId, Firewall>;
+
+/// What becomes of the message.
+#[derive(Clone, Debug)]
+pub enum Signal {
+    /// There is none.
+    None,
+    /// A rule drops it.
+    Blocked {
+        /// Where.
+        netns: NetnsId,
+        /// At which hook.
+        hook: Hook,
+        /// The device it is at.
+        device: Option<Hop>,
+        /// By which rule.
+        blocking: Blocking,
+    },
+    /// A rule may drop it.
+    Doubtful {
+        /// Where.
+        netns: NetnsId,
+        /// Which.
+        rule: String,
+    },
+    /// Nothing that can be read keeps it from the sender.
+    Passes,
+    /// It leaves this host, whose rules let it go.
+    Leaves,
+}
+
+/// A hook of a namespace that the message passes.
+struct Station {
+    netns: NetnsId,
+    hook: Hook,
+    iif: Option<Hop>,
+    oif: Option<Hop>,
+}
+
+/// The namespaces whose rules the message passes and by which the sizes on this way may be clamped.
+#[must_use]
+pub fn concerned(suspect: &Suspect) -> BTreeSet<NetnsId> {
+    let stations = stations(suspect).into_iter().map(|station| station.netns);
+    let routers = suspect.path.legs.iter().skip(1).map(|leg| leg.netns);
+    stations.chain(routers).collect()
+}
+
+/// The hooks in the order in which the message passes them.
+fn stations(suspect: &Suspect) -> Vec<Station> {
+    let path = &suspect.path;
+    let mut stations = Vec::new();
+    let station = |netns, hook, iif, oif| Station {
+        netns,
+        hook,
+        iif,
+        oif,
+    };
+    let place = suspect.place.leg;
+    if suspect.place.kind.is_silent() {
+        return stations;
+    }
+    let legs = &path.legs;
+    // Towards the sender it leaves a router by the device the packet came in by.
+    let came_in = |leg: usize| -> Option<Hop> {
+        let before = legs.get(leg.checked_sub(1)?)?;
+        before.devices.last().copied()
+    };
+    let leaves_by = |leg: usize| legs.get(leg).and_then(|leg| leg.devices.first()).copied();
+    // Who makes it: the router, but for a tunnel that answers in the far end's name.
+    let first = if suspect.place.kind == Kind::BridgedTunnel {
+        place + 1
+    } else {
+        if let Some(leg) = legs.get(place) {
+            stations.push(station(leg.netns, Hook::Output, None, came_in(place)));
+            stations.push(station(leg.netns, Hook::Postrouting, None, came_in(place)));
+        }
+        place
+    };
+    for number in (1..first).rev() {
+        let Some(leg) = legs.get(number) else {
+            continue;
+        };
+        let (iif, oif) = (leaves_by(number), came_in(number));
+        stations.push(station(leg.netns, Hook::Prerouting, iif, None));
+        stations.push(station(leg.netns, Hook::Forward, iif, oif));
+        stations.push(station(leg.netns, Hook::Postrouting, None, oif));
+    }
+    let sender_is_place = first == 0;
+    if let Some(from) = path.from.filter(|_| !sender_is_place) {
+        stations.push(station(from, Hook::Prerouting, leaves_by(0), None));
+        stations.push(station(from, Hook::Input, leaves_by(0), None));
+    }
+    stations
+}
+
+/// What becomes of the message about a packet.
+#[must_use]
+pub fn signal(topology: &Topology, firewalls: &Firewalls, suspect: &Suspect) -> Signal {
+    if suspect.place.kind.is_silent() {
+        return Signal::None;
+    }
+    let path = &suspect.path;
+    let maker = path
+        .legs
+        .get(suspect.place.leg)
+        .map_or(suspect.place.egress.netns, |leg| leg.netns);
+    let source = address_of(topology, maker, path.ipv6);
+    let destination = path.source.unwrap_or_else(|| anywhere(path.ipv6));
+    let mut doubtful = None;
+    for station in stations(suspect) {
+        let Some(firewall) = firewalls.get(&station.netns) else {
+            continue;
+        };
+        let packet = Packet {
+            hook: station.hook,
+            kind: What::PacketTooBig,
+            source,
+            destination,
+            iif: station.iif.and_then(|at| name(topology, at)),
+            oif: station.oif.and_then(|at| name(topology, at)),
+        };
+        match firewall.fate(&packet) {
+            Fate::Passes => {}
+            Fate::Dropped(blocking) => {
+                return Signal::Blocked {
+                    netns: station.netns,
+                    hook: station.hook,
+                    device: station.iif.or(station.oif),
+                    blocking,
+                };
+            }
+            Fate::Unknown(rule) => {
+                doubtful.get_or_insert(Signal::Doubtful {
+                    netns: station.netns,
+                    rule,
+                });
+            }
+        }
+    }
+    doubtful.unwrap_or(if path.from.is_none() {
+        Signal::Leaves
+    } else {
+        Signal::Passes
+    })
+}
+
+/// A router that lowers the segment size, so that TCP sends less than `limit_bytes` on this way.
+#[must_use]
+pub fn clamped(
+    topology: &Topology,
+    firewalls: &Firewalls,
+    path: &Path,
+    limit_bytes: u32,
+) -> Option<(NetnsId, Clamp)> {
+    let headers = if path.ipv6 { 60 } else { 40 };
+    path.legs
+        .iter()
+        .enumerate()
+        .skip(1)
+        .find_map(|(number, leg)| {
+            let firewall = firewalls.get(&leg.netns)?;
+            let near = *path.legs.get(number - 1)?.devices.last()?;
+            let far = *leg.devices.first()?;
+            // What limits the sender is the segment size the receiver announces, on its way here.
+            [Hook::Forward, Hook::Postrouting, Hook::Prerouting]
+                .into_iter()
+                .find_map(|hook| {
+                    let packet = Packet {
+                        hook,
+                        kind: What::Syn,
+                        source: path.destination.unwrap_or_else(|| anywhere(path.ipv6)),
+                        destination: path.source.unwrap_or_else(|| anywhere(path.ipv6)),
+                        iif: name(topology, far).filter(|_| hook != Hook::Postrouting),
+                        oif: name(topology, near).filter(|_| hook != Hook::Prerouting),
+                    };
+                    let clamp = firewall.clamp(&packet)?;
+                    let mtu = |at: Hop| Some(topology.link(at.netns, at.ifindex)?.mtu_bytes);
+                    let bytes = match clamp.mss {
+                        Some(mss) => u32::from(mss) + headers,
+                        // Both nft's `rt mtu` and TCPMSS look at the routes both ways.
+                        None => mtu(near)?.min(leg.route_mtu_bytes.unwrap_or(mtu(far)?)),
+                    };
+                    (bytes <= limit_bytes).then_some((leg.netns, clamp))
+                })
+        })
+}
+
+fn name(topology: &Topology, at: Hop) -> Option<String> {
+    Some(topology.link(at.netns, at.ifindex)?.name.clone())
+}
+
+fn address_of(topology: &Topology, netns: NetnsId, ipv6: bool) -> IpAddr {
+    let links = topology
+        .namespaces
+        .get(&netns)
+        .into_iter()
+        .flat_map(|netns| netns.links.values());
+    links
+        .flat_map(|link| &link.addresses)
+        .map(|own| own.address)
+        .find(|address| address.is_ipv6() == ipv6 && !address.is_loopback())
+        .unwrap_or_else(|| anywhere(ipv6))
+}
+
+/// An address that no rule is about.
+fn anywhere(ipv6: bool) -> IpAddr {
+    if ipv6 {
+        Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1).into()
+    } else {
+        Ipv4Addr::new(192, 0, 2, 254).into()
+    }
+}

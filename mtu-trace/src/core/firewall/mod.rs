@@ -1,0 +1,146 @@
+//! The packet filter of a namespace: what its rules do to one packet, before that packet is sent.
+//!
+//! Path MTU discovery lives on one ICMP message per route, and most firewalls that break it do so by
+//! a rule nobody thought of in these terms. [`crate::host::firewall`] takes the rules of a namespace, from nftables
+//! and from both variants of iptables; [`Firewall::fate`] follows a made-up message through them,
+//! and [`Firewall::clamp`] a made-up SYN.
+//!
+//! What a rule depends on may not be known (a mark, a route, a rate), so conditions are true, false
+//! or unknown, and so is the answer: it is certain only if it holds whatever the unknown ones are.
+//!
+//! Left out: tables of the families `bridge`, `netdev` and `arp` (they see frames, not routed
+//! packets), and that a namespace can have its rules changed between two reads.
+
+pub(crate) mod engine;
+pub(crate) mod iptables;
+pub(crate) mod logic;
+pub(crate) mod nft;
+pub(crate) mod packet;
+#[cfg(test)]
+pub(crate) mod tests;
+pub use packet::{Hook, Kind, Packet};
+
+use crate::core::firewall::{
+    engine::{BUDGET, BaseChain, Outcome, Tracking},
+    packet::Facts,
+};
+
+/// What becomes of a packet at one hook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// No rule stops it.
+    Passes,
+    /// It is stopped for certain.
+    Dropped(Blocking),
+    /// It depends on something that is not known; says on what.
+    Unknown(String),
+}
+
+/// What stops a packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocking {
+    /// The rule or the chain's policy in one line, fit to be shown.
+    pub rule: String,
+    /// Where it is: `table inet filter, chain input` or `iptables filter INPUT`.
+    pub place: String,
+    /// Commands that let the packet through, to be run inside the namespace. Empty if a name in
+    /// them cannot be written down safely.
+    pub commands: Vec<String>,
+}
+
+/// A rule that lowers the segment size a SYN announces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clamp {
+    /// To this size; `None` stands for what fits the path (`rt mtu`, `--clamp-mss-to-pmtu`).
+    pub mss: Option<u16>,
+    /// The rule in one line, fit to be shown.
+    pub rule: String,
+}
+
+/// The packet filter of one namespace, at the time it was read.
+#[derive(Debug, Default)]
+pub struct Firewall {
+    pub(crate) nft: nft::Ruleset,
+    pub(crate) iptables: Vec<iptables::Table>,
+    pub(crate) unread: Vec<String>,
+}
+
+impl Firewall {
+    /// What becomes of a packet at its hook: of all the chains there, in the kernel's order.
+    ///
+    /// Rules that could not be read may do anything, so without them nothing passes for certain.
+    #[must_use]
+    pub fn fate(&self, packet: &Packet) -> Fate {
+        let facts = self.facts(packet);
+        let mut doubt = None;
+        for outcome in self.outcomes(&facts) {
+            match outcome.fate() {
+                Fate::Passes => {}
+                dropped @ Fate::Dropped(_) => return dropped,
+                Fate::Unknown(why) => doubt = doubt.or(Some(why)),
+            }
+        }
+        match doubt.or_else(|| self.unread.first().cloned()) {
+            Some(why) => Fate::Unknown(why),
+            None => Fate::Passes,
+        }
+    }
+
+    /// The first rule at the packet's hook that lowers its segment size for certain.
+    ///
+    /// Conditions on the size announced so far are judged for what a SYN from an Ethernet of 1500
+    /// bytes announces.
+    #[must_use]
+    pub fn clamp(&self, packet: &Packet) -> Option<Clamp> {
+        let facts = self.facts(packet);
+        self.outcomes(&facts)
+            .into_iter()
+            .find_map(|outcome| outcome.clamp)
+    }
+
+    /// What could not be read, and why.
+    #[must_use]
+    pub fn unread(&self) -> &[String] {
+        &self.unread
+    }
+
+    fn facts<'a>(&self, packet: &'a Packet) -> Facts<'a> {
+        let facts = Facts::new(packet);
+        // Being exempt from connection tracking is decided before the hooks of other rules.
+        let before = match packet.hook {
+            Hook::Input | Hook::Forward => Hook::Prerouting,
+            Hook::Postrouting if packet.iif.is_some() => Hook::Prerouting,
+            Hook::Postrouting => Hook::Output,
+            Hook::Prerouting | Hook::Output => return facts,
+        };
+        let there = facts.at(before);
+        let untracked = self
+            .outcomes(&there)
+            .iter()
+            .any(|outcome| outcome.tracking != Tracking::Tracked);
+        if untracked {
+            facts.without_state()
+        } else {
+            facts
+        }
+    }
+
+    /// What each base chain at the hook does, in the kernel's order.
+    fn outcomes(&self, facts: &Facts<'_>) -> Vec<Outcome> {
+        let nft = self.nft.base_chains(facts);
+        let iptables = self.iptables.iter().filter_map(|table| table.base(facts));
+        let mut chains: Vec<(i64, BaseChain<'_>)> = nft.into_iter().chain(iptables).collect();
+        chains.sort_by_key(|&(priority, _)| priority);
+        let mut facts = facts.clone();
+        let mut outcomes = Vec::new();
+        let mut budget = BUDGET;
+        for (_, chain) in chains {
+            let outcome = chain.run(&facts, &mut budget);
+            if outcome.tracking != Tracking::Tracked {
+                facts = facts.without_state();
+            }
+            outcomes.push(outcome);
+        }
+        outcomes
+    }
+}

@@ -1,0 +1,234 @@
+//! The packet asked about, and what is known of it.
+
+use std::net::IpAddr;
+
+use crate::core::firewall::logic::Bits;
+
+/// Where netfilter looks at a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Hook {
+    /// On arrival.
+    Prerouting,
+    /// On the way to a socket.
+    Input,
+    /// On the way through.
+    Forward,
+    /// From a socket.
+    Output,
+    /// On departure.
+    Postrouting,
+}
+
+impl Hook {
+    /// The name of iptables' chain: `PREROUTING`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prerouting => "PREROUTING",
+            Self::Input => "INPUT",
+            Self::Forward => "FORWARD",
+            Self::Output => "OUTPUT",
+            Self::Postrouting => "POSTROUTING",
+        }
+    }
+}
+
+/// What kind of packet it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The message that a packet was too big: ICMP type 3 code 4, or ICMPv6 type 2. It belongs to a
+    /// connection that is open, so connection tracking calls it related.
+    PacketTooBig,
+    /// The first packet of a TCP connection.
+    Syn,
+}
+
+/// The packet asked about. Its addresses tell the family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packet {
+    /// Where it is looked at.
+    pub hook: Hook,
+    /// What it is.
+    pub kind: Kind,
+    /// From where.
+    pub source: IpAddr,
+    /// To where.
+    pub destination: IpAddr,
+    /// The device it came in by, if there is one and it is known.
+    pub iif: Option<String>,
+    /// The device it goes out by, likewise.
+    pub oif: Option<String>,
+}
+
+/// Connection tracking's states, as the bits of `ct state`.
+pub const INVALID: u64 = 1;
+pub const ESTABLISHED: u64 = 2;
+pub const RELATED: u64 = 4;
+pub const NEW: u64 = 8;
+pub const UNTRACKED: u64 = 64;
+
+/// TCP's flags in its fourteenth byte.
+pub const TCP_FLAGS: [(&str, u64); 8] = [
+    ("fin", 0x01),
+    ("syn", 0x02),
+    ("rst", 0x04),
+    ("psh", 0x08),
+    ("ack", 0x10),
+    ("urg", 0x20),
+    ("ecn", 0x40),
+    ("cwr", 0x80),
+];
+const SYN: u64 = 0x02;
+
+pub const ICMP: u64 = 1;
+pub const TCP: u64 = 6;
+pub const ICMPV6: u64 = 58;
+
+/// What rules can ask of a packet. The fields of a protocol it is not of are absent.
+#[derive(Debug, Clone)]
+pub struct Facts<'a> {
+    pub packet: &'a Packet,
+    pub hook: Hook,
+    pub v6: bool,
+    pub state: Bits,
+}
+
+/// A device's name as a rule sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Device<'a> {
+    Named(&'a str),
+    /// There is none at this hook.
+    None,
+    Unknown,
+}
+
+impl<'a> Facts<'a> {
+    pub fn new(packet: &'a Packet) -> Self {
+        Self {
+            packet,
+            hook: packet.hook,
+            v6: packet.destination.is_ipv6(),
+            state: Bits::of(match packet.kind {
+                Kind::PacketTooBig => RELATED,
+                Kind::Syn => NEW,
+            }),
+        }
+    }
+
+    /// The same packet at another hook.
+    pub fn at(&self, hook: Hook) -> Self {
+        Self {
+            hook,
+            ..self.clone()
+        }
+    }
+
+    /// The same packet once tracking may have been told to leave it alone.
+    pub fn without_state(&self) -> Self {
+        Self {
+            state: Bits::UNKNOWN,
+            ..self.clone()
+        }
+    }
+
+    pub fn is_syn(&self) -> bool {
+        self.packet.kind == Kind::Syn
+    }
+
+    /// The protocol above IP.
+    pub fn protocol(&self) -> u64 {
+        match (self.packet.kind, self.v6) {
+            (Kind::Syn, _) => TCP,
+            (Kind::PacketTooBig, false) => ICMP,
+            (Kind::PacketTooBig, true) => ICMPV6,
+        }
+    }
+
+    /// Type and code, if the packet is of ICMP or, with `v6`, of ICMPv6.
+    pub fn icmp(&self, v6: bool) -> Option<(u64, u64)> {
+        match (self.is_syn(), self.v6, v6) {
+            (false, false, false) => Some((3, 4)),
+            (false, true, true) => Some((2, 0)),
+            _ => None,
+        }
+    }
+
+    pub fn tcp_flags(&self) -> Option<Bits> {
+        self.is_syn().then_some(Bits::of(SYN))
+    }
+
+    /// The segment size announced, for an Ethernet of 1500 bytes: what a clamp is there for.
+    pub fn mss(&self) -> Option<u64> {
+        self.is_syn().then_some(if self.v6 { 1440 } else { 1460 })
+    }
+
+    pub fn iif(&self) -> Device<'a> {
+        device(self.packet.iif.as_deref(), self.hook == Hook::Output)
+    }
+
+    pub fn oif(&self) -> Device<'a> {
+        device(
+            self.packet.oif.as_deref(),
+            matches!(self.hook, Hook::Prerouting | Hook::Input),
+        )
+    }
+}
+
+fn device(name: Option<&str>, never: bool) -> Device<'_> {
+    match name {
+        _ if never => Device::None,
+        Some(name) => Device::Named(name),
+        None => Device::Unknown,
+    }
+}
+
+/// The number of a protocol by the names that `nft` and `iptables` give it.
+pub fn protocol_number(name: &str) -> Option<u64> {
+    let name = name.to_ascii_lowercase();
+    Some(match name.as_str() {
+        "hopopt" => 0,
+        "icmp" => ICMP,
+        "igmp" => 2,
+        "ipencap" | "ipip" => 4,
+        "tcp" => TCP,
+        "udp" => 17,
+        "dccp" => 33,
+        "ipv6" => 41,
+        "ipv6-route" => 43,
+        "ipv6-frag" => 44,
+        "gre" => 47,
+        "esp" => 50,
+        "ah" => 51,
+        "ipv6-icmp" | "icmpv6" => ICMPV6,
+        "ipv6-nonxt" => 59,
+        "ipv6-opts" => 60,
+        "eigrp" => 88,
+        "ospf" => 89,
+        "pim" => 103,
+        "comp" | "ipcomp" => 108,
+        "vrrp" => 112,
+        "l2tp" => 115,
+        "sctp" => 132,
+        "mh" | "mobility-header" => 135,
+        "udplite" => 136,
+        _ => return name.parse().ok(),
+    })
+}
+
+pub fn state_bit(name: &str) -> Option<u64> {
+    Some(match name.to_ascii_lowercase().as_str() {
+        "invalid" => INVALID,
+        "established" => ESTABLISHED,
+        "related" => RELATED,
+        "new" => NEW,
+        "untracked" => UNTRACKED,
+        _ => return None,
+    })
+}
+
+pub fn tcp_flag(name: &str) -> Option<u64> {
+    let flag = TCP_FLAGS
+        .iter()
+        .find(|(known, _)| name.eq_ignore_ascii_case(known));
+    flag.map(|&(_, bit)| bit)
+}

@@ -1,0 +1,114 @@
+//! Which namespaces packets can go between at all: over links of this host, or beyond it. Pure.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+
+use crate::model::network::{NetnsId, Topology};
+
+/// What a link is called that leads out of this host.
+const PHYSICAL: &str = "physical";
+
+/// The namespaces of a topology by what they are connected with, whatever their routes say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks {
+    /// For each namespace that has links to anywhere, what stands for all that are connected with it over
+    /// links of this host. One without may have lost them a moment ago.
+    of: BTreeMap<NetnsId, NetnsId>,
+    /// Those that lead out of this host, by what stands for them.
+    outward: BTreeSet<NetnsId>,
+}
+
+impl Networks {
+    /// Those of a topology.
+    #[must_use]
+    pub fn new(topology: &Topology) -> Self {
+        let mut adjacent: BTreeMap<NetnsId, BTreeSet<NetnsId>> = BTreeMap::new();
+        for (&id, netns) in &topology.namespaces {
+            for link in netns.links.values() {
+                if link.kind == PHYSICAL {
+                    adjacent.entry(id).or_default();
+                }
+                let peer = link.peer.as_ref().and_then(|peer| peer.netns);
+                let underlay = link.tunnel.as_ref().and_then(|tunnel| tunnel.netns);
+                for other in peer
+                    .into_iter()
+                    .chain(underlay)
+                    .filter(|other| *other != id)
+                {
+                    adjacent.entry(id).or_default().insert(other);
+                    adjacent.entry(other).or_default().insert(id);
+                }
+            }
+        }
+        let mut of = BTreeMap::new();
+        for &first in adjacent.keys() {
+            let mut next = vec![first];
+            while let Some(at) = next.pop() {
+                if let Entry::Vacant(entry) = of.entry(at) {
+                    entry.insert(first);
+                    next.extend(&adjacent[&at]);
+                }
+            }
+        }
+        let leads_out = topology.namespaces.iter().filter(|(_, netns)| {
+            let mut links = netns.links.values();
+            links.any(|link| link.kind == PHYSICAL)
+        });
+        let outward = leads_out.filter_map(|(id, _)| of.get(id).copied());
+        Self {
+            outward: outward.collect(),
+            of,
+        }
+    }
+
+    /// What stands for all namespaces that are connected with this one; itself if it is not known.
+    #[must_use]
+    pub fn of(&self, netns: NetnsId) -> NetnsId {
+        self.of.get(&netns).copied().unwrap_or(netns)
+    }
+
+    /// Whether packets can get from one namespace to another over links of this host.
+    #[must_use]
+    pub fn are_connected(&self, one: NetnsId, other: NetnsId) -> bool {
+        self.of(one) == self.of(other)
+    }
+
+    /// Whether two namespaces are known to have nothing to do with each other: no links lead from one to
+    /// the other, and not both lead out of this host, where they might meet. What is not known may be
+    /// connected.
+    #[must_use]
+    pub fn are_apart(&self, one: NetnsId, other: NetnsId) -> bool {
+        match (self.of.get(&one), self.of.get(&other)) {
+            (Some(one), Some(other)) => {
+                one != other && !(self.outward.contains(one) && self.outward.contains(other))
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::graph::fixture::{Lab, id};
+
+    #[test]
+    fn namespaces_meet_over_links_or_beyond_this_host() {
+        let mut lab = Lab::default();
+        lab.veth((1, "eth0", 1500), (2, "veth1", 1500));
+        lab.veth((3, "eth0", 1500), (4, "veth3", 1500));
+        lab.veth((5, "eth0", 1500), (6, "veth5", 1500));
+        for netns in [2, 4] {
+            lab.link(netns, "ens1", "physical", 1500);
+        }
+        let networks = Networks::new(&lab.topology);
+        assert!(networks.are_connected(id(1), id(2)));
+        assert!(!networks.are_connected(id(1), id(3)));
+        let apart = |one, other| networks.are_apart(id(one), id(other));
+        assert!(!apart(1, 2));
+        // Both lead out.
+        assert!(!apart(1, 3));
+        assert!(apart(1, 5) && apart(6, 4));
+        // Nobody knows that one.
+        assert!(!apart(1, 7));
+    }
+}

@@ -1,0 +1,82 @@
+//! Who there was, to be told to somebody who asked for one that was not.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    core::select::targets::{Kind, Target},
+    model::{
+        netns_ref::NetnsRef,
+        network::{NetnsId, Topology},
+    },
+};
+
+/// Named in one message at most.
+const MOST_NAMED: usize = 12;
+/// Digits of a container's identifier that engines show.
+const SHORT_ID: usize = 12;
+
+/// The namespaces of a trace by their latest names, the ones already gone included.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Roll(BTreeMap<NetnsId, NetnsRef>);
+
+impl Roll {
+    pub fn learn(&mut self, topology: &Topology) {
+        let known = topology.namespaces.keys();
+        self.0
+            .extend(known.map(|&id| (id, NetnsRef::new(id, topology))));
+    }
+
+    /// What there is of the kind of a target that is not there.
+    pub fn instead_of(&self, target: &Target) -> String {
+        let known = self.0.values();
+        match target.kind {
+            Kind::Netns if self.is_container(&target.word) => {
+                format!("a container has that name: --container {}", target.word)
+            }
+            Kind::Netns => list(
+                "network namespaces",
+                known.map(|netns| match (&netns.name, netns.init) {
+                    (Some(name), _) => format!("{name} ({})", netns.inode),
+                    (None, true) => format!("{} (the host)", netns.inode),
+                    (None, false) => netns.inode.to_string(),
+                }),
+            ),
+            Kind::Container => list(
+                "containers",
+                known.filter_map(|netns| {
+                    let container = netns.container.as_ref()?;
+                    let id = container.id.get(..SHORT_ID).unwrap_or(&container.id);
+                    let name = container.name.as_ref().or(container.pod_name.as_ref());
+                    Some(name.map_or_else(|| id.to_owned(), |name| format!("{name} ({id})")))
+                }),
+            ),
+            Kind::Pid => list(
+                "processes known by their namespaces",
+                known.filter_map(|netns| {
+                    let process = netns.process.as_ref()?;
+                    Some(format!("{} ({})", process.pid, process.comm))
+                }),
+            ),
+        }
+    }
+
+    fn is_container(&self, word: &str) -> bool {
+        let mut known = self.0.values().filter_map(|netns| netns.container.as_ref());
+        known.any(|container| container.name.as_deref() == Some(word))
+    }
+}
+
+fn list(what: &str, known: impl Iterator<Item = String>) -> String {
+    let known: Vec<String> = known.collect();
+    if known.is_empty() {
+        return format!("no {what} are known");
+    }
+    let named = known.len().min(MOST_NAMED);
+    let more = known.len() - named;
+    let rest = if more > 0 {
+        format!(", and {more} more")
+    } else {
+        String::new()
+    };
+    format!("the {what} are {}{rest}", known[..named].join(", "))
+}

@@ -1,0 +1,118 @@
+//! What a selection looks at: the tuples and the namespaces of a connection or of an event.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    core::track::{Connection, Side, State, Track},
+    model::{
+        event::{Count, Device, Event, EventKind, Flow, Packet},
+        network::NetnsId,
+    },
+};
+
+/// A connection or an event, as far as it can be selected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// Its tuples wherever it was seen, in the direction of the data it is about.
+    pub(crate) tuples: Vec<Flow>,
+    /// Where it has ends, was seen, or lost something.
+    pub(crate) places: BTreeSet<NetnsId>,
+    /// Whether ICMP told of it, or it is such a message itself.
+    pub(crate) icmp: bool,
+}
+
+impl Subject {
+    /// A connection, about the data that goes one way.
+    #[must_use]
+    pub fn connection(connection: &Connection, side: Side) -> Self {
+        let first = connection.ends.first().map(|end| end.socket.flow);
+        let second = connection.ends.get(1).map(|end| end.socket.flow.reversed());
+        let outwards = first.into_iter().chain(second);
+        let mut subject = Self::default();
+        for flow in outwards.chain(connection.seen_as.iter().copied()) {
+            subject.add(match side {
+                Side::Out => flow,
+                Side::In => flow.reversed(),
+            });
+        }
+        for track in [&connection.out, &connection.incoming] {
+            subject.places.extend(places(track));
+            let icmp = &track.icmp;
+            subject.icmp |= icmp.generated > 0
+                || icmp.mtu_bytes.is_some()
+                || !icmp.blocked.is_empty()
+                || !icmp.seen.is_empty();
+        }
+        subject
+    }
+
+    /// An event with the connection it belongs to. `None` for one that is about the trace as a whole.
+    #[must_use]
+    pub fn event(event: &Event, state: &State) -> Option<Self> {
+        let mut subject = Self::default();
+        let flow = match &event.kind {
+            EventKind::Packet(packet) => subject.packet(packet),
+            EventKind::Connection(socket) => socket.flow,
+            EventKind::Retransmit(retransmit) => retransmit.socket.flow,
+            EventKind::Sample(sample) => sample.flow,
+            EventKind::Closed(closed) => closed.flow,
+            EventKind::PathMtu(told) => told.flow,
+            EventKind::Count(Count::Dropped { flow, .. } | Count::Retransmitted { flow, .. }) => {
+                *flow
+            }
+            EventKind::Topology(_)
+            | EventKind::Lost(_)
+            | EventKind::Blind(_)
+            | EventKind::Limited(_)
+            | EventKind::Tick => {
+                return None;
+            }
+        };
+        subject.add(flow);
+        if let Some((connection, side)) = state.connection(&flow) {
+            let around = Self::connection(connection, side);
+            subject.tuples.extend(around.tuples);
+            subject.places.extend(around.places);
+        }
+        Some(subject)
+    }
+
+    /// Adds a namespace that a finding names besides.
+    pub fn also_in(&mut self, netns: NetnsId) {
+        self.places.insert(netns);
+    }
+
+    fn add(&mut self, flow: Flow) {
+        self.places.insert(flow.netns);
+        self.tuples.push(flow);
+    }
+
+    /// Takes in where a packet is and what it says of itself; the flow it is about is the answer.
+    fn packet(&mut self, packet: &Packet) -> Flow {
+        let devices = [Some(&packet.device), packet.peer.as_ref()];
+        let others = [packet.route.as_ref(), packet.came_in.as_ref()];
+        let known = devices.into_iter().chain(others).flatten();
+        self.places
+            .extend(known.map(|device: &Device| device.netns));
+        self.add(packet.flow);
+        let Some(error) = &packet.icmp_error else {
+            return packet.flow_of_ends();
+        };
+        self.icmp = true;
+        error.quoted.map_or(packet.flow, |quoted| quoted.flow)
+    }
+}
+
+/// The namespaces in which something happened to data.
+fn places(track: &Track) -> impl Iterator<Item = NetnsId> + '_ {
+    let narrow = track.oversized.values().chain(&track.passing);
+    let narrow = narrow.flat_map(|drops| {
+        let peer = drops.site.peer.as_ref().map(|peer| peer.netns);
+        [Some(drops.site.key.netns), peer].into_iter().flatten()
+    });
+    let seen = track.seen.keys().chain(track.icmp.seen.keys());
+    narrow
+        .chain(track.other.keys().map(|key| key.netns))
+        .chain(track.icmp.blocked.iter().map(|blocked| blocked.netns))
+        .chain(seen.map(|&(netns, ..)| netns))
+}

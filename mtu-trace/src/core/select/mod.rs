@@ -1,0 +1,27 @@
+//! What of a trace is shown: the options `--netns`, `--container`, `--pid` and the filter expression,
+//! with one meaning for every command.
+//!
+//! A selection never decides what is traced or how it is joined. A drop in the host's namespace that
+//! explains a container's stall is evidence whatever the user asked for; so the choice is made among
+//! connections that are complete with all that was found of them, where findings are put together and
+//! events are written out. Pure, but for [`Selection::live`], which looks up files and processes.
+
+pub(crate) mod arguments;
+pub(crate) mod expression;
+pub(crate) mod known_targets;
+pub(crate) mod matching;
+pub(crate) mod parser;
+pub(crate) mod scope;
+pub(crate) mod targets;
+#[cfg(test)]
+mod tests;
+pub(crate) mod words;
+
+pub use crate::core::select::{
+    arguments::Selection,
+    expression::Filter,
+    matching::Subject,
+    scope::{Scope, SelectError, Selected},
+    targets::TargetError,
+    words::FilterError,
+};

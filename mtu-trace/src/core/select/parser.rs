@@ -1,0 +1,304 @@
+//! Reads filter expressions: a part of the language of pcap-filter(7), by recursive descent.
+//!
+//! By hand, not with a parser library: the language is a handful of words, and what costs lines is
+//! what no library has, to say in each place what could stand there, and to let an address after `or`
+//! inherit the words before the last one.
+//!
+//! ```text
+//! expression = operand { ("and" | "or") operand }          equal precedence, from left to right
+//! operand    = { "not" } ( "(" expression ")" | question )
+//! question   = [protocol] [ ["src" | "dst"] ["host" | "net" | "port" | "portrange"] value ]
+//! protocol   = "ip" | "ip6" | "tcp" | "udp" | "icmp" | "icmp6"
+//! ```
+
+use std::net::IpAddr;
+
+use crate::core::select::{
+    expression::{Direction, Net, Protocol, Step, Test, Wanted},
+    words::{FilterError, Token, Word, words},
+};
+
+/// Parentheses in parentheses: far more than anybody needs, and far less than the stack has room for.
+const MOST_NESTED: usize = 100;
+
+/// Everything there is, for whoever wrote something else.
+const KNOWN: &str = "the filter knows host, net, port, portrange, src, dst, tcp, udp, icmp, icmp6, ip, \
+                     ip6, and, or, not and parentheses (a command to record goes after --)";
+
+/// Reads a whole expression.
+pub(crate) fn parse(text: &str) -> Result<Vec<Step>, FilterError> {
+    let mut parser = Parser {
+        text,
+        words: &words(text)?,
+        steps: Vec::new(),
+        before: None,
+    };
+    parser.expression(0)?;
+    match parser.words.first() {
+        None => Ok(parser.steps),
+        Some(word) if word.token == Token::Close => {
+            Err(parser.wrong("no parenthesis is open that this one could close"))
+        }
+        Some(_) => Err(parser.wrong("expected and, or, or the end of the filter")),
+    }
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    /// What is still to be read.
+    words: &'a [Word<'a>],
+    /// What was read, in postfix order.
+    steps: Vec<Step>,
+    /// What the latest value was asked with: `port 80 or 443`.
+    before: Option<Qualified>,
+}
+
+/// The words before a value.
+#[derive(Clone, Copy)]
+struct Qualified {
+    protocol: Option<Protocol>,
+    direction: Option<Direction>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Host,
+    Net,
+    Port,
+    PortRange,
+}
+
+impl<'a> Parser<'a> {
+    fn expression(&mut self, nested: usize) -> Result<(), FilterError> {
+        self.operand(nested)?;
+        while let Some(Word { token, .. }) = self.words.first() {
+            let step = match token {
+                Token::And => Step::And,
+                Token::Or => Step::Or,
+                _ => break,
+            };
+            self.skip();
+            self.operand(nested)?;
+            self.steps.push(step);
+        }
+        Ok(())
+    }
+
+    fn operand(&mut self, nested: usize) -> Result<(), FilterError> {
+        let mut negated = false;
+        while self.is_next(Token::Not) {
+            self.skip();
+            negated = !negated;
+        }
+        if self.is_next(Token::Open) {
+            if nested == MOST_NESTED {
+                return Err(self.wrong(&format!(
+                    "more than {MOST_NESTED} parentheses are open here"
+                )));
+            }
+            self.skip();
+            self.expression(nested + 1)?;
+            if !self.is_next(Token::Close) {
+                return Err(self.wrong("expected and, or, or a closing parenthesis"));
+            }
+            self.skip();
+        } else {
+            let test = self.question()?;
+            self.steps.push(Step::Ask(test));
+        }
+        if negated {
+            self.steps.push(Step::Not);
+        }
+        Ok(())
+    }
+
+    fn question(&mut self) -> Result<Test, FilterError> {
+        if let (Some(value), Some(before)) = (self.value(), self.before) {
+            return self.asked(before, value);
+        }
+        let protocol = self.take(|word| {
+            Some(match word {
+                "ip" => Protocol::Ip,
+                "ip6" => Protocol::Ip6,
+                "tcp" => Protocol::Tcp,
+                "udp" => Protocol::Udp,
+                "icmp" => Protocol::Icmp,
+                "icmp6" => Protocol::Icmp6,
+                _ => return None,
+            })
+        });
+        let direction = self.take(|word| match word {
+            "src" => Some(Direction::Source),
+            "dst" => Some(Direction::Destination),
+            _ => None,
+        });
+        let kind = self.take(|word| {
+            Some(match word {
+                "host" => Kind::Host,
+                "net" => Kind::Net,
+                "port" => Kind::Port,
+                "portrange" => Kind::PortRange,
+                _ => return None,
+            })
+        });
+        let kind = match (kind, direction, protocol) {
+            (Some(kind), ..) => kind,
+            // As pcap has it: an address without a kind is a host's.
+            (None, Some(_), _) if self.value().is_some() => Kind::Host,
+            (None, Some(_), _) => {
+                return Err(self.wrong("src and dst need host, net, port or portrange behind them"));
+            }
+            (None, None, Some(_)) => {
+                return Ok(Test {
+                    protocol,
+                    direction,
+                    wanted: None,
+                });
+            }
+            (None, None, None) => return Err(self.wrong(KNOWN)),
+        };
+        let qualified = Qualified {
+            protocol,
+            direction,
+            kind,
+        };
+        match self.words.first().map(|word| word.token) {
+            Some(Token::Other(value)) => self.asked(qualified, value),
+            _ => Err(self.wrong(kind.wants())),
+        }
+    }
+
+    /// The question for a value, which is next.
+    fn asked(&mut self, by: Qualified, value: &'a str) -> Result<Test, FilterError> {
+        let wanted = wanted(by.kind, value).map_err(|problem| self.wrong(&problem))?;
+        let address = match wanted {
+            Wanted::Host(address) | Wanted::Net(Net { address, .. }) => Some(address),
+            Wanted::Ports(..) => None,
+        };
+        let ipv4 = match by.protocol {
+            Some(Protocol::Icmp | Protocol::Icmp6) if address.is_none() => {
+                return Err(self.wrong("ICMP messages have no ports"));
+            }
+            Some(Protocol::Ip | Protocol::Icmp) => Some(true),
+            Some(Protocol::Ip6 | Protocol::Icmp6) => Some(false),
+            Some(Protocol::Tcp | Protocol::Udp) | None => None,
+        };
+        if let (Some(ipv4), Some(address)) = (ipv4, address)
+            && address.is_ipv4() != ipv4
+        {
+            let version = if ipv4 { "IPv4" } else { "IPv6" };
+            return Err(self.wrong(&format!("{value} is no {version} address")));
+        }
+        self.skip();
+        self.before = Some(by);
+        Ok(Test {
+            protocol: by.protocol,
+            direction: by.direction,
+            wanted: Some(wanted),
+        })
+    }
+
+    /// The next word if it is a value, as addresses and numbers are: none begins with a letter that
+    /// has no digit or colon behind it.
+    fn value(&self) -> Option<&'a str> {
+        match self.words.first()?.token {
+            Token::Other(word) if word.contains(|c: char| c == ':' || c.is_ascii_digit()) => {
+                (!matches!(word, "ip6" | "icmp6")).then_some(word)
+            }
+            _ => None,
+        }
+    }
+
+    fn take<T>(&mut self, known: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let Token::Other(word) = self.words.first()?.token else {
+            return None;
+        };
+        let found = known(word)?;
+        self.skip();
+        Some(found)
+    }
+
+    fn is_next(&self, token: Token<'_>) -> bool {
+        self.words.first().is_some_and(|word| word.token == token)
+    }
+
+    fn skip(&mut self) {
+        self.words = self.words.get(1..).unwrap_or_default();
+    }
+
+    /// The error at the next word, or at the end.
+    fn wrong(&self, problem: &str) -> FilterError {
+        let Some(word) = self.words.first() else {
+            let end = self.text.trim_end().chars().count() + 1;
+            return FilterError::new(self.text, end, format!("it ends here; {problem}"));
+        };
+        let name = match word.token {
+            Token::Open => "(",
+            Token::Close => ")",
+            Token::Not => "not",
+            Token::And => "and",
+            Token::Or => "or",
+            Token::Other(other) => other,
+        };
+        let name = crate::base::printable::printable(name.as_bytes());
+        FilterError::new(self.text, word.column, format!("`{name}`: {problem}"))
+    }
+}
+
+impl Kind {
+    fn wants(self) -> &'static str {
+        match self {
+            Self::Host => "host takes an IP address; names are not looked up",
+            Self::Net => "net takes a network such as 10.0.0.0/8 or 2001:db8::/32",
+            Self::Port => "port takes a number from 0 to 65535; names are not looked up",
+            Self::PortRange => "portrange takes two numbers such as 8000-8080, the lower first",
+        }
+    }
+}
+
+fn wanted(kind: Kind, value: &str) -> Result<Wanted, String> {
+    let otherwise = || kind.wants().to_owned();
+    match kind {
+        Kind::Host if value.contains('/') => {
+            Err("this is a network: write net instead of host".to_owned())
+        }
+        Kind::Host => {
+            let address: IpAddr = value.parse().map_err(|_| otherwise())?;
+            Ok(Wanted::Host(address.to_canonical()))
+        }
+        Kind::Net => {
+            let (address, length) = value.split_once('/').ok_or_else(otherwise)?;
+            let address: IpAddr = address.parse().map_err(|_| otherwise())?;
+            let most = if address.is_ipv4() { 32 } else { 128 };
+            let length = number(length)
+                .and_then(|length| u8::try_from(length).ok())
+                .filter(|&length| length <= most)
+                .ok_or_else(|| format!("the prefix of this network has 0 to {most} bits"))?;
+            Ok(Wanted::Net(Net { address, length }))
+        }
+        Kind::Port if value.split_once('-').is_some_and(is_range) => {
+            Err("this is a range: write portrange instead of port".to_owned())
+        }
+        Kind::Port => number(value)
+            .map(|port| Wanted::Ports(port, port))
+            .ok_or_else(otherwise),
+        Kind::PortRange => value
+            .split_once('-')
+            .and_then(|(first, last)| Some((number(first)?, number(last)?)))
+            .filter(|(first, last)| first <= last)
+            .map(|(first, last)| Wanted::Ports(first, last))
+            .ok_or_else(otherwise),
+    }
+}
+
+fn is_range((first, last): (&str, &str)) -> bool {
+    number(first).is_some() && number(last).is_some()
+}
+
+/// A number in digits alone: `parse` takes a sign too.
+fn number(text: &str) -> Option<u16> {
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())?
+}

@@ -1,0 +1,38 @@
+//! How flows and their ends are hashed: as few and as wide numbers as they have. What the standard library
+//! makes of an address is many small ones, and most events are found by a flow.
+
+use std::{
+    hash::{Hash, Hasher},
+    net::SocketAddr,
+};
+
+use crate::model::event::Flow;
+
+/// One end of a flow.
+#[derive(Clone, Copy)]
+pub(crate) struct Address(pub SocketAddr);
+
+impl Hash for Address {
+    #[inline]
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        match self.0 {
+            SocketAddr::V4(end) => {
+                to.write_u64(u64::from(u32::from(*end.ip())) << 16 | u64::from(end.port()));
+            }
+            SocketAddr::V6(end) => {
+                to.write_u128(u128::from(*end.ip()));
+                to.write_u16(end.port());
+            }
+        }
+    }
+}
+
+impl Hash for Flow {
+    #[inline]
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        to.write_u64(self.netns.0);
+        Address(self.source).hash(to);
+        Address(self.destination).hash(to);
+        to.write_u8(self.protocol);
+    }
+}

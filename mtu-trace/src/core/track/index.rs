@@ -1,0 +1,255 @@
+//! Finds the connections that a packet or a socket may be of without going through all of them.
+//!
+//! An index proposes; [`crate::core::track::seq_match`] decides. It proposes every connection that can be accepted there.
+
+use std::hash::BuildHasher as _;
+
+use foldhash::fast::RandomState;
+use imbl::OrdSet;
+use smallvec::SmallVec;
+
+use crate::{
+    core::track::{
+        hash::Address,
+        seq_match::{WINDOW_DATA, WINDOW_REQUESTS, WINDOW_STRANGER},
+        state::{ConnectionId, HashMap},
+    },
+    model::event::Flow,
+};
+
+/// Connections by their addresses and by sequence numbers known of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Index {
+    /// Each number with the one of the other direction, so that few of those that are near have to be
+    /// looked at.
+    numbers: OrdSet<Entry>,
+    /// By hashes of what flows may have in common: a tenth of the memory of the addresses themselves,
+    /// and whoever has the same hash by chance is proposed in vain.
+    addresses: HashMap<u64, Few>,
+    hash: RandomState,
+}
+
+/// A sequence number and that of the other direction.
+type Pair = (u32, Option<u32>);
+
+/// A sequence number, whose it is, and that of the other direction.
+type Entry = (u32, ConnectionId, Option<u32>);
+
+/// Connections that have something in common, most often one alone.
+type Few = SmallVec<[ConnectionId; 2]>;
+
+/// Connections that are proposed.
+pub(crate) type Found = SmallVec<[ConnectionId; 8]>;
+
+/// One end of a flow, and the port of the other: what a NAT leaves of it.
+type Half = (u8, Address, u16);
+
+impl Index {
+    /// Makes a connection known by a flow and by sequence numbers.
+    pub fn insert(&mut self, id: ConnectionId, flow: &Flow, numbers: impl Iterator<Item = Pair>) {
+        let numbers = numbers.map(|(number, other)| (number, id, other));
+        self.numbers.extend(numbers);
+        for hash in self.hashes(flow) {
+            let known = self.addresses.entry(hash).or_default();
+            if !known.contains(&id) {
+                known.push(id);
+            }
+        }
+    }
+
+    /// Forgets it under that flow and those numbers.
+    pub fn remove(&mut self, id: ConnectionId, flow: &Flow, numbers: impl Iterator<Item = Pair>) {
+        for (number, other) in numbers {
+            self.numbers.remove(&(number, id, other));
+        }
+        for hash in self.hashes(flow) {
+            let Some(known) = self.addresses.get_mut(&hash) else {
+                continue;
+            };
+            known.retain(|known| *known != id);
+            if known.is_empty() {
+                self.addresses.remove(&hash);
+            }
+        }
+    }
+
+    /// Of the halves: flows between the same ends have both, in either direction.
+    fn hashes(&self, flow: &Flow) -> [u64; 2] {
+        halves(flow).map(|half| self.hash.hash_one(half))
+    }
+
+    /// Those whose addresses may fit a flow, in either direction.
+    pub fn alike(&self, flow: &Flow) -> Found {
+        each_once(self.with_addresses(flow))
+    }
+
+    /// The same, some perhaps more than once.
+    fn with_addresses(&self, flow: &Flow) -> Found {
+        if self.addresses.is_empty() {
+            return Found::new();
+        }
+        let hashes = self.hashes(flow);
+        let known = hashes.iter().filter_map(|hash| self.addresses.get(hash));
+        known.flatten().copied().collect()
+    }
+
+    /// Those, known by initial sequence numbers, which a packet may be of.
+    pub fn of_packet(&self, flow: &Flow, seq: u32, ack: Option<u32>) -> Found {
+        let mut found = self.with_addresses(flow);
+        let Some(ack) = ack else {
+            found.extend(self.numbered(seq));
+            return each_once(found);
+        };
+        for (here, there, window) in [(seq, ack, WINDOW_STRANGER), (ack, seq, WINDOW_REQUESTS)] {
+            let near = self.between(here.wrapping_sub(window), here);
+            let fitting = near.filter(|(number, _, other)| {
+                let there = other.map(|other| there.wrapping_sub(other));
+                may_fit(here.wrapping_sub(*number), there)
+            });
+            found.extend(fitting.map(|(_, id, _)| *id));
+        }
+        each_once(found)
+    }
+
+    /// Those, known by the numbers of one packet, which a socket with these initial numbers may have.
+    pub fn of_socket(&self, flow: &Flow, isn: impl Iterator<Item = Pair>) -> Found {
+        let mut found = self.with_addresses(flow);
+        for (here, there) in isn {
+            let near = self.between(here, here.wrapping_add(WINDOW_STRANGER));
+            let fitting = near.filter(|(number, _, other)| {
+                let both = other.zip(there);
+                may_fit(
+                    number.wrapping_sub(here),
+                    both.map(|(other, there)| other.wrapping_sub(there)),
+                )
+            });
+            found.extend(fitting.map(|(_, id, _)| *id));
+        }
+        each_once(found)
+    }
+
+    /// Those with exactly this number.
+    pub fn numbered(&self, number: u32) -> impl Iterator<Item = ConnectionId> {
+        self.between(number, number).map(|(_, id, _)| *id)
+    }
+
+    /// Those with a number from one to another, which may have wrapped in between.
+    fn between(&self, from: u32, to: u32) -> impl Iterator<Item = &Entry> {
+        let (first, second) = if from <= to {
+            ((from, to), None)
+        } else {
+            ((from, u32::MAX), Some((0, to)))
+        };
+        std::iter::once(first).chain(second).flat_map(|(from, to)| {
+            let first = (from, ConnectionId::FIRST, None);
+            let last = (to, ConnectionId::LAST, Some(u32::MAX));
+            self.numbers.range(first..=last)
+        })
+    }
+}
+
+/// Whether a packet may be of a socket, so far above its initial number in one direction and, if that
+/// is known, in the other. Whatever [`crate::core::track::seq_match::belongs`] takes for its numbers may.
+fn may_fit(here: u32, there: Option<u32>) -> bool {
+    let near =
+        |there| there <= WINDOW_STRANGER || (here <= WINDOW_REQUESTS && there <= WINDOW_DATA);
+    there.is_none_or(near)
+}
+
+/// In their order, which does not depend on how they were found.
+fn each_once(mut found: Found) -> Found {
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+fn halves(flow: &Flow) -> [Half; 2] {
+    [
+        (flow.protocol, Address(flow.source), flow.destination.port()),
+        (flow.protocol, Address(flow.destination), flow.source.port()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        core::track::seq_match::belongs,
+        model::{
+            event::{Isn, Socket, TCP},
+            network::NetnsId,
+        },
+    };
+
+    /// Few addresses, so that some agree.
+    fn flows() -> impl Strategy<Value = Flow> {
+        let end = || {
+            (0u8..3, 1u16..3).prop_map(|(host, port)| SocketAddr::from(([10, 0, 0, host], port)))
+        };
+        (0u64..2, end(), end()).prop_map(|(netns, source, destination)| Flow {
+            netns: NetnsId(netns),
+            protocol: TCP,
+            source,
+            destination,
+        })
+    }
+
+    /// Distances about where something ends.
+    fn distances() -> impl Strategy<Value = u32> {
+        let ends = [
+            0,
+            1,
+            WINDOW_REQUESTS,
+            WINDOW_STRANGER,
+            WINDOW_DATA,
+            1 << 31,
+            u32::MAX,
+        ];
+        (prop::sample::select(ends.to_vec()), 0u32..4)
+            .prop_map(|(end, more)| end.wrapping_add(more).wrapping_sub(2))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 2000,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn what_can_be_accepted_is_proposed(
+            (of_socket, of_packet) in (flows(), flows()),
+            isn in prop::option::weighted(0.9, (any::<u32>(), any::<u32>())),
+            (sent, acknowledged) in (distances(), distances()),
+            (is_turned, has_ack) in (any::<bool>(), prop::bool::weighted(0.9)),
+        ) {
+            let (iss, irs) = isn.unwrap_or((7, 9));
+            let (one, other) = if is_turned { (irs, iss) } else { (iss, irs) };
+            let seq = one.wrapping_add(sent);
+            let ack = has_ack.then(|| other.wrapping_add(acknowledged));
+            let socket = Socket {
+                flow: of_socket,
+                opened_ns: 0,
+                isn: isn.map(|(iss, irs)| Isn { iss, irs }),
+                active: None,
+            };
+            let is_accepted = belongs(&socket, &of_packet, seq, ack).is_some();
+            let id = ConnectionId::FIRST;
+
+            let mut ends = Index::default();
+            ends.insert(id, &socket.flow, socket.numbers());
+            let proposed = ends.of_packet(&of_packet, seq, ack);
+            prop_assert!(proposed.contains(&id) || !is_accepted);
+
+            let mut strays = Index::default();
+            let back = ack.map(|ack| (ack, Some(seq)));
+            strays.insert(id, &of_packet, std::iter::once((seq, ack)).chain(back));
+            let proposed = strays.of_socket(&socket.flow, socket.numbers());
+            prop_assert!(proposed.contains(&id) || !is_accepted);
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Events to connections: what was lost where, told again how often, and whether it got through in
+//! the end.
+//!
+//! Pure: no clock and no I/O. Time is the events' time, and the same events give the same state.
+
+pub(crate) mod attach;
+pub(crate) mod connection;
+pub(crate) mod direction;
+pub(crate) mod flows;
+pub(crate) mod hash;
+pub(crate) mod index;
+pub(crate) mod lazy_box;
+pub(crate) mod packets;
+pub(crate) mod progress;
+pub(crate) mod repeats;
+pub(crate) mod retransmitted_drops;
+pub(crate) mod seq_match;
+pub(crate) mod state;
+pub(crate) mod wireguard_match;
+pub use connection::{Connection, End, Side};
+pub use direction::{Heeded, OtherDrops, OtherKey, SiteDrops, Track};
+pub use repeats::Open;
+pub use seq_match::{BY_ADDRESSES, CLOSE, belongs};
+pub use state::{ConnectionId, State};

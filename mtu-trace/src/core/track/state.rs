@@ -1,0 +1,390 @@
+//! The state that events add up to.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use foldhash::fast::RandomState;
+use imbl::{GenericHashMap, OrdMap, shared_ptr::DefaultSharedPtr};
+
+use crate::{
+    core::{
+        graph::Networks,
+        track::{
+            connection::{Connection, End, Side, Worth},
+            index::Index,
+            progress::RoutesTold,
+            wireguard_match::Sealed,
+        },
+    },
+    model::{
+        event::{Event, EventKind, Flow, Isn},
+        network::{NetnsId, Topology},
+    },
+};
+
+/// Copies share what does not change.
+pub(crate) type HashMap<K, V> = GenericHashMap<K, V, RandomState, DefaultSharedPtr>;
+
+/// Connections kept at most; quiet ones that nothing ails go first.
+const MOST_CONNECTIONS: usize = 60_000;
+
+/// Connections kept at most of which more is known than that they are there: they take ten times the
+/// memory. Those go first that lost nothing for its size, of them the closed ones, and of those the ones
+/// of which nothing was heard for longest.
+const MOST_TROUBLED: usize = 10_000;
+
+/// Sentences about what cannot be seen, and characters of each, that are kept at most.
+const MOST_LIMITS: usize = 16;
+const MOST_LIMIT_CHARS: usize = 256;
+
+/// Changes after which they are counted, even if nobody asks what has changed.
+const MANY_CHANGES: usize = 1 << 16;
+
+/// A connection's number in the order of first sight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(u64);
+
+impl ConnectionId {
+    pub(crate) const FIRST: Self = Self(0);
+    pub(crate) const LAST: Self = Self(u64::MAX);
+}
+
+/// Everything known so far. A copy shares what does not change after it.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// The network as it is now.
+    pub topology: Arc<Topology>,
+    /// Time of the latest event, ns.
+    pub now_ns: u64,
+    /// Events so far, ticks and topology left out.
+    pub events: u64,
+    /// Records of our own that were lost.
+    pub lost: u64,
+    /// Hooks that are not at work.
+    blind: BTreeSet<String>,
+    /// What else cannot be seen, in sentences.
+    pub limits: Arc<[String]>,
+    networks: Arc<Networks>,
+    connections: OrdMap<ConnectionId, Arc<Connection>>,
+    pub(crate) sockets: HashMap<Flow, (ConnectionId, usize)>,
+    pub(crate) flows: HashMap<Flow, (ConnectionId, Side)>,
+    pub(crate) isns: HashMap<Isn, ConnectionId>,
+    /// Connections with a socket here.
+    pub(crate) ends: Index,
+    /// Connections of which only packets are known.
+    pub(crate) strays: Index,
+    /// Connections that may have changed since that was last asked.
+    touched: Vec<ConnectionId>,
+    /// How many of them were named once already.
+    settled: usize,
+    /// Connections of which more is known than that they are there, as of when that was last asked,
+    /// with what they are worth: to look at ten thousand of them in their own places takes longer.
+    troubled: OrdMap<ConnectionId, Worth>,
+    /// Path MTUs of routes, by namespace and destination, that are yet to be taken in.
+    pub(crate) routes_told: RoutesTold,
+    /// What may be in datagrams that cannot be read.
+    pub(crate) sealed: Sealed,
+    /// How many of them had to be forgotten.
+    pub forgotten: u64,
+    next: u64,
+}
+
+impl State {
+    /// Connections in the order of first sight.
+    pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {
+        self.connections.iter().map(|(id, found)| (*id, &**found))
+    }
+
+    /// A connection by its number; `None` once it is forgotten or a part of another one.
+    #[must_use]
+    pub fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        self.connections.get(&id).map(|found| &**found)
+    }
+
+    /// The connection that a flow was found to belong to, and the direction of the flow in it.
+    #[must_use]
+    pub fn connection(&self, flow: &Flow) -> Option<(&Connection, Side)> {
+        let of_socket = self.sockets.get(flow);
+        let (id, side) = of_socket
+            .map(|&(id, index)| (id, Connection::sends(index)))
+            .or_else(|| self.flows.get(flow).copied())?;
+        Some((self.get(id)?, side))
+    }
+
+    /// Whether packets can get from one namespace to another over links of this host, whatever its
+    /// routes say.
+    #[must_use]
+    pub fn is_connected(&self, one: NetnsId, other: NetnsId) -> bool {
+        self.networks.are_connected(one, other)
+    }
+
+    /// Whether two namespaces are known to have nothing to do with each other.
+    pub(crate) fn is_apart(&self, one: NetnsId, other: NetnsId) -> bool {
+        self.networks.are_apart(one, other)
+    }
+
+    /// What stands for all namespaces that are connected with this one.
+    #[must_use]
+    pub fn network(&self, of: NetnsId) -> NetnsId {
+        self.networks.of(of)
+    }
+
+    /// The connections that may have changed since this was last asked, or are gone, each once.
+    pub fn take_touched(&mut self) -> Vec<ConnectionId> {
+        self.settle();
+        self.settled = 0;
+        std::mem::take(&mut self.touched)
+    }
+
+    /// Names each touched connection once, and bounds how many are troubled.
+    fn settle(&mut self) {
+        self.name_once();
+        for id in &self.touched {
+            let found = self.connections.get(id);
+            if let Some(found) = found.filter(|found| found.is_troubled()) {
+                self.troubled.insert(*id, found.worth());
+            }
+        }
+        if self.troubled.len() <= MOST_TROUBLED {
+            return;
+        }
+        let ranked = self.troubled.iter().map(|(id, worth)| (*worth, *id));
+        let mut ranked: Vec<(Worth, ConnectionId)> = ranked.collect();
+        let many = ranked.len() - MOST_TROUBLED / 10 * 9;
+        ranked.select_nth_unstable(many);
+        for (_, id) in &ranked[..many] {
+            self.forget(*id);
+        }
+        self.name_once();
+    }
+
+    fn name_once(&mut self) {
+        self.touched.sort_unstable();
+        self.touched.dedup();
+        self.settled = self.touched.len();
+    }
+
+    /// The connections of which more is known than that they are there.
+    pub(crate) fn ailing(&self) -> BTreeSet<ConnectionId> {
+        let known = self.troubled.keys().chain(&self.touched);
+        let is_one = |id: &&ConnectionId| self.get(**id).is_some_and(Connection::is_troubled);
+        known.filter(is_one).copied().collect()
+    }
+
+    /// Whether a hook is not at work, so that what only it shows is not seen.
+    #[must_use]
+    pub fn is_blind(&self, hook: &str) -> bool {
+        self.blind.contains(hook)
+    }
+
+    /// Takes in one event.
+    pub fn apply(&mut self, event: &Event) {
+        self.now_ns = self.now_ns.max(event.time_ns);
+        // Twice as many as there were, so that each change is looked at a few times at most.
+        if self.touched.len() >= MANY_CHANGES.max(self.settled * 2) {
+            self.settle();
+        }
+        if !matches!(
+            event.kind,
+            EventKind::Tick | EventKind::Topology(_) | EventKind::Blind(_) | EventKind::Limited(_)
+        ) {
+            self.events += 1;
+        }
+        match &event.kind {
+            EventKind::Topology(topology) => {
+                self.networks = Arc::new(Networks::new(topology));
+                self.sealed.look(topology);
+                self.topology = Arc::clone(topology);
+            }
+            EventKind::Connection(socket) => {
+                self.socket(*socket, false);
+            }
+            EventKind::Packet(packet) => self.packet(event.time_ns, packet),
+            EventKind::Retransmit(retransmit) => self.retransmit(event.time_ns, retransmit),
+            EventKind::Sample(sample) => self.sample(event.time_ns, sample),
+            EventKind::Closed(closed) => self.closed(event.time_ns, closed),
+            EventKind::PathMtu(told) => self.path_mtu(event.time_ns, told),
+            EventKind::Count(count) => self.count(count),
+            EventKind::Lost(lost) => self.lost = *lost,
+            EventKind::Blind(hooks) => self.blind = hooks.iter().cloned().collect(),
+            EventKind::Limited(limits) => {
+                // A capture may say anything, at any length.
+                let cut = |limit: &String| limit.chars().take(MOST_LIMIT_CHARS).collect();
+                self.limits = limits.iter().take(MOST_LIMITS).map(cut).collect();
+            }
+            EventKind::Tick => self.heed_routes(event.time_ns),
+        }
+    }
+
+    pub(crate) fn insert(&mut self, connection: Connection) -> ConnectionId {
+        if self.connections.len() >= MOST_CONNECTIONS {
+            self.make_room();
+        }
+        let id = ConnectionId(self.next);
+        self.next += 1;
+        self.connections.insert(id, Arc::new(connection));
+        self.touched.push(id);
+        self.file(id);
+        id
+    }
+
+    /// A connection that is about to change, but not in what it is found by.
+    pub(crate) fn edit(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        let found = self.connections.get_mut(&id)?;
+        if self.touched.last() != Some(&id) {
+            self.touched.push(id);
+        }
+        Some(Arc::make_mut(found))
+    }
+
+    /// Changes what a connection is found by: its ends, or the packet that stands for them.
+    pub(crate) fn rearrange<T>(
+        &mut self,
+        id: ConnectionId,
+        change: impl FnOnce(&mut Connection) -> T,
+    ) -> Option<T> {
+        self.unfile(id);
+        let changed = self.edit(id).map(change);
+        self.file(id);
+        changed
+    }
+
+    /// Gives a connection another end.
+    pub(crate) fn add_end(&mut self, (id, index): (ConnectionId, usize), end: End) {
+        let socket = end.socket;
+        let stray = self.get(id).and_then(Connection::stray);
+        if let Some((flow, numbers)) = stray {
+            self.strays.remove(id, &flow, numbers);
+        }
+        let Some(connection) = self.edit(id) else {
+            return;
+        };
+        connection.ends.reserve_exact(1);
+        connection.ends.insert(index, end);
+        let outwards = match Connection::sends(index) {
+            Side::Out => socket.flow,
+            Side::In => socket.flow.reversed(),
+        };
+        connection.seen_as.insert(outwards);
+        self.ends.insert(id, &socket.flow, socket.numbers());
+    }
+
+    /// Forgets a connection, but not the flows that lead to it.
+    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        self.unfile(id);
+        let removed = self.connections.remove(&id)?;
+        self.troubled.remove(&id);
+        self.touched.push(id);
+        Some(Arc::unwrap_or_clone(removed))
+    }
+
+    /// Makes a flow lead to a connection.
+    pub(crate) fn lead(&mut self, flow: Flow, id: ConnectionId, side: Side) {
+        let before = self.flows.insert(flow, (id, side));
+        if before.is_none_or(|(known, _)| known != id)
+            && let Some(found) = self.connections.get_mut(&id)
+        {
+            Arc::make_mut(found).flows.insert(flow);
+        }
+    }
+
+    /// Forgets the flows that lead to a connection.
+    pub(crate) fn forget_flows(&mut self, id: ConnectionId, flows: &[Flow]) {
+        for flow in flows {
+            // To look first takes as long as to remove it; hardly ever does it lead elsewhere by now.
+            if let Some(known) = self.flows.remove(flow)
+                && known.0 != id
+            {
+                self.flows.insert(*flow, known);
+            }
+        }
+    }
+
+    fn file(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
+        for end in &connection.ends {
+            self.ends.insert(id, &end.socket.flow, end.socket.numbers());
+        }
+        if let Some((flow, numbers)) = connection.stray() {
+            self.strays.insert(id, &flow, numbers);
+        }
+    }
+
+    fn unfile(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
+        for end in &connection.ends {
+            self.ends.remove(id, &end.socket.flow, end.socket.numbers());
+        }
+        if let Some((flow, numbers)) = connection.stray() {
+            self.strays.remove(id, &flow, numbers);
+        }
+    }
+
+    fn make_room(&mut self) {
+        let mut quiet: Vec<(u64, ConnectionId)> = self
+            .connections()
+            .filter(|(_, connection)| !connection.lost_for_size())
+            .map(|(id, connection)| (connection.last_ns, id))
+            .collect();
+        if quiet.len() < MOST_CONNECTIONS / 10 {
+            // Nothing but troubled ones: the oldest of them go.
+            quiet.extend(
+                self.connections()
+                    .map(|(id, connection)| (connection.last_ns, id)),
+            );
+        }
+        quiet.sort_unstable();
+        quiet.dedup();
+        for (_, id) in quiet.iter().take(MOST_CONNECTIONS / 10) {
+            self.forget(*id);
+        }
+    }
+
+    fn forget(&mut self, id: ConnectionId) {
+        let Some(gone) = self.remove(id) else {
+            return;
+        };
+        self.forgotten += u64::from(gone.is_troubled());
+        self.forget_flows(id, &gone.flows);
+        for end in &gone.ends {
+            let flow = &end.socket.flow;
+            if self.sockets.get(flow).is_some_and(|known| known.0 == id) {
+                self.sockets.remove(flow);
+            }
+            if let Some(isn) = end.socket.isn
+                && self.isns.get(&isn) == Some(&id)
+            {
+                self.isns.remove(&isn);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::event::TCP;
+
+    /// A tunnel's packets have one flow on the outside, whichever connection they are of.
+    #[test]
+    fn a_flow_that_leads_to_and_fro_is_kept_once() {
+        let flow = |port: u16| Flow {
+            netns: NetnsId(1),
+            protocol: TCP,
+            source: ([192, 0, 2, 1], port).into(),
+            destination: ([192, 0, 2, 2], 80).into(),
+        };
+        let mut state = State::default();
+        let both = [1, 2].map(|_| state.insert(Connection::new(Vec::new())));
+        for nth in 0..100 {
+            state.lead(flow(4789), both[nth % 2], Side::Out);
+        }
+        for id in both {
+            assert_eq!(state.get(id).map(|it| it.flows.len()), Some(1));
+        }
+        assert_eq!(state.flows.get(&flow(4789)), Some(&(both[1], Side::Out)));
+    }
+}

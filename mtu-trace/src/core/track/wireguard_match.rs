@@ -1,0 +1,254 @@
+//! Datagrams of tunnels that encrypt (WireGuard): what they carry cannot be read. But a segment that is
+//! sent again goes into one at once, and that one's length tells. Once may be chance; where it happens
+//! each time, the datagrams are the connection's.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::IpAddr,
+};
+
+use crate::{
+    core::track::{
+        connection::{Connection, Side},
+        state::{ConnectionId, State},
+    },
+    model::{
+        event::{Flow, Packet, PacketKind, Retransmit, UDP},
+        network::{Netns, NetnsId, Topology},
+    },
+};
+
+/// The kind of such tunnels' links.
+const WIREGUARD: &str = "wireguard";
+/// How long encryption may take: it waits for its turn on another CPU, ns.
+const SOON_NS: u64 = 20_000_000;
+/// It may be done before the sender's own CPU has told that it sent, ns.
+const BEFORE_NS: u64 = 2_000_000;
+/// Segments sent again lately that are remembered, and pairs of flows of which one may carry the other.
+const MOST_RESENT: usize = 64;
+const MOST_PAIRS: usize = 256;
+/// So many segments sent again one after the other must each have died in a datagram of a flow before
+/// it is believed that they are in it. A stall takes as many to be one.
+const ENOUGH: usize = 3;
+/// What is added to the packet inside: the outer IP header, UDP's, and WireGuard's own header and
+/// authentication tag (16 bytes each), bytes.
+const ADDED_V4: u32 = 20 + 8 + 32;
+const ADDED_V6: u32 = 40 + 8 + 32;
+/// It is filled up to a multiple of this before, but not beyond the tunnel's MTU, bytes.
+const PADDED_TO: u32 = 16;
+/// Headers of the packet inside: IPv4 or IPv6 and TCP's, bytes; and what TCP options data has at most
+/// (timestamps and padding, 12, and some more).
+const LEAST_V4: u32 = 20 + 20;
+const LEAST_V6: u32 = 40 + 20;
+const MOST_OPTIONS: u32 = 20;
+
+/// A segment that was sent again just now.
+#[derive(Clone, Copy, Debug)]
+struct Resent {
+    at_ns: u64,
+    flow: Flow,
+    seq: u32,
+    payload_bytes: u32,
+    /// Whether a datagram that died has carried it, as it seems.
+    matched: bool,
+}
+
+/// A segment that died in a datagram: when, ns, and its sequence number.
+pub(crate) type Loss = (u64, u32);
+
+/// What a datagram that was dropped is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Sealing {
+    /// What it seems to be.
+    Plain,
+    /// A tunnel's, and nobody knows whose inside it.
+    Others,
+    /// A connection's, in a direction, with what has become known by this.
+    Of((ConnectionId, Side), Vec<Loss>),
+}
+
+/// What a tunnel adds to a packet, bytes, by the flow of its datagrams.
+pub(crate) fn added(flow: &Flow) -> u32 {
+    if flow.source.is_ipv4() {
+        ADDED_V4
+    } else {
+        ADDED_V6
+    }
+}
+
+/// A namespace with such tunnels.
+#[derive(Clone, Debug)]
+struct End {
+    addresses: BTreeSet<IpAddr>,
+    mtus: BTreeSet<u32>,
+}
+
+/// What was sent again lately and what has died since, where there are such tunnels.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sealed {
+    ends: BTreeMap<NetnsId, End>,
+    lately: VecDeque<Resent>,
+    /// By the flow of datagrams and the socket whose segments they seem to carry.
+    pairs: BTreeMap<(Flow, Flow), Vec<Loss>>,
+    /// The flows of datagrams of which that is believed.
+    open: BTreeSet<Flow>,
+}
+
+impl Sealed {
+    /// Looks where there are such tunnels.
+    pub fn look(&mut self, topology: &Topology) {
+        let ends = topology.namespaces.iter();
+        self.ends = ends
+            .filter_map(|(id, netns)| Some((*id, End::of(netns)?)))
+            .collect();
+    }
+
+    /// Takes in a segment that is sent again.
+    pub fn resent(&mut self, at_ns: u64, retransmit: &Retransmit) {
+        if self.ends.is_empty() {
+            return;
+        }
+        let flow = retransmit.socket.flow;
+        // The one before got through, or died elsewhere: what seemed to carry it did not.
+        let before = self.lately.iter().rev().find(|before| before.flow == flow);
+        if before.is_some_and(|before| !before.matched) {
+            self.pairs
+                .retain(|(_, socket), losses| *socket != flow || losses.len() >= ENOUGH);
+        }
+        if self.lately.len() == MOST_RESENT {
+            self.lately.pop_front();
+        }
+        self.lately.push_back(Resent {
+            at_ns,
+            flow,
+            seq: retransmit.seq,
+            payload_bytes: retransmit.end_seq.wrapping_sub(retransmit.seq),
+            matched: false,
+        });
+    }
+
+    /// Takes in that a datagram has carried a segment: what is known by that.
+    fn carried(&mut self, outer: Flow, resent: &Resent, time_ns: u64) -> Vec<Loss> {
+        let key = (outer, resent.flow);
+        if self.pairs.len() >= MOST_PAIRS && !self.pairs.contains_key(&key) {
+            self.pairs.retain(|_, losses| losses.len() >= ENOUGH);
+            if self.pairs.len() >= MOST_PAIRS {
+                self.pairs.pop_first();
+            }
+        }
+        let losses = self.pairs.entry(key).or_default();
+        let loss = (time_ns, resent.seq);
+        if losses.len() >= ENOUGH {
+            return vec![loss];
+        }
+        losses.push(loss);
+        if losses.len() < ENOUGH {
+            return Vec::new();
+        }
+        let known = losses.clone();
+        if self.open.len() >= MOST_PAIRS {
+            self.open.pop_first();
+        }
+        self.open.insert(outer);
+        known
+    }
+}
+
+impl End {
+    fn of(netns: &Netns) -> Option<Self> {
+        let tunnels = netns.links.values().filter(|link| link.kind == WIREGUARD);
+        let mtus: BTreeSet<u32> = tunnels.map(|link| link.mtu_bytes).collect();
+        let addresses = || netns.links.values().flat_map(|link| &link.addresses);
+        (!mtus.is_empty()).then(|| Self {
+            addresses: addresses().map(|own| own.address).collect(),
+            mtus,
+        })
+    }
+}
+
+impl State {
+    /// Whose segment a datagram that was dropped carries.
+    pub(crate) fn unseal(&mut self, time_ns: u64, packet: &Packet) -> Sealing {
+        let is_dropped = matches!(packet.what, PacketKind::Dropped { .. });
+        if !is_dropped || packet.inner.is_some() {
+            return Sealing::Plain;
+        }
+        let Some(end) = self.tunnels_end(&packet.flow) else {
+            return Sealing::Plain;
+        };
+        let inside = packet.length_bytes.saturating_sub(added(&packet.flow));
+        let is_padded = inside.is_multiple_of(PADDED_TO) || end.mtus.contains(&inside);
+        let resent = self.resent_in(time_ns, packet.flow.netns, inside);
+        let place = |resent: &Resent| {
+            let &(id, index) = self.sockets.get(&resent.flow)?;
+            Some((id, Connection::sends(index)))
+        };
+        let found = resent.filter(|_| is_padded);
+        let found = found.and_then(|(at, resent)| Some((at, resent, place(&resent)?)));
+        if let Some((at, resent, place)) = found {
+            if let Some(resent) = self.sealed.lately.get_mut(at) {
+                resent.matched = true;
+            }
+            let losses = self.sealed.carried(packet.flow, &resent, time_ns);
+            if !losses.is_empty() {
+                if losses.len() > 1 {
+                    self.forget_stray(&packet.flow);
+                }
+                return Sealing::Of(place, losses);
+            }
+        }
+        if self.sealed.open.contains(&packet.flow) {
+            Sealing::Others
+        } else {
+            Sealing::Plain
+        }
+    }
+
+    /// The host with such a tunnel from or to whose own address a flow is.
+    fn tunnels_end(&self, flow: &Flow) -> Option<&End> {
+        if flow.protocol != UDP {
+            return None;
+        }
+        let mut ends = self.sealed.ends.iter();
+        let is_its = |(netns, end): &(&NetnsId, &End)| {
+            let own = [flow.source.ip(), flow.destination.ip()];
+            own.iter().any(|ip| end.addresses.contains(ip))
+                && self.is_connected(**netns, flow.netns)
+        };
+        ends.find(is_its).map(|(_, end)| end)
+    }
+
+    /// The one segment that so many bytes inside a datagram must be; `None` if it is none, or may be
+    /// one of several connections.
+    fn resent_in(&self, time_ns: u64, netns: NetnsId, inside: u32) -> Option<(usize, Resent)> {
+        let may_be = |(_, resent): &(usize, &Resent)| {
+            let least = if resent.flow.source.is_ipv4() {
+                LEAST_V4
+            } else {
+                LEAST_V6
+            };
+            let headers = inside.wrapping_sub(resent.payload_bytes);
+            let is_soon = time_ns <= resent.at_ns.saturating_add(SOON_NS)
+                && resent.at_ns <= time_ns.saturating_add(BEFORE_NS);
+            is_soon
+                && (least..=least + MOST_OPTIONS + PADDED_TO - 1).contains(&headers)
+                && self.is_connected(netns, resent.flow.netns)
+        };
+        let mut fitting = self.sealed.lately.iter().enumerate().filter(may_be);
+        let (at, resent) = fitting.next()?;
+        // The same one may have been sent again twice.
+        let all = fitting.all(|(_, other)| other.flow == resent.flow);
+        all.then_some((at, *resent))
+    }
+
+    /// Forgets what datagrams were taken for.
+    fn forget_stray(&mut self, flow: &Flow) {
+        let known = self.flows.get(flow).map(|(id, _)| *id);
+        let stray = known.filter(|id| self.get(*id).is_some_and(|it| it.ends.is_empty()));
+        if let Some(id) = stray
+            && let Some(gone) = self.remove(id)
+        {
+            self.forget_flows(id, &gone.flows);
+        }
+    }
+}

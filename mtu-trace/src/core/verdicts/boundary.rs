@@ -1,0 +1,83 @@
+//! Correlated drops and ICMP messages as the report shows them.
+
+use crate::{
+    core::{sites::Site, track::Track},
+    model::{
+        event::{Device, NO_REASON},
+        finding::{BlockedAt, Boundary, BoundaryPeer, Pmtud},
+        netns_ref::NetnsRef,
+        network::Topology,
+    },
+};
+
+/// A place where packets die.
+pub fn boundary(site: &Site, topology: &Topology) -> Boundary {
+    Boundary {
+        netns: NetnsRef::new(site.key.netns, topology),
+        ingress: site.ingress.as_ref().map(|device| name(device, topology)),
+        egress: Some(name(&site.egress, topology)),
+        limit_bytes: site.limit_bytes,
+        packet_bytes: site.packet_bytes,
+        overhead_bytes: site.overhead_bytes,
+        function: site.key.function.to_string(),
+        reason: Some(site.reason.as_deref().unwrap_or(NO_REASON).to_owned()),
+        silent: site.kind.is_silent(),
+        peer: site.peer.as_ref().map(|peer| BoundaryPeer {
+            netns: NetnsRef::new(peer.netns, topology),
+            interface: Some(name(peer, topology)),
+            mtu_bytes: peer.mtu_bytes,
+        }),
+    }
+}
+
+/// A device by its name; one that was too new to be known at the event may be known now. By its
+/// number where it has gone unnamed.
+pub fn name(device: &Device, topology: &Topology) -> String {
+    device
+        .name
+        .as_ref()
+        .map(ToString::to_string)
+        .or_else(|| {
+            let link = topology.link(device.netns, device.ifindex)?;
+            Some(link.name.clone())
+        })
+        .unwrap_or_else(|| format!("if{}", device.ifindex))
+}
+
+/// What became of the message to the sender, which tells that packets up to `fits_bytes` pass.
+///
+/// Where the place is `silent`, what was to be sent for it did not go: bridge netfilter asks for a
+/// message that then finds no route (`icmp6_send`).
+pub fn pmtud(track: &Track, fits_bytes: u32, silent: bool, topology: &Topology) -> Pmtud {
+    let icmp = &track.icmp;
+    let blocked = icmp.blocked.iter().max_by_key(|blocked| blocked.count);
+    // The path MTU of a socket changes by such a message alone: probing lowers its segment size
+    // only (`tcp_mtu_probing`).
+    let heeded = icmp.is_heeded(fits_bytes);
+    let came_down = track
+        .sender_pmtu_bytes
+        .is_some_and(|pmtu| pmtu > 0 && pmtu <= fits_bytes);
+    Pmtud {
+        // A message that is heeded, dropped or seen must have been generated, also where that could
+        // not be observed.
+        signalled: came_down
+            || heeded
+            || (icmp.generated > 0 && !silent)
+            || blocked.is_some()
+            || !icmp.seen.is_empty(),
+        delivered: if came_down || heeded {
+            Some(true)
+        } else {
+            blocked.map(|_| false)
+        },
+        blocked_at: blocked
+            .filter(|_| !came_down && !heeded)
+            .map(|blocked| BlockedAt {
+                netns: NetnsRef::new(blocked.netns, topology),
+                hook: blocked.hook,
+                interface: blocked.device.as_ref().map(|device| name(device, topology)),
+                function: blocked.function.to_string(),
+                reason: blocked.reason.as_ref().map(ToString::to_string),
+            }),
+    }
+}

@@ -1,0 +1,272 @@
+//! What can be done about a place that is too narrow: the knobs of what is really there, with the
+//! commands that turn them.
+
+use std::net::IpAddr;
+
+use crate::{
+    base::quote::quote,
+    model::{
+        finding::{BlockedAt, Fix},
+        netns_ref::NetnsRef,
+        network::{NetnsId, Topology},
+    },
+};
+
+/// Lowers the MTU of an end: it then announces a segment size that fits, and its peer sends smaller
+/// segments too (RFC 9293, section 3.7.1). `None` if its MTU is no larger already.
+pub fn lower_mtu(topology: &Topology, netns: NetnsId, ifindex: u32, limit: u32) -> Option<Fix> {
+    let link = topology.link(netns, ifindex)?;
+    if link.mtu_bytes <= limit {
+        return None;
+    }
+    let place = NetnsRef::new(netns, topology);
+    if place.guest.is_some() {
+        return Some(tell_engine(&place, link.mtu_bytes, limit));
+    }
+    let commands = enter(&place)
+        .map(|enter| format!("{enter} ip link set dev {} mtu {limit}", quote(&link.name)));
+    let lasting = match &place.container {
+        Some(container) if container.pod.is_some() => format!(
+            "To make it last, set the MTU of the cluster's network plugin (CNI) to {limit} and \
+             start the pods anew."
+        ),
+        Some(_) => format!(
+            "To make it last, start the engine that runs this container {}.",
+            engine_options(limit)
+        ),
+        None => format!(
+            "To make it last, set it where the interface is created; for Docker that is \
+             `dockerd --mtu {limit}` and `-o com.docker.network.driver.mtu={limit}` for each \
+             network of its own."
+        ),
+    };
+    Some(Fix {
+        title: format!(
+            "Set the MTU of {} in {} to {limit}, it is {}",
+            link.name,
+            place.label(),
+            link.mtu_bytes
+        ),
+        detail: format!(
+            "Both ends then send packets that fit, because each announces its segment size when \
+             the connection opens; connections open already stay stalled. {lasting} It helps UDP \
+             and QUIC sent from there, not those sent to it."
+        ),
+        commands: commands.into_iter().collect(),
+    })
+}
+
+/// The same where the end is not there yet: it is for its engine to make it so.
+fn tell_engine(guest: &NetnsRef, given: u32, limit: u32) -> Fix {
+    Fix {
+        title: format!(
+            "Set the MTU of {} to {limit}, it would be {given}",
+            guest.label()
+        ),
+        detail: format!(
+            "Start its engine {}. Both ends then send packets that fit, because each announces its \
+             segment size when the connection opens. It helps UDP and QUIC sent from there, not \
+             those sent to it.",
+            engine_options(limit)
+        ),
+        commands: Vec::new(),
+    }
+}
+
+/// How an engine is told the MTU of what it starts, wherever it is set.
+fn engine_options(limit: u32) -> String {
+    format!(
+        "with `--mtu {limit}` (\"mtu\": {limit} in its daemon.json; `mtu: {limit}` of Drone's docker \
+         plugin; `command: [\"--mtu={limit}\"]` of a docker:dind service), and create its own \
+         networks with `-o com.docker.network.driver.mtu={limit}`"
+    )
+}
+
+/// Lets the message through where it is dropped. `insert` are commands for inside that namespace
+/// that do it; without them the rules are listed.
+pub fn unblock(blocked: &BlockedAt, ipv6: bool, insert: &[String]) -> Option<Fix> {
+    let hook = blocked.hook?;
+    let message = if ipv6 {
+        "ICMPv6 packet-too-big"
+    } else {
+        "ICMP fragmentation-needed"
+    };
+    let rule = if ipv6 {
+        "icmpv6 type packet-too-big accept"
+    } else {
+        "icmp type destination-unreachable icmp code frag-needed accept"
+    };
+    let list = ["nft --handle list ruleset".to_owned()];
+    let run = if insert.is_empty() { &list } else { insert };
+    let commands = enter(&blocked.netns).map_or_else(Vec::new, |enter| {
+        run.iter()
+            .map(|command| format!("{enter} {command}"))
+            .collect()
+    });
+    Some(Fix {
+        title: format!(
+            "Let {message} through the {hook} rules of {}",
+            blocked.netns.label()
+        ),
+        detail: if insert.is_empty() {
+            format!(
+                "The rule that drops it is in the list the command prints; put `{rule}` before it \
+                 (with iptables: `-p {} -j ACCEPT`). {LEARNS}",
+                if ipv6 {
+                    "icmpv6 --icmpv6-type packet-too-big"
+                } else {
+                    "icmp --icmp-type fragmentation-needed"
+                }
+            )
+        } else {
+            format!("The command puts a rule before the one that drops it. {LEARNS}")
+        },
+        commands,
+    })
+}
+
+/// Clamps the announced segment size at the router: for TCP, and for new connections.
+pub fn clamp(topology: &Topology, netns: NetnsId) -> Option<Fix> {
+    let place = NetnsRef::new(netns, topology);
+    let enter = enter(&place)?;
+    let table = "inet mtu_clamp";
+    Some(Fix {
+        title: format!(
+            "Clamp the TCP segment size where {} forwards",
+            place.label()
+        ),
+        detail: "The router lowers the segment size that both ends announce to what its own \
+                 routes carry. It works although ICMP is filtered; it does not help UDP and QUIC, \
+                 nor connections that are open already."
+            .to_owned(),
+        commands: vec![
+            format!("{enter} nft add table {table}"),
+            format!(
+                "{enter} nft 'add chain {table} forward {{ type filter hook forward priority \
+                 mangle; }}'"
+            ),
+            format!(
+                "{enter} nft add rule {table} forward tcp flags syn tcp option maxseg size set rt \
+                 mtu"
+            ),
+        ],
+    })
+}
+
+/// Makes the two sides of a layer-2 hole the same: raises a device, and the other end of a veth that
+/// has the next say, to `bytes`.
+pub fn raise_mtu(topology: &Topology, netns: NetnsId, ifindex: u32, bytes: u32) -> Option<Fix> {
+    let link = topology.link(netns, ifindex)?;
+    let place = NetnsRef::new(netns, topology);
+    let raise = |netns: NetnsId, interface: &str| {
+        let enter = enter(&NetnsRef::new(netns, topology))?;
+        let interface = quote(interface);
+        Some(format!("{enter} ip link set dev {interface} mtu {bytes}"))
+    };
+    let mut commands: Vec<String> = raise(netns, &link.name).into_iter().collect();
+    if let Some(peer) = link.peer
+        && let Some(netns) = peer.netns
+        && let Some(other_end) = topology.link(netns, peer.ifindex)
+        && other_end.mtu_bytes < bytes
+    {
+        commands.extend(raise(netns, &other_end.name));
+    }
+    Some(Fix {
+        title: format!(
+            "Or raise the MTU of {} in {} to {bytes}",
+            link.name,
+            place.label()
+        ),
+        detail: format!(
+            "The two sides of one layer-2 hop must agree, since nothing between them can tell a \
+             sender. Only if everything behind {} carries {bytes} bytes.",
+            link.name
+        ),
+        commands,
+    })
+}
+
+/// Lowers the MTU of a tunnel to what the link below carries. `None` if it is no larger already.
+pub fn fit_tunnel(topology: &Topology, netns: NetnsId, ifindex: u32, fits: u32) -> Option<Fix> {
+    let link = topology.link(netns, ifindex)?;
+    let overhead = link.tunnel.as_ref()?.overhead_bytes;
+    if link.mtu_bytes <= fits {
+        return None;
+    }
+    let place = NetnsRef::new(netns, topology);
+    let commands = enter(&place)
+        .map(|enter| format!("{enter} ip link set dev {} mtu {fits}", quote(&link.name)));
+    Some(Fix {
+        title: format!(
+            "Set the MTU of the tunnel {} in {} to {fits}, it is {}",
+            link.name,
+            place.label(),
+            link.mtu_bytes
+        ),
+        detail: format!(
+            "It adds {overhead} bytes to every packet. Bridges it is a port of, and the interfaces \
+             of the containers behind it at both ends, need the same {fits}: set it in the overlay \
+             network's own settings (the CNI's MTU, or `-o com.docker.network.driver.mtu={fits}`)."
+        ),
+        commands: commands.into_iter().collect(),
+    })
+}
+
+/// The stopgap on the sender: it looks for a size that passes (RFC 4821). `None` if it does already.
+pub fn probing(topology: &Topology, netns: NetnsId) -> Option<Fix> {
+    let inside = topology.namespaces.get(&netns)?.inside.as_ref();
+    if inside
+        .and_then(|inside| inside.sysctls.tcp_mtu_probing)
+        .is_some_and(|set| set > 0)
+    {
+        return None;
+    }
+    let sender = NetnsRef::new(netns, topology);
+    let enter = enter(&sender)?;
+    Some(Fix {
+        title: format!(
+            "As a stopgap, let {} probe for the path MTU",
+            sender.label()
+        ),
+        detail: "The sender then tries smaller segments by itself, after several timeouts (RFC \
+                 4821): each connection still loses some seconds. TCP only."
+            .to_owned(),
+        commands: vec![format!("{enter} sysctl -w net.ipv4.tcp_mtu_probing=1")],
+    })
+}
+
+/// Finds out what the way to a peer carries, from a namespace.
+pub fn measure(topology: &Topology, netns: NetnsId, peer: IpAddr) -> Option<Fix> {
+    let place = NetnsRef::new(netns, topology);
+    let enter = enter(&place)?;
+    // Bytes of the IP and the ICMP header.
+    let headers = if peer.is_ipv6() { 48 } else { 28 };
+    Some(Fix {
+        title: format!(
+            "Measure what the way from {} to {peer} carries",
+            place.label()
+        ),
+        detail: format!(
+            "If 1400 bytes come back and 1500 do not, a link beyond this host has a smaller MTU and \
+             does not say so: lower the MTU of the interface in {} to what passes. Some hosts do \
+             not answer pings at all.",
+            place.label()
+        ),
+        commands: [1500, 1400]
+            .map(|bytes| format!("{enter} ping -c 3 -M do -s {} {peer}", bytes - headers))
+            .to_vec(),
+    })
+}
+
+const LEARNS: &str = "The sender then learns the limit by itself, for TCP, UDP and QUIC alike.";
+
+/// The command that runs another one in a namespace; none if there is no way to name it.
+fn enter(netns: &NetnsRef) -> Option<String> {
+    if let Some(name) = &netns.name {
+        return Some(format!("ip netns exec {}", quote(name)));
+    }
+    if let Some(process) = &netns.process {
+        return Some(format!("nsenter --target {} --net", process.pid));
+    }
+    netns.init.then(|| "nsenter --target 1 --net".to_owned())
+}

@@ -1,0 +1,328 @@
+//! What the rules say of every connection, kept while connections change.
+//!
+//! Only those are asked about again that changed, or whose time has come: it costs what happens, not
+//! what there is.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use imbl::{OrdMap, OrdSet};
+
+use crate::{
+    core::{
+        select::Scope,
+        sites::Joints,
+        track::{Connection, ConnectionId, Side, State},
+        verdicts::{
+            rules::{Case, Cause, Match},
+            selection::is_selected,
+        },
+    },
+    model::finding::Verdict,
+};
+
+/// What a finding is about: a verdict and its cause.
+pub type Key = (Verdict, Cause);
+
+/// What makes one direction of a connection worse than another: that it goes on, that something was seen
+/// of it, for how long, ns, and how many packets died.
+type Rank = (bool, bool, u64, u64);
+
+/// What the rules say of every connection.
+#[derive(Clone, Debug, Default)]
+pub struct Judged {
+    /// What is joined in the network as it is now.
+    joints: Arc<Joints>,
+    /// Those of which something was lost or is waited for.
+    connections: OrdMap<ConnectionId, Arc<Judgements>>,
+    groups: OrdMap<Arc<Key>, Group>,
+    /// When to ask again though nothing happens, ns.
+    due: OrdSet<(u64, ConnectionId)>,
+    /// What something was found for since that was last asked.
+    news: BTreeSet<Arc<Key>>,
+}
+
+/// Of one connection.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Judgements {
+    /// Out and in.
+    sides: [Option<Judgement>; 2],
+    due_ns: Option<u64>,
+}
+
+impl Judgements {
+    /// Keeps what was foreseen of a connection that is closed: its namespace may be gone from the map.
+    fn keep_foreseen(&mut self, before: &Self) {
+        for (now, before) in self.sides.iter_mut().zip(&before.sides) {
+            let foreseen = |it: &&Judgement| it.found.foreseen.is_some();
+            if let (None, Some(before)) = (&now, before.as_ref().filter(foreseen)) {
+                let mut kept = before.clone();
+                kept.found.ongoing = false;
+                kept.rank.0 = false;
+                *now = Some(kept);
+            }
+        }
+    }
+}
+
+/// Of one direction.
+#[derive(Clone, Debug, PartialEq)]
+struct Judgement {
+    key: Arc<Key>,
+    found: Match,
+    rank: Rank,
+    is_selected: bool,
+}
+
+/// Directions of connections that share a cause.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    /// The selected ones.
+    members: OrdSet<(ConnectionId, Side)>,
+    by_rank: OrdSet<(Rank, ConnectionId, Side)>,
+    by_start: OrdSet<(u64, ConnectionId, Side)>,
+    /// Connections of which both directions are members.
+    twice: usize,
+    /// How many are not selected.
+    others: usize,
+}
+
+impl Group {
+    /// The first sign of it, ns.
+    pub fn first_ns(&self) -> u64 {
+        self.by_start
+            .get_min()
+            .map_or(0, |(first_ns, ..)| *first_ns)
+    }
+
+    /// The member it is worst for; `None` if none is selected.
+    pub fn worst(&self) -> Option<(ConnectionId, Side)> {
+        self.by_rank.get_max().map(|(_, id, side)| (*id, *side))
+    }
+
+    /// The members, in the order of first sight.
+    pub fn members(&self) -> impl Iterator<Item = (ConnectionId, Side)> {
+        self.members.iter().copied()
+    }
+
+    /// How many connections these are.
+    pub fn connections(&self) -> usize {
+        self.members.len() - self.twice
+    }
+
+    /// Whether both directions of a connection are members.
+    pub fn has_both(&self, id: ConnectionId) -> bool {
+        let has = |side| self.members.contains(&(id, side));
+        has(Side::Out) && has(Side::In)
+    }
+
+    fn add(&mut self, id: ConnectionId, side: Side, it: &Judgement) {
+        if !it.is_selected {
+            self.others += 1;
+            return;
+        }
+        self.twice += usize::from(self.members.contains(&(id, side.flip())));
+        self.members.insert((id, side));
+        self.by_rank.insert((it.rank, id, side));
+        self.by_start.insert((it.found.first_ns, id, side));
+    }
+
+    /// Exchanges what was said of a member for what is said now.
+    fn replace(&mut self, id: ConnectionId, side: Side, old: &Judgement, new: &Judgement) {
+        if !old.is_selected || !new.is_selected {
+            self.take(id, side, old);
+            self.add(id, side, new);
+            return;
+        }
+        if old.rank != new.rank {
+            self.by_rank.remove(&(old.rank, id, side));
+            self.by_rank.insert((new.rank, id, side));
+        }
+        let (before_ns, now_ns) = (old.found.first_ns, new.found.first_ns);
+        if before_ns != now_ns {
+            self.by_start.remove(&(before_ns, id, side));
+            self.by_start.insert((now_ns, id, side));
+        }
+    }
+
+    fn take(&mut self, id: ConnectionId, side: Side, it: &Judgement) {
+        if !it.is_selected {
+            self.others -= 1;
+            return;
+        }
+        self.members.remove(&(id, side));
+        self.twice -= usize::from(self.members.contains(&(id, side.flip())));
+        self.by_rank.remove(&(it.rank, id, side));
+        self.by_start.remove(&(it.found.first_ns, id, side));
+    }
+}
+
+impl Judged {
+    /// The network is another one from now on.
+    pub fn forget_network(&mut self) {
+        self.joints = Arc::default();
+    }
+
+    /// What is joined in the network as it is now.
+    pub fn joints(&self) -> &Joints {
+        &self.joints
+    }
+
+    /// Asks again about what has changed in the state or is due by now.
+    pub fn refresh(&mut self, state: &mut State, scope: &Scope) {
+        for id in state.take_touched() {
+            self.ask(id, state, scope);
+        }
+        while let Some(&(due_ns, id)) = self.due.get_min()
+            && due_ns <= state.now_ns
+        {
+            self.ask(id, state, scope);
+        }
+    }
+
+    /// Asks again about everything: what the rules see has changed as a whole.
+    pub fn ask_all(&mut self, state: &State, scope: &Scope) {
+        let ids: Vec<ConnectionId> = self.connections.keys().copied().collect();
+        for id in ids {
+            self.ask(id, state, scope);
+        }
+    }
+
+    /// Asks again where the answer depends on which networks are connected, or on the map.
+    pub fn ask_networks(&mut self, state: &State, scope: &Scope) {
+        let mut ids: BTreeSet<ConnectionId> = BTreeSet::new();
+        for (key, group) in &self.groups {
+            let is_asked = |(id, side): &(ConnectionId, Side)| match (key.0, &key.1) {
+                (_, Cause::Peer(..) | Cause::Message(..)) => true,
+                (Verdict::MtuBlackHole, Cause::Site(_)) => self.is_foreseen(*id, *side),
+                _ => false,
+            };
+            ids.extend(group.members().filter(is_asked).map(|(id, _)| id));
+        }
+        for id in ids {
+            self.ask(id, state, scope);
+        }
+    }
+
+    /// What something was found for since this was last asked.
+    pub fn take_news(&mut self) -> BTreeSet<Arc<Key>> {
+        std::mem::take(&mut self.news)
+    }
+
+    fn ask(&mut self, id: ConnectionId, state: &State, scope: &Scope) {
+        let before = self.connections.get(&id).cloned();
+        let mut now = judge(id, state, &self.joints, scope);
+        if let (Some(before), Some(now)) = (&before, &mut now)
+            && state.get(id).is_some_and(Connection::is_closed)
+        {
+            now.keep_foreseen(before);
+        }
+        let due = |it: &Judgements| it.due_ns.map(|due_ns| (due_ns, id));
+        let (was_due, is_due) = (before.as_deref().and_then(due), now.as_ref().and_then(due));
+        if was_due != is_due {
+            if let Some(due) = was_due {
+                self.due.remove(&due);
+            }
+            if let Some(due) = is_due {
+                self.due.insert(due);
+            }
+        }
+        for (index, side) in [Side::Out, Side::In].into_iter().enumerate() {
+            let old = before.as_deref().and_then(|it| it.sides[index].as_ref());
+            let new = now.as_ref().and_then(|it| it.sides[index].as_ref());
+            if old == new {
+                continue;
+            }
+            if let (Some(old), Some(new)) = (old, new)
+                && old.key == new.key
+                && let Some(group) = self.groups.get_mut(&new.key)
+            {
+                group.replace(id, side, old, new);
+                self.news.insert(Arc::clone(&new.key));
+                continue;
+            }
+            if let Some(old) = old {
+                self.leave(id, side, old);
+            }
+            if let Some(new) = new {
+                let group = self.groups.entry(Arc::clone(&new.key)).or_default();
+                group.add(id, side, new);
+                self.news.insert(Arc::clone(&new.key));
+            }
+        }
+        match now {
+            Some(now) => self.connections.insert(id, Arc::new(now)),
+            None => self.connections.remove(&id),
+        };
+    }
+
+    fn leave(&mut self, id: ConnectionId, side: Side, old: &Judgement) {
+        if let Some(group) = self.groups.get_mut(&old.key) {
+            group.take(id, side, old);
+            if group.members.is_empty() && group.others == 0 {
+                self.groups.remove(&old.key);
+            }
+        }
+    }
+
+    fn is_foreseen(&self, id: ConnectionId, side: Side) -> bool {
+        let found = self.found(id, side);
+        found.is_some_and(|found| found.foreseen.is_some())
+    }
+
+    /// What is found, with the connections that are selected.
+    pub fn groups(&self) -> impl Iterator<Item = (&Arc<Key>, &Group)> {
+        let selected = |(_, group): &(_, &Group)| !group.members.is_empty();
+        self.groups.iter().filter(selected)
+    }
+
+    /// One of them.
+    pub fn group(&self, key: &Key) -> Option<&Group> {
+        self.groups
+            .get(key)
+            .filter(|group| !group.members.is_empty())
+    }
+
+    /// How much is found of which nothing is selected.
+    pub fn hidden(&self) -> usize {
+        self.groups.len() - self.groups().count()
+    }
+
+    /// What the rules say of one direction of a connection.
+    pub fn found(&self, id: ConnectionId, side: Side) -> Option<&Match> {
+        let index = usize::from(side == Side::In);
+        let judgement = self.connections.get(&id)?.sides[index].as_ref()?;
+        Some(&judgement.found)
+    }
+}
+
+/// Asks about one connection; `None` if nothing of it was lost or is waited for.
+fn judge(id: ConnectionId, state: &State, joints: &Joints, scope: &Scope) -> Option<Judgements> {
+    let connection = state.get(id)?;
+    let mut judged = Judgements::default();
+    let mut any = false;
+    for (index, side) in [Side::Out, Side::In].into_iter().enumerate() {
+        let Some(case) = Case::of(state, joints, connection, side) else {
+            continue;
+        };
+        any = true;
+        judged.sides[index] = case.judge().map(|(verdict, found)| Judgement {
+            rank: rank(&case, &found),
+            is_selected: is_selected(&case, &found, scope),
+            key: Arc::new((verdict, found.cause.clone())),
+            found,
+        });
+        judged.due_ns = judged.due_ns.into_iter().chain(case.due_ns()).min();
+    }
+    any.then_some(judged)
+}
+
+fn rank(case: &Case<'_>, found: &Match) -> Rank {
+    // What can be seen at any moment lasts the longer the earlier it began.
+    let until_ns = found.last_ns.unwrap_or(u64::MAX);
+    (
+        found.ongoing,
+        found.foreseen.is_none(),
+        until_ns.saturating_sub(found.first_ns),
+        case.track.oversized_drops(),
+    )
+}

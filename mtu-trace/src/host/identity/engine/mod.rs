@@ -1,0 +1,93 @@
+//! What container engines keep about their containers, in files on the host or in the container
+//! that the engine runs in. Pure readers, one for each form of state.
+//!
+//! An engine's own words are its users': everything is made printable.
+
+pub(crate) mod docker;
+pub(crate) mod dockerd;
+pub(crate) mod oci;
+pub(crate) mod options;
+pub(crate) mod storage;
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+
+use crate::{
+    base::printable::printable,
+    host::identity::rooted::{Root, Way},
+};
+
+/// What an engine calls a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// Its name.
+    pub name: Option<String>,
+    /// The image it was made from.
+    pub image: Option<String>,
+    /// UID of its Kubernetes pod.
+    pub pod: Option<String>,
+    /// Kubernetes namespace and name of the pod, `build/runner-1`.
+    pub pod_name: Option<String>,
+}
+
+impl Named {
+    /// Takes over what is missing.
+    fn or(self, other: Self) -> Self {
+        Self {
+            name: self.name.or(other.name),
+            image: self.image.or(other.image),
+            pod: self.pod.or(other.pod),
+            pod_name: self.pod_name.or(other.pod_name),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Looks for a container in what the engines keep below a root: in `directories`, where its mounts
+/// say so, and where engines keep it by default. `None` if none of them knows it.
+#[must_use]
+pub fn look(root: &Root, id: &str, directories: &[String]) -> Option<Named> {
+    // It becomes part of paths.
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let named = docker::look(root, id, directories)
+        .or(oci::look(root, id, directories))
+        .or(storage::look(root, id));
+    (!named.is_empty()).then_some(named)
+}
+
+/// Reads JSON at the first of these paths that has some.
+fn json(root: &Root, paths: &[String]) -> Option<Value> {
+    let mut paths = paths.iter();
+    paths.find_map(|path| parsed(root, path, Way::Linked))
+}
+
+/// The same of a file in one of the directories that mounts tell of: a container can have a say in
+/// those, so nothing there may lead elsewhere.
+fn told(root: &Root, directories: &[String], file: &str) -> Option<Value> {
+    let mut directories = directories.iter();
+    directories.find_map(|directory| parsed(root, &format!("{directory}/{file}"), Way::Straight))
+}
+
+fn parsed(root: &Root, path: &str, way: Way) -> Option<Value> {
+    serde_json::from_slice(&root.read(path, way).ok()?).ok()
+}
+
+/// A string that is not empty, fit to be shown.
+fn text(value: Option<&Value>) -> Option<String> {
+    let text = value?.as_str().filter(|text| !text.is_empty())?;
+    Some(printable(text.as_bytes()))
+}
+
+/// `namespace/name` of a pod.
+fn pod_name(namespace: Option<String>, name: Option<String>) -> Option<String> {
+    match (namespace, name?) {
+        (Some(namespace), name) => Some(format!("{namespace}/{name}")),
+        (None, name) => Some(name),
+    }
+}

@@ -1,0 +1,65 @@
+//! OCI bundles: the `annotations` of their `config.json`, in which containerd's CRI plugin, nerdctl
+//! and CRI-O write down what they call a container.
+
+use serde_json::Value;
+
+use crate::host::identity::{
+    engine::{Named, json, pod_name, text, told},
+    rooted::Root,
+};
+
+/// Where bundles are, with the identifier in place of `{}`.
+const BUNDLES: [&str; 6] = [
+    "/run/containerd/io.containerd.runtime.v2.task/k8s.io/{}/config.json",
+    "/run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io/{}/config.json",
+    "/run/containerd/io.containerd.runtime.v2.task/default/{}/config.json",
+    "/run/containerd/io.containerd.runtime.v2.task/moby/{}/config.json",
+    "/run/containers/storage/overlay-containers/{}/userdata/config.json",
+    "/var/run/containers/storage/overlay-containers/{}/userdata/config.json",
+];
+
+/// What is written down about a container.
+pub fn look(root: &Root, id: &str, directories: &[String]) -> Named {
+    let paths = BUNDLES.map(|path| path.replace("{}", id));
+    told(root, directories, "config.json")
+        .or_else(|| json(root, &paths))
+        .map(|config| named(&config))
+        .unwrap_or_default()
+}
+
+/// Reads a `config.json`.
+pub fn named(config: &Value) -> Named {
+    let annotations = config.get("annotations");
+    let first = |keys: &[&str]| {
+        keys.iter()
+            .find_map(|key| text(annotations.and_then(|all| all.get(key))))
+    };
+    let pod = pod_name(
+        first(&[
+            "io.kubernetes.cri.sandbox-namespace",
+            "io.kubernetes.pod.namespace",
+        ]),
+        first(&["io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name"]),
+    );
+    // The container that merely holds a pod's namespaces has no name but the pod's.
+    let kind = first(&[
+        "io.kubernetes.cri.container-type",
+        "io.kubernetes.cri-o.ContainerType",
+    ]);
+    let holds_pod = kind.as_deref() == Some("sandbox");
+    Named {
+        name: first(&[
+            "io.kubernetes.cri.container-name",
+            "io.kubernetes.container.name",
+            "nerdctl/name",
+        ])
+        .filter(|_| !holds_pod),
+        image: first(&[
+            "io.kubernetes.cri.image-name",
+            "io.kubernetes.cri-o.ImageName",
+        ])
+        .filter(|_| !holds_pod),
+        pod: first(&["io.kubernetes.cri.sandbox-uid", "io.kubernetes.pod.uid"]),
+        pod_name: pod,
+    }
+}

@@ -1,0 +1,319 @@
+//! Keeps the topology up to date: by a full look now and then, and by what is heard in between.
+
+pub(crate) mod census;
+#[cfg(test)]
+mod decode_tests;
+pub(crate) mod discover;
+pub(crate) mod entrance;
+pub(crate) mod hearing;
+pub(crate) mod hub;
+pub(crate) mod inside;
+pub(crate) mod linkinfo;
+pub(crate) mod looking;
+pub(crate) mod naming;
+#[cfg(test)]
+mod naming_tests;
+pub(crate) mod notice;
+pub(crate) mod record;
+pub(crate) mod requests;
+pub(crate) mod routes;
+pub(crate) mod rules;
+pub(crate) mod snapshot;
+pub(crate) mod survey;
+#[cfg(test)]
+mod survey_tests;
+#[cfg(test)]
+mod tests;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fs::File,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
+};
+
+use anyhow::Context;
+pub use discover::Depth;
+pub use entrance::Entrance;
+use tokio::io::{Interest, unix::AsyncFd};
+
+use crate::{
+    host::{
+        netns::NetnsFile,
+        watcher::{
+            hub::{Hub, Nsid},
+            naming::Naming,
+            notice::Notice,
+            record::Record,
+            snapshot::Due,
+        },
+    },
+    model::network::{NetnsId, Topology},
+};
+
+/// How long a namespace that is gone stays in the topology, for events that still speak of it.
+const GONE_KEPT_NS: u64 = 60_000_000_000;
+
+/// Watches the host's namespaces and links.
+///
+/// It holds no namespace but its own: what it watches comes and goes as if it were not there.
+pub struct Watcher {
+    pub(crate) hub: Hub,
+    /// The namespaces that live, by identity.
+    pub(crate) records: BTreeMap<NetnsId, Record>,
+    /// Who has which number. Whoever dies loses it here when the hub says so.
+    pub(crate) nsids: HashMap<Nsid, NetnsId>,
+    /// Numbers of namespaces that links lead to and that could not be found.
+    pub(crate) unknown: BTreeSet<Nsid>,
+    /// Numbers that somebody has by what was heard.
+    pub(crate) given: BTreeSet<Nsid>,
+    /// Numbers that were given to another before the death of the former owner was told.
+    pub(crate) untold: BTreeSet<Nsid>,
+    /// What was heard and not yet taken in.
+    pub(crate) pending: Vec<Notice>,
+    /// What was heard of namespaces and has not been looked at since.
+    pub(crate) due: BTreeMap<NetnsId, Due>,
+    /// Namespaces of which the topology may say something old, and whether all may be: what is said
+    /// of one namespace can depend on another.
+    pub(crate) stale: BTreeSet<NetnsId>,
+    pub(crate) all_stale: bool,
+    /// What was known of those that died, until it is published.
+    buried: Vec<(NetnsId, Record)>,
+    /// When the ones that are gone went, ns of `CLOCK_MONOTONIC`.
+    pub(crate) gone: BTreeMap<NetnsId, u64>,
+    pub(crate) naming: Naming,
+    topology: Arc<Topology>,
+}
+
+/// What a look has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Namespaces that are new.
+    pub added: BTreeSet<NetnsId>,
+    /// Namespaces of which something is different: a link, an address, a name.
+    pub changed: BTreeSet<NetnsId>,
+    /// Namespaces that are gone.
+    pub gone: BTreeSet<NetnsId>,
+    /// Namespaces, processes and mounts that could not be looked at.
+    pub skipped: u32,
+    /// Namespaces that links lead to and that could not be found.
+    pub unknown: usize,
+}
+
+impl Changes {
+    /// Whether the topology is as it was.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.changed.is_empty() && self.gone.is_empty()
+    }
+}
+
+impl Watcher {
+    /// Starts listening. The topology is empty until the first [`Watcher::refresh`].
+    ///
+    /// # Errors
+    ///
+    /// Without the permission to make a network namespace (`CAP_SYS_ADMIN`) and to hear what happens in
+    /// all others (`CAP_NET_BROADCAST`).
+    pub fn new() -> anyhow::Result<Self> {
+        let hub = Hub::new().context(
+            "cannot make a network namespace to watch the others from: this needs root \
+             (CAP_SYS_ADMIN, and CAP_NET_BROADCAST to hear of them) and room below the sysctl \
+             user.max_net_namespaces",
+        )?;
+        Ok(Self {
+            hub,
+            records: BTreeMap::new(),
+            nsids: HashMap::new(),
+            unknown: BTreeSet::new(),
+            given: BTreeSet::new(),
+            untold: BTreeSet::new(),
+            pending: Vec::new(),
+            due: BTreeMap::new(),
+            stale: BTreeSet::new(),
+            all_stale: false,
+            buried: Vec::new(),
+            gone: BTreeMap::new(),
+            naming: Naming::default(),
+            topology: Arc::default(),
+        })
+    }
+
+    /// The network as it was last seen.
+    #[must_use]
+    pub fn topology(&self) -> &Arc<Topology> {
+        &self.topology
+    }
+
+    /// A descriptor that is readable when something has changed and [`Watcher::follow`] has work.
+    #[must_use]
+    pub fn events_fd(&self) -> BorrowedFd<'_> {
+        self.hub.events_fd()
+    }
+
+    /// The same for tokio: wait until it is readable, call [`Watcher::follow`], then clear its
+    /// readiness.
+    ///
+    /// # Errors
+    ///
+    /// Without descriptors to spare.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with I/O.
+    pub fn events(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        let fd = self.events_fd().try_clone_to_owned()?;
+        // SAFETY: the descriptor is owned by the `AsyncFd`, open, and always the same.
+        Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE)? })
+    }
+
+    /// What has urgent data when mounts change and [`Watcher::follow_mounts`] has work: wait for its
+    /// priority, call that, then clear its readiness.
+    ///
+    /// # Errors
+    ///
+    /// If `/proc` cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with I/O.
+    pub fn mounts() -> io::Result<AsyncFd<OwnedFd>> {
+        let file = OwnedFd::from(File::open(discover::OWN_MOUNTS)?);
+        // SAFETY: the descriptor is owned by the `AsyncFd`, open, and always the same.
+        Ok(unsafe { AsyncFd::register_with_interest(file, Interest::PRIORITY)? })
+    }
+
+    /// Opens a namespace that lives, to do something inside. Drop the file soon: it keeps the
+    /// namespace alive.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if it is not known, gone, or no process or mount leads to it any more.
+    pub fn open(&self, netns: NetnsId) -> io::Result<NetnsFile> {
+        let record = self.records.get(&netns).ok_or(io::ErrorKind::NotFound)?;
+        let file = Entrance::of(netns, record).open()?;
+        if self.hub.nsid(file.as_fd())? == Some(record.nsid) {
+            Ok(file)
+        } else {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+
+    /// The way into a namespace that lives.
+    #[must_use]
+    pub fn entrance(&self, netns: NetnsId) -> Option<Entrance> {
+        Some(Entrance::of(netns, self.records.get(&netns)?))
+    }
+
+    /// Looks at everything anew: finds namespaces, asks each for its links. `now_ns` is the time by
+    /// `CLOCK_MONOTONIC`.
+    ///
+    /// # Errors
+    ///
+    /// If `/proc` cannot be read or the kernel cannot be asked at all. What is missing of single
+    /// namespaces is no error.
+    pub fn refresh(&mut self, depth: Depth, now_ns: u64) -> anyhow::Result<Changes> {
+        let mut changes = Changes::default();
+        self.discover(depth, now_ns, &mut changes)?;
+        self.look_at_all();
+        self.look(now_ns, &mut changes)?;
+        self.publish(now_ns, &mut changes);
+        Ok(changes)
+    }
+
+    /// Looks at what has changed by what was heard; cheap if nothing has. `now_ns` is the time by
+    /// `CLOCK_MONOTONIC`.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Watcher::refresh`].
+    pub fn follow(&mut self, now_ns: u64) -> anyhow::Result<Changes> {
+        let mut changes = Changes::default();
+        self.catch_up(now_ns, &mut changes)?;
+        self.look(now_ns, &mut changes)?;
+        self.publish(now_ns, &mut changes);
+        Ok(changes)
+    }
+
+    /// Looks for namespaces that were mounted, and at what else has changed; cheap if there are none.
+    /// For whoever hears of mounts: a container engine mounts a namespace before it makes a link to
+    /// it. `now_ns` is the time by `CLOCK_MONOTONIC`.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Watcher::refresh`].
+    pub fn follow_mounts(&mut self, now_ns: u64) -> anyhow::Result<Changes> {
+        let mut changes = Changes::default();
+        self.catch_up(now_ns, &mut changes)?;
+        let known: BTreeSet<u64> = self.records.values().map(|record| record.inode).collect();
+        let mounted = discover::mounted().context("cannot read the own mounts")?;
+        if !mounted.is_subset(&known) {
+            self.discover(Depth::Quick, now_ns, &mut changes)?;
+        }
+        self.look(now_ns, &mut changes)?;
+        self.publish(now_ns, &mut changes);
+        Ok(changes)
+    }
+
+    pub(crate) fn bury(&mut self, netns: NetnsId, now_ns: u64, changes: &mut Changes) {
+        if let Some(record) = self.records.remove(&netns) {
+            self.all_stale = true;
+            self.buried.push((netns, record));
+            self.due.remove(&netns);
+            self.gone.insert(netns, now_ns);
+            changes.added.remove(&netns);
+            changes.gone.insert(netns);
+        }
+    }
+
+    /// Brings the topology to what is known, and says what that changed.
+    pub(crate) fn publish(&mut self, now_ns: u64, changes: &mut Changes) {
+        self.name_containers(now_ns);
+        let containers = self.containers();
+        let mut updates = BTreeMap::new();
+        for (id, record) in &self.buried {
+            let mut netns = record.model(*id, &self.nsids, &containers);
+            netns.gone = true;
+            updates.insert(*id, netns);
+        }
+        for (&id, record) in &self.records {
+            if !self.all_stale && !self.stale.contains(&id) {
+                continue;
+            }
+            let netns = record.model(id, &self.nsids, &containers);
+            if self.topology.namespaces.get(&id) != Some(&netns) {
+                updates.insert(id, netns);
+            }
+        }
+        self.buried.clear();
+        self.stale.clear();
+        self.all_stale = false;
+        let expired: Vec<NetnsId> = self
+            .gone
+            .iter()
+            .filter(|&(_, &gone_ns)| now_ns.saturating_sub(gone_ns) >= GONE_KEPT_NS)
+            .map(|(&id, _)| id)
+            .collect();
+        changes.unknown = self.unknown.len();
+        changes.changed = updates
+            .keys()
+            .copied()
+            .filter(|id| !changes.added.contains(id) && !changes.gone.contains(id))
+            .collect();
+        if changes.is_empty() && expired.is_empty() {
+            return;
+        }
+        let topology = Arc::make_mut(&mut self.topology);
+        topology.namespaces.extend(updates);
+        for id in expired {
+            self.gone.remove(&id);
+            topology.namespaces.remove(&id);
+        }
+    }
+}
+
+impl AsFd for Watcher {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.events_fd()
+    }
+}

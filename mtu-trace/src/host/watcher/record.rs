@@ -1,0 +1,206 @@
+//! What is kept about a namespace between two looks at it.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    io,
+    os::fd::OwnedFd,
+};
+
+use crate::{
+    host::{
+        identity,
+        identity::{Identity, engine::Named},
+        netns,
+        watcher::{
+            discover::{Found, Place},
+            hub::Nsid,
+            snapshot,
+            snapshot::Devices,
+            survey::Look,
+        },
+    },
+    model::network::{Netns, NetnsId, Peer},
+};
+
+/// Nobody's number: the kernel has it for namespaces that have none.
+const NOBODY: Nsid = -1;
+
+/// What is kept about a namespace besides what the topology says.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// Its number in the hub.
+    pub nsid: Nsid,
+    /// Inode number of its file.
+    pub inode: u64,
+    /// Its cookie, where the kernel has them.
+    pub cookie: Option<u64>,
+    /// Where it was found last.
+    pub found: Found,
+    /// Who is in it, or was.
+    pub identity: Identity,
+    /// What the engine calls the container with this identifier.
+    pub named: Option<(String, Named)>,
+    /// Whether it is the namespace of the host's first process.
+    pub init: bool,
+    /// Its links as it was last asked for them.
+    pub devices: Devices,
+    /// What was seen inside.
+    pub look: Look,
+}
+
+impl Record {
+    /// Takes in where it was found this time and who is in it. What was known of its inhabitants
+    /// stays when they are gone: it is the best name there is. So does its own name, unless that
+    /// is among those that were `taken` by others.
+    pub fn meet(&mut self, mut found: Found, taken: &HashSet<String>) {
+        let before = self.found.name.take();
+        found.name = found.name.or(before.filter(|name| !taken.contains(name)));
+        if let Some(pid) = found.pid {
+            self.identify(pid);
+        }
+        self.found = found;
+    }
+
+    /// Takes in what a quick look has found, which has not seen all the places: who is in it, unless
+    /// that is known and has not changed.
+    pub fn meet_again(&mut self, mut found: Found) {
+        let Some(pid) = found.pid else {
+            return;
+        };
+        // A process gets into its container's cgroup, and its name, only after it has started.
+        if self.found.pid != Some(pid) || self.identity.container.is_none() {
+            self.identify(pid);
+        }
+        if self.found.pid != Some(pid) {
+            let mounts = |place: &Place| matches!(place, Place::Mount(..));
+            found.places.retain(|place| !mounts(place));
+            found
+                .places
+                .extend(self.found.places.drain(..).filter(mounts));
+            self.found.places = found.places;
+            self.found.pid = Some(pid);
+        }
+    }
+
+    fn identify(&mut self, pid: i32) {
+        let identity = identity::identify(pid);
+        if identity.process.is_some() {
+            self.identity = identity;
+        }
+    }
+
+    /// Drops what is said of other ends and outer packets in a namespace that is gone.
+    pub fn forget_peers_in(&mut self, gone: Nsid) {
+        for device in self.devices.values_mut() {
+            let peers = device.peer.as_mut().map(|(nsid, _)| nsid);
+            for nsid in peers.into_iter().chain([&mut device.outer]) {
+                if *nsid == Some(gone) {
+                    *nsid = Some(NOBODY);
+                }
+            }
+        }
+    }
+
+    /// The namespace as the topology has it, given who has which number and which container.
+    pub fn model(
+        &self,
+        id: NetnsId,
+        nsids: &HashMap<Nsid, NetnsId>,
+        containers: &BTreeMap<String, NetnsId>,
+    ) -> Netns {
+        let (forwards_ipv4, forwards_ipv6) = snapshot::forwards(&self.devices);
+        let outer = self.identity.outer.as_deref();
+        let mut container = self.identity.container.clone();
+        if let Some(container) = &mut container {
+            container.parent = outer.and_then(|outer| containers.get(outer).copied());
+            if let Some((id, named)) = &self.named
+                && *id == container.id
+            {
+                container.name.clone_from(&named.name);
+                container.image.clone_from(&named.image);
+                container.pod = container.pod.take().or_else(|| named.pod.clone());
+                container.pod_name.clone_from(&named.pod_name);
+            }
+        }
+        let links = self.devices.iter().map(|(&ifindex, device)| {
+            let mut link = device.link.clone();
+            let netns = |nsid: Option<Nsid>| match nsid {
+                None => Some(id),
+                Some(nsid) => nsids.get(&nsid).copied(),
+            };
+            link.peer = device.peer.map(|(nsid, ifindex)| Peer {
+                netns: netns(nsid),
+                ifindex,
+            });
+            if let Some(tunnel) = &mut link.tunnel {
+                tunnel.netns = netns(device.outer);
+            }
+            (ifindex, link)
+        });
+        Netns {
+            inode: self.inode,
+            cookie: self.cookie,
+            name: self.found.name.clone(),
+            container,
+            process: self.identity.process.clone(),
+            unit: self.identity.unit.clone(),
+            init: self.init,
+            gone: false,
+            forwards_ipv4,
+            forwards_ipv6,
+            links: links.collect(),
+            inside: self.look.inside.clone(),
+            guest: None,
+        }
+    }
+}
+
+/// Opens a namespace where it was found, if it is still the one with that inode number.
+pub(crate) fn open_place(place: &Place, inode: u64) -> io::Result<OwnedFd> {
+    let fd = place.open()?;
+    if netns::inode(&fd)? == inode {
+        Ok(fd)
+    } else {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{host::watcher::snapshot::Device, model::network::Tunnel};
+
+    #[test]
+    fn a_number_of_the_dead_is_nobodys() {
+        let mut device = Device {
+            peer: Some((Some(3), 7)),
+            outer: Some(3),
+            ..Device::default()
+        };
+        device.link.tunnel = Some(Tunnel::default());
+        let mut record = Record {
+            nsid: 1,
+            inode: 1,
+            cookie: None,
+            found: Found::default(),
+            identity: Identity::default(),
+            named: None,
+            init: false,
+            devices: Devices::from([(2, device)]),
+            look: Look::default(),
+        };
+        let nsids = HashMap::from([(3, NetnsId(9))]);
+        let others = |record: &Record| {
+            let netns = record.model(NetnsId(8), &nsids, &BTreeMap::new());
+            let link = &netns.links[&2];
+            (
+                link.peer.and_then(|peer| peer.netns),
+                link.tunnel.as_ref().and_then(|tunnel| tunnel.netns),
+            )
+        };
+        assert_eq!(others(&record), (Some(NetnsId(9)), Some(NetnsId(9))));
+        // The number may be another's by now.
+        record.forget_peers_in(3);
+        assert_eq!(others(&record), (None, None));
+    }
+}

@@ -1,0 +1,264 @@
+//! Routes and learned path MTUs, as `RTM_GETROUTE` tells them.
+//!
+//! There can be more routes than are worth keeping: a router with the whole Internet's has a
+//! million. What is kept first is what decides on packet sizes and on the usual way (see
+//! [`Rank`]); the others are counted.
+
+use std::net::IpAddr;
+
+use netlink_packet_core::{parse_i32, parse_u16, parse_u32};
+
+use crate::{
+    base::attributes::{attributes, host, ip, unspecified},
+    model::network::{Address, NextHop, PathMtu, Route, RouteKind},
+};
+
+/// Routes kept of each family at most, and path MTUs too.
+pub(crate) const MOST: usize = 4096;
+
+/// Size of `struct rtmsg`, and of `struct rtnexthop`.
+const HEADER_BYTES: usize = 12;
+const HOP_BYTES: usize = 8;
+/// Of `linux/rtnetlink.h`.
+const RTAX_LOCK: u16 = 1;
+const RTAX_MTU: u16 = 2;
+const RTNH_F_DEAD: u32 = 1;
+const RTM_F_CLONED: u32 = libc::RTM_F_CLONED;
+/// Where `rta_expires` is in `struct rta_cacheinfo`.
+const EXPIRES_AT: usize = 8;
+
+/// A family by its number, and the length of its addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Family {
+    pub number: u8,
+    pub bits: u8,
+}
+
+pub(crate) const IPV4: Family = Family {
+    number: libc::AF_INET as u8,
+    bits: 32,
+};
+pub(crate) const IPV6: Family = Family {
+    number: libc::AF_INET6 as u8,
+    bits: 128,
+};
+
+impl Family {
+    pub fn is_ipv6(self) -> bool {
+        self == IPV6
+    }
+
+    /// A prefix of this family; without an address that of everything.
+    pub fn prefix(self, address: Option<IpAddr>, prefix_len: u8) -> Option<Address> {
+        let address = address.unwrap_or_else(|| unspecified(self.is_ipv6()));
+        let fits = address.is_ipv6() == self.is_ipv6() && prefix_len <= self.bits;
+        fits.then_some(Address {
+            address,
+            prefix_len,
+        })
+    }
+}
+
+/// Which routes are kept when there are too many, the first most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// Default routes, those with an MTU of their own, and networks that are directly connected.
+    Decisive,
+    /// Networks behind a router, and those that nothing is sent to.
+    Network,
+    /// Single hosts, the namespace's own addresses among them.
+    Host,
+}
+
+impl Rank {
+    fn of(route: &Route) -> Self {
+        let Address {
+            address,
+            prefix_len,
+        } = route.destination;
+        let connected = || {
+            let mut hops = route.hops.iter();
+            route.kind == RouteKind::Unicast && hops.any(|hop| hop.gateway.is_none())
+        };
+        if prefix_len == 0 || route.mtu_bytes.is_some() {
+            Self::Decisive
+        } else if prefix_len == (if address.is_ipv6() { 128 } else { 32 }) {
+            Self::Host
+        } else if connected() {
+            Self::Decisive
+        } else {
+            Self::Network
+        }
+    }
+}
+
+/// Routes of one family while they come in.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// By rank, each with its place in the kernel's order.
+    ranks: [Vec<(usize, Route)>; 3],
+    seen: usize,
+}
+
+impl Kept {
+    /// Takes in one message.
+    pub fn take(&mut self, family: Family, payload: &[u8]) {
+        match route(family, payload) {
+            Some(Read::Route(route)) => {
+                if let Some(rank) = self.ranks.get_mut(Rank::of(&route) as usize)
+                    && rank.len() < MOST
+                {
+                    rank.push((self.seen, route));
+                }
+                self.seen += 1;
+            }
+            Some(Read::Special) => self.seen += 1,
+            None => {}
+        }
+    }
+
+    /// The routes in the kernel's order, and how many were left out.
+    pub fn finish(self) -> (Vec<Route>, usize) {
+        let mut kept: Vec<_> = self.ranks.into_iter().flatten().take(MOST).collect();
+        kept.sort_by_key(|&(place, _)| place);
+        let left_out = self.seen - kept.len();
+        (kept.into_iter().map(|(_, route)| route).collect(), left_out)
+    }
+}
+
+/// What a message tells.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    Route(Route),
+    /// A route for packets of some sources or types of service only, which the model does not have.
+    Special,
+}
+
+/// Reads an `RTM_NEWROUTE` of a route that is in use.
+pub(crate) fn route(family: Family, payload: &[u8]) -> Option<Read> {
+    let &[found, len, source_len, tos, table, _, _, kind] = payload.get(..8)?.as_array()?;
+    let flags = parse_u32(payload.get(8..HEADER_BYTES)?).ok()?;
+    // A kernel without one of the families answers with the others.
+    if found != family.number || flags & (RTM_F_CLONED | RTNH_F_DEAD) != 0 {
+        return None;
+    }
+    if source_len != 0 || tos != 0 {
+        return Some(Read::Special);
+    }
+    let mut route = Route {
+        destination: family.prefix(None, len)?,
+        table: u32::from(table),
+        kind: match kind {
+            libc::RTN_UNICAST => RouteKind::Unicast,
+            libc::RTN_LOCAL | libc::RTN_BROADCAST | libc::RTN_ANYCAST | libc::RTN_MULTICAST => {
+                RouteKind::Local
+            }
+            libc::RTN_BLACKHOLE | libc::RTN_UNREACHABLE | libc::RTN_PROHIBIT => RouteKind::Reject,
+            libc::RTN_THROW => RouteKind::Throw,
+            _ => return None,
+        },
+        metric: 0,
+        hops: Vec::new(),
+        mtu_bytes: None,
+        mtu_locked: false,
+        source: None,
+    };
+    let mut only = NextHop::default();
+    for nla in attributes(payload.get(HEADER_BYTES..)?) {
+        let value = nla.value();
+        match nla.kind() {
+            libc::RTA_DST => route.destination = family.prefix(Some(ip(value)?), len)?,
+            libc::RTA_TABLE => route.table = parse_u32(value).ok()?,
+            libc::RTA_PRIORITY => route.metric = parse_u32(value).ok()?,
+            libc::RTA_PREFSRC => route.source = host(value),
+            libc::RTA_OIF => only.ifindex = index(value),
+            libc::RTA_GATEWAY => only.gateway = host(value),
+            libc::RTA_VIA => only.gateway = via(value),
+            libc::RTA_MULTIPATH => route.hops = hops(value),
+            libc::RTA_METRICS => (route.mtu_bytes, route.mtu_locked) = mtu(value),
+            _ => {}
+        }
+    }
+    if route.hops.is_empty() && only != NextHop::default() {
+        route.hops.push(only);
+    }
+    Some(Read::Route(route))
+}
+
+/// Reads an `RTM_NEWROUTE` of a path MTU that was learned. Redirections are told in the same way,
+/// with the MTU of the route they are for; but those do not expire.
+pub(crate) fn path_mtu(family: Family, payload: &[u8]) -> Option<PathMtu> {
+    let flags = parse_u32(payload.get(8..HEADER_BYTES)?).ok()?;
+    if payload.first() != Some(&family.number) || flags & RTM_F_CLONED == 0 {
+        return None;
+    }
+    let mut destination = None;
+    let mut mtu_bytes = None;
+    let mut expires = false;
+    for nla in attributes(payload.get(HEADER_BYTES..)?) {
+        let value = nla.value();
+        match nla.kind() {
+            libc::RTA_DST => destination = host(value),
+            libc::RTA_METRICS => (mtu_bytes, _) = mtu(value),
+            libc::RTA_CACHEINFO => {
+                let left = value.get(EXPIRES_AT..EXPIRES_AT + 4)?;
+                expires = parse_i32(left).is_ok_and(|left| left > 0);
+            }
+            _ => {}
+        }
+    }
+    Some(PathMtu {
+        destination: destination.filter(|_| expires)?,
+        mtu_bytes: mtu_bytes?,
+    })
+}
+
+/// The MTU among a route's metrics, and whether it is locked.
+fn mtu(metrics: &[u8]) -> (Option<u32>, bool) {
+    let find = |kind| {
+        let nla = attributes(metrics).find(|nla| nla.kind() == kind)?;
+        parse_u32(nla.value()).ok()
+    };
+    let locks = find(RTAX_LOCK).unwrap_or(0);
+    let mtu_bytes = find(RTAX_MTU).filter(|&mtu_bytes| mtu_bytes != 0);
+    (mtu_bytes, locks & (1 << RTAX_MTU) != 0)
+}
+
+/// The next hops that are in use, of several.
+fn hops(mut rest: &[u8]) -> Vec<NextHop> {
+    let mut hops = Vec::new();
+    // `struct rtnexthop`: length, flags, weight, interface; attributes follow.
+    while let Some(header) = rest.get(..HOP_BYTES) {
+        let length = header.get(..2).and_then(|bytes| parse_u16(bytes).ok());
+        let length = usize::from(length.unwrap_or(0));
+        let Some(inner) = rest.get(HOP_BYTES..length) else {
+            break;
+        };
+        let mut hop = NextHop {
+            gateway: None,
+            ifindex: header.get(4..).and_then(index),
+        };
+        for nla in attributes(inner) {
+            match nla.kind() {
+                libc::RTA_GATEWAY => hop.gateway = host(nla.value()),
+                libc::RTA_VIA => hop.gateway = via(nla.value()),
+                _ => {}
+            }
+        }
+        let flags = header.get(2).copied().unwrap_or(0);
+        if u32::from(flags) & RTNH_F_DEAD == 0 {
+            hops.push(hop);
+        }
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    hops
+}
+
+/// `struct rtvia`: a family, which need not be that of the route, and an address.
+fn via(value: &[u8]) -> Option<IpAddr> {
+    host(value.get(2..)?)
+}
+
+fn index(value: &[u8]) -> Option<u32> {
+    parse_u32(value).ok().filter(|&ifindex| ifindex != 0)
+}

@@ -1,0 +1,312 @@
+//! Asks for the links and addresses of one namespace, from outside.
+//!
+//! Attributes are picked one by one rather than by netlink-packet-route's `LinkMessage`: that
+//! refuses a whole link for one attribute it cannot read, and names that are not UTF-8 are among
+//! those, so that any container could hide its devices by their names.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
+
+use netlink_packet_core::{parse_i32, parse_u32};
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    address::{AddressAttribute, AddressHeader, AddressMessage},
+    link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkMessage},
+};
+
+use crate::{
+    base::{
+        attributes::{attributes, ip, text},
+        printable::printable,
+    },
+    host::watcher::{
+        hub::{Hub, Nsid},
+        linkinfo::LinkInfo,
+        notice::What,
+    },
+    model::network::{Address, Link},
+};
+
+/// Sizes of `struct ifinfomsg` and `struct ifaddrmsg`.
+const LINK_HEADER_BYTES: usize = 16;
+const ADDRESS_HEADER_BYTES: usize = 8;
+
+/// `IFLA_INET_CONF`, and `IPV4_DEVCONF_FORWARDING` in it, which `linux/ip.h` counts from 1.
+const IFLA_INET_CONF: u16 = 1;
+const IPV4_FORWARDING: usize = 0;
+/// `IFLA_INET6_CONF`, and `DEVCONF_FORWARDING` in it (`linux/ipv6.h`).
+const IFLA_INET6_CONF: u16 = 2;
+const IPV6_FORWARDING: usize = 0;
+const AF_INET: u16 = libc::AF_INET as u16;
+const AF_INET6: u16 = libc::AF_INET6 as u16;
+
+/// A link as its namespace was asked for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Device {
+    /// Everything but its peer and the namespace of its outer packets.
+    pub link: Link,
+    /// Number of the peer's namespace, `None` for the own one, and the peer's interface index.
+    pub peer: Option<(Option<Nsid>, u32)>,
+    /// Number of the namespace that a tunnel's outer packets are sent in, `None` for the own one.
+    pub outer: Option<Nsid>,
+    /// Whether IPv4 packets that come in by it are forwarded.
+    pub forwards_ipv4: bool,
+    /// Whether it forwards as far as IPv6 says by device.
+    pub forwards_ipv6: bool,
+}
+
+impl Device {
+    /// Number of the other namespace that its peer or its underlay is in.
+    pub fn leads(&self) -> Option<Nsid> {
+        let peers = self.peer.and_then(|(nsid, _)| nsid);
+        peers.or(self.outer).filter(|&nsid| nsid >= 0)
+    }
+
+    fn is_loopback(&self) -> bool {
+        self.link.kind == "loopback"
+    }
+}
+
+/// The devices of a namespace, by interface index.
+pub(crate) type Devices = BTreeMap<u32, Device>;
+
+/// What is to be asked of a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Due {
+    all: bool,
+    links: BTreeSet<u32>,
+    addresses: BTreeSet<u32>,
+}
+
+/// With more single questions than this, one for everything is quicker.
+const MAX_SINGLE: usize = 16;
+
+impl Due {
+    /// Everything.
+    pub fn all() -> Self {
+        Self {
+            all: true,
+            ..Self::default()
+        }
+    }
+
+    /// Adds what a notification is about.
+    pub fn add(&mut self, what: What) {
+        match what {
+            What::Link(ifindex) => drop(self.links.insert(ifindex)),
+            What::Addresses(ifindex) => drop(self.addresses.insert(ifindex)),
+            What::All => self.all = true,
+        }
+        self.all |= self.links.len() + self.addresses.len() > MAX_SINGLE;
+    }
+
+    /// Adds what else is due.
+    pub fn merge(&mut self, other: Self) {
+        self.links.extend(other.links);
+        self.addresses.extend(other.addresses);
+        self.all |= other.all || self.links.len() + self.addresses.len() > MAX_SINGLE;
+    }
+}
+
+/// The devices that are not as they were known, as they are now: `None` if there is none any more.
+pub(crate) type Different = BTreeMap<u32, Option<Device>>;
+
+/// Asks a namespace for what is due and says what is different from the known devices.
+///
+/// # Errors
+///
+/// `EINVAL` if the namespace is gone, among other reasons; `EPERM` if it may not be asked.
+pub(crate) fn ask(hub: &Hub, nsid: Nsid, due: &Due, known: &Devices) -> io::Result<Different> {
+    let (asked, mut devices): (BTreeSet<u32>, Devices);
+    if due.all {
+        devices = take(hub, nsid)?;
+        asked = known.keys().chain(devices.keys()).copied().collect();
+    } else {
+        asked = due.links.union(&due.addresses).copied().collect();
+        devices = asked
+            .iter()
+            .filter_map(|ifindex| Some((*ifindex, known.get(ifindex)?.clone())))
+            .collect();
+        for &ifindex in &due.links {
+            match take_one(hub, nsid, ifindex)? {
+                None => drop(devices.remove(&ifindex)),
+                Some(mut new) => {
+                    let entry = devices.entry(ifindex).or_default();
+                    new.link.addresses = std::mem::take(&mut entry.link.addresses);
+                    *entry = new;
+                }
+            }
+        }
+        for &ifindex in &due.addresses {
+            take_addresses(hub, nsid, ifindex, &mut devices)?;
+        }
+    }
+    Ok(asked
+        .into_iter()
+        .map(|ifindex| (ifindex, devices.remove(&ifindex)))
+        .filter(|(ifindex, device)| known.get(ifindex) != device.as_ref())
+        .collect())
+}
+
+/// Asks for all devices.
+fn take(hub: &Hub, nsid: Nsid) -> io::Result<Devices> {
+    let request = RouteNetlinkMessage::GetLink(link_request(nsid, 0));
+    let mut devices = hub.dump(&request, Devices::new, |devices, payload| {
+        devices.extend(device(payload));
+    })?;
+    match take_addresses(hub, nsid, 0, &mut devices) {
+        // It had some until it died just now, and those are known.
+        Err(error) if !hub.is_alive(nsid) => return Err(error),
+        // Otherwise links without addresses are better than none.
+        Err(error) => log::debug!("no addresses of nsid {nsid}: {error}"),
+        Ok(()) => {}
+    }
+    Ok(devices)
+}
+
+/// Asks for one device, without its addresses.
+fn take_one(hub: &Hub, nsid: Nsid, ifindex: u32) -> io::Result<Option<Device>> {
+    let request = RouteNetlinkMessage::GetLink(link_request(nsid, ifindex));
+    let mut found = None;
+    match hub.get(request, |payload| found = device(payload)) {
+        Ok(()) => Ok(found.map(|(_, device)| device)),
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Asks for the addresses of one device, or of all with index 0.
+fn take_addresses(hub: &Hub, nsid: Nsid, ifindex: u32, devices: &mut Devices) -> io::Result<()> {
+    let mut message = AddressMessage::default();
+    message.header.index = ifindex;
+    message.attributes = vec![AddressAttribute::TargetNetNsId(nsid)];
+    let request = RouteNetlinkMessage::GetAddress(message);
+    let dumped = hub.dump(&request, Vec::new, |addresses, payload| {
+        addresses.extend(address(payload));
+    });
+    let addresses = match dumped {
+        // The device asked for is gone; that is told separately.
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(()),
+        addresses => addresses?,
+    };
+    if let Some(device) = devices.get_mut(&ifindex) {
+        device.link.addresses.clear();
+    }
+    for (index, address) in addresses {
+        // Not every kernel minds the index.
+        if (ifindex == 0 || index == ifindex)
+            && let Some(device) = devices.get_mut(&index)
+        {
+            device.link.addresses.push(address);
+        }
+    }
+    Ok(())
+}
+
+fn link_request(nsid: Nsid, ifindex: u32) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = ifindex;
+    message.attributes = vec![
+        LinkAttribute::IfNetnsId(nsid), // today's name of it is IFLA_TARGET_NETNSID
+        LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]),
+    ];
+    message
+}
+
+/// Whether a namespace with these devices forwards, by IPv4 and by IPv6.
+///
+/// `ip_forward` decides on IPv4 by the device a packet comes in by (`IN_DEV_FORWARD`); the sysctl
+/// `ip_forward` merely sets that for all of them. `ip6_forward` decides by `all.forwarding`, which
+/// route netlink does not tell for another namespace; but setting it sets all devices, and hardly
+/// anybody sets the loopback device's alone.
+pub(crate) fn forwards(devices: &Devices) -> (bool, bool) {
+    let mut all = devices.values();
+    (
+        all.clone().any(|device| device.forwards_ipv4),
+        all.any(|device| device.is_loopback() && device.forwards_ipv6),
+    )
+}
+
+/// Reads an `RTM_NEWLINK` message.
+fn device(payload: &[u8]) -> Option<(u32, Device)> {
+    let header = LinkHeader::parse(payload).ok()?;
+    let mut device = Device::default();
+    let mut info = LinkInfo::default();
+    let mut lower = None;
+    let mut lower_nsid = None;
+    for nla in attributes(payload.get(LINK_HEADER_BYTES..)?) {
+        let value = nla.value();
+        match nla.kind() {
+            libc::IFLA_IFNAME => device.link.name = printable(text(value)),
+            libc::IFLA_MTU => device.link.mtu_bytes = parse_u32(value).ok()?,
+            libc::IFLA_MASTER => device.link.master = parse_u32(value).ok(),
+            libc::IFLA_LINK => lower = parse_u32(value).ok().filter(|&ifindex| ifindex != 0),
+            libc::IFLA_LINK_NETNSID => lower_nsid = parse_i32(value).ok(),
+            libc::IFLA_LINKINFO => info = LinkInfo::read(value),
+            libc::IFLA_IFALIAS => device.link.alias = Some(printable(text(value))),
+            libc::IFLA_AF_SPEC => {
+                device.forwards_ipv4 = is_set(value, AF_INET, IFLA_INET_CONF, IPV4_FORWARDING);
+                device.forwards_ipv6 = is_set(value, AF_INET6, IFLA_INET6_CONF, IPV6_FORWARDING);
+            }
+            _ => {}
+        }
+    }
+    device.link.up = header.flags.contains(LinkFlags::Up);
+    device.link.carrier = header.flags.contains(LinkFlags::LowerUp);
+    device.link.kind = if header.flags.contains(LinkFlags::Loopback) {
+        "loopback".to_owned()
+    } else {
+        info.kind.unwrap_or_else(|| "physical".to_owned())
+    };
+    if let Some(tunnel) = &info.tunnel {
+        device.outer = lower_nsid;
+        // A tunnel that was moved to another namespace is said to have an `IFLA_LINK` even if it is
+        // on no device: its own index then (`dev_get_iflink` of VXLAN).
+        if lower_nsid.is_some() && tunnel.ifindex.is_none() {
+            lower = None;
+        }
+    }
+    device.link.tunnel = info.tunnel;
+    device.link.vlan = info.vlan;
+    device.link.vrf_table = info.vrf_table;
+    device.peer = lower.map(|ifindex| (lower_nsid, ifindex));
+    Some((header.index, device))
+}
+
+/// Reads an `RTM_NEWADDR` message.
+fn address(payload: &[u8]) -> Option<(u32, Address)> {
+    let header = AddressHeader::parse(payload).ok()?;
+    let mut address = None;
+    for nla in attributes(payload.get(ADDRESS_HEADER_BYTES..)?) {
+        match nla.kind() {
+            // On a point-to-point link `IFA_ADDRESS` is the other end's.
+            libc::IFA_LOCAL => {
+                address = ip(nla.value());
+                break;
+            }
+            libc::IFA_ADDRESS => address = ip(nla.value()),
+            _ => {}
+        }
+    }
+    let address = Address {
+        address: address?,
+        prefix_len: header.prefix_len,
+    };
+    Some((header.index, address))
+}
+
+/// Whether a value of a family's per-device configuration is set, which is an array of `u32`.
+fn is_set(af_spec: &[u8], family: u16, conf: u16, index: usize) -> bool {
+    attributes(af_spec)
+        .filter(|nla| nla.kind() == family)
+        .any(|spec| {
+            attributes(spec.value())
+                .filter(|nla| nla.kind() == conf)
+                .any(|nla| {
+                    let value = nla.value().get(index * 4..index * 4 + 4);
+                    value.is_some_and(|value| parse_u32(value).is_ok_and(|set| set != 0))
+                })
+        })
+}

@@ -1,0 +1,135 @@
+//! Looks now and then at connections that no record speaks of: a sender whose peer has no room, a
+//! receiver with a gap, and whatever was open before the trace.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    fs,
+};
+
+use crate::{
+    host::netns::NetnsFile,
+    kernel::{maps::Maps, sockets},
+    model::{
+        event::{Flow, Sample, Socket},
+        network::NetnsId,
+    },
+};
+
+/// Sockets looked at in one go: some 10 µs each.
+const MOST_AT_ONCE: usize = 512;
+/// Connections older than the trace that are remembered at most.
+const MOST_OLD: usize = 20_000;
+
+/// The connections to look at, in turn.
+#[derive(Default)]
+pub struct Patrol {
+    /// Sockets whose handshakes were not seen: those that were open when the trace began, and all
+    /// where handshakes are not seen.
+    old: Vec<Socket>,
+    surveyed_ns: u64,
+    /// Those of the round under way that are still to be looked at.
+    round: Vec<Socket>,
+}
+
+impl Patrol {
+    /// Whether the last survey is older than this.
+    pub fn is_outdated(&self, age_ns: u64, now_ns: u64) -> bool {
+        now_ns.saturating_sub(self.surveyed_ns) >= age_ns
+    }
+
+    /// Whether the next [`Patrol::walk`] begins a new round.
+    pub fn is_round_done(&self) -> bool {
+        self.round.is_empty()
+    }
+
+    /// Notes what is open in these namespaces now, in place of what was noted before.
+    pub fn survey(
+        &mut self,
+        namespaces: impl IntoIterator<Item = NetnsId>,
+        open: impl Fn(NetnsId) -> Option<NetnsFile>,
+        now_ns: u64,
+    ) {
+        self.surveyed_ns = now_ns;
+        self.old.clear();
+        for netns in namespaces {
+            let Some(file) = open(netns).filter(|_| self.old.len() < MOST_OLD) else {
+                continue;
+            };
+            match file.run(|| {
+                if has_tcp() {
+                    sockets::all(netns)
+                } else {
+                    Ok(Vec::new())
+                }
+            }) {
+                Ok(Ok(found)) => self.old.extend(found),
+                Ok(Err(error)) | Err(error) => {
+                    log::debug!("no sock_diag in netns {}: {error}", file.inode);
+                }
+            }
+        }
+        self.old.truncate(MOST_OLD);
+    }
+
+    /// The connections older than the trace whose packets these may be: with the same addresses, or
+    /// with the same other end and the same port behind a NAT.
+    pub fn older<'a>(&'a self, flow: &'a Flow) -> impl Iterator<Item = Socket> + 'a {
+        self.old
+            .iter()
+            .copied()
+            .filter(|socket| crate::core::track::belongs(socket, flow, 0, Some(0)).is_some())
+    }
+
+    /// Looks at the next connections; gives those that wait for something.
+    pub fn walk(
+        &mut self,
+        maps: &Maps,
+        is_known: impl Fn(&Flow) -> bool,
+        open: impl Fn(NetnsId) -> Option<NetnsFile>,
+    ) -> Vec<(Socket, Sample)> {
+        if self.round.is_empty() {
+            let kept = maps.connections().filter(|kept| kept.closed.is_none());
+            self.round = kept.map(|kept| kept.socket).collect();
+            let newer: HashSet<Flow> = self.round.iter().map(|socket| socket.flow).collect();
+            self.old.retain(|socket| !newer.contains(&socket.flow));
+            self.round.extend(&self.old);
+        }
+        let rest = self.round.len().saturating_sub(MOST_AT_ONCE);
+        let mut looked = self.round.split_off(rest);
+        looked.retain(|socket| !is_known(&socket.flow));
+        let samples = sockets::sample(looked.iter().map(|socket| socket.flow), open);
+        let alive: BTreeSet<Flow> = samples.iter().map(|sample| sample.flow).collect();
+        let gone: HashSet<Flow> = looked
+            .iter()
+            .map(|socket| socket.flow)
+            .filter(|flow| !alive.contains(flow))
+            .collect();
+        self.old.retain(|socket| !gone.contains(&socket.flow));
+        samples
+            .into_iter()
+            .filter(Sample::is_waiting)
+            .filter_map(|sample| {
+                let socket = looked.iter().find(|socket| socket.flow == sample.flow)?;
+                Some((*socket, sample))
+            })
+            .collect()
+    }
+}
+
+/// Whether the namespace of this thread has TCP sockets. A dump goes through the hash table of the
+/// whole host for each namespace: most have nothing in it.
+fn has_tcp() -> bool {
+    let used = |file: &str, name: &str| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        text.lines()
+            .filter_map(|line| line.strip_prefix(name))
+            .any(|numbers| {
+                numbers
+                    .split_whitespace()
+                    .nth(1)
+                    .is_some_and(|count| count != "0")
+            })
+    };
+    used("/proc/thread-self/net/sockstat", "TCP:")
+        || used("/proc/thread-self/net/sockstat6", "TCP6:")
+}

@@ -1,0 +1,82 @@
+//! A packet that a tunnel has turned into a message to its sender, from that message.
+
+use crate::{
+    kernel::headers,
+    model::event::{Packet, PacketKind, Tcp},
+};
+
+/// The function that does it.
+const CHECKS: &str = "skb_tunnel_check_pmtu";
+/// ICMP's and ICMPv6's header (RFC 792, RFC 4443), bytes.
+const ICMP_HEADER: usize = 8;
+/// IPv6's header, bytes.
+const IPV6_HEADER: usize = 40;
+
+/// The packet that is gone, dropped where `message` was made of it; the limit is the MTU that this
+/// tells, as that of the route. A message that quotes nothing readable stays what it is.
+/// `gso_size` is the payload of each segment, 0 for one packet.
+pub fn by_tunnel(message: Packet, gso_size: u32) -> Packet {
+    let Some(error) = message.icmp_error else {
+        return message;
+    };
+    let (Some(quoted), Some(head)) = (error.quoted, quotation(&message.head)) else {
+        return message;
+    };
+    let Some(whole_bytes) = length(head) else {
+        return message;
+    };
+    let parsed = headers::parse(message.flow.netns, head);
+    let headers_bytes = u32::try_from(parsed.length).unwrap_or(0);
+    let gso = gso_size > 0;
+    let payload_bytes = whole_bytes.saturating_sub(headers_bytes);
+    Packet {
+        what: PacketKind::Dropped {
+            function: CHECKS.into(),
+            reason: None,
+        },
+        flow: quoted.flow,
+        route: None,
+        peer: None,
+        route_input: None,
+        route_mtu_bytes: Some(error.mtu_bytes).filter(|&mtu| mtu > 0),
+        length_bytes: if gso {
+            gso_size.saturating_add(headers_bytes)
+        } else {
+            whole_bytes
+        },
+        buffer_bytes: whole_bytes,
+        gso,
+        tcp: parsed.tcp.map(|tcp| Tcp {
+            payload_bytes,
+            ..tcp
+        }),
+        icmp_error: None,
+        inner: parsed.inner,
+        head: head.get(..parsed.length).unwrap_or(head).to_vec(),
+        ..message
+    }
+}
+
+/// The packet in an ICMP error, from its IP header on.
+fn quotation(head: &[u8]) -> Option<&[u8]> {
+    let first = *head.first()?;
+    let outer = match first >> 4 {
+        4 => usize::from(first & 0x0f) * 4,
+        // The kernel makes none with extension headers (`iptunnel_pmtud_build_icmpv6`).
+        6 => IPV6_HEADER,
+        _ => return None,
+    };
+    head.get(outer + ICMP_HEADER..)
+}
+
+/// The length an IP header tells, itself included, bytes.
+fn length(head: &[u8]) -> Option<u32> {
+    let field = |at: usize| -> Option<u32> {
+        Some(u16::from_be_bytes([*head.get(at)?, *head.get(at + 1)?]).into())
+    };
+    match head.first()? >> 4 {
+        4 => field(2),
+        6 => Some(field(4)? + u32::try_from(IPV6_HEADER).ok()?),
+        _ => None,
+    }
+}

@@ -1,0 +1,389 @@
+//! What happened, decoded and attributed: the one event model that live tracing, captures, the
+//! correlator and the reports share.
+//!
+//! Events are plain values. Names of interfaces, functions and reasons are already in them,
+//! because they cannot be found later.
+
+pub(crate) mod hook;
+pub(crate) mod packet;
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use compact_str::CompactString;
+pub use packet::{IcmpError, Inner, Packet, PacketKind, Quoted, Tcp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    base::printable::stored::{printable, printable_or_none, printables},
+    model::network::{NetnsId, Topology},
+};
+
+/// A name of the kernel's: of a device, a function, a reason. Most are so short that a copy costs
+/// nothing.
+pub type Name = CompactString;
+
+/// Something that happened at a time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// ns of `CLOCK_MONOTONIC`.
+    pub time_ns: u64,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// The network as it is from now on.
+    Topology(Arc<Topology>),
+    /// A socket of this host that a later event may belong to.
+    Connection(Socket),
+    /// A packet somewhere in the kernel.
+    Packet(Box<Packet>),
+    /// A segment sent again.
+    Retransmit(Box<Retransmit>),
+    /// How a socket that is being looked at stands now.
+    Sample(Sample),
+    /// A socket that is being looked at came to its end.
+    Closed(Closed),
+    /// A path MTU taken over from an ICMP error.
+    PathMtu(PathMtu),
+    /// Exact counts of a site or socket, where they went on past the last event of it.
+    Count(Count),
+    /// Records lost so far, all told.
+    Lost(u64),
+    /// The hooks that are not at work, by name: what only they show is not seen from now on.
+    Blind(#[serde(deserialize_with = "printables")] Vec<String>),
+    /// What else the trace cannot see, in sentences.
+    Limited(#[serde(deserialize_with = "printables")] Vec<String>),
+    /// Time goes on.
+    Tick,
+}
+
+/// A flow as the headers have it, in one namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Flow {
+    /// Where it was seen.
+    pub netns: NetnsId,
+    /// Transport protocol number (IANA).
+    pub protocol: u8,
+    /// Sender; for a socket its local end.
+    pub source: SocketAddr,
+    /// Receiver; for a socket its remote end.
+    pub destination: SocketAddr,
+}
+
+/// TCP's protocol number.
+pub const TCP: u8 = 6;
+/// UDP's protocol number.
+pub const UDP: u8 = 17;
+
+/// The drop reason of who gives none (`SKB_DROP_REASON_NOT_SPECIFIED`). Before Linux 5.17 there are no
+/// reasons at all.
+pub const NO_REASON: &str = "NOT_SPECIFIED";
+
+impl Flow {
+    /// The same flow in the other direction.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        Self {
+            source: self.destination,
+            destination: self.source,
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}", self.source, self.destination)
+    }
+}
+
+/// A TCP socket, from its handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Socket {
+    /// Its addresses: source is local.
+    pub flow: Flow,
+    /// When it was established, ns of `CLOCK_MONOTONIC`; 0 when it is older than the trace.
+    pub opened_ns: u64,
+    /// Its initial sequence numbers, if the handshake was seen.
+    pub isn: Option<Isn>,
+    /// Whether it opened the connection, if that is known.
+    pub active: Option<bool>,
+}
+
+impl Socket {
+    /// Its initial sequence numbers, sent and received, each with the other one.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = (u32, Option<u32>)> + use<> {
+        let both = |isn: Isn| [(isn.iss, Some(isn.irs)), (isn.irs, Some(isn.iss))];
+        self.isn.into_iter().flat_map(both)
+    }
+}
+
+/// Initial sequence numbers of a connection, from one side (RFC 9293, section 3.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Isn {
+    /// Initial send sequence number.
+    pub iss: u32,
+    /// Initial receive sequence number.
+    pub irs: u32,
+}
+
+/// A device at an event.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Device {
+    /// Its namespace.
+    pub netns: NetnsId,
+    /// Interface index.
+    pub ifindex: u32,
+    /// Its name then, if it is known.
+    #[serde(deserialize_with = "printable_or_none")]
+    pub name: Option<Name>,
+    /// MTU in bytes.
+    pub mtu_bytes: u32,
+}
+
+/// A segment sent again by a socket of this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retransmit {
+    /// The socket.
+    pub socket: Socket,
+    /// First sequence number.
+    pub seq: u32,
+    /// Sequence number behind the segment.
+    pub end_seq: u32,
+    /// First byte not acknowledged.
+    pub snd_una: u32,
+    /// TCP state.
+    pub state: TcpState,
+    /// Congestion control state; 4 is Loss.
+    pub ca_state: u32,
+    /// Timeouts in a row without progress.
+    pub timeouts: u32,
+    /// Doublings of the retransmission timeout.
+    pub backoff: u32,
+    /// Segment size in use, payload bytes.
+    pub mss_cache: u32,
+    /// Path MTU the sender works with, bytes.
+    pub pmtu_bytes: u32,
+    /// Segments in flight.
+    pub packets_out: u32,
+    /// Segments the peer holds out of order.
+    pub sacked_out: u32,
+    /// Bytes acknowledged over the connection's life.
+    pub bytes_acked: u64,
+    /// Retransmits of the socket so far, exact.
+    pub count: u64,
+    /// Why it sent again so far, where that is seen.
+    // Captures of before it was known do not have it.
+    #[serde(default)]
+    pub timers: Option<Timers>,
+}
+
+/// Why a socket sent again, so far. What none of these tells was asked for by the peer's
+/// acknowledgements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timers {
+    /// Runs of the retransmission timer (RFC 6298).
+    pub timeouts: u32,
+    /// Tail loss probes (RFC 8985, section 7).
+    pub probes: u32,
+    /// How often all that was outstanding was taken for lost, for a timeout.
+    pub losses: u32,
+}
+
+impl Timers {
+    /// What was counted of them: how often, by which hook, and what. What never was may not be seen at
+    /// all, and is left out.
+    pub fn counted(&self) -> impl Iterator<Item = (u32, &'static str, &'static str)> + use<> {
+        [
+            (self.timeouts, hook::TIMEOUT, "timeouts"),
+            (self.probes, hook::PROBE, "tail loss probes"),
+            (
+                self.losses,
+                hook::LOSS,
+                "times all outstanding taken for lost",
+            ),
+        ]
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+    }
+}
+
+/// A path MTU that an ICMP error told, or for a route one that a tunnel has found, and that is kept to
+/// from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathMtu {
+    /// The socket that takes it over, source local; with protocol 0 it is the route to the
+    /// destination, whoever sends there.
+    pub flow: Flow,
+    /// The MTU told, bytes.
+    pub mtu_bytes: u32,
+    /// What the socket kept to until then, bytes.
+    pub before_bytes: Option<u32>,
+    /// How often so far, exact.
+    pub count: u64,
+}
+
+impl PathMtu {
+    /// Whether a socket has taken it over, and not only a route.
+    #[must_use]
+    pub fn is_socket(&self) -> bool {
+        self.flow.protocol != 0
+    }
+}
+
+/// How a socket stands (`INET_DIAG_INFO`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// The socket.
+    pub flow: Flow,
+    /// TCP state.
+    pub state: TcpState,
+    /// Timeouts in a row without progress.
+    pub timeouts: u32,
+    /// Doublings of the retransmission timeout.
+    pub backoff: u32,
+    /// Segment size in use, payload bytes.
+    pub mss: u32,
+    /// Path MTU it works with, bytes.
+    pub pmtu_bytes: u32,
+    /// Segments in flight.
+    pub unacked: u32,
+    /// Of those, segments the peer holds behind a gap.
+    pub sacked: u32,
+    /// Bytes acknowledged over the connection's life.
+    pub bytes_acked: u64,
+    /// Bytes received in order over the connection's life.
+    pub bytes_received: u64,
+    /// Bytes of memory for data received behind a gap.
+    pub held_bytes: u32,
+    /// Bytes that wait to be sent.
+    pub unsent_bytes: u32,
+    /// Whether it asks again and again for room at the peer (zero-window probes, RFC 9293, section
+    /// 3.8.6.1).
+    pub window_closed: bool,
+    /// Bytes sent that are not acknowledged.
+    #[serde(default)]
+    pub outstanding_bytes: u32,
+}
+
+impl Sample {
+    /// Whether the socket waits for something it should have had by now: the acknowledgement of
+    /// what it sent again, room at the peer, or what fills a gap.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.window_closed || self.held_bytes > 0 || (self.unacked > 0 && self.backoff > 0)
+    }
+}
+
+/// The end of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// The socket.
+    pub flow: Flow,
+    /// State before the close.
+    pub last_state: TcpState,
+    /// The error the application sees (errno), 0 for none.
+    pub error: u32,
+    /// Bytes acknowledged over its life.
+    pub bytes_acked: u64,
+    /// Bytes received in order over its life.
+    pub bytes_received: u64,
+    /// Bytes sent and never acknowledged.
+    pub unacknowledged: u32,
+}
+
+/// An exact count from a kernel map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Count {
+    /// Packets of a flow freed in a function.
+    Dropped {
+        /// The flow there.
+        flow: Flow,
+        /// The function.
+        #[serde(deserialize_with = "printable")]
+        function: Name,
+        /// All so far.
+        count: u64,
+        /// Time of the latest.
+        last_ns: u64,
+    },
+    /// Retransmits of a socket.
+    Retransmitted {
+        /// The socket.
+        flow: Flow,
+        /// All so far.
+        count: u64,
+        /// Time of the latest.
+        last_ns: u64,
+    },
+}
+
+/// TCP state, numbered as the kernel does (`include/net/tcp_states.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TcpState(pub u32);
+
+impl TcpState {
+    /// Both directions open.
+    pub const ESTABLISHED: Self = Self(1);
+    /// Waiting for the answer to its SYN.
+    pub const SYN_SENT: Self = Self(2);
+    /// Waiting for the last step of the handshake.
+    pub const SYN_RECV: Self = Self(3);
+    /// Waiting for connections.
+    pub const LISTEN: Self = Self(10);
+    /// Gone.
+    pub const CLOSE: Self = Self(7);
+
+    /// Whether the handshake is still going on.
+    #[must_use]
+    pub fn is_handshake(self) -> bool {
+        matches!(self, Self::SYN_SENT | Self::SYN_RECV)
+    }
+
+    /// Whether a close from this state means that both FINs went through: FIN_WAIT2, TIME_WAIT,
+    /// LAST_ACK and CLOSING (RFC 9293, section 3.3.2).
+    #[must_use]
+    pub fn is_orderly_close(self) -> bool {
+        matches!(self.0, 5 | 6 | 9 | 11)
+    }
+
+    /// The kernel's name for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        const NAMES: [&str; 13] = [
+            "UNKNOWN",
+            "ESTABLISHED",
+            "SYN_SENT",
+            "SYN_RECV",
+            "FIN_WAIT1",
+            "FIN_WAIT2",
+            "TIME_WAIT",
+            "CLOSE",
+            "CLOSE_WAIT",
+            "LAST_ACK",
+            "LISTEN",
+            "CLOSING",
+            "NEW_SYN_RECV",
+        ];
+        NAMES.get(self.0 as usize).copied().unwrap_or(NAMES[0])
+    }
+}
+
+/// An IP address from sixteen bytes, of which IPv4 uses the first four.
+#[must_use]
+pub fn address(family: u8, bytes: [u8; 16]) -> IpAddr {
+    if family == 4 {
+        IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]])
+    } else {
+        IpAddr::from(bytes)
+    }
+}

@@ -1,0 +1,163 @@
+//! Packets somewhere in the kernel.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    base::printable::stored::{printable, printable_or_none},
+    model::event::{Device, Flow, Name},
+};
+
+/// A packet somewhere in the kernel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Packet {
+    /// What became of it.
+    pub what: PacketKind,
+    /// Its flow there.
+    pub flow: Flow,
+    /// `skb->dev`, or the route's device where that is unset.
+    pub device: Device,
+    /// Whether `skb->dev` was set.
+    pub has_device: bool,
+    /// The route's device.
+    pub route: Option<Device>,
+    /// The other end of [`Packet::device`], if that is a veth.
+    pub peer: Option<Device>,
+    /// Device by which the packet came into the namespace.
+    pub came_in: Option<Device>,
+    /// The kernel function that handles packets received on this route.
+    #[serde(deserialize_with = "printable_or_none")]
+    pub route_input: Option<Name>,
+    /// MTU metric of the route, bytes.
+    pub route_mtu_bytes: Option<u32>,
+    /// Length on the wire of one packet, from the IP header to its end, bytes.
+    pub length_bytes: u32,
+    /// Length of the whole buffer from the IP header on; above the former for a GSO packet.
+    pub buffer_bytes: u32,
+    /// Length of the VLAN tag that is written into the frame, bytes; one beside it, as most are, has
+    /// none.
+    // Captures of before it was known do not have it.
+    #[serde(default)]
+    pub tag_bytes: u32,
+    /// Whether it is a GSO packet.
+    pub gso: bool,
+    /// TCP header.
+    pub tcp: Option<Tcp>,
+    /// The ICMP error it is.
+    pub icmp_error: Option<IcmpError>,
+    /// The packet it carries, if it is a tunnel's.
+    pub inner: Option<Inner>,
+    /// How many like it there were, this one included, exact.
+    pub count: u64,
+    /// When the first like it was, ns of `CLOCK_MONOTONIC`.
+    pub first_ns: u64,
+    /// How often this very sequence number was here before.
+    pub repeats: u32,
+    /// Headers from the IP header on, never payload. Whoever stores the event keeps them beside it, in
+    /// a capture as the packet's bytes.
+    #[serde(skip)]
+    pub head: Vec<u8>,
+}
+
+impl Packet {
+    /// The flow of the ends that talk: that of the packet inside, if it is a tunnel's.
+    #[must_use]
+    pub fn flow_of_ends(&self) -> Flow {
+        self.inner.map_or(self.flow, |inner| inner.flow)
+    }
+
+    /// The TCP header of the ends that talk.
+    #[must_use]
+    pub fn tcp_of_ends(&self) -> Option<Tcp> {
+        match &self.inner {
+            Some(inner) => inner.tcp,
+            None => self.tcp,
+        }
+    }
+
+    /// Whether its device was sending it, if that was seen.
+    #[must_use]
+    pub fn egress(&self) -> Option<bool> {
+        match self.what {
+            PacketKind::Seen { egress, .. } => Some(egress),
+            _ => None,
+        }
+    }
+
+    /// What a tunnel has added to the packet of the ends, bytes.
+    #[must_use]
+    pub fn overhead_bytes(&self) -> u32 {
+        self.inner.map_or(0, |inner| {
+            self.buffer_bytes.saturating_sub(inner.length_bytes)
+        })
+    }
+}
+
+/// The packet in a tunnel's packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inner {
+    /// Its flow. The namespace is that of the tunnel's packet, where it is not routed by this.
+    pub flow: Flow,
+    /// Its length from its IP header on, bytes.
+    pub length_bytes: u32,
+    /// Its TCP header.
+    pub tcp: Option<Tcp>,
+}
+
+/// What became of a packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PacketKind {
+    /// Freed before it arrived.
+    Dropped {
+        /// Kernel function that freed it, compiler suffixes stripped.
+        #[serde(deserialize_with = "printable")]
+        function: Name,
+        /// Drop reason by name, such as `PKT_TOO_BIG`; `None` where the kernel has no reasons.
+        #[serde(deserialize_with = "printable_or_none")]
+        reason: Option<Name>,
+    },
+    /// An ICMP error about it is about to be sent.
+    IcmpSent,
+    /// Seen by a tc program.
+    Seen {
+        /// Whether the device was sending it.
+        egress: bool,
+        /// The onward limit it exceeds; `None` for an ICMP error on its way.
+        limit_bytes: Option<u32>,
+    },
+}
+
+/// The TCP header, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tcp {
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgement number.
+    pub ack: u32,
+    /// SYN flag.
+    pub syn: bool,
+    /// ACK flag.
+    pub has_ack: bool,
+    /// Payload bytes in the whole buffer.
+    pub payload_bytes: u32,
+}
+
+/// An ICMP "fragmentation needed" or ICMPv6 "packet too big" message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IcmpError {
+    /// The MTU it tells, bytes; 0 where the router did not say.
+    pub mtu_bytes: u32,
+    /// The packet it is about.
+    pub quoted: Option<Quoted>,
+}
+
+/// The packet quoted in an ICMP error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quoted {
+    /// Its flow, in the namespace where the error was seen.
+    pub flow: Flow,
+    /// Its TCP sequence number.
+    pub seq: Option<u32>,
+    /// Its acknowledgement number, if the quotation reaches that far.
+    pub ack: Option<u32>,
+}

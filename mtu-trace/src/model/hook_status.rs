@@ -1,0 +1,100 @@
+//! What became of each hook.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::printable::stored::{printable, printable_or_none};
+
+/// What became of a hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookStatus {
+    /// The hook's name.
+    #[serde(deserialize_with = "printable")]
+    pub hook: String,
+    /// How it is attached, or how it was tried last.
+    #[serde(deserialize_with = "printable")]
+    pub mechanism: String,
+    /// Whether it is attached.
+    pub attached: bool,
+    /// Why it is not, or where it is.
+    #[serde(deserialize_with = "printable_or_none")]
+    pub detail: Option<String>,
+    /// Whether it adds to the evidence only.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub optional: bool,
+    /// What it shows, if it is attached.
+    #[serde(
+        default,
+        deserialize_with = "printable_or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub shows: Option<String>,
+    /// What is lost without it, if it is not.
+    #[serde(
+        default,
+        deserialize_with = "printable_or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub lost: Option<String>,
+}
+
+impl HookStatus {
+    /// Whether verdicts suffer because it is not attached.
+    #[must_use]
+    pub fn is_missed(&self) -> bool {
+        !self.attached && !self.optional
+    }
+
+    /// What hooks that are not attached mean for a trace: a sentence for each, or one for all of them.
+    #[must_use]
+    pub fn missed(hooks: &[Self]) -> Vec<String> {
+        let why = |hook: &Self| {
+            let detail = hook.detail.as_deref();
+            detail.unwrap_or("not attached").to_owned()
+        };
+        if let Some(first) = hooks.first()
+            && hooks.iter().all(|hook| !hook.attached)
+        {
+            let same = hooks.iter().all(|hook| hook.detail == first.detail);
+            let why = if same {
+                why(first)
+            } else {
+                "`mtu-trace doctor` says why".to_owned()
+            };
+            return vec![format!(
+                "no hook is attached: {why}; only sockets and the map of the network are looked at, \
+                 so a stall can be suspected at most"
+            )];
+        }
+        let missed = hooks.iter().filter(|hook| hook.is_missed());
+        missed
+            .map(|hook| {
+                let lost = hook.lost.as_deref().unwrap_or("less is seen");
+                format!("no {}: {}; {lost}", hook.hook, why(hook))
+            })
+            .collect()
+    }
+
+    /// How many of these are attached, such as `6 of 6 hooks, 4 of 9 details`.
+    #[must_use]
+    pub fn tally(hooks: &[Self]) -> String {
+        let count = |optional: bool, noun: &str| {
+            let kind = || hooks.iter().filter(move |hook| hook.optional == optional);
+            let attached = kind().filter(|hook| hook.attached).count();
+            match kind().count() {
+                0 if optional => String::new(),
+                all => format!("{attached} of {all} {noun}"),
+            }
+        };
+        let words = [count(false, "hooks"), count(true, "details")];
+        let words: Vec<_> = words.into_iter().filter(|it| !it.is_empty()).collect();
+        words.join(", ")
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
+}

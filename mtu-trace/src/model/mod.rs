@@ -1,0 +1,9 @@
+//! The values that the layers hand to each other: events, the network, findings. Types and their derived
+//! forms only.
+
+pub mod engine;
+pub mod event;
+pub mod finding;
+pub mod hook_status;
+pub mod netns_ref;
+pub mod network;

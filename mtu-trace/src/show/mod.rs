@@ -1,0 +1,6 @@
+//! What people and programs are shown.
+
+pub mod replay;
+pub mod report;
+pub mod tui;
+pub mod watch;

@@ -1,0 +1,164 @@
+//! Goes through a capture once, and keeps copies of the state.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    capture::{Header, Reader},
+    core::{select::Scope, verdicts::Made},
+    show::{
+        replay::{
+            moment::Moment,
+            spool::{At, Spool},
+        },
+        watch::Watch,
+    },
+};
+
+/// Events between two copies at first. As many are taken in again in some hundredths of a second.
+const EVENTS: u64 = 8192;
+/// Copies at most: from then on, every other one goes, and the rest come at twice the distance.
+const MOST_COPIES: usize = 512;
+/// Events after which what is indexed is told.
+const TOLD_EVERY: u64 = 1024;
+
+/// What is known of a capture so far.
+pub struct Indexed {
+    /// In their order; the first is of the beginning.
+    pub copies: Vec<Moment<At>>,
+    /// How many events were gone through.
+    pub taken: u64,
+    /// The latest time, ns.
+    pub last_ns: u64,
+    /// Findings so far.
+    pub made: imbl::Vector<Made>,
+    /// What a user should know of the file.
+    pub notes: Vec<String>,
+    /// Whether all of it was gone through.
+    pub is_done: bool,
+}
+
+/// What is known so far, between threads.
+pub struct Shared {
+    indexed: Mutex<Indexed>,
+    done: Condvar,
+}
+
+impl Shared {
+    /// What is known so far.
+    pub fn lock(&self) -> MutexGuard<'_, Indexed> {
+        self.indexed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same once all is known.
+    pub fn wait(&self) -> MutexGuard<'_, Indexed> {
+        let known = self
+            .done
+            .wait_while(self.lock(), |indexed| !indexed.is_done);
+        known.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Opens a capture and begins to go through it, until `closed` is set.
+pub fn start(path: &Path, scope: Scope, closed: Arc<AtomicBool>) -> Result<(Header, Arc<Shared>)> {
+    let (tell, told) = mpsc::channel();
+    let path = path.to_owned();
+    // What may not be sent to another thread is opened there.
+    let run = move || {
+        let opened = open(&path, scope);
+        let (mut moment, again) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return drop(tell.send(Err(error))),
+        };
+        let header = moment.reader().header().clone();
+        let shared = Arc::new(Shared {
+            indexed: Mutex::new(Indexed {
+                copies: vec![moment.copy(|offset| again.at(offset))],
+                taken: 0,
+                last_ns: header.began_ns,
+                made: imbl::Vector::new(),
+                notes: Vec::new(),
+                is_done: false,
+            }),
+            done: Condvar::new(),
+        });
+        if tell.send(Ok((header, Arc::clone(&shared)))).is_ok() {
+            go_through(&mut moment, &again, &shared, &closed);
+        }
+    };
+    thread::Builder::new()
+        .name("replay-index".to_owned())
+        .spawn(run)
+        .context("cannot start a thread")?;
+    told.recv().context("the capture cannot be read")?
+}
+
+fn open(path: &Path, scope: Scope) -> Result<(Moment<Spool>, At)> {
+    let spool = Spool::open(path)?;
+    let again = spool.again();
+    let moment = Moment::new(Reader::new(spool)?, Watch::of(scope));
+    if let (true, Some(damage)) = (moment.is_over(), &moment.reader().condition().damage) {
+        bail!("it is damaged {damage}, before the first event");
+    }
+    Ok((moment, again))
+}
+
+/// Tells those who wait that no more is to come, also if that is by a panic.
+struct Finish<'a>(&'a Shared);
+
+impl Drop for Finish<'_> {
+    fn drop(&mut self) {
+        self.0.lock().is_done = true;
+        self.0.done.notify_all();
+    }
+}
+
+fn go_through(moment: &mut Moment<Spool>, again: &At, shared: &Shared, closed: &AtomicBool) {
+    let _finish = Finish(shared);
+    let mut distance = EVENTS;
+    let mut next_copy = distance;
+    while moment.advance().is_some() {
+        if !moment.taken.is_multiple_of(TOLD_EVERY) {
+            continue;
+        }
+        if closed.load(Ordering::Relaxed) {
+            return;
+        }
+        let copy = (moment.taken >= next_copy).then(|| moment.copy(|offset| again.at(offset)));
+        let mut indexed = shared.lock();
+        if let Some(copy) = copy {
+            if indexed.copies.len() >= MOST_COPIES {
+                distance *= 2;
+                let mut nth = 0;
+                indexed.copies.retain(|_| {
+                    nth += 1;
+                    nth % 2 == 1
+                });
+            }
+            indexed.copies.push(copy);
+            next_copy = moment.taken + distance;
+        }
+        tell(moment, &mut indexed);
+    }
+    let mut indexed = shared.lock();
+    tell(moment, &mut indexed);
+    let reader = moment.reader();
+    let ended_ns = reader.end().map_or(0, |end| end.ended_ns);
+    indexed.last_ns = indexed.last_ns.max(ended_ns);
+    indexed.notes = reader.condition().notes();
+}
+
+fn tell(moment: &Moment<Spool>, indexed: &mut Indexed) {
+    indexed.taken = moment.taken;
+    indexed.last_ns = indexed.last_ns.max(moment.latest_ns);
+    indexed.made = moment.watch.analysis().made().clone();
+}

@@ -1,0 +1,244 @@
+//! A capture as a film: any moment of it, soon.
+//!
+//! A thread goes through the whole capture once and keeps a copy of the state every so often
+//! ([`index`]). To see a moment, the events since the copy before it are taken in again. A copy shares
+//! with the others what has not changed between them.
+
+pub(crate) mod index;
+pub(crate) mod moment;
+pub(crate) mod spool;
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use anyhow::Result;
+
+use crate::{
+    capture::Header,
+    core::{select::Scope, verdicts::Made},
+    model::event::EventKind,
+    show::{
+        replay::{
+            index::{Indexed, Shared},
+            moment::Moment,
+            spool::At,
+        },
+        watch::Watch,
+    },
+};
+
+/// A capture, and the moment of it that is looked at.
+pub struct Replay {
+    header: Header,
+    shared: Arc<Shared>,
+    moment: Moment<At>,
+    /// The moment that was asked for, ns of `CLOCK_MONOTONIC`: no event is later in what is shown.
+    now_ns: u64,
+    /// What is selected since the copies were made.
+    scope: Option<Scope>,
+    closed: Arc<AtomicBool>,
+}
+
+impl Replay {
+    /// Opens a capture, `-` for standard input, at its beginning.
+    ///
+    /// # Errors
+    ///
+    /// Nothing of it can be used.
+    pub fn open(path: &Path, scope: Scope) -> Result<Self> {
+        let closed = Arc::new(AtomicBool::new(false));
+        let (header, shared) = index::start(path, scope, Arc::clone(&closed))?;
+        let moment = shared.lock().copies[0].fork();
+        Ok(Self {
+            now_ns: header.began_ns,
+            header,
+            shared,
+            moment,
+            scope: None,
+            closed,
+        })
+    }
+
+    /// How it was recorded.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// First and last time, ns of `CLOCK_MONOTONIC`; the last one grows until all is indexed.
+    #[must_use]
+    pub fn span(&self) -> (u64, u64) {
+        (self.header.began_ns, self.shared.lock().last_ns)
+    }
+
+    /// Whether all of it has been gone through.
+    #[must_use]
+    pub fn is_indexed(&self) -> bool {
+        self.shared.lock().is_done
+    }
+
+    /// Waits until all of it has been gone through.
+    pub fn index(&self) {
+        drop(self.shared.wait());
+    }
+
+    /// What a user should know of the file, in sentences, as soon as all of it has been gone through.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        self.shared.lock().notes.clone()
+    }
+
+    /// When findings were made, as far as that is indexed, in their order.
+    #[must_use]
+    pub fn made(&self) -> imbl::Vector<Made> {
+        self.shared.lock().made.clone()
+    }
+
+    /// The moment that is shown, ns of `CLOCK_MONOTONIC`.
+    #[must_use]
+    pub fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    /// All that had been seen by then.
+    #[must_use]
+    pub fn watch(&self) -> &Watch {
+        &self.moment.watch
+    }
+
+    /// Selects something else.
+    pub fn select(&mut self, scope: Scope) {
+        self.moment.watch.select(scope.clone());
+        self.scope = Some(scope);
+    }
+
+    /// Shows another moment, or the nearest one that is indexed.
+    pub fn seek(&mut self, to_ns: u64) {
+        let (first_ns, last_ns) = self.span();
+        let to_ns = to_ns.clamp(first_ns, last_ns);
+        let shared = self.shared.lock();
+        let copies = &shared.copies;
+        let after = copies.partition_point(|copy| copy.latest_ns <= to_ns);
+        let nearest = &copies[after.saturating_sub(1)];
+        let on_the_way = self.moment.latest_ns <= to_ns && self.moment.taken >= nearest.taken;
+        let (from, most) = ((!on_the_way).then(|| nearest.fork()), shared.taken);
+        drop(shared);
+        self.resume(from);
+        self.moment.until(to_ns, most);
+        self.now_ns = to_ns;
+    }
+
+    /// Takes in one more event, or takes back the latest one; those that are no news, such as the
+    /// passing of time, go with the one before. False if there is none, as far as it is indexed.
+    pub fn step_event(&mut self, forward: bool) -> bool {
+        let wanted = if forward {
+            self.next_news()
+        } else {
+            self.news_before(self.moment.taken)
+        };
+        let Some(taken) = wanted else {
+            return false;
+        };
+        self.show(taken);
+        self.now_ns = self.moment.latest_ns.max(self.header.began_ns);
+        true
+    }
+
+    /// Shows the moment at which the next finding was made, or the one before. False if there is none,
+    /// as far as it is indexed.
+    pub fn step_finding(&mut self, forward: bool) -> bool {
+        let made = self.made();
+        let mut times = made.iter().map(|made| made.at_ns);
+        let wanted = if forward {
+            times.find(|&at_ns| at_ns > self.now_ns)
+        } else {
+            times.rfind(|&at_ns| at_ns < self.now_ns)
+        };
+        if let Some(at_ns) = wanted {
+            self.seek(at_ns);
+        }
+        wanted.is_some()
+    }
+
+    fn resume(&mut self, from: Option<Moment<At>>) {
+        if let Some(moment) = from {
+            self.moment = moment;
+            if let Some(scope) = &self.scope {
+                self.moment.watch.select(scope.clone());
+            }
+        }
+    }
+
+    /// Shows the state after so many events.
+    fn show(&mut self, taken: u64) {
+        if self.moment.taken > taken {
+            let from = self.shared.lock().copy_before(taken).fork();
+            self.resume(Some(from));
+        }
+        while self.moment.taken < taken && self.moment.advance().is_some() {}
+    }
+
+    /// How many events there are up to the next one that is news, it included.
+    fn next_news(&self) -> Option<u64> {
+        let most = self.shared.lock().taken;
+        let mut ahead = self.moment.fork();
+        while ahead.taken < most {
+            if is_news(&ahead.skim()?.kind) {
+                return Some(ahead.taken);
+            }
+        }
+        None
+    }
+
+    /// How many events there were up to the last news before the `taken`th event's own; 0 if there was
+    /// but one.
+    fn news_before(&self, taken: u64) -> Option<u64> {
+        // The news that is shown now is the latest one among the events so far.
+        let (mut end, mut seen) = (taken, 0);
+        loop {
+            let mut ahead = match end {
+                0 => return (seen > 0).then_some(0),
+                end => self.shared.lock().copy_before(end - 1).fork(),
+            };
+            let begin = ahead.taken;
+            let mut news = Vec::new();
+            while ahead.taken < end {
+                let Some(event) = ahead.skim() else { break };
+                if is_news(&event.kind) {
+                    news.push(ahead.taken);
+                }
+            }
+            for at in news.into_iter().rev() {
+                seen += 1;
+                if seen == 2 {
+                    return Some(at);
+                }
+            }
+            end = begin;
+        }
+    }
+}
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether an event is worth a step of its own.
+fn is_news(kind: &EventKind) -> bool {
+    !matches!(kind, EventKind::Tick)
+}
+
+impl Indexed {
+    /// The latest copy with at most so many events.
+    fn copy_before(&self, taken: u64) -> &Moment<At> {
+        let after = self.copies.partition_point(|copy| copy.taken <= taken);
+        &self.copies[after.saturating_sub(1)]
+    }
+}

@@ -1,0 +1,85 @@
+//! The report for programs.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    base::wall_clock::Clock,
+    model::finding::Finding,
+    show::report::{Audited, Capture, Report, SCHEMA},
+};
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    capture: &'a Capture,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit: Option<&'a Audited>,
+    findings: Vec<Dated<'a>>,
+}
+
+#[derive(Serialize)]
+struct Dated<'a> {
+    #[serde(flatten)]
+    finding: &'a Finding,
+    first_seen: Timestamp,
+    detected_at: Timestamp,
+    last_seen: Timestamp,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Line<'a> {
+    Capture {
+        schema: &'static str,
+        #[serde(flatten)]
+        capture: &'a Capture,
+    },
+    Finding(Dated<'a>),
+}
+
+impl<'a> Dated<'a> {
+    fn new(finding: &'a Finding, clock: &Clock) -> Self {
+        Self {
+            finding,
+            first_seen: clock.wall(finding.first_seen_ns),
+            detected_at: clock.wall(finding.detected_at_ns),
+            last_seen: clock.wall(finding.last_seen_ns),
+        }
+    }
+}
+
+/// One object.
+pub fn write(report: &Report, to: &mut impl Write) -> io::Result<()> {
+    let document = Document {
+        schema: SCHEMA,
+        capture: &report.capture,
+        audit: report.audit.as_ref(),
+        findings: report
+            .findings
+            .iter()
+            .map(|finding| Dated::new(finding, &report.clock))
+            .collect(),
+    };
+    serde_json::to_writer_pretty(&mut *to, &document)?;
+    writeln!(to)
+}
+
+/// One object a line.
+pub fn write_lines(report: &Report, to: &mut impl Write) -> io::Result<()> {
+    let capture = Line::Capture {
+        schema: SCHEMA,
+        capture: &report.capture,
+    };
+    let findings = report
+        .findings
+        .iter()
+        .map(|finding| Line::Finding(Dated::new(finding, &report.clock)));
+    for line in std::iter::once(capture).chain(findings) {
+        serde_json::to_writer(&mut *to, &line)?;
+        writeln!(to)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! The report for issues, merge requests and the summaries of CI jobs (CommonMark, with tables as
+//! GitHub and GitLab have them).
+//!
+//! Names come from containers: nothing in them may become markup.
+
+use std::io::{self, Write};
+
+use crate::{
+    model::{finding::Finding, hook_status::HookStatus},
+    show::report::{
+        Report,
+        lines::{
+            boundary_line, connection_lines, container_lines, evidence_lines, nothing, path_lines,
+            pmtud_line,
+        },
+        style::Style,
+    },
+};
+
+/// Writes the whole report.
+pub fn write(report: &Report, to: &mut impl Write) -> io::Result<()> {
+    let capture = &report.capture;
+    let count = match report.findings.len() {
+        0 => "nothing found".to_owned(),
+        1 => "1 finding".to_owned(),
+        many => format!("{many} findings"),
+    };
+    writeln!(to, "## mtu-trace: {count}")?;
+    writeln!(to)?;
+    writeln!(
+        to,
+        "{}, kernel {}, {}: {:.1} s, {}, {} events, {} lost \
+         (mtu-trace {}).",
+        escaped(&capture.hostname),
+        escaped(&capture.kernel),
+        capture.started.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        capture.duration_s,
+        HookStatus::tally(&capture.hooks),
+        capture.events,
+        capture.lost_events,
+        escaped(&capture.tool_version),
+    )?;
+    for note in &capture.notes {
+        writeln!(to)?;
+        writeln!(to, "> **Note:** {}", escaped(note))?;
+    }
+    for missed in HookStatus::missed(&capture.hooks) {
+        writeln!(to)?;
+        writeln!(to, "> **Note:** {}", escaped(&missed))?;
+    }
+    if let Some(selected) = &capture.selection {
+        writeln!(to)?;
+        writeln!(to, "> {}", escaped(&selected.to_string()))?;
+    }
+    if report.findings.is_empty() {
+        writeln!(to)?;
+        writeln!(to, "{}", nothing(report))?;
+    }
+    for finding in &report.findings {
+        write_finding(report, finding, to)?;
+    }
+    Ok(())
+}
+
+fn write_finding(report: &Report, finding: &Finding, to: &mut impl Write) -> io::Result<()> {
+    writeln!(to)?;
+    writeln!(
+        to,
+        "### {} {}: {}, {}{}",
+        finding.id,
+        code(finding.verdict.name()),
+        finding.severity.name(),
+        finding.confidence.name(),
+        if finding.ongoing { ", ongoing" } else { "" },
+    )?;
+    writeln!(to)?;
+    writeln!(to, "{}", escaped(&finding.summary))?;
+    writeln!(to)?;
+    writeln!(to, "| | |")?;
+    writeln!(to, "|---|---|")?;
+    let mut row = |label: &str, lines: &[String]| -> io::Result<()> {
+        let lines: Vec<String> = lines
+            .iter()
+            .filter(|line| !line.is_empty())
+            .map(|line| escaped(line))
+            .collect();
+        if lines.is_empty() {
+            return Ok(());
+        }
+        writeln!(to, "| {label} | {} |", lines.join("<br>"))
+    };
+    if let Some(connection) = &finding.connection {
+        row("connection", &connection_lines(finding, connection))?;
+    }
+    row("container", &container_lines(finding))?;
+    if let Some(boundary) = &finding.boundary {
+        row("boundary", &[boundary_line(boundary)])?;
+        if let Some(pmtud) = &finding.pmtud {
+            row("icmp", &[pmtud_line(finding, boundary, pmtud)])?;
+        }
+    }
+    row("evidence", &evidence_lines(&report.clock, finding))?;
+    if !finding.path.is_empty() {
+        writeln!(to)?;
+        writeln!(to, "Path:")?;
+        writeln!(to)?;
+        block(to, "text", &path_lines(finding, &Style::PLAIN))?;
+    }
+    for (number, fix) in (1..).zip(&finding.fixes) {
+        writeln!(to)?;
+        writeln!(
+            to,
+            "**Fix {number}: {}.** {}",
+            escaped(&fix.title),
+            escaped(&fix.detail)
+        )?;
+        if !fix.commands.is_empty() {
+            writeln!(to)?;
+            block(to, "sh", &fix.commands)?;
+        }
+    }
+    Ok(())
+}
+
+/// Text in which nothing is markup.
+fn escaped(text: &str) -> String {
+    let mut to = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '<' => to.push_str("&lt;"),
+            '>' => to.push_str("&gt;"),
+            '&' => to.push_str("&amp;"),
+            '\n' | '\r' => to.push(' '),
+            // `@` and `#` would call people and link issues; a full stop would not be a list's.
+            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '#' | '+' | '!' | '|'
+            | '~' | '@' | '$' => {
+                to.push('\\');
+                to.push(character);
+            }
+            _ => to.push(character),
+        }
+    }
+    to
+}
+
+/// A few words as code.
+fn code(text: &str) -> String {
+    let fence = "`".repeat(longest_run(text) + 1);
+    let pad = if text.starts_with('`') || text.ends_with('`') {
+        " "
+    } else {
+        ""
+    };
+    format!("{fence}{pad}{text}{pad}{fence}")
+}
+
+/// Lines as code.
+fn block(to: &mut impl Write, language: &str, lines: &[String]) -> io::Result<()> {
+    let longest = lines.iter().map(|line| longest_run(line)).max();
+    let fence = "`".repeat(longest.unwrap_or(0).max(2) + 1);
+    writeln!(to, "{fence}{language}")?;
+    for line in lines {
+        writeln!(to, "{}", line.replace(['\n', '\r'], " "))?;
+    }
+    writeln!(to, "{fence}")
+}
+
+fn longest_run(text: &str) -> usize {
+    let runs = text.split(|character| character != '`').map(str::len);
+    runs.max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_never_become_markup() {
+        assert_eq!(escaped("a|b\n<img>"), "a\\|b &lt;img&gt;");
+        assert_eq!(escaped("[x](y) @me #1"), "\\[x\\]\\(y\\) \\@me \\#1");
+        assert_eq!(code("eth0"), "`eth0`");
+        assert_eq!(code("a``b"), "```a``b```");
+        assert_eq!(code("`"), "`` ` ``");
+        let mut bytes = Vec::new();
+        block(&mut bytes, "sh", &["echo ```\n```".to_owned()]).unwrap();
+        assert_eq!(
+            String::from_utf8(bytes).unwrap(),
+            "````sh\necho ``` ```\n````\n"
+        );
+    }
+}

@@ -1,0 +1,74 @@
+//! Colour roles for text. Colour never stands alone: the same is always said in a word.
+
+use crossterm::style::{Attribute, Color, ContentStyle, Stylize as _};
+
+use crate::model::finding::Severity;
+
+/// How text is to look.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// Whether to colour.
+    pub color: bool,
+    /// Columns to fill.
+    pub width: usize,
+}
+
+impl Style {
+    /// No colour, a fixed width.
+    pub const PLAIN: Self = Self {
+        color: false,
+        width: 100,
+    };
+
+    /// A severity's word.
+    #[must_use]
+    pub fn severity(&self, severity: Severity) -> String {
+        let color = match severity {
+            Severity::Error => Color::Red,
+            Severity::Warning => Color::Yellow,
+            Severity::Info => Color::Green,
+        };
+        self.paint(
+            &severity.name().to_uppercase(),
+            ContentStyle::new().with(color).attribute(Attribute::Bold),
+        )
+    }
+
+    /// The most important words.
+    #[must_use]
+    pub fn strong(&self, text: &str) -> String {
+        self.paint(text, ContentStyle::new().attribute(Attribute::Bold))
+    }
+
+    /// The place of the fault.
+    #[must_use]
+    pub fn fault(&self, text: &str) -> String {
+        self.paint(text, ContentStyle::new().with(Color::Red))
+    }
+
+    /// Names of the parts.
+    #[must_use]
+    pub fn label(&self, text: &str) -> String {
+        self.paint(text, ContentStyle::new().with(Color::Cyan))
+    }
+
+    /// What can be skipped.
+    #[must_use]
+    pub fn faint(&self, text: &str) -> String {
+        self.paint(text, ContentStyle::new().attribute(Attribute::Dim))
+    }
+
+    /// What can be typed.
+    #[must_use]
+    pub fn command(&self, text: &str) -> String {
+        self.paint(text, ContentStyle::new().with(Color::Green))
+    }
+
+    fn paint(&self, text: &str, style: ContentStyle) -> String {
+        if self.color {
+            style.apply(text).to_string()
+        } else {
+            text.to_owned()
+        }
+    }
+}

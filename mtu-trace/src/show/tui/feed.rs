@@ -1,0 +1,256 @@
+//! From the thread that traces to the one that draws. Nothing is lost on the way: when the drawing
+//! thread is behind, the tracing one waits, and what the kernel's buffer then has no room for is counted
+//! there as lost.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+    mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+};
+
+use tokio::sync::Notify;
+
+use crate::{
+    model::{
+        event::{Event, EventKind},
+        hook_status::HookStatus,
+    },
+    show::tui::facts::{Risks, Spool},
+};
+
+/// Events handed over in one go.
+const BATCH: usize = 1024;
+/// Batches on the way at most: about 100,000 events.
+const MOST_BATCHES: usize = 100;
+
+/// What is told to the screens.
+#[derive(Debug)]
+pub enum Told {
+    /// What happened, in its order.
+    Events(Vec<Event>),
+    /// What became of each hook.
+    Hooks(Vec<HookStatus>),
+    /// What is kept to be written on request.
+    Spool(Spool),
+    /// What is risky before any traffic.
+    Risks(Risks),
+    /// Something for the user; true if it is bad.
+    Said(String, bool),
+    /// The trace is over, and why, if not because it was asked for.
+    Ended(Option<String>),
+}
+
+/// The end at which things come out.
+#[derive(Debug)]
+pub struct Feed {
+    receiver: Receiver<Told>,
+    wake: Arc<Notify>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// The end at which things are put in. All of them lead to the same place.
+#[derive(Clone, Debug)]
+pub struct Feeder {
+    sender: SyncSender<Told>,
+    waiting: Arc<AtomicUsize>,
+    /// The last field: whoever is woken by its end finds that the sender is gone.
+    wake: Wake,
+}
+
+/// Wakes the other end, also when a feeder goes: a thread that has died has nothing more to tell, and
+/// that is to be noticed.
+#[derive(Clone, Debug)]
+struct Wake(Arc<Notify>);
+
+impl Drop for Wake {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+/// Both ends.
+#[must_use]
+pub fn feed() -> (Feeder, Feed) {
+    let (sender, receiver) = sync_channel(MOST_BATCHES);
+    let wake = Arc::new(Notify::new());
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let feeder = Feeder {
+        sender,
+        waiting: Arc::clone(&waiting),
+        wake: Wake(Arc::clone(&wake)),
+    };
+    let feed = Feed {
+        receiver,
+        wake,
+        waiting,
+    };
+    (feeder, feed)
+}
+
+impl Feeder {
+    /// Hands something over; waits while there is no room. False once nobody listens any more.
+    pub fn tell(&self, told: Told) -> bool {
+        if let Told::Events(events) = &told {
+            self.waiting.fetch_add(events.len(), Ordering::Relaxed);
+        }
+        let heard = self.sender.send(told).is_ok();
+        self.wake.0.notify_one();
+        heard
+    }
+}
+
+impl Feed {
+    /// Waits until there may be something.
+    pub async fn ready(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Has [`Feed::ready`] be ready once more: something was left.
+    pub fn again(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Takes the next thing, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// All feeders are gone.
+    pub fn next(&self) -> Result<Option<Told>, Gone> {
+        match self.receiver.try_recv() {
+            Ok(told) => {
+                if let Told::Events(events) = &told {
+                    self.waiting.fetch_sub(events.len(), Ordering::Relaxed);
+                }
+                Ok(Some(told))
+            }
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(Gone),
+        }
+    }
+
+    /// Events on the way.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+/// Nobody feeds any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
+/// Gathers events into batches: one at each tick, or when there are many.
+#[derive(Debug)]
+pub struct Batches {
+    feeder: Feeder,
+    batch: Vec<Event>,
+}
+
+impl Batches {
+    /// Batches for this feeder.
+    #[must_use]
+    pub fn new(feeder: Feeder) -> Self {
+        Self {
+            feeder,
+            batch: Vec::new(),
+        }
+    }
+
+    /// Adds an event.
+    pub fn add(&mut self, event: Event) {
+        let is_tick = matches!(event.kind, EventKind::Tick);
+        self.batch.push(event);
+        if is_tick || self.batch.len() >= BATCH {
+            self.feeder
+                .tell(Told::Events(std::mem::take(&mut self.batch)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        sync::Mutex,
+        task::{Context, Waker},
+        thread,
+    };
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_lost_when_it_is_slow() {
+        let (feeder, feed) = feed();
+        let count = (BATCH * MOST_BATCHES) as u64 * 3;
+        let source = thread::spawn(move || {
+            let mut batches = Batches::new(feeder);
+            for time_ns in 0..count {
+                let kind = EventKind::Lost(time_ns);
+                batches.add(Event { time_ns, kind });
+            }
+            batches.add(Event {
+                time_ns: count,
+                kind: EventKind::Tick,
+            });
+        });
+        let mut next = 0;
+        loop {
+            match feed.next() {
+                Ok(Some(Told::Events(events))) => {
+                    assert!(feed.waiting() <= BATCH * (MOST_BATCHES + 2));
+                    for event in events {
+                        assert_eq!(event.time_ns, next);
+                        next += 1;
+                    }
+                }
+                Ok(_) => thread::yield_now(),
+                Err(Gone) => break,
+            }
+        }
+        source.join().unwrap();
+        assert_eq!((next, feed.waiting()), (count + 1, 0));
+    }
+
+    /// Looks into a feed at the very moment at which it is woken.
+    struct Looks {
+        feed: Mutex<Feed>,
+        found: Mutex<Vec<Result<bool, Gone>>>,
+    }
+
+    impl std::task::Wake for Looks {
+        fn wake(self: Arc<Self>) {
+            let next = self.feed.lock().unwrap().next();
+            let is_there = next.map(|told| told.is_some());
+            self.found.lock().unwrap().push(is_there);
+        }
+    }
+
+    #[test]
+    fn whoever_is_woken_by_its_end_finds_it_gone() {
+        let (feeder, feed) = feed();
+        let wake = Arc::clone(&feed.wake);
+        let looks = Arc::new(Looks {
+            feed: Mutex::new(feed),
+            found: Mutex::default(),
+        });
+        let waker = Waker::from(Arc::clone(&looks));
+        let mut woken = pin!(wake.notified());
+        assert!(
+            woken
+                .as_mut()
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        drop(feeder);
+        assert_eq!(*looks.found.lock().unwrap(), [Err(Gone)]);
+    }
+
+    #[test]
+    fn a_source_does_not_wait_for_nobody() {
+        let (feeder, feed) = feed();
+        drop(feed);
+        for _ in 0..MOST_BATCHES * 2 {
+            assert!(!feeder.tell(Told::Events(Vec::new())));
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The screens.
+//!
+//! ```text
+//!  mtu-trace  node-1 · kernel 6.18.44        ✖ 1 error  ● 2 infos    LIVE 12:03:22Z   title
+//! ┌ 1 Findings (3) ────────────────────────────────────────────────────────────────┐
+//! │▶ ✖ mtu-black-hole  build ← 198.51.100.9:80                          for 12 s    │
+//! │    1500 > 1450 at ext0 → cni0 in the host; the ICMP is dropped in OUTPUT        │
+//! │    build's download from 198.51.100.9:80 is stalled: …                          │
+//! └────────────────────────────────────────────────────────────────────────────────┘
+//! ┌ 2 Namespaces │ 3 Connections │ 4 Detail ───────────────────────────────────────┐
+//! │ …                                                                               │
+//! └────────────────────────────────────────────────────────────────────────────────┘
+//!  6 of 6 hooks · 1234 events · 0 lost                                              status
+//!  q Quit  ? Help  Enter Detail  …                                                  footer
+//! ```
+//!
+//! A small terminal shows one pane at a time, a large one three.
+
+pub(crate) mod connections;
+pub(crate) mod detail;
+pub(crate) mod empty;
+pub(crate) mod evidence;
+pub(crate) mod findings;
+pub(crate) mod fix;
+pub(crate) mod help;
+pub(crate) mod namespaces;
+pub(crate) mod path;
+pub(crate) mod pen;
+pub(crate) mod status;
+pub(crate) mod timeline;
+
+use ratatui::{
+    Frame,
+    layout::{Constraint, Layout, Rect},
+    text::{Line, Span},
+    widgets::{Block, Clear, Paragraph},
+};
+
+use crate::show::{
+    tui::{
+        action::Pane,
+        app::{App, Overlay},
+        keys::Mode,
+        render::pen::Pen,
+        text,
+        theme::Role,
+    },
+    watch::Watch,
+};
+
+/// Below these one pane is shown at a time.
+const SMALL: (u16, u16) = (60, 16);
+/// From these on three panes are shown.
+const LARGE: (u16, u16) = (120, 30);
+/// Below these nothing can be read.
+const LEAST: (u16, u16) = (20, 6);
+
+/// Draws the screen.
+pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch) {
+    let area = frame.area();
+    if area.width < LEAST.0 || area.height < LEAST.1 {
+        let words = format!("the terminal needs {}x{}", LEAST.0, LEAST.1);
+        frame.render_widget(Paragraph::new(words), area);
+        return;
+    }
+    let small = area.width < SMALL.0 || area.height < SMALL.1;
+    let timeline = u16::from(app.facts.mode == Mode::Replay);
+    let [title, body, timeline, status, footer] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Fill(1),
+        Constraint::Length(timeline),
+        Constraint::Length(u16::from(!small)),
+        Constraint::Length(1),
+    ])
+    .areas(area);
+    status::title(frame, app, title, small);
+    if small {
+        let focused = app.pane;
+        pane(frame, app, watch, focused, body, false);
+    } else if area.width >= LARGE.0 && area.height >= LARGE.1 {
+        large(frame, app, watch, body);
+    } else {
+        medium(frame, app, watch, body);
+    }
+    if !timeline.is_empty() {
+        timeline::draw(frame, app, timeline);
+    }
+    status::status(frame, app, watch, status);
+    status::footer(frame, app, watch, footer, small);
+    if let Some(Overlay::Help(line)) = app.overlay {
+        let line = help::draw(frame, app, area, line);
+        app.overlay = Some(Overlay::Help(line));
+    }
+}
+
+/// The findings, and another pane below them; or the detail alone.
+fn medium(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
+    if app.pane == Pane::Detail || empty::is_due(app, app.lower) {
+        let focused = app.pane;
+        pane(frame, app, watch, focused, area, true);
+        return;
+    }
+    let [above, below] = split(app, area);
+    pane(frame, app, watch, Pane::Findings, above, true);
+    let lower = app.lower;
+    pane(frame, app, watch, lower, below, true);
+}
+
+/// The findings, with namespaces or connections below them and the detail beside them.
+fn large(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
+    if app.pane == Pane::Detail {
+        pane(frame, app, watch, Pane::Detail, area, true);
+        return;
+    }
+    let [left, right] =
+        Layout::horizontal([Constraint::Percentage(54), Constraint::Fill(1)]).areas(area);
+    let lower = match app.lower {
+        Pane::Connections => Pane::Connections,
+        _ => Pane::Namespaces,
+    };
+    let [above, below] = split(app, left);
+    pane(frame, app, watch, Pane::Findings, above, true);
+    pane(frame, app, watch, lower, below, true);
+    pane(frame, app, watch, Pane::Detail, right, true);
+}
+
+/// As much as the findings need, but the greater part only if they have the keys.
+fn split(app: &App, area: Rect) -> [Rect; 2] {
+    let wanted = findings::height(app, area.width.saturating_sub(4)) + 2;
+    let most = match app.pane {
+        Pane::Findings => area.height * 3 / 5,
+        _ => area.height / 2,
+    };
+    let height = u16::try_from(wanted).unwrap_or(u16::MAX).min(most).max(4);
+    Layout::vertical([Constraint::Length(height), Constraint::Fill(1)]).areas(area)
+}
+
+/// Draws a pane, with a frame or without.
+fn pane(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, pane: Pane, area: Rect, framed: bool) {
+    let inside = if framed {
+        let block = block(app, pane);
+        let inside = block.inner(area);
+        frame.render_widget(block, area);
+        inside
+    } else {
+        area
+    };
+    // One column of air on both sides.
+    let inside = if framed && inside.width > 2 {
+        Rect {
+            x: inside.x + 1,
+            width: inside.width - 2,
+            ..inside
+        }
+    } else {
+        inside
+    };
+    if empty::is_due(app, pane) {
+        empty::draw(frame, app, watch, inside);
+        return;
+    }
+    match pane {
+        Pane::Findings => findings::draw(frame, app, inside),
+        Pane::Namespaces => namespaces::draw(frame, app, watch, inside),
+        Pane::Connections => connections::draw(frame, app, watch, inside),
+        Pane::Detail => detail::draw(frame, app, watch, inside),
+    }
+}
+
+fn block(app: &App, pane: Pane) -> Block<'static> {
+    let pen = Pen::of(app);
+    let focused = app.pane == pane;
+    let role = if focused { Role::Focus } else { Role::Frame };
+    let title = format!(" {} {} ", pane.number(), title(app, pane));
+    Block::bordered()
+        .border_set(app.glyphs.border)
+        .border_style(pen.style(role))
+        .title(Span::styled(
+            title,
+            pen.style(if focused { Role::Strong } else { Role::Text }),
+        ))
+}
+
+/// What a pane is called, with what is in it.
+fn title(app: &App, pane: Pane) -> String {
+    use crate::show::tui::view::{ConnectionOrder, FindingOrder};
+    let place = |selected: usize, len: usize| {
+        if len == 0 {
+            String::new()
+        } else {
+            format!(" {}/{len}", (selected + 1).min(len))
+        }
+    };
+    match pane {
+        Pane::Findings => {
+            let by = match app.finding_order {
+                FindingOrder::Severity => "",
+                FindingOrder::Latest => ", latest first",
+            };
+            let place = place(app.findings.selected, app.view.count());
+            format!("Findings{place}{by}")
+        }
+        Pane::Namespaces => {
+            let place = place(app.namespaces.selected, app.view.tree().len());
+            format!("Namespaces{place}")
+        }
+        Pane::Connections => {
+            let by = match app.connection_order {
+                ConnectionOrder::Stalled => "stalled",
+                ConnectionOrder::Retransmits => "retransmits",
+                ConnectionOrder::Drops => "drops",
+                ConnectionOrder::Latest => "latest",
+            };
+            let place = place(app.connections.selected, app.view.connections().len());
+            format!("Connections{place}, by {by}")
+        }
+        Pane::Detail => "Detail".to_owned(),
+    }
+}
+
+/// Draws lines from one on, with a mark where there are more, and says which one it was: not so far that
+/// the end would be left behind.
+fn lines(frame: &mut Frame<'_>, app: &App, area: Rect, all: &[Line<'_>], from: usize) -> usize {
+    let height = usize::from(area.height);
+    let end = all.len().saturating_sub(height);
+    let from = from.min(end);
+    for (line, row) in all[from..].iter().zip(area.rows()) {
+        frame.render_widget(line, row);
+    }
+    if from < end && area.height > 1 {
+        let words = format!(" {} more ", all.len() - from - height);
+        let columns = u16::try_from(text::width(&words)).unwrap_or(0);
+        if columns < area.width {
+            let corner = Rect {
+                x: area.right() - columns,
+                y: area.bottom() - 1,
+                width: columns,
+                height: 1,
+            };
+            frame.render_widget(Clear, corner);
+            let style = Pen::of(app).style(Role::Notice);
+            frame.render_widget(Span::styled(words, style), corner);
+        }
+    }
+    from
+}

@@ -1,0 +1,248 @@
+//! What the screens show, taken out of what was seen: lists of what there is, cheap for each entry, and
+//! single entries in full for the rows that are on the screen.
+//!
+//! All that the screens know of the analysis goes through here.
+
+pub(crate) mod connections;
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+pub use crate::show::tui::view::connections::{ConnectionRow, Line, connection_row};
+use crate::{
+    core::{
+        graph::limits,
+        track::Connection,
+        verdicts::{Current, Head},
+    },
+    model::{
+        event::{Flow, TCP, UDP},
+        finding::{Endpoint, Finding, Severity},
+        netns_ref::NetnsRef,
+        network::{NetnsId, Topology},
+    },
+    show::{
+        tui::{
+            tree::{Branch, tree},
+            view::connections::lines,
+        },
+        watch::{Entry, Watch},
+    },
+};
+
+/// By what findings are sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FindingOrder {
+    /// The worst first.
+    #[default]
+    Severity,
+    /// The latest first.
+    Latest,
+}
+
+/// By what connections are sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConnectionOrder {
+    /// Those that stand still for longest first.
+    #[default]
+    Stalled,
+    /// Those with most retransmits first.
+    Retransmits,
+    /// Those with most packets dropped first.
+    Drops,
+    /// The latest that something happened to first.
+    Latest,
+}
+
+/// What a finding in the list is known by, also when it has moved.
+#[derive(Clone, Debug)]
+pub struct FindingKey(Head);
+
+impl PartialEq for FindingKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.is_same(&other.0)
+    }
+}
+
+/// What there is to watch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// Namespaces that are there.
+    pub namespaces: usize,
+    /// Containers among them.
+    pub containers: usize,
+    /// Interfaces.
+    pub links: usize,
+    /// Devices at which a larger packet can meet a smaller limit.
+    pub boundaries: usize,
+}
+
+/// What is wanted of the lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Order of findings.
+    pub findings: FindingOrder,
+    /// Order of connections; `None` if they are not on the screen.
+    pub connections: Option<ConnectionOrder>,
+}
+
+/// The lists as they were made last.
+#[derive(Debug, Default)]
+pub struct View {
+    made: Option<(u64, Wanted)>,
+    findings: Option<Current>,
+    /// Numbers of the findings in the analysis' own list, in the order they are shown in.
+    order: Vec<usize>,
+    connections: Vec<Line>,
+    topology: Arc<Topology>,
+    tree: Vec<Branch>,
+    watched: Watched,
+}
+
+impl View {
+    /// Makes the lists anew if there is something new, or if `anyway`.
+    pub fn refresh(&mut self, watch: &Watch, wanted: Wanted, anyway: bool) {
+        let made = Some((watch.version(), wanted));
+        if self.made == made && !anyway {
+            return;
+        }
+        self.made = made;
+        let findings = watch.analysis().current();
+        self.order = (0..findings.heads().len()).collect();
+        if wanted.findings == FindingOrder::Latest {
+            let began = |&index: &usize| std::cmp::Reverse(findings.heads()[index].first_ns);
+            self.order.sort_by_key(began);
+        }
+        self.findings = Some(findings);
+        self.connections = wanted
+            .connections
+            .map_or_else(Vec::new, |order| lines(watch, order));
+        let topology = &watch.analysis().state().topology;
+        if !Arc::ptr_eq(topology, &self.topology) {
+            self.topology = Arc::clone(topology);
+            self.tree = tree(topology);
+            self.watched = watched(topology);
+        }
+    }
+
+    /// How many findings stand.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.order.len()
+    }
+
+    /// What the finding with this number is known by.
+    #[must_use]
+    pub fn key(&self, number: usize) -> Option<FindingKey> {
+        let index = *self.order.get(number)?;
+        self.heads().get(index).cloned().map(FindingKey)
+    }
+
+    /// The finding with this number in full.
+    #[must_use]
+    pub fn finding(&self, number: usize) -> Option<Finding> {
+        self.findings.as_ref()?.finding(*self.order.get(number)?)
+    }
+
+    /// How many findings there are of each severity: errors, warnings, infos.
+    #[must_use]
+    pub fn severities(&self) -> [usize; 3] {
+        let of = |severity| {
+            let all = self.heads().iter();
+            all.filter(|head| head.severity == severity).count()
+        };
+        [Severity::Error, Severity::Warning, Severity::Info].map(of)
+    }
+
+    fn heads(&self) -> &[Head] {
+        self.findings.as_ref().map_or(&[], Current::heads)
+    }
+
+    /// The namespaces as a tree.
+    #[must_use]
+    pub fn tree(&self) -> &[Branch] {
+        &self.tree
+    }
+
+    /// The network the tree is of.
+    #[must_use]
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// What there is to watch.
+    #[must_use]
+    pub fn watched(&self) -> Watched {
+        self.watched
+    }
+
+    /// The connections, in their order.
+    #[must_use]
+    pub fn connections(&self) -> &[Line] {
+        &self.connections
+    }
+}
+
+fn watched(topology: &Topology) -> Watched {
+    let living = topology.namespaces.values().filter(|netns| !netns.gone);
+    let mut watched = Watched::default();
+    for netns in living {
+        watched.namespaces += 1;
+        watched.containers += usize::from(netns.container.is_some());
+        watched.links += netns.links.len();
+    }
+    watched.boundaries = limits::boundary_devices(topology).count();
+    watched
+}
+
+/// What a namespace is called.
+#[must_use]
+pub fn label(netns: NetnsId, topology: &Topology) -> String {
+    NetnsRef::new(netns, topology).label()
+}
+
+/// What happened to a finding's connection.
+#[must_use]
+pub fn entries(watch: &Watch, finding: &Finding) -> Vec<Entry> {
+    match connection_of(watch, finding) {
+        Some(connection) => watch.journal().of(connection),
+        None => Vec::new(),
+    }
+}
+
+fn connection_of<'a>(watch: &'a Watch, finding: &Finding) -> Option<&'a Connection> {
+    let shown = finding.connection.as_ref()?;
+    let address = |end: &Endpoint| Some(SocketAddr::new(end.address.parse().ok()?, end.port));
+    let (local, remote) = (address(&shown.local)?, address(&shown.remote)?);
+    let flow = |netns: &NetnsRef, source, destination| Flow {
+        netns: netns.id(),
+        protocol: if shown.protocol == "udp" { UDP } else { TCP },
+        source,
+        destination,
+    };
+    let at_local = shown.local.netns.iter();
+    let at_remote = shown.remote.netns.iter();
+    let between = finding.boundary.iter().map(|boundary| &boundary.netns);
+    let tries = at_local
+        .map(|netns| flow(netns, local, remote))
+        .chain(at_remote.map(|netns| flow(netns, remote, local)))
+        .chain(between.clone().map(|netns| flow(netns, local, remote)))
+        .chain(between.map(|netns| flow(netns, remote, local)));
+    let state = watch.analysis().state();
+    tries
+        .filter_map(|flow| state.connection(&flow))
+        .map(|(connection, _)| connection)
+        .next()
+}
+
+/// The MTUs of a namespace's interfaces, loopback left out: each with how many have it.
+#[must_use]
+pub fn mtus(topology: &Topology, netns: NetnsId) -> BTreeMap<u32, usize> {
+    let mut mtus = BTreeMap::new();
+    let links = topology.namespaces.get(&netns).into_iter();
+    for link in links.flat_map(|netns| netns.links.values()) {
+        if link.kind != "loopback" {
+            *mtus.entry(link.mtu_bytes).or_default() += 1;
+        }
+    }
+    mtus
+}

@@ -1,0 +1,266 @@
+//! What happened to each flow, as far as a reader who doubts a finding wants to see it: its first
+//! events and its latest ones.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use imbl::HashMap;
+
+use crate::{
+    core::track::Connection,
+    model::event::{Event, EventKind, Flow, Sample},
+};
+
+/// Events kept from a flow's beginning, and of its latest.
+const FIRST: usize = 16;
+const LATEST: usize = 48;
+/// Events kept in all. When there are more, the flows go that were quiet for longest.
+const MOST_EVENTS: usize = 32_768;
+
+/// The events of each flow.
+#[derive(Clone, Debug, Default)]
+pub struct Journal {
+    /// By flow, whichever of its directions.
+    flows: HashMap<Flow, Arc<Pages>>,
+    /// Events kept in all.
+    kept: usize,
+    /// Numbers events in the order they came.
+    next: u64,
+}
+
+/// The events of one flow.
+#[derive(Clone, Debug, Default)]
+struct Pages {
+    first: Vec<(u64, Arc<Event>)>,
+    latest: VecDeque<(u64, Arc<Event>)>,
+    left_out: u64,
+    last_ns: u64,
+    /// How its socket stood when that was last noted.
+    sample: Option<Sample>,
+}
+
+impl Pages {
+    fn len(&self) -> usize {
+        self.first.len() + self.latest.len()
+    }
+
+    /// Keeps an event; says whether that makes one more.
+    fn keep(&mut self, number: u64, event: Arc<Event>) -> bool {
+        self.last_ns = self.last_ns.max(event.time_ns);
+        if self.first.len() < FIRST {
+            self.first.push((number, event));
+            return true;
+        }
+        self.latest.push_back((number, event));
+        if self.latest.len() > LATEST {
+            self.latest.pop_front();
+            self.left_out += 1;
+            return false;
+        }
+        true
+    }
+}
+
+/// Something to show of a connection.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// An event.
+    Event(Arc<Event>),
+    /// Events that were not kept.
+    LeftOut(u64),
+}
+
+impl Journal {
+    /// Takes in one event.
+    pub fn apply(&mut self, event: &Event) {
+        let Some(flow) = about(event) else {
+            return;
+        };
+        let key = canonical(flow);
+        if let EventKind::Sample(sample) = &event.kind {
+            let before = self.flows.get(&key).and_then(|pages| pages.sample);
+            if !is_news(before.as_ref(), sample) {
+                return;
+            }
+        }
+        if self.kept >= MOST_EVENTS {
+            self.make_room();
+        }
+        let mut event = event.clone();
+        if let EventKind::Packet(packet) = &mut event.kind {
+            packet.head = Vec::new();
+        }
+        let pages = Arc::make_mut(self.flows.entry(key).or_default());
+        if let EventKind::Sample(sample) = &event.kind {
+            pages.sample = Some(*sample);
+        }
+        self.kept += usize::from(pages.keep(self.next, Arc::new(event)));
+        self.next += 1;
+    }
+
+    fn make_room(&mut self) {
+        let mut ages: Vec<(u64, Flow)> = self
+            .flows
+            .iter()
+            .map(|(flow, pages)| (pages.last_ns, *flow))
+            .collect();
+        ages.sort_unstable();
+        for (_, flow) in ages {
+            if self.kept <= MOST_EVENTS * 9 / 10 {
+                break;
+            }
+            self.kept -= self.flows.remove(&flow).map_or(0, |pages| pages.len());
+        }
+    }
+
+    /// What happened to a connection wherever it was seen, in the order it became known.
+    #[must_use]
+    pub fn of(&self, connection: &Connection) -> Vec<Entry> {
+        let ends = connection.ends.iter().map(|end| end.socket.flow);
+        let flows = ends.chain(connection.seen_as.iter().copied());
+        self.of_flows(flows)
+    }
+
+    /// The same by its flows.
+    #[must_use]
+    pub fn of_flows(&self, flows: impl Iterator<Item = Flow>) -> Vec<Entry> {
+        let mut found: BTreeMap<u64, &Arc<Event>> = BTreeMap::new();
+        // Where events were left out: before the first of the latest ones.
+        let mut gaps: BTreeMap<u64, u64> = BTreeMap::new();
+        let keys: BTreeSet<Flow> = flows.map(canonical).collect();
+        for pages in keys.iter().filter_map(|key| self.flows.get(key)) {
+            let kept = pages.first.iter().chain(&pages.latest);
+            found.extend(kept.map(|(number, event)| (*number, event)));
+            if let Some((number, _)) = pages.latest.front().filter(|_| pages.left_out > 0) {
+                gaps.insert(*number, pages.left_out);
+            }
+        }
+        let mut entries = Vec::with_capacity(found.len() + gaps.len());
+        for (number, event) in found {
+            entries.extend(gaps.get(&number).copied().map(Entry::LeftOut));
+            entries.push(Entry::Event(Arc::clone(event)));
+        }
+        entries
+    }
+}
+
+/// The flow an event is about, if it is worth keeping. Of an ICMP error it is the one that it is about.
+fn about(event: &Event) -> Option<Flow> {
+    match &event.kind {
+        EventKind::Packet(packet) => Some(match &packet.icmp_error {
+            Some(error) => error.quoted.map_or(packet.flow, |quoted| quoted.flow),
+            None => packet.flow_of_ends(),
+        }),
+        EventKind::Connection(socket) => Some(socket.flow),
+        EventKind::Retransmit(retransmit) => Some(retransmit.socket.flow),
+        EventKind::Sample(sample) => Some(sample.flow),
+        EventKind::Closed(closed) => Some(closed.flow),
+        EventKind::PathMtu(told) if told.is_socket() => Some(told.flow),
+        EventKind::PathMtu(_)
+        | EventKind::Count(_)
+        | EventKind::Topology(_)
+        | EventKind::Lost(_)
+        | EventKind::Blind(_)
+        | EventKind::Limited(_)
+        | EventKind::Tick => None,
+    }
+}
+
+/// Either direction of a flow.
+fn canonical(flow: Flow) -> Flow {
+    flow.min(flow.reversed())
+}
+
+/// Whether a look at a socket shows something that a reader would not know from the one before.
+fn is_news(before: Option<&Sample>, now: &Sample) -> bool {
+    let Some(before) = before else {
+        return true;
+    };
+    let told = |sample: &Sample| {
+        (
+            sample.state.0,
+            sample.backoff,
+            sample.mss,
+            sample.pmtu_bytes,
+            sample.window_closed,
+            sample.held_bytes > 0,
+            sample.is_waiting(),
+        )
+    };
+    told(before) != told(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{event::TcpState, network::NetnsId};
+
+    fn flow(port: u16) -> Flow {
+        Flow {
+            netns: NetnsId(1),
+            protocol: 6,
+            source: ([192, 0, 2, 1], port).into(),
+            destination: ([192, 0, 2, 2], 80).into(),
+        }
+    }
+
+    fn closed(port: u16, time_ns: u64) -> Event {
+        Event {
+            time_ns,
+            kind: EventKind::Closed(crate::model::event::Closed {
+                flow: flow(port),
+                last_state: TcpState::ESTABLISHED,
+                error: 0,
+                bytes_acked: 0,
+                bytes_received: 0,
+                unacknowledged: 0,
+            }),
+        }
+    }
+
+    fn times(entries: &[Entry]) -> Vec<Result<u64, u64>> {
+        let time = |entry: &Entry| match entry {
+            Entry::Event(event) => Ok(event.time_ns),
+            Entry::LeftOut(count) => Err(*count),
+        };
+        entries.iter().map(time).collect()
+    }
+
+    #[test]
+    fn the_first_and_the_latest_are_kept_and_what_is_between_is_counted() {
+        let mut journal = Journal::default();
+        for time in 0..100 {
+            journal.apply(&closed(1, time));
+        }
+        let found = times(&journal.of_flows([flow(1).reversed()].into_iter()));
+        let expected = (0..16).map(Ok).chain([Err(36)]).chain((52..100).map(Ok));
+        assert_eq!(found, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn flows_of_one_connection_are_told_in_order() {
+        let mut journal = Journal::default();
+        for (port, time) in [(1, 5), (2, 6), (3, 7), (1, 8)] {
+            journal.apply(&closed(port, time));
+        }
+        let found = journal.of_flows([flow(2), flow(1), flow(1)].into_iter());
+        assert_eq!(times(&found), [Ok(5), Ok(6), Ok(8)]);
+    }
+
+    #[test]
+    fn it_is_bounded_and_the_quiet_go_first() {
+        let mut journal = Journal::default();
+        journal.apply(&closed(1, 0));
+        for time in 1..100_000u64 {
+            let port = 2 + u16::try_from(time % 50_000).unwrap();
+            journal.apply(&closed(port, time));
+            assert!(journal.kept <= MOST_EVENTS);
+        }
+        let kept: usize = journal.flows.values().map(|pages| pages.len()).sum();
+        assert_eq!(kept, journal.kept);
+        let of = |port| journal.of_flows([flow(port)].into_iter()).len();
+        assert_eq!((of(1), of(2 + 49_999)), (0, 1));
+    }
+}
