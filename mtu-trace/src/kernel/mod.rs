@@ -8,7 +8,7 @@ pub(crate) mod capabilities;
 pub(crate) mod connections;
 pub(crate) mod counted;
 pub(crate) mod coverage;
-pub(crate) mod decode;
+pub mod decode;
 pub(crate) mod headers;
 pub(crate) mod hooks;
 pub(crate) mod instance;
