@@ -4,164 +4,60 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-pub use crate::model::netns_ref::{ContainerRef, GuestRef, NetnsRef, ProcessRef};
 use crate::model::network::{NetnsId, Topology};
+pub use crate::model::{
+    netns_ref::{ContainerRef, GuestRef, NetnsRef, ProcessRef},
+    verdict::{Confidence, Severity, Verdict},
+};
 
 /// A conclusion with its evidence.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
     /// `F1`, `F2`, … in the order of the report.
     pub id: String,
-    /// What it is.
+    /// What is concluded.
     pub verdict: Verdict,
     /// How bad it is.
     pub severity: Severity,
     /// How sure it is.
     pub confidence: Confidence,
-    /// One sentence.
+    /// What is wrong, in one sentence.
     pub summary: String,
     /// Whether it still goes on.
     pub ongoing: bool,
     /// First drop or retransmit, ns of `CLOCK_MONOTONIC`.
     #[serde(skip)]
     pub first_seen_ns: u64,
-    /// When the finding was made.
+    /// When the finding was made, ns of `CLOCK_MONOTONIC`.
     #[serde(skip)]
     pub detected_at_ns: u64,
-    /// Latest event that belongs to it.
+    /// The latest event that belongs to it, ns of `CLOCK_MONOTONIC`.
     #[serde(skip)]
     pub last_seen_ns: u64,
-    /// Connections that share the cause.
+    /// How many connections share the cause; 0 where it is about none (`check`).
     pub connections: usize,
-    /// The worst of them.
-    pub connection: Option<Connection>,
-    /// Where packets die.
+    /// The worst of these connections; `None` where it is about none (`check`).
+    pub connection: Option<ConnectionRef>,
+    /// The place where packets are dropped for their size; `None` where none is known.
     pub boundary: Option<Boundary>,
-    /// What became of path MTU discovery.
+    /// What became of path MTU discovery; `None` where the finding is not about size.
     pub pmtud: Option<Pmtud>,
     /// The numbers behind it.
     pub evidence: Evidence,
     /// The way of the packets, from the local end on.
-    pub path: Vec<Hop>,
+    pub path: Vec<ReportedHop>,
     /// What to do about it, best first.
     pub fixes: Vec<Fix>,
 }
 
-/// What a finding says. The names are fixed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// Oversized packets of a stalled connection die at a known place.
-    MtuBlackHole,
-    /// Full-size segments get nowhere, small ones do, and nothing is dropped here.
-    RemoteBlackHole,
-    /// Recovered, but late.
-    PmtudSlow,
-    /// Retransmits explained by local drops for another reason.
-    LocalDrop,
-    /// SYNs unanswered.
-    HandshakeTimeout,
-    /// Retransmits that recover, with nothing dropped here.
-    PacketLoss,
-    /// The receiver has no room: zero window.
-    ReceiverStalled,
-    /// Reset or given up after retransmits.
-    ConnectionAborted,
-    /// Oversized drops, then the sender came down.
-    PmtudWorking,
-    /// A larger MTU leads into a smaller one (`check`).
-    MtuMismatch,
-}
-
-impl Verdict {
-    /// Every verdict, in the order of the contract.
-    pub const ALL: [Self; 10] = [
-        Self::MtuBlackHole,
-        Self::RemoteBlackHole,
-        Self::PmtudWorking,
-        Self::PmtudSlow,
-        Self::LocalDrop,
-        Self::PacketLoss,
-        Self::HandshakeTimeout,
-        Self::ReceiverStalled,
-        Self::ConnectionAborted,
-        Self::MtuMismatch,
-    ];
-
-    /// The name in reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::MtuBlackHole => "mtu-black-hole",
-            Self::RemoteBlackHole => "remote-black-hole",
-            Self::PmtudSlow => "pmtud-slow",
-            Self::LocalDrop => "local-drop",
-            Self::HandshakeTimeout => "handshake-timeout",
-            Self::PacketLoss => "packet-loss",
-            Self::ReceiverStalled => "receiver-stalled",
-            Self::ConnectionAborted => "connection-aborted",
-            Self::PmtudWorking => "pmtud-working",
-            Self::MtuMismatch => "mtu-mismatch",
-        }
-    }
-}
-
-/// How bad a finding is, worst last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Worth knowing.
-    Info,
-    /// Hurts, or may.
-    Warning,
-    /// Something does not work.
-    Error,
-}
-
-impl Severity {
-    /// Its name in reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
-}
-
-/// How sure a finding is, surest last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Confidence {
-    /// Fits, but something else would fit too.
-    Suspected,
-    /// Only a part of the evidence is missing.
-    Likely,
-    /// Every part was seen.
-    Confirmed,
-}
-
-impl Confidence {
-    /// Its name in reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Suspected => "suspected",
-            Self::Likely => "likely",
-            Self::Confirmed => "confirmed",
-        }
-    }
-}
-
 /// A connection, from the end that matters to the user: the container's own.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Connection {
-    /// `tcp` or `udp`.
+pub struct ConnectionRef {
+    /// The protocol's name: `tcp`, `udp`, or `ip` for any other.
     pub protocol: &'static str,
-    /// Local end.
+    /// The end the finding is told from.
     pub local: Endpoint,
-    /// Remote end.
+    /// The other end of it.
     pub remote: Endpoint,
     /// Which way the data goes that stalls.
     pub direction: Direction,
@@ -175,20 +71,20 @@ pub struct Connection {
 pub enum Direction {
     /// Towards the local end.
     Download,
-    /// Away from it.
+    /// Away from the local end.
     Upload,
-    /// Either way.
+    /// Towards and away from it.
     Both,
 }
 
 /// One end of a connection.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Endpoint {
-    /// IP address.
+    /// The IP address, without brackets.
     pub address: String,
-    /// Port.
+    /// The TCP or UDP port.
     pub port: u16,
-    /// Its namespace, if the socket is on this host and known.
+    /// The socket's namespace; `None` unless it is on this host and known.
     pub netns: Option<NetnsRef>,
 }
 
@@ -203,7 +99,7 @@ impl Endpoint {
         }
     }
 
-    /// `192.0.2.1:80`, `[2001:db8::1]:80`.
+    /// Address and port as one writes them: `192.0.2.1:80`, `[2001:db8::1]:80`.
     #[must_use]
     pub fn socket_address(&self) -> String {
         if self.address.contains(':') {
@@ -214,25 +110,25 @@ impl Endpoint {
     }
 }
 
-/// Where packets die.
+/// The place where packets are dropped for their size.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Boundary {
-    /// Namespace in which the kernel dropped them.
+    /// The namespace in which the kernel dropped them.
     pub netns: NetnsRef,
-    /// Interface by which they came in.
+    /// The interface by which they came in; `None` for packets made here.
     pub ingress: Option<String>,
-    /// Interface by which they should have left.
+    /// The interface by which they should have left; `None` where it is not known.
     pub egress: Option<String>,
-    /// The MTU they exceed.
+    /// The MTU that they exceed, bytes.
     pub limit_bytes: u32,
-    /// Their length from the IP header on.
+    /// Their length from the IP header on, bytes.
     pub packet_bytes: u32,
     /// What a tunnel has added to the connection's own packets, bytes.
     #[serde(skip_serializing_if = "is_zero_bytes")]
     pub overhead_bytes: u32,
-    /// Kernel function that dropped them.
+    /// The kernel function that dropped them.
     pub function: String,
-    /// The kernel's drop reason.
+    /// The kernel's drop reason; `None` where it gives none.
     pub reason: Option<String>,
     /// Whether this place never tells the sender.
     pub silent: bool,
@@ -243,11 +139,11 @@ pub struct Boundary {
 /// The other end of a veth, whose MTU is the limit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BoundaryPeer {
-    /// Its namespace.
+    /// The namespace it is in.
     pub netns: NetnsRef,
-    /// Its name.
+    /// The interface's name; `None` where it is not known.
     pub interface: Option<String>,
-    /// Its MTU.
+    /// The MTU of it, bytes.
     pub mtu_bytes: u32,
 }
 
@@ -265,7 +161,7 @@ pub struct Pmtud {
 /// Where the ICMP message was dropped.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BlockedAt {
-    /// In this namespace.
+    /// The namespace in which it was dropped.
     pub netns: NetnsRef,
     /// Netfilter hook: `PREROUTING`, `INPUT`, `FORWARD`, `OUTPUT` or `POSTROUTING`.
     pub hook: Option<&'static str>,
@@ -273,18 +169,18 @@ pub struct BlockedAt {
     pub interface: Option<String>,
     /// Kernel function that dropped it.
     pub function: String,
-    /// The kernel's drop reason.
+    /// The kernel's drop reason; `None` where it gives none.
     pub reason: Option<String>,
 }
 
 /// The numbers behind a finding.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Evidence {
-    /// Packets dropped for their size.
+    /// How many packets were dropped for their size.
     pub oversized_drops: u64,
-    /// Packets dropped for other reasons.
+    /// How many packets were dropped for other reasons.
     pub other_drops: u64,
-    /// Segments sent again.
+    /// How many segments were sent again.
     pub retransmits: u64,
     /// Most doublings of the retransmission timeout.
     pub max_backoff: u32,
@@ -292,13 +188,13 @@ pub struct Evidence {
     pub stalled_ms: u64,
     /// How often the same sequence number was lost or sent again.
     pub attempts: u32,
-    /// That sequence number.
+    /// The sequence number that was lost so often; `None` where it is not known.
     pub seq: Option<u32>,
-    /// ICMP "fragmentation needed" or "packet too big" generated.
+    /// How many ICMP "fragmentation needed" or "packet too big" were generated.
     pub icmp_generated: u64,
-    /// Of those, dropped on the way.
+    /// How many of those were dropped on the way.
     pub icmp_dropped: u64,
-    /// Oversized packets seen by the tc programs.
+    /// How many oversized packets the tc programs saw.
     pub oversized_seen: u64,
     /// Segment size of the sender at the last look, payload bytes.
     pub sender_mss: Option<u32>,
@@ -311,16 +207,16 @@ pub struct Evidence {
     pub notes: Vec<String>,
 }
 
-/// One interface on the way.
+/// One interface on the way of the packets.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Hop {
-    /// Its namespace.
+pub struct ReportedHop {
+    /// The namespace it is in.
     pub netns: NetnsRef,
-    /// Its name.
+    /// The interface's name.
     pub interface: String,
-    /// Its MTU.
+    /// The MTU of it, bytes.
     pub mtu_bytes: u32,
-    /// Its kind.
+    /// The kind of link, as `ip -d link` names it.
     pub kind: String,
     /// What a packet grows by in it, if it is a tunnel, bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -330,8 +226,8 @@ pub struct Hop {
     pub alias: Option<String>,
 }
 
-impl Hop {
-    /// A link as the topology knows it.
+impl ReportedHop {
+    /// A link as the topology knows it; `None` for one that it does not know.
     #[must_use]
     pub fn new(netns: NetnsId, ifindex: u32, topology: &Topology) -> Option<Self> {
         let link = topology.link(netns, ifindex)?;

@@ -7,3 +7,4 @@ pub mod finding;
 pub mod hook_status;
 pub mod netns_ref;
 pub mod network;
+pub mod verdict;

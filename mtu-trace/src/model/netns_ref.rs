@@ -7,19 +7,19 @@ use crate::model::network::{Netns, NetnsId, Topology};
 /// A namespace by all its names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NetnsRef {
-    /// Inode number; 0 where only the cookie is known.
+    /// The inode number; 0 where only the cookie is known.
     pub inode: u64,
-    /// Cookie, unique for the boot.
+    /// The cookie, unique for the boot; `None` where the kernel tells none.
     pub cookie: Option<u64>,
-    /// Name given by `ip netns`.
+    /// The name given by `ip netns`; `None` where it has none.
     pub name: Option<String>,
     /// Whether it is the host's own.
     pub init: bool,
-    /// A process in it.
+    /// A process that lives in it; `None` where there is none.
     pub process: Option<ProcessRef>,
-    /// systemd unit of that process.
+    /// The systemd unit of that process.
     pub unit: Option<String>,
-    /// Container whose network it is.
+    /// The container whose network it is.
     pub container: Option<ContainerRef>,
     /// What it is, if it is only thought of (`check`): then it has neither of the numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,37 +29,37 @@ pub struct NetnsRef {
 /// A container that nobody has started yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GuestRef {
-    /// Bridge that it would be a port of.
+    /// The bridge that it would be a port of.
     pub bridge: String,
-    /// Namespace of that bridge.
+    /// The namespace of that bridge.
     pub parent: Box<NetnsRef>,
 }
 
 /// A process that lives in a namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ProcessRef {
-    /// Process identifier.
+    /// The process identifier on the host.
     pub pid: i32,
-    /// Command name.
+    /// The command name (`/proc/PID/comm`).
     pub comm: String,
 }
 
 /// A container by all its names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ContainerRef {
-    /// Identifier given by the engine.
+    /// The identifier given by the engine.
     pub id: String,
-    /// Name.
+    /// The name that the engine gave it; `None` where it has none.
     pub name: Option<String>,
-    /// Image.
+    /// The image it was made from; `None` where it is not known.
     pub image: Option<String>,
-    /// Engine.
+    /// The engine that runs it, as `docker`.
     pub runtime: String,
-    /// Namespace of the container it runs in.
+    /// The namespace of the container it runs in; `None` on the host itself.
     pub parent: Option<Box<NetnsRef>>,
-    /// Kubernetes pod UID.
+    /// The UID of its Kubernetes pod; `None` outside of a pod.
     pub pod: Option<String>,
-    /// Kubernetes namespace and name of the pod.
+    /// Kubernetes namespace and name of the pod; `None` where they are not known.
     pub pod_name: Option<String>,
 }
 
@@ -139,9 +139,7 @@ impl NetnsRef {
             _ => format!("netns {}", self.inode),
         }
     }
-}
 
-impl NetnsRef {
     /// A container with all that is around it, from the inside out: `build (docker 0123456789ab,
     /// image ruby:3), in dind (docker fedcba987654), in pod ci/runner-1`. `None` if it is none.
     #[must_use]
@@ -175,7 +173,7 @@ impl NetnsRef {
 }
 
 impl ContainerRef {
-    /// `docker 0123456789ab`, as engines show identifiers.
+    /// Engine and identifier as engines show them: `docker 0123456789ab`.
     fn short(&self) -> String {
         let id = self.id.get(..12).unwrap_or(&self.id);
         format!("{} {id}", self.runtime)

@@ -7,7 +7,7 @@ use crate::{
     },
     model::{
         event::NO_REASON,
-        finding::{Boundary, BoundaryPeer, Hop as Shown},
+        finding::{Boundary, BoundaryPeer, ReportedHop as Shown},
         netns_ref::NetnsRef,
         network::Topology,
     },

@@ -15,7 +15,7 @@ use crate::{
     },
     model::{
         event::NO_REASON,
-        finding::{Boundary, Hop},
+        finding::{Boundary, ReportedHop},
         network::{NetnsId, Topology},
     },
 };
@@ -44,7 +44,7 @@ pub struct Foreseen {
     /// The longest packet of the ends that passes, bytes.
     pub fits_bytes: u32,
     /// The way it is on, from the sender.
-    pub path: Vec<Hop>,
+    pub path: Vec<ReportedHop>,
 }
 
 /// The end from which the way of data is followed, and the address of the other one as it knows it: that

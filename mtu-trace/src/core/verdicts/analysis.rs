@@ -16,7 +16,7 @@ use crate::{
     },
     model::{
         event::{Event, EventKind},
-        finding::{Finding, Fix, Hop, Severity, Verdict},
+        finding::{Finding, Fix, ReportedHop, Severity, Verdict},
     },
 };
 
@@ -50,7 +50,7 @@ pub(crate) struct Detected {
     pub at_ns: u64,
     /// The way and the fixes as the network was then: a container may be gone, with its links, by
     /// the time of the report.
-    pub path: Vec<Hop>,
+    pub path: Vec<ReportedHop>,
     pub fixes: Vec<Fix>,
 }
 

@@ -17,7 +17,7 @@ use crate::{
         },
     },
     model::{
-        finding::{Direction, Finding, Hop},
+        finding::{Direction, Finding, ReportedHop},
         network::{NetnsId, Topology},
     },
 };
@@ -150,7 +150,7 @@ fn tracks<'a>(state: &'a State, group: &Group) -> impl Iterator<Item = &'a Track
 }
 
 /// The way from the local end to the place where packets die, and one step past it.
-fn hops(local: &Local<'_>, drops: &SiteDrops, topology: &Topology) -> Vec<Hop> {
+fn hops(local: &Local<'_>, drops: &SiteDrops, topology: &Topology) -> Vec<ReportedHop> {
     let site = &drops.site;
     let egress = (site.egress.netns, site.egress.ifindex);
     let ingress = site
@@ -190,6 +190,6 @@ fn hops(local: &Local<'_>, drops: &SiteDrops, topology: &Topology) -> Vec<Hop> {
         way.extend(peer);
     }
     way.into_iter()
-        .filter_map(|(netns, ifindex)| Hop::new(netns, ifindex, topology))
+        .filter_map(|(netns, ifindex)| ReportedHop::new(netns, ifindex, topology))
         .collect()
 }

@@ -4,7 +4,7 @@ use crate::{
     core::track::{Connection, End, Side},
     model::{
         event::{Flow, TCP, UDP},
-        finding::{Connection as Shown, Direction, Endpoint},
+        finding::{ConnectionRef, Direction, Endpoint},
         netns_ref::NetnsRef,
         network::Topology,
     },
@@ -65,7 +65,7 @@ impl<'a> Local<'a> {
         connection: &Connection,
         direction: Direction,
         topology: &Topology,
-    ) -> Shown {
+    ) -> ConnectionRef {
         let netns = |end: Option<&End>| end.map(|end| end.socket.flow.netns);
         let mut translated: Vec<String> = connection
             .seen_as
@@ -86,7 +86,7 @@ impl<'a> Local<'a> {
             })
             .collect();
         translated.dedup();
-        Shown {
+        ConnectionRef {
             protocol: match self.flow.protocol {
                 TCP => "tcp",
                 UDP => "udp",

@@ -3,7 +3,7 @@
 use crate::{
     core::track::{OtherDrops, OtherKey},
     model::{
-        finding::{Boundary, Connection, Direction, Finding, Verdict},
+        finding::{Boundary, ConnectionRef, Direction, Finding, Verdict},
         netns_ref::NetnsRef,
         network::Topology,
     },
@@ -124,7 +124,7 @@ pub fn summary(
     }
 }
 
-fn transfer(connection: &Connection) -> String {
+fn transfer(connection: &ConnectionRef) -> String {
     let local = connection
         .local
         .netns

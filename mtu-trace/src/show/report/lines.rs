@@ -4,7 +4,7 @@
 use crate::{
     base::wall_clock::Clock,
     model::{
-        finding::{Boundary, Connection, Direction, Endpoint, Finding, Pmtud},
+        finding::{Boundary, ConnectionRef, Direction, Endpoint, Finding, Pmtud},
         netns_ref::NetnsRef,
     },
     show::report::{Report, style::Style},
@@ -24,7 +24,7 @@ pub(crate) fn nothing(report: &Report) -> &'static str {
     }
 }
 
-pub(crate) fn connection_lines(finding: &Finding, connection: &Connection) -> Vec<String> {
+pub(crate) fn connection_lines(finding: &Finding, connection: &ConnectionRef) -> Vec<String> {
     let place = |endpoint: &Endpoint| {
         endpoint.netns.as_ref().map_or_else(
             || endpoint.socket_address(),

@@ -18,7 +18,7 @@ use ratatui::text::{Line, Span};
 
 use crate::{
     model::{
-        finding::{Boundary, Connection, Direction, Finding, Hop},
+        finding::{Boundary, ConnectionRef, Direction, Finding, ReportedHop},
         netns_ref::NetnsRef,
     },
     show::{
@@ -142,7 +142,7 @@ fn hops(
     hole
 }
 
-fn local_end(app: &App, connection: &Connection, width: usize) -> Line<'static> {
+fn local_end(app: &App, connection: &ConnectionRef, width: usize) -> Line<'static> {
     let pen = Pen::of(app);
     let [up, down] = app.glyphs.travel;
     let way = match connection.direction {
@@ -183,7 +183,7 @@ fn inside(mtus: &[u32], mtu: u32) -> usize {
 
 fn hop(
     app: &App,
-    hop: &Hop,
+    hop: &ReportedHop,
     boundary: &Boundary,
     inside: usize,
     name: usize,
@@ -226,7 +226,7 @@ fn hop(
 }
 
 /// Whether the limit is this interface's.
-fn is_limit(hop: &Hop, boundary: &Boundary) -> bool {
+fn is_limit(hop: &ReportedHop, boundary: &Boundary) -> bool {
     let (netns, interface) = match &boundary.peer {
         Some(peer) => (&peer.netns, peer.interface.as_deref()),
         None => (&boundary.netns, boundary.egress.as_deref()),
