@@ -18,6 +18,7 @@ use crate::{
         workload::Workload,
     },
     core::verdicts::Analysis,
+    host::netns::NetnsFile,
     kernel::Live,
     model::{event::Event, finding::Severity, hook_status::HookStatus},
     show::report::{Capture, Format, Report},
@@ -36,7 +37,7 @@ pub fn run(options: &Record, color: ColorChoice) -> Result<u8> {
 }
 
 async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
-    let scope = options.selection.live();
+    let scope = options.selection.live(&NetnsFile::id_of);
     let scope = scope.map_err(|error| explain_refusal(error.into(), LOCKED_DOWN))?;
     let mut interrupts = Interrupts::new()?;
     let clock = Clock {

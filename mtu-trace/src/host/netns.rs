@@ -63,6 +63,15 @@ impl NetnsFile {
         })
     }
 
+    /// What the namespace of a file is known by; the file is closed again.
+    ///
+    /// # Errors
+    ///
+    /// As with [`NetnsFile::open`].
+    pub fn id_of(path: &Path) -> io::Result<NetnsId> {
+        Self::open(path).map(|file| file.id)
+    }
+
     /// Opens the namespace of the calling thread.
     ///
     /// # Errors

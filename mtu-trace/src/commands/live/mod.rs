@@ -19,6 +19,7 @@ use crate::{
         recording::{Recording, misuse},
         trace::runtime,
     },
+    host::netns::NetnsFile,
     model::finding::Severity,
     show::{
         tui::{
@@ -45,7 +46,7 @@ pub fn run(options: &cli::Live, color: ColorChoice) -> Result<u8> {
         return Ok(USAGE);
     }
     terminal::check(INSTEAD)?;
-    let scope = options.selection.live();
+    let scope = options.selection.live(&NetnsFile::id_of);
     let scope = scope.map_err(|error| explain_refusal(error.into(), LOCKED_DOWN))?;
     let clock = Clock {
         wall: Timestamp::now(),

@@ -8,44 +8,46 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use ipnet::IpNet;
+
 use crate::{
     core::select::{matching::Subject, parser, words::FilterError},
     model::event::{Flow, TCP, UDP},
 };
 
-/// ICMP's protocol number.
+/// The IP protocol number of ICMP.
 const ICMP: u8 = 1;
-/// ICMPv6's protocol number.
+/// The IP protocol number of ICMPv6.
 const ICMP6: u8 = 58;
 
 /// A filter expression that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
-    /// As it was written.
+    /// The expression as it was written.
     text: String,
-    steps: Vec<Step>,
+    steps: Vec<PostfixItem>,
 }
 
-/// One step of an expression in postfix order.
+/// An operand or operator of an expression in postfix order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    Ask(Test),
+pub(crate) enum PostfixItem {
+    Primitive(Primitive),
     Not,
     And,
     Or,
 }
 
-/// A question about one packet header.
+/// A question about one packet header, which `pcap-filter(7)` calls a primitive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Test {
-    pub protocol: Option<Protocol>,
-    pub direction: Option<Direction>,
-    pub wanted: Option<Wanted>,
+pub(crate) struct Primitive {
+    pub protocol: Option<ProtocolQualifier>,
+    pub direction: Option<DirectionQualifier>,
+    pub wanted: Option<EndMatch>,
 }
 
-/// What carries the packet, or is carried in it.
+/// Asks what carries the packet, or is carried in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
+pub(crate) enum ProtocolQualifier {
     Ip,
     Ip6,
     Tcp,
@@ -54,28 +56,20 @@ pub(crate) enum Protocol {
     Icmp6,
 }
 
-/// Which end is meant; either if none is given.
+/// Asks about one end of the flow; without it, either end may fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
+pub(crate) enum DirectionQualifier {
     Source,
     Destination,
 }
 
-/// What one end must have.
+/// Asks what address or port one end has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum EndMatch {
     Host(IpAddr),
-    Net(Net),
-    /// Both included.
+    Net(IpNet),
+    /// The first and the last port of a range.
     Ports(u16, u16),
-}
-
-/// An IP network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Net {
-    pub address: IpAddr,
-    /// In bits.
-    pub length: u8,
 }
 
 impl Filter {
@@ -97,16 +91,16 @@ impl Filter {
         let mut answers = Vec::new();
         for step in &self.steps {
             match step {
-                Step::Ask(test) => answers.push(test.holds(of)),
-                Step::Not => {
+                PostfixItem::Primitive(test) => answers.push(test.holds(of)),
+                PostfixItem::Not => {
                     if let Some(last) = answers.last_mut() {
                         *last = !*last;
                     }
                 }
-                Step::And | Step::Or => {
+                PostfixItem::And | PostfixItem::Or => {
                     if let (Some(second), Some(first)) = (answers.pop(), answers.last_mut()) {
                         *first = match step {
-                            Step::And => *first && second,
+                            PostfixItem::And => *first && second,
                             _ => *first || second,
                         };
                     }
@@ -123,7 +117,7 @@ impl fmt::Display for Filter {
     }
 }
 
-impl Test {
+impl Primitive {
     fn holds(&self, of: &Subject) -> bool {
         // A message about a connection is one of its packets, between other ends.
         let told = |flow: &Flow, ipv4| of.icmp && is_ipv4(flow) == ipv4;
@@ -131,49 +125,33 @@ impl Test {
             let carried = |protocol| flow.protocol == protocol;
             let carries = match self.protocol {
                 None => true,
-                Some(Protocol::Ip) => is_ipv4(flow),
-                Some(Protocol::Ip6) => !is_ipv4(flow),
-                Some(Protocol::Tcp) => carried(TCP),
-                Some(Protocol::Udp) => carried(UDP),
-                Some(Protocol::Icmp) => carried(ICMP) || told(flow, true),
-                Some(Protocol::Icmp6) => carried(ICMP6) || told(flow, false),
+                Some(ProtocolQualifier::Ip) => is_ipv4(flow),
+                Some(ProtocolQualifier::Ip6) => !is_ipv4(flow),
+                Some(ProtocolQualifier::Tcp) => carried(TCP),
+                Some(ProtocolQualifier::Udp) => carried(UDP),
+                Some(ProtocolQualifier::Icmp) => carried(ICMP) || told(flow, true),
+                Some(ProtocolQualifier::Icmp6) => carried(ICMP6) || told(flow, false),
             };
             carries && self.wanted.is_none_or(|wanted| self.has(flow, wanted))
         })
     }
 
-    fn has(&self, flow: &Flow, wanted: Wanted) -> bool {
+    fn has(&self, flow: &Flow, wanted: EndMatch) -> bool {
         match self.direction {
-            Some(Direction::Source) => wanted.is(flow.source),
-            Some(Direction::Destination) => wanted.is(flow.destination),
+            Some(DirectionQualifier::Source) => wanted.is(flow.source),
+            Some(DirectionQualifier::Destination) => wanted.is(flow.destination),
             None => wanted.is(flow.source) || wanted.is(flow.destination),
         }
     }
 }
 
-impl Wanted {
+impl EndMatch {
     fn is(self, end: SocketAddr) -> bool {
         let address = end.ip().to_canonical();
         match self {
             Self::Host(host) => address == host,
-            Self::Net(net) => net.contains(address),
+            Self::Net(net) => net.contains(&address),
             Self::Ports(first, last) => (first..=last).contains(&end.port()),
-        }
-    }
-}
-
-impl Net {
-    fn contains(self, address: IpAddr) -> bool {
-        match (self.address, address) {
-            (IpAddr::V4(net), IpAddr::V4(address)) => {
-                let differ = net.to_bits() ^ address.to_bits();
-                differ.leading_zeros() >= u32::from(self.length)
-            }
-            (IpAddr::V6(net), IpAddr::V6(address)) => {
-                let differ = net.to_bits() ^ address.to_bits();
-                differ.leading_zeros() >= u32::from(self.length)
-            }
-            _ => false,
         }
     }
 }

@@ -1,39 +1,40 @@
-//! Who there was, to be told to somebody who asked for one that was not.
+//! The targets there are, for the message to a user who asked for one that is not there.
 
 use std::collections::BTreeMap;
 
 use crate::{
-    core::select::targets::{Kind, Target},
+    core::select::targets::{Target, TargetKind},
     model::{
         netns_ref::NetnsRef,
         network::{NetnsId, Topology},
     },
 };
 
-/// Named in one message at most.
+/// Targets named in one message at most. A choice: a terminal's two or three lines.
 const MOST_NAMED: usize = 12;
-/// Digits of a container's identifier that engines show.
+/// Digits of a container's identifier in what engines print (`docker ps`).
 const SHORT_ID: usize = 12;
 
 /// The namespaces of a trace by their latest names, the ones already gone included.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Roll(BTreeMap<NetnsId, NetnsRef>);
+pub(crate) struct KnownTargets(BTreeMap<NetnsId, NetnsRef>);
 
-impl Roll {
+impl KnownTargets {
+    /// Takes in the namespaces there are now.
     pub fn learn(&mut self, topology: &Topology) {
         let known = topology.namespaces.keys();
         self.0
             .extend(known.map(|&id| (id, NetnsRef::new(id, topology))));
     }
 
-    /// What there is of the kind of a target that is not there.
+    /// Names what there is of the kind of a target that is not there.
     pub fn instead_of(&self, target: &Target) -> String {
         let known = self.0.values();
         match target.kind {
-            Kind::Netns if self.is_container(&target.word) => {
+            TargetKind::Netns if self.is_container(&target.word) => {
                 format!("a container has that name: --container {}", target.word)
             }
-            Kind::Netns => list(
+            TargetKind::Netns => list(
                 "network namespaces",
                 known.map(|netns| match (&netns.name, netns.init) {
                     (Some(name), _) => format!("{name} ({})", netns.inode),
@@ -41,7 +42,7 @@ impl Roll {
                     (None, false) => netns.inode.to_string(),
                 }),
             ),
-            Kind::Container => list(
+            TargetKind::Container => list(
                 "containers",
                 known.filter_map(|netns| {
                     let container = netns.container.as_ref()?;
@@ -50,7 +51,7 @@ impl Roll {
                     Some(name.map_or_else(|| id.to_owned(), |name| format!("{name} ({id})")))
                 }),
             ),
-            Kind::Pid => list(
+            TargetKind::Pid => list(
                 "processes known by their namespaces",
                 known.filter_map(|netns| {
                     let process = netns.process.as_ref()?;

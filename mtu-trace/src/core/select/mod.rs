@@ -4,7 +4,7 @@
 //! A selection never decides what is traced or how it is joined. A drop in the host's namespace that
 //! explains a container's stall is evidence whatever the user asked for; so the choice is made among
 //! connections that are complete with all that was found of them, where findings are put together and
-//! events are written out. Pure, but for [`Selection::live`], which looks up files and processes.
+//! events are written out. Pure: [`Selection::live`] is given what finds the namespace of a file.
 
 pub(crate) mod arguments;
 pub(crate) mod expression;
@@ -22,6 +22,6 @@ pub use crate::core::select::{
     expression::Filter,
     matching::Subject,
     scope::{Scope, SelectError, Selected},
-    targets::TargetError,
+    targets::{Resolve, TargetError},
     words::FilterError,
 };

@@ -13,20 +13,26 @@
 
 use std::net::IpAddr;
 
-use crate::core::select::{
-    expression::{Direction, Net, Protocol, Step, Test, Wanted},
-    words::{FilterError, Token, Word, words},
+use ipnet::IpNet;
+
+use crate::{
+    base::printable::printable,
+    core::select::{
+        expression::{DirectionQualifier, EndMatch, PostfixItem, Primitive, ProtocolQualifier},
+        words::{FilterError, Token, Word, words},
+    },
 };
 
-/// Parentheses in parentheses: far more than anybody needs, and far less than the stack has room for.
+/// Parentheses open at once. A choice: far more than anybody needs, and far less than the stack has
+/// room for.
 const MOST_NESTED: usize = 100;
 
-/// Everything there is, for whoever wrote something else.
+/// The whole language in a sentence, for an expression that is none of it.
 const KNOWN: &str = "the filter knows host, net, port, portrange, src, dst, tcp, udp, icmp, icmp6, ip, \
                      ip6, and, or, not and parentheses (a command to record goes after --)";
 
 /// Reads a whole expression.
-pub(crate) fn parse(text: &str) -> Result<Vec<Step>, FilterError> {
+pub(crate) fn parse(text: &str) -> Result<Vec<PostfixItem>, FilterError> {
     let mut parser = Parser {
         text,
         words: &words(text)?,
@@ -45,24 +51,24 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Step>, FilterError> {
 
 struct Parser<'a> {
     text: &'a str,
-    /// What is still to be read.
+    /// The words that are still to be read.
     words: &'a [Word<'a>],
-    /// What was read, in postfix order.
-    steps: Vec<Step>,
-    /// What the latest value was asked with: `port 80 or 443`.
-    before: Option<Qualified>,
+    /// The expression as far as it was read, in postfix order.
+    steps: Vec<PostfixItem>,
+    /// The qualifiers of the latest value, which a bare value inherits: `port 80 or 443`.
+    before: Option<Qualifiers>,
 }
 
-/// The words before a value.
+/// The words before a value, as `pcap-filter(7)` names them.
 #[derive(Clone, Copy)]
-struct Qualified {
-    protocol: Option<Protocol>,
-    direction: Option<Direction>,
-    kind: Kind,
+struct Qualifiers {
+    protocol: Option<ProtocolQualifier>,
+    direction: Option<DirectionQualifier>,
+    kind: TypeQualifier,
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum TypeQualifier {
     Host,
     Net,
     Port,
@@ -74,8 +80,8 @@ impl<'a> Parser<'a> {
         self.operand(nested)?;
         while let Some(Word { token, .. }) = self.words.first() {
             let step = match token {
-                Token::And => Step::And,
-                Token::Or => Step::Or,
+                Token::And => PostfixItem::And,
+                Token::Or => PostfixItem::Or,
                 _ => break,
             };
             self.skip();
@@ -105,52 +111,52 @@ impl<'a> Parser<'a> {
             self.skip();
         } else {
             let test = self.question()?;
-            self.steps.push(Step::Ask(test));
+            self.steps.push(PostfixItem::Primitive(test));
         }
         if negated {
-            self.steps.push(Step::Not);
+            self.steps.push(PostfixItem::Not);
         }
         Ok(())
     }
 
-    fn question(&mut self) -> Result<Test, FilterError> {
+    fn question(&mut self) -> Result<Primitive, FilterError> {
         if let (Some(value), Some(before)) = (self.value(), self.before) {
             return self.asked(before, value);
         }
         let protocol = self.take(|word| {
             Some(match word {
-                "ip" => Protocol::Ip,
-                "ip6" => Protocol::Ip6,
-                "tcp" => Protocol::Tcp,
-                "udp" => Protocol::Udp,
-                "icmp" => Protocol::Icmp,
-                "icmp6" => Protocol::Icmp6,
+                "ip" => ProtocolQualifier::Ip,
+                "ip6" => ProtocolQualifier::Ip6,
+                "tcp" => ProtocolQualifier::Tcp,
+                "udp" => ProtocolQualifier::Udp,
+                "icmp" => ProtocolQualifier::Icmp,
+                "icmp6" => ProtocolQualifier::Icmp6,
                 _ => return None,
             })
         });
         let direction = self.take(|word| match word {
-            "src" => Some(Direction::Source),
-            "dst" => Some(Direction::Destination),
+            "src" => Some(DirectionQualifier::Source),
+            "dst" => Some(DirectionQualifier::Destination),
             _ => None,
         });
         let kind = self.take(|word| {
             Some(match word {
-                "host" => Kind::Host,
-                "net" => Kind::Net,
-                "port" => Kind::Port,
-                "portrange" => Kind::PortRange,
+                "host" => TypeQualifier::Host,
+                "net" => TypeQualifier::Net,
+                "port" => TypeQualifier::Port,
+                "portrange" => TypeQualifier::PortRange,
                 _ => return None,
             })
         });
         let kind = match (kind, direction, protocol) {
             (Some(kind), ..) => kind,
             // As pcap has it: an address without a kind is a host's.
-            (None, Some(_), _) if self.value().is_some() => Kind::Host,
+            (None, Some(_), _) if self.value().is_some() => TypeQualifier::Host,
             (None, Some(_), _) => {
                 return Err(self.wrong("src and dst need host, net, port or portrange behind them"));
             }
             (None, None, Some(_)) => {
-                return Ok(Test {
+                return Ok(Primitive {
                     protocol,
                     direction,
                     wanted: None,
@@ -158,7 +164,7 @@ impl<'a> Parser<'a> {
             }
             (None, None, None) => return Err(self.wrong(KNOWN)),
         };
-        let qualified = Qualified {
+        let qualified = Qualifiers {
             protocol,
             direction,
             kind,
@@ -170,19 +176,20 @@ impl<'a> Parser<'a> {
     }
 
     /// The question for a value, which is next.
-    fn asked(&mut self, by: Qualified, value: &'a str) -> Result<Test, FilterError> {
+    fn asked(&mut self, by: Qualifiers, value: &'a str) -> Result<Primitive, FilterError> {
         let wanted = wanted(by.kind, value).map_err(|problem| self.wrong(&problem))?;
         let address = match wanted {
-            Wanted::Host(address) | Wanted::Net(Net { address, .. }) => Some(address),
-            Wanted::Ports(..) => None,
+            EndMatch::Host(address) => Some(address),
+            EndMatch::Net(net) => Some(net.addr()),
+            EndMatch::Ports(..) => None,
         };
         let ipv4 = match by.protocol {
-            Some(Protocol::Icmp | Protocol::Icmp6) if address.is_none() => {
+            Some(ProtocolQualifier::Icmp | ProtocolQualifier::Icmp6) if address.is_none() => {
                 return Err(self.wrong("ICMP messages have no ports"));
             }
-            Some(Protocol::Ip | Protocol::Icmp) => Some(true),
-            Some(Protocol::Ip6 | Protocol::Icmp6) => Some(false),
-            Some(Protocol::Tcp | Protocol::Udp) | None => None,
+            Some(ProtocolQualifier::Ip | ProtocolQualifier::Icmp) => Some(true),
+            Some(ProtocolQualifier::Ip6 | ProtocolQualifier::Icmp6) => Some(false),
+            Some(ProtocolQualifier::Tcp | ProtocolQualifier::Udp) | None => None,
         };
         if let (Some(ipv4), Some(address)) = (ipv4, address)
             && address.is_ipv4() != ipv4
@@ -192,7 +199,7 @@ impl<'a> Parser<'a> {
         }
         self.skip();
         self.before = Some(by);
-        Ok(Test {
+        Ok(Primitive {
             protocol: by.protocol,
             direction: by.direction,
             wanted: Some(wanted),
@@ -241,12 +248,12 @@ impl<'a> Parser<'a> {
             Token::Or => "or",
             Token::Other(other) => other,
         };
-        let name = crate::base::printable::printable(name.as_bytes());
+        let name = printable(name.as_bytes());
         FilterError::new(self.text, word.column, format!("`{name}`: {problem}"))
     }
 }
 
-impl Kind {
+impl TypeQualifier {
     fn wants(self) -> &'static str {
         match self {
             Self::Host => "host takes an IP address; names are not looked up",
@@ -257,37 +264,37 @@ impl Kind {
     }
 }
 
-fn wanted(kind: Kind, value: &str) -> Result<Wanted, String> {
+fn wanted(kind: TypeQualifier, value: &str) -> Result<EndMatch, String> {
     let otherwise = || kind.wants().to_owned();
     match kind {
-        Kind::Host if value.contains('/') => {
+        TypeQualifier::Host if value.contains('/') => {
             Err("this is a network: write net instead of host".to_owned())
         }
-        Kind::Host => {
+        TypeQualifier::Host => {
             let address: IpAddr = value.parse().map_err(|_| otherwise())?;
-            Ok(Wanted::Host(address.to_canonical()))
+            Ok(EndMatch::Host(address.to_canonical()))
         }
-        Kind::Net => {
+        TypeQualifier::Net => {
             let (address, length) = value.split_once('/').ok_or_else(otherwise)?;
             let address: IpAddr = address.parse().map_err(|_| otherwise())?;
             let most = if address.is_ipv4() { 32 } else { 128 };
-            let length = number(length)
+            number(length)
                 .and_then(|length| u8::try_from(length).ok())
-                .filter(|&length| length <= most)
-                .ok_or_else(|| format!("the prefix of this network has 0 to {most} bits"))?;
-            Ok(Wanted::Net(Net { address, length }))
+                .and_then(|length| IpNet::new(address, length).ok())
+                .map(EndMatch::Net)
+                .ok_or_else(|| format!("the prefix of this network has 0 to {most} bits"))
         }
-        Kind::Port if value.split_once('-').is_some_and(is_range) => {
+        TypeQualifier::Port if value.split_once('-').is_some_and(is_range) => {
             Err("this is a range: write portrange instead of port".to_owned())
         }
-        Kind::Port => number(value)
-            .map(|port| Wanted::Ports(port, port))
+        TypeQualifier::Port => number(value)
+            .map(|port| EndMatch::Ports(port, port))
             .ok_or_else(otherwise),
-        Kind::PortRange => value
+        TypeQualifier::PortRange => value
             .split_once('-')
             .and_then(|(first, last)| Some((number(first)?, number(last)?)))
             .filter(|(first, last)| first <= last)
-            .map(|(first, last)| Wanted::Ports(first, last))
+            .map(|(first, last)| EndMatch::Ports(first, last))
             .ok_or_else(otherwise),
     }
 }

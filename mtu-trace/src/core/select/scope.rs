@@ -9,9 +9,9 @@ use crate::{
     core::select::{
         arguments::Selection,
         expression::Filter,
-        known_targets::Roll,
+        known_targets::KnownTargets,
         matching::Subject,
-        targets::{Kind, Target, TargetError},
+        targets::{Resolve, Target, TargetError, TargetKind},
         words::FilterError,
     },
     model::network::{NetnsId, Topology},
@@ -36,20 +36,20 @@ pub enum SelectError {
 pub struct Scope {
     targets: Vec<Target>,
     filter: Option<Filter>,
-    /// Who there was, while somebody is missing.
-    roll: Roll,
+    /// What there is instead, kept while a target is missing.
+    known_targets: KnownTargets,
 }
 
 /// A selection as reports tell it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Selected {
-    /// Of `--netns`.
+    /// The words given to `--netns`.
     pub netns: Vec<String>,
-    /// Of `--container`.
+    /// The words given to `--container`.
     pub container: Vec<String>,
-    /// Of `--pid`.
+    /// The process numbers given to `--pid`.
     pub pid: Vec<String>,
-    /// The filter expression.
+    /// The filter expression as written; `None` without one.
     pub filter: Option<String>,
     /// Which of the options have met nothing, as they were written.
     pub unmatched: Vec<String>,
@@ -57,7 +57,7 @@ pub struct Selected {
     pub hidden_findings: usize,
 }
 
-/// What is shown, and what is not.
+/// Says what is shown, and how much is not.
 impl fmt::Display for Selected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let filter = self.filter.as_deref();
@@ -99,13 +99,17 @@ impl Selection {
         (!asked.is_empty()).then_some(asked)
     }
 
-    /// The selection on this machine as it is now. Names and containers may still come.
+    /// The selection on this machine as it is now, `resolve` finding the namespaces of files and
+    /// processes. Names and containers may still come.
     ///
     /// # Errors
     ///
     /// The filter is not understood; or a file or process is not there or may not be looked at.
-    pub fn live(&self) -> Result<Scope, SelectError> {
-        self.scope(Target::living_netns, Target::living_pid)
+    pub fn live(&self, resolve: Resolve<'_>) -> Result<Scope, SelectError> {
+        self.scope(
+            |word| Target::living_netns(word, resolve),
+            |pid| Target::living_pid(pid, resolve),
+        )
     }
 
     /// The selection in a recording, whatever this machine is.
@@ -138,7 +142,7 @@ impl Selection {
         Ok(Scope {
             targets,
             filter,
-            roll: Roll::default(),
+            known_targets: KnownTargets::default(),
         })
     }
 }
@@ -156,7 +160,7 @@ impl Scope {
             target.learn(topology);
         }
         if self.missing().next().is_some() {
-            self.roll.learn(topology);
+            self.known_targets.learn(topology);
         }
     }
 
@@ -164,7 +168,7 @@ impl Scope {
     #[must_use]
     pub fn includes(&self, subject: &Subject) -> bool {
         let is_in = |netns: &NetnsId| subject.places.contains(netns);
-        [Kind::Netns, Kind::Container, Kind::Pid]
+        [TargetKind::Netns, TargetKind::Container, TargetKind::Pid]
             .into_iter()
             .all(|kind| {
                 let mut of_kind = self.targets.iter().filter(|it| it.kind == kind).peekable();
@@ -178,8 +182,12 @@ impl Scope {
 
     /// What has not been met so far, each in a sentence with what there is instead.
     pub fn absent(&self) -> impl Iterator<Item = String> + '_ {
-        self.missing()
-            .map(|target| format!("{target} is not there; {}", self.roll.instead_of(target)))
+        self.missing().map(|target| {
+            format!(
+                "{target} is not there; {}",
+                self.known_targets.instead_of(target)
+            )
+        })
     }
 
     /// That everything asked for was met.
@@ -204,9 +212,9 @@ impl Scope {
             of_kind.map(|target| target.word.clone()).collect()
         };
         (!self.is_everything()).then(|| Selected {
-            netns: words(Kind::Netns),
-            container: words(Kind::Container),
-            pid: words(Kind::Pid),
+            netns: words(TargetKind::Netns),
+            container: words(TargetKind::Container),
+            pid: words(TargetKind::Pid),
             filter: self.filter.as_ref().map(ToString::to_string),
             unmatched: self.missing().map(ToString::to_string).collect(),
             hidden_findings,

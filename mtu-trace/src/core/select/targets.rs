@@ -9,11 +9,10 @@ use std::{
 
 use crate::{
     base::printable::printable,
-    host::netns::NetnsFile,
     model::network::{Container, Netns, NetnsId, Topology},
 };
 
-/// Where `ip netns` keeps its names.
+/// The directories in which `ip netns` keeps its names.
 const NAMED: [&str; 2] = ["/run/netns", "/var/run/netns"];
 
 /// A namespace that cannot be meant.
@@ -25,9 +24,9 @@ pub enum TargetError {
          /proc/PID/ns/net", path.display()
     )]
     File {
-        /// The file.
+        /// The path as it was given.
         path: PathBuf,
-        /// Why.
+        /// The error of the attempt to open it.
         source: io::Error,
     },
     /// A process is not there.
@@ -36,9 +35,9 @@ pub enum TargetError {
     /// A process cannot be looked at.
     #[error("--pid {pid}: cannot look at the network namespace of this process: {source}")]
     Process {
-        /// The process.
+        /// The process as it was given.
         pid: i32,
-        /// Why.
+        /// The error of the attempt to open its namespace.
         source: io::Error,
     },
     /// A file says nothing about a recording.
@@ -49,9 +48,13 @@ pub enum TargetError {
     Foreign(PathBuf),
 }
 
+/// Finds the network namespace of a file. Opening files is the caller's business, so that selecting
+/// does no I/O.
+pub type Resolve<'a> = &'a dyn Fn(&Path) -> io::Result<NetnsId>;
+
 /// The option a target was given by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum TargetKind {
     Netns,
     Container,
     Pid,
@@ -60,7 +63,7 @@ pub(crate) enum Kind {
 /// What was asked for with one option, and the namespaces that are meant by it.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    pub kind: Kind,
+    pub kind: TargetKind,
     /// As it was written.
     pub word: String,
     meaning: Meaning,
@@ -82,7 +85,7 @@ enum Meaning {
 }
 
 impl Target {
-    fn new(kind: Kind, word: &str, meaning: Meaning) -> Self {
+    fn new(kind: TargetKind, word: &str, meaning: Meaning) -> Self {
         Self {
             kind,
             word: word.to_owned(),
@@ -91,29 +94,30 @@ impl Target {
         }
     }
 
-    fn exact(kind: Kind, word: &str, netns: NetnsId) -> Self {
+    fn exact(kind: TargetKind, word: &str, netns: NetnsId) -> Self {
         Self {
             chosen: BTreeSet::from([netns]),
             ..Self::new(kind, word, Meaning::Exact)
         }
     }
 
-    /// A `--container`.
+    /// The target of a `--container` option.
     pub fn container(word: &str) -> Self {
-        Self::new(Kind::Container, word, Meaning::Container)
+        Self::new(TargetKind::Container, word, Meaning::Container)
     }
 
-    /// A `--netns` of this machine now.
+    /// The target of a `--netns` option on this machine as it is now; `resolve` finds the namespace of a
+    /// file.
     ///
     /// # Errors
     ///
-    /// It is a file that is none of a network namespace.
-    pub fn living_netns(word: &str) -> Result<Self, TargetError> {
-        let Place::File(path) = place(word) else {
+    /// The word is a path, and no network namespace's.
+    pub fn living_netns(word: &str, resolve: Resolve<'_>) -> Result<Self, TargetError> {
+        let Some(path) = as_path(word) else {
             return Ok(Self::named(word, word, word.parse().ok()));
         };
-        match NetnsFile::open(path) {
-            Ok(file) => Ok(Self::exact(Kind::Netns, word, file.id)),
+        match resolve(path) {
+            Ok(netns) => Ok(Self::exact(TargetKind::Netns, word, netns)),
             Err(error) => match file_name(path) {
                 // `ip netns add` may still come.
                 Some(name) if error.kind() == io::ErrorKind::NotFound => {
@@ -127,14 +131,14 @@ impl Target {
         }
     }
 
-    /// The namespace of a living process.
+    /// The target of a `--pid` option on this machine as it is now.
     ///
     /// # Errors
     ///
     /// There is no such process, or it may not be looked at.
-    pub fn living_pid(pid: i32) -> Result<Self, TargetError> {
-        match NetnsFile::open(format!("/proc/{pid}/ns/net")) {
-            Ok(file) => Ok(Self::exact(Kind::Pid, &pid.to_string(), file.id)),
+    pub fn living_pid(pid: i32, resolve: Resolve<'_>) -> Result<Self, TargetError> {
+        match resolve(Path::new(&format!("/proc/{pid}/ns/net"))) {
+            Ok(netns) => Ok(Self::exact(TargetKind::Pid, &pid.to_string(), netns)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(TargetError::NoProcess(pid))
             }
@@ -148,25 +152,29 @@ impl Target {
     ///
     /// It is a file whose path does not tell the name or the process.
     pub fn recorded_netns(word: &str) -> Result<Self, TargetError> {
-        let Place::File(path) = place(word) else {
+        let Some(path) = as_path(word) else {
             return Ok(Self::named(word, word, word.parse().ok()));
         };
         if let Some(name) = file_name(path) {
             return Ok(Self::named(word, name, None));
         }
         match process(path) {
-            Some(pid) => Ok(Self::new(Kind::Netns, word, Meaning::Pid(pid))),
+            Some(pid) => Ok(Self::new(TargetKind::Netns, word, Meaning::Pid(pid))),
             None => Err(TargetError::Foreign(path.to_owned())),
         }
     }
 
     /// The namespace of a recorded process.
     pub fn recorded_pid(pid: i32) -> Self {
-        Self::new(Kind::Pid, &pid.to_string(), Meaning::Pid(pid))
+        Self::new(TargetKind::Pid, &pid.to_string(), Meaning::Pid(pid))
     }
 
     fn named(word: &str, name: &str, inode: Option<u64>) -> Self {
-        Self::new(Kind::Netns, word, Meaning::Name(name.to_owned(), inode))
+        Self::new(
+            TargetKind::Netns,
+            word,
+            Meaning::Name(name.to_owned(), inode),
+        )
     }
 
     /// Takes in the namespaces there are.
@@ -187,29 +195,21 @@ impl Target {
     }
 }
 
-/// As one would write it.
+/// Writes the option as the user would.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let option = match self.kind {
-            Kind::Netns => "--netns",
-            Kind::Container => "--container",
-            Kind::Pid => "--pid",
+            TargetKind::Netns => "--netns",
+            TargetKind::Container => "--container",
+            TargetKind::Pid => "--pid",
         };
         write!(f, "{option} {}", printable(self.word.as_bytes()))
     }
 }
 
-enum Place<'a> {
-    Word,
-    File(&'a Path),
-}
-
-fn place(word: &str) -> Place<'_> {
-    if word.contains('/') {
-        Place::File(Path::new(word))
-    } else {
-        Place::Word
-    }
+/// The path that a `--netns` word is; `None` for a name or an inode number.
+fn as_path(word: &str) -> Option<&Path> {
+    word.contains('/').then(|| Path::new(word))
 }
 
 /// The `ip netns` name that a path stands for.

@@ -3,7 +3,8 @@
 
 use std::iter;
 
-/// Columns of a filter that are shown before and behind the place of an error.
+/// Columns of a filter that are shown before and behind the place of an error. A choice: both fit on a
+/// terminal of 80.
 const SHOWN: usize = 40;
 
 /// A filter that is not understood.
@@ -11,7 +12,7 @@ const SHOWN: usize = 40;
 #[error("the filter is not understood at column {column}: {problem}")]
 pub struct FilterError {
     text: String,
-    /// Where, in characters, from 1.
+    /// The place of the error, in characters, from 1.
     pub column: usize,
     problem: String,
 }
@@ -46,7 +47,7 @@ impl FilterError {
 /// A word of an expression, or a sign that stands for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word<'a> {
-    /// Where it begins, in characters, from 1.
+    /// The place where it begins, in characters, from 1.
     pub column: usize,
     pub token: Token<'a>,
 }
@@ -61,7 +62,7 @@ pub(crate) enum Token<'a> {
     Other(&'a str),
 }
 
-/// Takes an expression apart.
+/// Takes an expression apart into its words.
 pub(crate) fn words(text: &str) -> Result<Vec<Word<'_>>, FilterError> {
     let mut words = Vec::new();
     let (mut rest, mut column) = (text, 1);

@@ -1,10 +1,12 @@
 //! Which namespaces are meant by what words.
 
-use std::process;
+use std::{
+    io::{self, ErrorKind},
+    path::Path,
+};
 
 use crate::{
     core::select::*,
-    host::netns::NetnsFile,
     model::network::{Container, Netns, NetnsId, Process, Topology},
 };
 
@@ -200,23 +202,29 @@ fn recorded_files_and_processes() {
     }
 }
 
+/// Files of this machine, as `live` is told of them.
+fn resolve(path: &Path) -> io::Result<NetnsId> {
+    match path.to_str() {
+        Some("/proc/7/ns/net" | "/run/netns/lab") => Ok(LAB),
+        Some("/dev/null") => Err(ErrorKind::InvalidInput.into()),
+        Some("/proc/8/ns/net") => Err(ErrorKind::PermissionDenied.into()),
+        _ => Err(ErrorKind::NotFound.into()),
+    }
+}
+
 #[test]
 fn the_living_are_found_by_file_and_process() {
-    let own = NetnsFile::current();
-    let Ok(own) = own else {
-        // Entering a namespace takes root: then it says so.
-        let error = netns(&["/proc/self/ns/net"]).live().expect_err("no root");
-        assert!(error.to_string().contains("--netns"), "{error}");
-        return;
-    };
-    let pid = i32::try_from(process::id()).expect("a pid");
     let asked = Selection {
-        pid: vec![pid],
+        pid: vec![7],
         ..Selection::default()
     };
-    for asked in [asked, netns(&["/proc/self/ns/net"])] {
-        let scope = asked.live().expect("this process");
-        assert!(has(&scope, own.id) && !has(&scope, NetnsId(u64::MAX)));
+    for asked in [
+        asked,
+        netns(&["/proc/7/ns/net"]),
+        netns(&["/run/netns/lab"]),
+    ] {
+        let scope = asked.live(&resolve).expect("a namespace");
+        assert!(has(&scope, LAB) && !has(&scope, NetnsId(u64::MAX)));
         assert_eq!(scope.absent().count(), 0);
     }
 }
@@ -227,17 +235,17 @@ fn what_cannot_come_is_an_error_and_what_may_is_waited_for() {
         pid: vec![i32::MAX],
         ..Selection::default()
     };
-    let error = gone.live().expect_err("no such process");
+    let error = gone.live(&resolve).expect_err("no such process");
     assert!(matches!(
         error,
         SelectError::Target(TargetError::NoProcess(_))
     ));
-    for file in ["/dev/null", "/nowhere/at/all", "/proc/self/ns/mnt"] {
-        let error = netns(&[file]).live().expect_err(file);
+    for file in ["/dev/null", "/nowhere/at/all", "/proc/8/ns/net"] {
+        let error = netns(&[file]).live(&resolve).expect_err(file);
         assert!(error.to_string().contains(file), "{error}");
     }
     let mut scope = netns(&["/run/netns/not-yet", "not-yet"])
-        .live()
+        .live(&resolve)
         .expect("a name");
     assert_eq!(scope.absent().count(), 2);
     let mut later = topology();

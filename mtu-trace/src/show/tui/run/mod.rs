@@ -21,6 +21,7 @@ use tokio::{
 use crate::{
     base::clock::monotonic_ns,
     core::select::Selection,
+    host::netns::NetnsFile,
     show::{
         replay::Replay,
         tui::{
@@ -260,7 +261,7 @@ impl Shell<'_> {
 
     fn select(&mut self, selection: Selection) {
         let outcome = match &mut *self.source {
-            Source::Live { watch, .. } => selection.live().map(|scope| {
+            Source::Live { watch, .. } => selection.live(&NetnsFile::id_of).map(|scope| {
                 if let Some(held) = &mut self.held {
                     held.select(scope.clone());
                 }
