@@ -1,5 +1,7 @@
 //! Kinds of interfaces that not every kernel has.
 
+use std::sync::{Mutex, PoisonError};
+
 use anyhow::Result;
 
 use crate::lifetime::Lab;
@@ -41,12 +43,23 @@ impl Kind {
         }
     }
 
-    /// Whether the kernel has it, found out by making one in a namespace of its own.
+    /// Whether the kernel has it: found out once, by making one in a namespace of its own.
     ///
     /// # Errors
     ///
     /// Not root, or the namespace cannot be made.
     pub fn is_supported(self) -> Result<bool> {
+        static KNOWN: Mutex<Vec<(Kind, bool)>> = Mutex::new(Vec::new());
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, is_supported)) = known.iter().find(|(kind, _)| *kind == self) {
+            return Ok(*is_supported);
+        }
+        let is_supported = self.can_be_made()?;
+        known.push((self, is_supported));
+        Ok(is_supported)
+    }
+
+    fn can_be_made(self) -> Result<bool> {
         let mut lab = Lab::new()?;
         lab.add(&["probe"])?;
         let probe = lab.netns("probe")?;

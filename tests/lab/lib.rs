@@ -30,7 +30,6 @@ pub mod connection;
 pub mod counters;
 pub mod demo;
 pub mod engine;
-pub mod expect;
 pub mod firewall;
 mod interrupt;
 pub mod kinds;

@@ -1,10 +1,10 @@
-//! The matrix: every scenario at once under one tracer, and for each the verdict that is expected and
-//! the one that was found. Then the same with each hook switched off.
+//! The scenarios: one table, one judge, and several ways to run it.
 //!
 //! ```text
 //! matrix [NAME…]            only scenarios whose id begins so
-//! MTU_TRACE_MATRIX=once     without the runs that lack a hook
-//! MTU_TRACE_MATRIX=HOOK     only the run that lacks this one
+//! MTU_TRACE_MATRIX=once     all together under one tracer
+//! MTU_TRACE_MATRIX=HOOK     all together without this hook
+//! MTU_TRACE_MATRIX=alone    each under a tracer of its own
 //! MTU_TRACE_MATRIX_MECHANISM=HOW  the tracer's --mechanism
 //! MTU_TRACE_MATRIX_CAPTURE=NAME  what the tracer records last goes to NAME.pcapng, its report to NAME.json
 //! MTU_TRACE_MATRIX_LINES=FILE  the same as lines of JSON, for another program
@@ -12,36 +12,49 @@
 //!                           is much for a slow machine
 //! ```
 //!
-//! Ends with 0 if all is right, 1 if not, and 2 if it could not be played to its end.
+//! Without `MTU_TRACE_MATRIX` it is all of that: together, without each hook of the product's own
+//! table at the same time (those the kernel does not have are shown as skipped), and the scenarios of
+//! [`ALONE`] each by itself. The virtual machines of `cargo xtask vm` run it `once`.
+//!
+//! Ends with 0 if all is right, 1 if not, and 2 if it could not be run to its end.
 #![allow(missing_docs, reason = "a test binary")]
 
+mod count;
+mod foreseen;
 mod judge;
 mod lines;
+mod names;
 mod scenario;
 mod scenarios;
 mod stage;
 mod table;
+mod view;
 
 use std::{num::NonZeroUsize, process::ExitCode};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::stage::Played;
+use crate::{
+    scenario::Scenario,
+    stage::Played,
+    table::Tally,
+    view::{Hook, View},
+};
 
-/// The hooks a trace can do without, one at a time.
-const HOOKS: [&str; 6] = [
-    "skb:kfree_skb",
-    "tcp:tcp_retransmit_skb",
-    "sock:inet_sock_set_state",
-    "icmp:icmp_send",
-    "tc:ingress",
-    "tc:egress",
+/// What is also run with a tracer of its own, which sees nothing else: one of each datapath, and what is
+/// told sooner, or from less, where nothing else happens.
+const ALONE: [&str; 14] = [
+    "A1", "A2", "A5b", "B1", "B2b", "C1", "L1", "N2", "V1", "V2", "X3", "O2", "O9", "R1",
 ];
+/// How many tracers run at once where each scenario has its own. A choice: as many as tests run at once.
+const TRACERS_AT_ONCE: usize = 4;
 
 fn main() -> ExitCode {
     match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(tally) => {
+            println!("\n{tally}");
+            ExitCode::from(u8::from(tally.failed > 0))
+        }
         Err(error) => {
             eprintln!("{error:?}");
             ExitCode::from(2)
@@ -49,53 +62,121 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<bool> {
+/// What is to be run.
+struct Plan {
+    /// What the tracers see that run at the same time.
+    together: Vec<View>,
+    /// Hooks that this kernel does not have, and so cannot be left out.
+    absent: Vec<Hook>,
+    /// Which scenarios have a tracer of their own.
+    alone: fn(&Scenario) -> bool,
+}
+
+impl Plan {
+    /// What `MTU_TRACE_MATRIX` asks for.
+    fn asked_for() -> Result<Self> {
+        let how = std::env::var("MTU_TRACE_MATRIX").unwrap_or_default();
+        let nothing = Self {
+            together: Vec::new(),
+            absent: Vec::new(),
+            alone: |_| false,
+        };
+        if how == "once" {
+            return Ok(Self {
+                together: vec![View::Together],
+                ..nothing
+            });
+        }
+        if how == "alone" {
+            return Ok(Self {
+                alone: |_| true,
+                ..nothing
+            });
+        }
+        let mut hooks = view::hooks()?;
+        hooks.retain(|hook| how.is_empty() || hook.name == how);
+        ensure!(!hooks.is_empty(), "no hook is called {how}");
+        let (attached, absent): (Vec<_>, Vec<_>) = hooks.into_iter().partition(|it| it.attached);
+        let without = attached.into_iter().map(View::Without);
+        if !how.is_empty() {
+            return Ok(Self {
+                together: without.collect(),
+                absent,
+                ..nothing
+            });
+        }
+        Ok(Self {
+            together: [View::Together].into_iter().chain(without).collect(),
+            absent,
+            alone: |scenario| ALONE.contains(&scenario.id),
+        })
+    }
+}
+
+fn run() -> Result<Tally> {
+    let chosen = chosen();
+    let mut tally = Tally::default();
+    if chosen.is_empty() {
+        return Ok(tally);
+    }
+    let plan = Plan::asked_for()?;
+    let mut lines = lines::Lines::asked_for()?;
+    if !plan.together.is_empty() {
+        for batch in chosen.chunks(batch(chosen.len())?) {
+            for played in stage::run(batch, &plan.together)? {
+                tally.add(table::print(&played));
+                lines.write(&played)?;
+            }
+        }
+    }
+    for hook in &plan.absent {
+        tally.add(table::skip(hook));
+    }
+    let alone: Vec<_> = chosen.into_iter().filter(plan.alone).collect();
+    if !alone.is_empty() {
+        let played = self::alone(alone)?;
+        tally.add(table::print(&played));
+        lines.write(&played)?;
+    }
+    Ok(tally)
+}
+
+/// The scenarios that are named on the command line, all without a name.
+fn chosen() -> Vec<Scenario> {
     // What `cargo test -- --option` passes to every test binary is none of ours.
     let names: Vec<String> = std::env::args()
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
         .collect();
-    let chosen: Vec<_> = scenarios::all()
-        .into_iter()
-        .filter(|scenario| {
-            names.is_empty()
-                || names
-                    .iter()
-                    .any(|name| scenario.id.starts_with(name.as_str()))
-        })
-        .collect();
-    if chosen.is_empty() {
-        return Ok(true);
-    }
-    let how = std::env::var("MTU_TRACE_MATRIX").unwrap_or_default();
-    let (whole, without): (bool, Vec<&'static str>) = match how.as_str() {
-        "" => (true, HOOKS.to_vec()),
-        "once" => (true, Vec::new()),
-        only => (
-            false,
-            HOOKS.into_iter().filter(|hook| *hook == only).collect(),
-        ),
+    let is_chosen = |scenario: &Scenario| {
+        let is_named = |name: &String| scenario.id.starts_with(name.as_str());
+        names.is_empty() || names.iter().any(is_named)
     };
-    ensure!(whole || !without.is_empty(), "no hook is called {how}");
-    let batch = match std::env::var("MTU_TRACE_MATRIX_BATCH") {
-        Ok(number) => number
+    scenarios::all().into_iter().filter(is_chosen).collect()
+}
+
+/// How many scenarios are run under one tracer.
+fn batch(all: usize) -> Result<usize> {
+    match std::env::var("MTU_TRACE_MATRIX_BATCH") {
+        Ok(number) => Ok(number
             .parse::<NonZeroUsize>()
             .with_context(|| format!("MTU_TRACE_MATRIX_BATCH is no number: {number}"))?
-            .get(),
-        Err(_) => chosen.len(),
-    };
-    let mut lines = lines::Lines::asked_for()?;
-    let mut fine = true;
-    for without in whole
-        .then_some(None)
-        .into_iter()
-        .chain(without.into_iter().map(Some))
-    {
-        for batch in chosen.chunks(batch) {
-            let played = Played::play(batch, without)?;
-            fine &= table::print(&played);
-            lines.write(&played)?;
-        }
+            .get()),
+        Err(_) => Ok(all),
     }
-    Ok(fine)
+}
+
+/// Runs each scenario under a tracer of its own.
+fn alone(scenarios: Vec<Scenario>) -> Result<Played> {
+    let lines = stage::each(TRACERS_AT_ONCE, scenarios, |scenario| {
+        stage::run(&[scenario], &[View::Alone])
+    });
+    let mut all = Vec::new();
+    for played in lines {
+        all.extend(played?.into_iter().flat_map(|played| played.lines));
+    }
+    Ok(Played {
+        view: View::Alone,
+        lines: all,
+    })
 }

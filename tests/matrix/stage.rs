@@ -1,29 +1,37 @@
-//! Plays scenarios side by side under one tracer.
+//! Runs scenarios side by side, under one tracer or several at the same time.
+//!
+//! A tracer only observes (`tests/scenarios/harmless.rs` proves it), so that several of them see the
+//! same traffic: one with every hook, and one for each hook that is left out. What each must say of a
+//! scenario is judged by itself, so nothing is proved less than by running the scenarios once for each.
 
-use std::{collections::VecDeque, fs, process::Command, sync::Mutex, thread, time::Duration};
+use std::{collections::VecDeque, fs, sync::Mutex, thread, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow};
 use lab::{
-    binary,
+    audit, binary,
     patience::patient,
     tracer::{Recording, Tracer},
 };
 
 use crate::{
-    judge::{Judged, judge},
-    scenario::{Act, Expect, Play, Rest, Scenario},
+    count::{self, Counted},
+    judge::{Judged, Seen, judge},
+    scenario::{Act, Begins, Scenario, Traffic},
+    view::View,
 };
 
-/// How many scenarios are under way at once: they wait far more than they compute.
-const AT_ONCE: usize = 8;
+/// How many networks are built at once: each is some tens of commands, which compute.
+const BUILT_AT_ONCE: usize = 8;
+/// How many scenarios have traffic at once: they wait far more than they compute.
+const UNDER_WAY_AT_ONCE: usize = 24;
 /// Ends a tracer that nobody stops.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// What became of all scenarios.
+/// What became of all scenarios as one tracer saw them.
 pub struct Played {
-    /// The hook that was switched off.
-    pub without: Option<&'static str>,
-    /// In the order of the matrix.
+    /// What the tracer saw.
+    pub view: View,
+    /// In the order of the scenarios.
     pub lines: Vec<Line>,
 }
 
@@ -41,116 +49,166 @@ impl Line {
     }
 }
 
-impl Played {
-    /// Plays them all, with a hook switched off if there is one to be.
-    ///
-    /// # Errors
-    ///
-    /// The tracer fails.
-    pub fn play(scenarios: &[Scenario], without: Option<&'static str>) -> Result<Self> {
-        let mechanism = std::env::var("MTU_TRACE_MATRIX_MECHANISM").unwrap_or_default();
-        let capture = std::env::var("MTU_TRACE_MATRIX_CAPTURE").ok();
-        let file = capture.as_ref().map(|name| format!("{name}.pcapng"));
-        let mut options = vec!["--format", "json"];
-        if !mechanism.is_empty() {
-            options.extend(["--mechanism", &mechanism]);
-        }
-        options.extend(file.iter().flat_map(|file| ["--force", "-o", file]));
-        options.extend(without.iter().flat_map(|hook| ["--without", hook]));
-        let ready = each(scenarios.to_vec(), |scenario| {
-            (scenario, prepare(&scenario))
-        });
-        let longest = format!("{}s", patient(LONGEST).as_secs());
-        let tracer = Tracer::start_for(&longest, &binary::mtu_trace(), &options)?;
-        let acts = each(ready, |(scenario, ready)| (scenario, act(ready)));
-        let recording = tracer.stop()?;
-        if let Some(name) = &capture {
-            fs::write(format!("{name}.json"), &recording.finished.stdout)
-                .context("writing the report")?;
-        }
-        let missing = missing(&recording, without);
-        let lines = thread::scope(|scope| {
-            let running: Vec<_> = acts
-                .into_iter()
-                .map(|(scenario, act)| {
-                    let recording = &recording;
-                    let missing = missing.as_slice();
-                    let line = scope.spawn(move || {
-                        let mut line = line(scenario, act, recording, without);
-                        for hook in missing {
-                            line.judged.wrong(format!("{hook} is missing"));
-                        }
-                        line
-                    });
-                    (scenario, line)
-                })
-                .collect();
-            running
-                .into_iter()
-                .map(|(scenario, line)| {
-                    line.join().unwrap_or_else(|_| Line {
-                        scenario,
-                        judged: Judged::failed("panicked".to_owned()),
-                    })
-                })
-                .collect()
-        });
-        Ok(Self { without, lines })
-    }
-}
-
-/// The hooks that are not at work, besides one that is switched off.
-fn missing(recording: &Recording, without: Option<&str>) -> Vec<String> {
-    let hooks = recording.report.capture.hooks.iter();
-    hooks
-        .filter(|hook| !hook.attached && !hook.optional && without != Some(hook.hook.as_str()))
-        .map(|hook| hook.hook.clone())
-        .collect()
-}
-
-/// A scenario before the trace.
-enum Ready {
-    /// All of it is still to come.
-    Whole(fn() -> Result<Act>),
-    /// It has begun, and this is left.
-    Rest(Rest),
-    /// The kernel cannot have it.
+/// A scenario's network, if the kernel can have it.
+enum Built {
+    Ready(Traffic),
     Skipped(&'static str),
 }
 
-/// What became of a scenario under the trace.
+/// What became of a scenario's traffic.
 enum Acted {
     Done(Box<Act>),
     Skipped(&'static str),
 }
 
-fn prepare(scenario: &Scenario) -> Result<Ready> {
+/// Runs all `scenarios` once, under a tracer for each of `views`, and judges them by each.
+///
+/// # Errors
+///
+/// A tracer or the audit fails. What is wrong with a scenario is told in its line.
+pub fn run(scenarios: &[Scenario], views: &[View]) -> Result<Vec<Played>> {
+    let numbered = scenarios.iter().copied().enumerate();
+    let (older, younger): (Vec<_>, Vec<_>) =
+        numbered.partition(|(_, scenario)| scenario.begins == Begins::BeforeTrace);
+    let build = |(number, scenario): (usize, Scenario)| (number, build(&scenario));
+    let older = each(BUILT_AT_ONCE, older, build);
+    let tracers = each(views.len(), views.to_vec(), |view| start(&view));
+    let tracers: Vec<Tracer> = tracers.into_iter().collect::<Result<_>>()?;
+    let (audit, mut acts) = thread::scope(|scope| -> Result<_> {
+        // What is older goes on at once, since the timers of its sockets do.
+        let older = older.into_iter().map(|(number, built)| {
+            let going_on = scope.spawn(move || act(built));
+            (number, going_on)
+        });
+        let older: Vec<_> = older.collect();
+        let younger = each(BUILT_AT_ONCE, younger, build);
+        // Before the traffic: it must foresee what that will meet.
+        let audit = audit::check()?;
+        let mut acts = each(UNDER_WAY_AT_ONCE, younger, |(number, built)| {
+            (number, act(built))
+        });
+        for (number, going_on) in older {
+            let panicked = |_| Err(anyhow!("it panicked"));
+            acts.push((number, going_on.join().unwrap_or_else(panicked)));
+        }
+        Ok((audit, acts))
+    })?;
+    acts.sort_by_key(|(number, _)| *number);
+    let acts: Vec<_> = scenarios
+        .iter()
+        .zip(acts.into_iter().map(|it| it.1))
+        .collect();
+
+    // A retransmission may fall between a counter and a report, so each is read before and after.
+    let before: Vec<_> = acts.iter().map(|(it, act)| counters(it, act)).collect();
+    let recordings = each(tracers.len(), tracers, Tracer::stop);
+    let recordings: Vec<Recording> = recordings.into_iter().collect::<Result<_>>()?;
+    let after: Vec<_> = acts.iter().map(|(it, act)| counters(it, act)).collect();
+    keep(&recordings)?;
+
+    let played = views.iter().zip(&recordings).map(|(view, recording)| {
+        let missing = missing(recording, view);
+        let rows: Vec<_> = acts.iter().zip(before.iter().zip(&after)).collect();
+        let lines = each(
+            UNDER_WAY_AT_ONCE,
+            rows,
+            |((scenario, act), (before, after))| {
+                let counted = Counted { before, after };
+                let mut line = line(scenario, act, &counted, view, recording, &audit);
+                if line.judged.skipped.is_none() {
+                    line.judged.faults.extend(missing.iter().cloned());
+                }
+                line
+            },
+        );
+        Played {
+            view: view.clone(),
+            lines,
+        }
+    });
+    Ok(played.collect())
+}
+
+/// Starts the tracer that sees this.
+fn start(view: &View) -> Result<Tracer> {
+    let mechanism = std::env::var("MTU_TRACE_MATRIX_MECHANISM").unwrap_or_default();
+    let file = capture().map(|name| format!("{name}.pcapng"));
+    let mut options = vec!["--format", "json"];
+    if !mechanism.is_empty() {
+        options.extend(["--mechanism", &mechanism]);
+    }
+    match view.left_out() {
+        Some(hook) => options.extend(["--without", &hook.name]),
+        None => options.extend(file.iter().flat_map(|file| ["--force", "-o", file])),
+    }
+    let longest = format!("{}s", patient(LONGEST).as_secs());
+    Tracer::start_for(&longest, &binary::mtu_trace(), &options)
+}
+
+/// Where what is recorded should be kept, without an extension.
+fn capture() -> Option<String> {
+    std::env::var("MTU_TRACE_MATRIX_CAPTURE").ok()
+}
+
+/// Keeps the report that goes with the capture: that of the first tracer, which has every hook.
+fn keep(recordings: &[Recording]) -> Result<()> {
+    let (Some(name), Some(first)) = (capture(), recordings.first()) else {
+        return Ok(());
+    };
+    fs::write(format!("{name}.json"), &first.finished.stdout).context("writing the report")
+}
+
+/// The hooks that should be at work and are not, or the other way about.
+fn missing(recording: &Recording, view: &View) -> Vec<String> {
+    let left_out = view.left_out().map(|hook| hook.name.as_str());
+    let hooks = recording.report.capture.hooks.iter();
+    hooks
+        .filter_map(|hook| {
+            let is_left_out = left_out == Some(hook.hook.as_str());
+            match (hook.attached, is_left_out) {
+                (true, true) => Some(format!("{} is attached", hook.hook)),
+                (false, false) if !hook.optional => Some(format!("{} is missing", hook.hook)),
+                _ => None,
+            }
+        })
+        .collect()
+}
+
+fn build(scenario: &Scenario) -> Result<Built> {
     if let Some(kind) = scenario.needs
         && !kind.is_supported()?
     {
-        return Ok(Ready::Skipped(kind.name()));
+        return Ok(Built::Skipped(kind.name()));
     }
-    match scenario.play {
-        Play::Whole(act) => Ok(Ready::Whole(act)),
-        Play::Rest(prepare) => prepare().map(Ready::Rest),
+    (scenario.build)().map(Built::Ready)
+}
+
+fn act(built: Result<Built>) -> Result<Acted> {
+    match built? {
+        Built::Ready(traffic) => traffic().map(|act| Acted::Done(Box::new(act))),
+        Built::Skipped(kind) => Ok(Acted::Skipped(kind)),
     }
 }
 
-fn act(ready: Result<Ready>) -> Result<Acted> {
-    match ready? {
-        Ready::Whole(act) => act(),
-        Ready::Rest(rest) => rest(),
-        Ready::Skipped(kind) => return Ok(Acted::Skipped(kind)),
+/// The kernel's counters of a scenario; none of one that did not come so far.
+fn counters(scenario: &Scenario, act: &Result<Acted>) -> Result<Vec<u64>> {
+    match act {
+        Ok(Acted::Done(act)) => count::read(scenario.counts, act.lab.lab()),
+        _ => Ok(Vec::new()),
     }
-    .map(|act| Acted::Done(Box::new(act)))
 }
 
-/// Does `work` for each of `items`, some at once, and returns the results in the order of the items.
-fn each<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+/// Does `work` for each of `items`, `at_once` at the same time, and returns the results in the order of
+/// the items.
+pub fn each<T: Send, R: Send>(
+    at_once: usize,
+    items: Vec<T>,
+    work: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
     let todo: Mutex<VecDeque<(usize, T)>> = Mutex::new(items.into_iter().enumerate().collect());
     let done = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..at_once {
             scope.spawn(|| {
                 loop {
                     let next = todo.lock().ok().and_then(|mut todo| todo.pop_front());
@@ -171,46 +229,28 @@ fn each<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R>
 }
 
 fn line(
-    mut scenario: Scenario,
-    act: Result<Acted>,
+    scenario: &Scenario,
+    act: &Result<Acted>,
+    counted: &Counted<'_>,
+    view: &View,
     recording: &Recording,
-    without: Option<&str>,
+    audit: &Recording,
 ) -> Line {
+    let mut scenario = *scenario;
     let judged = match act {
         Err(error) => Judged::failed(format!("{error:#}")),
         Ok(Acted::Skipped(kind)) => Judged::skipped(kind),
         Ok(Acted::Done(act)) => {
             scenario.expect = scenario.expect.settled(act.hung);
-            let lab = act.lab.lab();
-            let findings = recording.findings(lab);
-            let mut judged = judge(&scenario.expect, lab, &findings, without);
-            if without.is_none()
-                && let Expect::Finding(want) = scenario.expect
-                && want.fixed
-                && let Some(finding) = findings.iter().find(|it| it.verdict == want.verdict)
-                && let Some(fix) = finding.fixes.first()
-                && let Err(error) = apply(&act, &fix.commands)
-            {
-                judged.wrong(format!("fix \"{}\": {error:#}", fix.title));
-            }
-            judged
+            judge(&Seen {
+                scenario: &scenario,
+                act,
+                counted,
+                view,
+                recording,
+                audit,
+            })
         }
     };
     Line { scenario, judged }
-}
-
-/// Does what the fix says and makes the transfer again.
-fn apply(act: &Act, commands: &[String]) -> Result<()> {
-    ensure!(!commands.is_empty(), "no commands");
-    for command in commands {
-        let output = Command::new("sh").args(["-c", command]).output()?;
-        ensure!(
-            output.status.success(),
-            "{command}: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    let again = act.again.as_ref().context("it cannot be made again")?;
-    ensure!(again()?, "the transfer hangs still");
-    Ok(())
 }

@@ -1,15 +1,56 @@
 //! The matrix as text, with its figures.
 
+use std::fmt;
+
 use jiff::SignedDuration;
 
-use crate::stage::Played;
+use crate::{
+    stage::Played,
+    view::{Hook, View},
+};
 
-/// Prints it; whether all is right.
-pub fn print(played: &Played) -> bool {
-    let title = played
-        .without
-        .map_or_else(|| "all hooks".to_owned(), |hook| format!("without {hook}"));
-    println!("\nmatrix, {title}");
+/// How many scenarios were right, wrong and not run.
+#[derive(Clone, Copy, Default)]
+pub struct Tally {
+    pub passed: usize,
+    pub failed: usize,
+    pub skipped: usize,
+}
+
+impl Tally {
+    /// Adds those of another run.
+    pub fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            passed,
+            failed,
+            skipped,
+        } = self;
+        write!(f, "{passed} passed, {failed} failed, {skipped} skipped")
+    }
+}
+
+/// Prints that a run without this hook would be the run with every hook that this kernel has.
+pub fn skip(hook: &Hook) -> Tally {
+    let why = hook.detail.as_deref().unwrap_or("it says nothing of why");
+    let view = View::Without(hook.clone());
+    println!("\nmatrix, {view}: skipped, since this kernel does not have it: {why}");
+    Tally {
+        skipped: 1,
+        ..Tally::default()
+    }
+}
+
+/// Prints what became of the scenarios as one tracer saw them.
+pub fn print(played: &Played) -> Tally {
+    println!("\nmatrix, {}", played.view);
     println!("{:<10} {:<52} {:<22} got", "scenario", "what", "expected");
     let (mut right, mut missed) = (0, 0);
     let judged = || played.lines.iter().filter(|it| it.judged.skipped.is_none());
@@ -59,7 +100,11 @@ pub fn print(played: &Played) -> bool {
         share(found, wanted),
         times(played),
     );
-    right == all
+    Tally {
+        passed: right,
+        failed: all - right,
+        skipped: played.lines.len() - all,
+    }
 }
 
 fn share(part: usize, whole: usize) -> String {

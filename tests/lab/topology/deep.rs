@@ -177,7 +177,7 @@ impl DeepLab {
 
     /// The interface through which the forwarder of level `depth` masquerades.
     #[must_use]
-    pub fn uplink(depth: usize) -> &'static str {
+    pub const fn uplink(depth: usize) -> &'static str {
         if depth == 0 {
             Self::EXTERNAL
         } else {

@@ -1,20 +1,21 @@
 //! Interfaces on an interface: macvlan and 802.1Q.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use lab::{
     firewall::{Hook, drop_frag_needed},
     kinds::Kind,
     link,
     topology::{Macvlan, MacvlanLab, Trunk, TrunkLab},
-    traffic,
+    traffic::carry,
 };
 
-use super::{DOWNLOAD, UPLOAD, act, completes, finds, hangs, scenario};
-use crate::scenario::{Act, Expect, Place, Scenario, Want};
+use super::{DOWNLOAD, UPLOAD, completed, completes, finds, hangs, hung, scenario, traffic};
+use crate::scenario::{Expect, Place, Scenario, Traffic, Want};
 
 /// A veth whose other end is smaller, below what the sender has.
 const LOWER: Place = Place {
     role: "host",
+    ingress: None,
     egress: MacvlanLab::LOWER,
     function: "__dev_forward_skb2",
     limit_bytes: 1450,
@@ -39,14 +40,15 @@ pub const SCENARIOS: &[Scenario] = &[
         below(1450),
         || {
             let lab = Macvlan::default().build()?;
-            // After the handshake, since the server would offer an MSS that fits.
-            let connection = lab.open(&UPLOAD)?;
-            link::set_mtu(lab.server()?, MacvlanLab::DEVICE, 1450)?;
-            let outcome = traffic::carry(connection, &UPLOAD)?;
-            ensure!(outcome.hung(), "should hang: {outcome:?}");
-            Ok(act(lab, UPLOAD, vec![Box::new(outcome)]))
+            traffic(move || {
+                // After the handshake, since the server would offer an MSS that fits.
+                let connection = lab.open(&UPLOAD)?;
+                link::set_mtu(lab.server()?, MacvlanLab::DEVICE, 1450)?;
+                hung(lab, UPLOAD, carry(connection, &UPLOAD)?)
+            })
         },
     )
+    .unforeseen("the MTU is set under traffic")
     .needs(Kind::Macvlan),
     scenario(
         "M2",
@@ -54,11 +56,11 @@ pub const SCENARIOS: &[Scenario] = &[
         Expect::Nothing,
         || {
             let lab = Macvlan::default().build()?;
-            let connection = lab.open_beside(&UPLOAD)?;
-            link::set_mtu(lab.second()?, MacvlanLab::DEVICE, 1400)?;
-            let outcome = traffic::carry(connection, &UPLOAD)?;
-            ensure!(outcome.completed(), "should complete: {outcome:?}");
-            Ok(act(lab, UPLOAD, vec![Box::new(outcome)]))
+            traffic(move || {
+                let connection = lab.open_beside(&UPLOAD)?;
+                link::set_mtu(lab.second()?, MacvlanLab::DEVICE, 1400)?;
+                completed(lab, UPLOAD, carry(connection, &UPLOAD)?)
+            })
         },
     )
     .needs(Kind::Macvlan),
@@ -91,6 +93,7 @@ pub const SCENARIOS: &[Scenario] = &[
         below(1450),
         || shrunk(false, 1450),
     )
+    .unforeseen("the MTU is set under traffic")
     .needs(Kind::Vlan),
     scenario(
         "W3",
@@ -98,6 +101,7 @@ pub const SCENARIOS: &[Scenario] = &[
         below(1450),
         || shrunk(true, 1450),
     )
+    .unforeseen("the MTU is set under traffic")
     .needs(Kind::Vlan),
     scenario(
         "W4",
@@ -105,6 +109,7 @@ pub const SCENARIOS: &[Scenario] = &[
         below(1496),
         || shrunk(true, 1496),
     )
+    .unforeseen("the MTU is set under traffic")
     .needs(Kind::Vlan),
     scenario(
         "W5",
@@ -122,15 +127,15 @@ pub const SCENARIOS: &[Scenario] = &[
 ];
 
 /// An upload on a trunk whose far end becomes smaller after the handshake.
-fn shrunk(written: bool, mtu: u32) -> Result<Act> {
+fn shrunk(written: bool, mtu: u32) -> Result<Traffic> {
     let lab = Trunk {
         written,
         ..Trunk::default()
     }
     .build()?;
-    let connection = lab.open(&UPLOAD)?;
-    link::set_mtu(lab.server()?, TrunkLab::SERVER_LOWER, mtu)?;
-    let outcome = traffic::carry(connection, &UPLOAD)?;
-    ensure!(outcome.hung(), "should hang: {outcome:?}");
-    Ok(act(lab, UPLOAD, vec![Box::new(outcome)]))
+    traffic(move || {
+        let connection = lab.open(&UPLOAD)?;
+        link::set_mtu(lab.server()?, TrunkLab::SERVER_LOWER, mtu)?;
+        hung(lab, UPLOAD, carry(connection, &UPLOAD)?)
+    })
 }

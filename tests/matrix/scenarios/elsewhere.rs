@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use lab::{
     topology::{Nested, NestedLab, Wired},
     traffic::Transfer,
     wire::Policy,
 };
 
-use super::{DOWNLOAD, UPLOAD, act, completes, finds, hangs, scenario};
-use crate::scenario::{Act, Expect, Scenario, Want};
+use super::{DOWNLOAD, UPLOAD, completes, finds, hung, scenario, traffic};
+use crate::scenario::{Expect, Scenario, Traffic, Want};
 
 /// Enough packets for a policy that meets some of them.
 const LONG: Transfer = Transfer::download(500_000).within(Duration::from_secs(15));
@@ -82,21 +82,19 @@ pub const SCENARIOS: &[Scenario] = &[
     }),
 ];
 
-fn behind(policy: Policy, transfer: Transfer) -> Result<Act> {
+fn behind(policy: Policy, transfer: Transfer) -> Result<Traffic> {
     let lab: NestedLab = Nested::default().build()?;
     let wire = lab.opaque_wire(policy)?;
-    let outcome = lab.run(&transfer)?;
-    ensure!(outcome.hung(), "should hang: {outcome:?}");
-    Ok(act(lab, transfer, vec![Box::new(outcome), Box::new(wire)]))
+    traffic(move || {
+        let outcome = lab.run(&transfer)?;
+        Ok(hung(lab, transfer, outcome)?.keeping(wire))
+    })
 }
 
-fn wired(policy: Policy, transfer: Transfer) -> Result<Act> {
+fn wired(policy: Policy, transfer: Transfer) -> Result<Traffic> {
     let lab = Wired {
         policy,
         ..Wired::default()
     };
-    if matches!(policy, Policy::Limit(_)) {
-        return hangs(lab.build()?, transfer);
-    }
     completes(lab.build()?, transfer)
 }

@@ -8,10 +8,15 @@ use lab::{
 };
 
 use super::{DOWNLOAD, ONE_SEGMENT, SMALL_UPLINK, completes, finds, hangs, runs, scenario};
-use crate::scenario::{Expect, Place, Scenario, Want};
+use crate::{
+    count::{Counter, FRAG_FAILS, FRAG_FAILS_V6, RETRANSMITTED, TOLD, as_reported, at_least, none},
+    foreseen::Foreseen,
+    scenario::{Expect, Place, Scenario, Want},
+};
 
 const VETH: Place = Place {
     role: "host",
+    ingress: None,
     egress: NestedLab::OUTER_PORT,
     function: "__dev_forward_skb2",
     limit_bytes: 1450,
@@ -26,6 +31,12 @@ const SWITCH: Place = Place {
     egress: SwitchedLab::CLIENT_PORT,
     ..PORT
 };
+
+/// What the ends of the veth count.
+const TX: Counter = Counter::DroppedTx(NestedLab::OUTER_PORT);
+const RX: Counter = Counter::DroppedRx(NestedLab::UPLINK);
+const SWITCH_TX: Counter = Counter::DroppedTx(SwitchedLab::CLIENT_PORT);
+const FRAGMENTS_V6: Counter = Counter::Snmp6("Ip6FragCreates");
 
 const fn hole(place: Place) -> Expect {
     finds(Want::hole(place).silent().direction("download"))
@@ -72,7 +83,12 @@ fn one_by_one(merged: bool) -> Result<NestedLab> {
 pub const SCENARIOS: &[Scenario] = &[
     scenario("B1", "the veth's other end is smaller", hole(VETH), || {
         hangs(uplink(1450, false).build()?, DOWNLOAD)
-    }),
+    })
+    .counts(&[
+        as_reported(TX, "host"),
+        as_reported(RX, "out"),
+        none(TOLD, "host"),
+    ]),
     scenario(
         "B2",
         "B1 with offloads, two segments a time",
@@ -87,7 +103,8 @@ pub const SCENARIOS: &[Scenario] = &[
     }),
     scenario("B3", "smaller by four bytes: fits", Expect::Nothing, || {
         completes(uplink(1496, false).build()?, DOWNLOAD)
-    }),
+    })
+    .foreseen(Foreseen::NO_ERROR),
     scenario(
         "B4",
         "smaller by five bytes",
@@ -99,7 +116,12 @@ pub const SCENARIOS: &[Scenario] = &[
     ),
     scenario("C1", "a bridge larger than its port", hole(PORT), || {
         hangs(forced(false).build()?, DOWNLOAD)
-    }),
+    })
+    .counts(&[
+        at_least(3, RETRANSMITTED, "srv"),
+        none(FRAG_FAILS, "host"),
+        none(TX, "host"),
+    ]),
     scenario(
         "C2",
         "C1 with offloads, two segments a time",
@@ -114,7 +136,8 @@ pub const SCENARIOS: &[Scenario] = &[
     }),
     scenario("L1", "a switch with a small port", hole(SWITCH), || {
         hangs(switch(1450, false).build()?, DOWNLOAD)
-    }),
+    })
+    .counts(&[at_least(3, RETRANSMITTED, "srv"), none(SWITCH_TX, "sw")]),
     scenario(
         "L2",
         "L1 with bridge netfilter",
@@ -123,7 +146,8 @@ pub const SCENARIOS: &[Scenario] = &[
             ..SWITCH
         }),
         || hangs(switch(1450, true).build()?, DOWNLOAD),
-    ),
+    )
+    .counts(&[as_reported(FRAG_FAILS, "sw")]),
     scenario(
         "L4",
         "port of 1497, with bridge netfilter",
@@ -136,7 +160,8 @@ pub const SCENARIOS: &[Scenario] = &[
     ),
     scenario("L5", "port of 1497, without: fits", Expect::Nothing, || {
         completes(switch(1497, false).build()?, DOWNLOAD)
-    }),
+    })
+    .foreseen(Foreseen::QUIET),
     scenario(
         "L3",
         "L2 over IPv6",
@@ -151,7 +176,8 @@ pub const SCENARIOS: &[Scenario] = &[
             };
             hangs(follows.build()?, DOWNLOAD.v6())
         },
-    ),
+    )
+    .counts(&[as_reported(FRAG_FAILS_V6, "sw")]),
     scenario(
         "L3b",
         "L3 with a bridge larger than its port",
@@ -160,7 +186,9 @@ pub const SCENARIOS: &[Scenario] = &[
             ..SWITCH
         }),
         || hangs(switch(1450, true).build()?, DOWNLOAD.v6()),
-    ),
+    )
+    .counts(&[none(FRAG_FAILS_V6, "sw"), at_least(3, FRAGMENTS_V6, "sw")])
+    .unforeseen("check goes by packets, not by their fragments"),
     scenario(
         "G1",
         "B1, segments put together on the way",

@@ -22,7 +22,10 @@ use lab::{
     traffic::{Outcome, Transfer},
 };
 
-use crate::scenario::{Act, Expect, HasLab, Place, Play, Rest, Scenario, Want};
+use crate::{
+    foreseen::Foreseen,
+    scenario::{Act, Begins, Expect, Network, Place, Scenario, Traffic, Want},
+};
 
 const DOWNLOAD: Transfer = Transfer::download(20_000);
 const UPLOAD: Transfer = Transfer::upload(20_000);
@@ -50,30 +53,30 @@ const fn scenario(
     id: &'static str,
     what: &'static str,
     expect: Expect,
-    act: fn() -> Result<Act>,
+    build: fn() -> Result<Traffic>,
 ) -> Scenario {
     Scenario {
         id,
         what,
         expect,
-        play: Play::Whole(act),
+        build,
+        begins: Begins::UnderTrace,
+        foreseen: Foreseen::AsFound,
+        counts: &[],
         needs: None,
     }
 }
 
-/// One that begins before the trace: `prepare` returns what is left to do under it.
+/// One that begins before the trace: the traffic that `build` returns is what is left to do under it.
 const fn older(
     id: &'static str,
     what: &'static str,
     expect: Expect,
-    prepare: fn() -> Result<Rest>,
+    build: fn() -> Result<Traffic>,
 ) -> Scenario {
     Scenario {
-        id,
-        what,
-        expect,
-        play: Play::Rest(prepare),
-        needs: None,
+        begins: Begins::BeforeTrace,
+        ..scenario(id, what, expect, build)
     }
 }
 
@@ -95,62 +98,59 @@ const SMALL_UPLINK: Nested = Nested {
 /// Where [`SMALL_UPLINK`] is too small for a download.
 const ROUTED: Place = Place {
     role: "host",
+    ingress: Some(NestedLab::EXTERNAL),
     egress: NestedLab::OUTER_BRIDGE,
     function: "ip_forward",
     limit_bytes: 1450,
     packet_bytes: 1500,
 };
 
-/// Topologies that can make a transfer.
-trait Runs: HasLab + Send + Sync + 'static {
-    fn run(&self, transfer: &Transfer) -> Result<Outcome>;
+/// Traffic other than one transfer of its own.
+fn traffic(work: impl FnOnce() -> Result<Act> + Send + 'static) -> Result<Traffic> {
+    Ok(Box::new(work))
 }
-
-macro_rules! runs {
-    ($($topology:ty),*) => {
-        $(impl Runs for $topology {
-            fn run(&self, transfer: &Transfer) -> Result<Outcome> {
-                self.run(transfer)
-            }
-        })*
-    };
-}
-
-runs!(
-    NestedLab,
-    lab::topology::SwitchedLab,
-    lab::topology::OverlayLab,
-    lab::topology::WiredLab,
-    lab::topology::DeepLab,
-    lab::topology::AsymmetricLab,
-    lab::topology::MacvlanLab,
-    lab::topology::TrunkLab
-);
 
 /// The transfer must hang.
-fn hangs(lab: impl Runs, transfer: Transfer) -> Result<Act> {
-    let outcome = lab.run(&transfer)?;
-    ensure!(outcome.hung(), "should hang: {outcome:?}");
-    Ok(act(lab, transfer, vec![Box::new(outcome)]))
+fn hangs(lab: impl Network + 'static, transfer: Transfer) -> Result<Traffic> {
+    traffic(move || {
+        let outcome = lab.run(&transfer)?;
+        hung(lab, transfer, outcome)
+    })
 }
 
 /// The transfer must complete.
-fn completes(lab: impl Runs, transfer: Transfer) -> Result<Act> {
-    let outcome = lab.run(&transfer)?;
-    ensure!(outcome.completed(), "should complete: {outcome:?}");
-    Ok(act(lab, transfer, vec![Box::new(outcome)]))
+fn completes(lab: impl Network + 'static, transfer: Transfer) -> Result<Traffic> {
+    traffic(move || {
+        let outcome = lab.run(&transfer)?;
+        completed(lab, transfer, outcome)
+    })
 }
 
 /// The transfer may hang.
-fn runs(lab: impl Runs, transfer: Transfer) -> Result<Act> {
-    let outcome = lab.run(&transfer)?;
-    let hung = !outcome.completed();
-    let act = act(lab, transfer, vec![Box::new(outcome)]);
-    Ok(Act { hung, ..act })
+fn runs(lab: impl Network + 'static, transfer: Transfer) -> Result<Traffic> {
+    traffic(move || {
+        let outcome = lab.run(&transfer)?;
+        let hung = !outcome.completed();
+        let act = act(lab, transfer, outcome);
+        Ok(Act { hung, ..act })
+    })
 }
 
-/// A scenario with what it keeps open; the transfer can be made again, on another port.
-fn act(lab: impl Runs, transfer: Transfer, kept: Vec<Box<dyn Any + Send>>) -> Act {
+/// A transfer that hung, as it must.
+fn hung(lab: impl Network + 'static, transfer: Transfer, outcome: Outcome) -> Result<Act> {
+    ensure!(outcome.hung(), "should hang: {outcome:?}");
+    Ok(act(lab, transfer, outcome))
+}
+
+/// A transfer that completed, as it must.
+fn completed(lab: impl Network + 'static, transfer: Transfer, outcome: Outcome) -> Result<Act> {
+    ensure!(outcome.completed(), "should complete: {outcome:?}");
+    Ok(act(lab, transfer, outcome))
+}
+
+/// A scenario whose transfer has been made; it can be made again, on another port.
+fn act(lab: impl Network + 'static, transfer: Transfer, outcome: Outcome) -> Act {
+    let ends = [outcome.client, outcome.server];
     let lab = Arc::new(lab);
     let again = {
         let lab = Arc::clone(&lab);
@@ -161,9 +161,21 @@ fn act(lab: impl Runs, transfer: Transfer, kept: Vec<Box<dyn Any + Send>>) -> Ac
         Box::new(move || Ok(lab.run(&transfer)?.completed()))
     };
     Act {
-        kept,
+        kept: vec![Box::new(outcome)],
         again: Some(again),
         hung: false,
+        ends: Some(ends),
         lab,
+    }
+}
+
+/// A scenario whose traffic is no transfer that could be made again, with what it keeps open.
+fn once(lab: impl Network + 'static, kept: Vec<Box<dyn Any + Send + Sync>>) -> Act {
+    Act {
+        kept,
+        again: None,
+        hung: false,
+        ends: None,
+        lab: Arc::new(lab),
     }
 }

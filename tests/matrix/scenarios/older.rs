@@ -6,13 +6,14 @@ use anyhow::{Result, ensure};
 use lab::{
     firewall::{Hook, drop_frag_needed},
     topology::{Nested, NestedLab},
-    traffic::{self, Transfer},
+    traffic::{Transfer, carry, push},
 };
 
-use super::{DOWNLOAD, ROUTED, SMALL_UPLINK, UPLOAD, act, finds, older};
-use crate::scenario::{Act, Expect, Place, Rest, Scenario, Want};
+use super::{DOWNLOAD, ROUTED, SMALL_UPLINK, UPLOAD, completed, finds, hung, older, traffic};
+use crate::scenario::{Expect, Place, Scenario, Traffic, Want};
 
 const VETH: Place = Place {
+    ingress: None,
     egress: NestedLab::OUTER_PORT,
     function: "__dev_forward_skb2",
     ..ROUTED
@@ -27,6 +28,16 @@ const fn unheard() -> Expect {
         Want::hole(ROUTED)
             .blocked("host", "OUTPUT")
             .direction("download"),
+    )
+}
+
+/// The next timeout of a connection that has waited for long may be the only one under the trace.
+const fn resumed() -> Expect {
+    finds(
+        Want::hole(ROUTED)
+            .blocked("host", "OUTPUT")
+            .direction("download")
+            .after_at_least(1, 1),
     )
 }
 
@@ -53,6 +64,7 @@ pub const SCENARIOS: &[Scenario] = &[
         finds(
             Want::hole(Place {
                 role: "out",
+                ingress: Some(NestedLab::INNER_BRIDGE),
                 egress: NestedLab::UPLINK,
                 ..ROUTED
             })
@@ -65,37 +77,37 @@ pub const SCENARIOS: &[Scenario] = &[
             opened(lab, UPLOAD)
         },
     ),
-    older("H5", "A2, stalled before the trace", unheard(), || {
+    older("H5", "A2, stalled before the trace", resumed(), || {
         let lab = unheard_download(SMALL_UPLINK)?;
         let connection = lab.open(&DOWNLOAD)?;
         let soon = DOWNLOAD.within(Duration::from_millis(1000));
-        let outcome = traffic::carry(connection, &soon)?;
+        let outcome = carry(connection, &soon)?;
         ensure!(outcome.hung(), "should hang: {outcome:?}");
-        Ok(Box::new(move || {
+        traffic(move || {
             // Three more timeouts: 1.5, 3.1 and 6.5 s after the first of all.
             let waiting = Transfer::download(1).within(Duration::from_secs(8));
-            let outcome = traffic::push(outcome.connection, &waiting)?;
-            ensure!(outcome.hung(), "should hang: {outcome:?}");
-            Ok(act(lab, DOWNLOAD, vec![Box::new(outcome)]))
-        }))
+            hung(lab, DOWNLOAD, push(outcome.connection, &waiting)?)
+        })
     }),
     older(
         "H7",
         "A2, stalled for long before the trace",
-        finds(Want::hole(ROUTED).direction("download")),
+        finds(
+            Want::hole(ROUTED)
+                .direction("download")
+                .after_at_least(1, 1),
+        ),
         || {
             let lab = unheard_download(SMALL_UPLINK)?;
             let connection = lab.open(&DOWNLOAD)?;
             // Timeouts 0.2, 0.6, 1.5, 3.1 and 6.5 s after the first loss; the next is at 13.
             let long = DOWNLOAD.within(Duration::from_millis(7000));
-            let outcome = traffic::carry(connection, &long)?;
+            let outcome = carry(connection, &long)?;
             ensure!(outcome.hung(), "should hang: {outcome:?}");
-            Ok(Box::new(move || {
+            traffic(move || {
                 let waiting = Transfer::download(1).within(Duration::from_secs(2));
-                let outcome = traffic::push(outcome.connection, &waiting)?;
-                ensure!(outcome.hung(), "should hang: {outcome:?}");
-                Ok(act(lab, DOWNLOAD, vec![Box::new(outcome)]))
-            }))
+                hung(lab, DOWNLOAD, push(outcome.connection, &waiting)?)
+            })
         },
     ),
     older(
@@ -106,11 +118,7 @@ pub const SCENARIOS: &[Scenario] = &[
             let lab = Nested::default().build()?;
             let outcome = lab.run(&DOWNLOAD)?;
             ensure!(outcome.completed(), "should complete: {outcome:?}");
-            Ok(Box::new(move || {
-                let outcome = traffic::carry(outcome.connection, &DOWNLOAD)?;
-                ensure!(outcome.completed(), "should complete: {outcome:?}");
-                Ok(act(lab, DOWNLOAD, vec![Box::new(outcome)]))
-            }))
+            traffic(move || completed(lab, DOWNLOAD, carry(outcome.connection, &DOWNLOAD)?))
         },
     ),
 ];
@@ -122,16 +130,12 @@ fn unheard_download(nested: Nested) -> Result<NestedLab> {
 }
 
 /// A connection that is open, with what is left: a transfer that hangs.
-fn opened(lab: NestedLab, transfer: Transfer) -> Result<Rest> {
+fn opened(lab: NestedLab, transfer: Transfer) -> Result<Traffic> {
     let small = Transfer {
         bytes: 100,
         ..transfer
     };
-    let outcome = traffic::carry(lab.open(&small)?, &small)?;
+    let outcome = carry(lab.open(&small)?, &small)?;
     ensure!(outcome.completed(), "should complete: {outcome:?}");
-    Ok(Box::new(move || -> Result<Act> {
-        let outcome = traffic::carry(outcome.connection, &transfer)?;
-        ensure!(outcome.hung(), "should hang: {outcome:?}");
-        Ok(act(lab, transfer, vec![Box::new(outcome)]))
-    }))
+    traffic(move || hung(lab, transfer, carry(outcome.connection, &transfer)?))
 }

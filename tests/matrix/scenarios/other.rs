@@ -6,30 +6,44 @@ use anyhow::{Result, ensure};
 use lab::{
     address::Family,
     firewall::{self, Hook},
-    link,
     queue::{self, Bucket},
     topology::{Nested, NestedLab},
-    traffic::{self, Direction, Transfer},
+    traffic::{Direction, Transfer, connect, push, refuse},
     udp::{self, Datagrams},
     unread::Unread,
+    wire::Policy,
 };
 
-use super::{DOWNLOAD, SMALL_UPLINK, UPLOAD, act, completes, finds, hangs, scenario};
-use crate::scenario::{Act, Expect, Place, Scenario, Want};
+use super::{
+    DOWNLOAD, SMALL_UPLINK, UPLOAD, act, completed, completes, finds, hangs, hung, once, scenario,
+    traffic,
+};
+use crate::scenario::{Expect, Place, Scenario, Traffic, Want};
 
 const LOSSY: Transfer = Transfer::download(1_000_000).within(Duration::from_secs(25));
 
 pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "O1",
-        "equal MTUs, bulk with offloads",
+        "equal MTUs, bulk both ways with offloads",
         Expect::Nothing,
         || {
             let lab = Nested {
                 offloads: true,
                 ..Nested::default()
             };
-            completes(lab.build()?, Transfer::download(20_000_000))
+            let lab = lab.build()?;
+            traffic(move || {
+                let bulk = Transfer::download(20_000_000);
+                let upload = Transfer {
+                    port: bulk.port + 1,
+                    ..Transfer::upload(bulk.bytes)
+                };
+                let upload = lab.run(&upload)?;
+                ensure!(upload.completed(), "should complete: {upload:?}");
+                let outcome = lab.run(&bulk)?;
+                Ok(completed(lab, bulk, outcome)?.keeping(upload))
+            })
         },
     ),
     scenario(
@@ -74,17 +88,27 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     ),
     scenario(
+        "O2d",
+        "5 % of packets are lost on arrival",
+        finds(Want::new("local-drop", "warning")),
+        || {
+            let lab = Nested::default().build()?;
+            firewall::lose_on_arrival(lab.out()?, NestedLab::UPLINK, 5)?;
+            completes(lab, LOSSY)
+        },
+    ),
+    scenario(
         "O3",
         "a port that is closed later",
         finds(Want::new("local-drop", "error").direction("upload")),
         || {
             let lab = Nested::default().build()?;
-            let outcome = lab.run(&UPLOAD)?;
-            ensure!(outcome.completed(), "should complete: {outcome:?}");
-            firewall::drop_port(lab.host()?, Hook::Forward, UPLOAD.port)?;
-            let outcome = traffic::push(outcome.connection, &UPLOAD)?;
-            ensure!(outcome.hung(), "should hang: {outcome:?}");
-            Ok(act(lab, UPLOAD, vec![Box::new(outcome)]))
+            traffic(move || {
+                let outcome = lab.run(&UPLOAD)?;
+                ensure!(outcome.completed(), "should complete: {outcome:?}");
+                firewall::drop_port(lab.host()?, Hook::Forward, UPLOAD.port)?;
+                hung(lab, UPLOAD, push(outcome.connection, &UPLOAD)?)
+            })
         },
     ),
     scenario(
@@ -123,12 +147,13 @@ pub const SCENARIOS: &[Scenario] = &[
         || {
             let lab = Nested::default().build()?;
             let transfer = Transfer::upload(100);
-            let wire = lab.opaque_wire(lab::wire::Policy::Pass)?;
-            let connection = lab.open(&transfer)?;
-            wire.set(lab::wire::Policy::Dead);
-            let outcome = traffic::push(connection, &transfer)?;
-            ensure!(outcome.hung(), "should hang: {outcome:?}");
-            Ok(act(lab, transfer, vec![Box::new(outcome), Box::new(wire)]))
+            let wire = lab.opaque_wire(Policy::Pass)?;
+            traffic(move || {
+                let connection = lab.open(&transfer)?;
+                wire.set(Policy::Dead);
+                let outcome = push(connection, &transfer)?;
+                Ok(hung(lab, transfer, outcome)?.keeping(wire))
+            })
         },
     ),
     scenario(
@@ -137,31 +162,40 @@ pub const SCENARIOS: &[Scenario] = &[
         Expect::Nothing,
         || {
             let lab = Nested::default().build()?;
-            let outcome = traffic::refuse(lab.open(&DOWNLOAD)?, &DOWNLOAD)?;
-            Ok(act(lab, DOWNLOAD, vec![Box::new(outcome)]))
+            traffic(move || {
+                let outcome = refuse(lab.open(&DOWNLOAD)?, &DOWNLOAD)?;
+                Ok(act(lab, DOWNLOAD, outcome))
+            })
         },
     ),
     scenario(
         "O9",
         "nobody answers a SYN",
-        finds(Want::new("handshake-timeout", "warning")),
+        finds(Want {
+            // Beside the server.
+            remote: Some("203.0.113.11"),
+            ..Want::new("handshake-timeout", "warning")
+        }),
         || {
             let lab = Nested::default().build()?;
             let dead = SocketAddr::new(lab.dead_address()?, 8080);
-            let answer = traffic::connect(lab.inside()?, dead, Duration::from_millis(3500))?;
-            ensure!(answer.is_err(), "something answered");
-            Ok(act(lab, DOWNLOAD, Vec::new()))
+            traffic(move || {
+                let answer = connect(lab.inside()?, dead, Duration::from_millis(3500))?;
+                ensure!(answer.is_err(), "something answered");
+                Ok(once(lab, Vec::new()))
+            })
         },
     ),
     scenario("O10", "connections that are idle", Expect::Nothing, || {
         let lab = Nested::default().build()?;
-        let outcome = lab.run(&DOWNLOAD)?;
-        ensure!(outcome.completed(), "should complete: {outcome:?}");
-        let idle = lab.open(&Transfer {
-            port: 9090,
-            ..DOWNLOAD
-        })?;
-        Ok(act(lab, DOWNLOAD, vec![Box::new(outcome), Box::new(idle)]))
+        traffic(move || {
+            let outcome = lab.run(&DOWNLOAD)?;
+            let idle = lab.open(&Transfer {
+                port: 9090,
+                ..DOWNLOAD
+            })?;
+            Ok(completed(lab, DOWNLOAD, outcome)?.keeping(idle))
+        })
     }),
     scenario(
         "T1",
@@ -183,19 +217,12 @@ pub const SCENARIOS: &[Scenario] = &[
             let lab = SMALL_UPLINK.build()?;
             firewall::drop_frag_needed(lab.host()?, Hook::Output)?;
             let address = lab.server_address(Family::V4);
-            let spaced = Datagrams {
-                interval: Duration::from_millis(100),
-                ..Datagrams::full(Family::V4)
-            };
-            let quic = udp::quic(
-                lab.inside()?,
-                lab.server()?,
-                address,
-                Direction::Download,
-                &spaced,
-            )?;
-            ensure!(quic.handshake && quic.data.arrived == 0, "{quic:?}");
-            Ok(act(lab, DOWNLOAD, Vec::new()))
+            traffic(move || {
+                let (near, far) = (lab.inside()?, lab.server()?);
+                let quic = udp::quic(near, far, address, Direction::Download, &SPACED)?;
+                ensure!(quic.handshake && quic.data.arrived == 0, "{quic:?}");
+                Ok(once(lab, Vec::new()))
+            })
         },
     ),
 ];
@@ -205,6 +232,7 @@ const fn datagrams(function: &'static str, egress: &'static str) -> Expect {
         protocol: "udp",
         place: Some(Place {
             role: "host",
+            ingress: None,
             egress,
             function,
             limit_bytes: 1450,
@@ -214,27 +242,29 @@ const fn datagrams(function: &'static str, egress: &'static str) -> Expect {
     })
 }
 
-fn flood(lab: NestedLab) -> Result<Act> {
-    let spaced = Datagrams {
-        interval: Duration::from_millis(100),
-        ..Datagrams::full(Family::V4)
-    };
+const SPACED: Datagrams = Datagrams {
+    interval: Duration::from_millis(100),
+    ..Datagrams::full(Family::V4)
+};
+
+fn flood(lab: NestedLab) -> Result<Traffic> {
     // From the server, so that they meet the veth on their way in.
     let inside = lab::address::INNER.host(2, Family::V4);
-    let delivery = udp::send(lab.server()?, lab.inside()?, inside, &spaced)?;
-    ensure!(delivery.arrived == 0, "{delivery:?}");
-    Ok(act(lab, DOWNLOAD, Vec::new()))
+    traffic(move || {
+        let delivery = udp::send(lab.server()?, lab.inside()?, inside, &SPACED)?;
+        ensure!(delivery.arrived == 0, "{delivery:?}");
+        Ok(once(lab, Vec::new()))
+    })
 }
 
-fn unread() -> Result<Act> {
+fn unread() -> Result<Traffic> {
     let lab = Nested::default().build()?;
     let transfer = Transfer::download(0).within(Duration::from_secs(5));
     let address = lab.server_address(Family::V4);
-    let mut unread = Unread::fill(lab.inside()?, lab.server()?, address, &transfer)?;
-    // It stays so for a while, and is read in the end.
-    std::thread::park_timeout(Duration::from_secs(4));
-    unread.connection.near.set_nonblocking(true)?;
-    link::set_mtu(lab.out()?, NestedLab::UPLINK, 1500)?;
-    let _ = &mut unread;
-    Ok(act(lab, DOWNLOAD, vec![Box::new(unread)]))
+    traffic(move || {
+        let unread = Unread::fill(lab.inside()?, lab.server()?, address, &transfer)?;
+        // The window stays closed for longer than is daily life.
+        std::thread::park_timeout(Duration::from_secs(4));
+        Ok(once(lab, vec![Box::new(unread)]))
+    })
 }

@@ -8,7 +8,10 @@ use lab::{
 };
 
 use super::{DOWNLOAD, UPLOAD, completes, finds, hangs, scenario};
-use crate::scenario::{Expect, Place, Scenario, Want};
+use crate::{
+    foreseen::Foreseen,
+    scenario::{Expect, Place, Scenario, Want},
+};
 
 /// The overlay has the underlay's MTU: no room for the tunnel's 50 bytes.
 const TOO_LARGE: Overlay = Overlay {
@@ -51,13 +54,16 @@ pub const SCENARIOS: &[Scenario] = &[
         finds(
             Want::hole(Place {
                 role: "node1",
+                ingress: None,
                 egress: OverlayLab::TUNNEL,
                 function: "skb_tunnel_check_pmtu",
                 limit_bytes: 1450,
                 packet_bytes: 1500,
             })
             .blocked("in", "INPUT")
-            .direction("upload"),
+            .direction("upload")
+            // What the tunnel turns into a message is no drop.
+            .after_at_least(0, 2),
         ),
         || {
             let lab = TOO_LARGE.build()?;
@@ -83,6 +89,7 @@ pub const SCENARIOS: &[Scenario] = &[
         finds(
             Want::hole(Place {
                 role: "node1",
+                ingress: None,
                 egress: OverlayLab::UNDERLAY,
                 function: "ip_fragment",
                 limit_bytes: 1500,
@@ -98,13 +105,15 @@ pub const SCENARIOS: &[Scenario] = &[
             };
             hangs(sealed.build()?, UPLOAD)
         },
-    ),
+    )
+    .unforeseen("check names the tunnel, and a trace what it runs on"),
     scenario(
         "X7",
         "outer packets die at the far end of the underlay",
         finds(
             Want::hole(Place {
                 role: "node1",
+                ingress: None,
                 egress: OverlayLab::UNDERLAY,
                 function: "__dev_forward_skb2",
                 limit_bytes: 1400,
@@ -130,13 +139,16 @@ pub const SCENARIOS: &[Scenario] = &[
         finds(
             Want::hole(Place {
                 role: "node1",
+                ingress: None,
                 egress: OverlayLab::UNDERLAY,
                 function: "__dev_forward_skb2",
                 limit_bytes: 1400,
                 packet_bytes: 1500,
             })
             .silent()
-            .direction("upload"),
+            .direction("upload")
+            // What is sent again with the next segment passes.
+            .after_at_least(1, 2),
         ),
         || {
             let one = Transfer::upload(ONE_SEGMENT);
@@ -145,5 +157,6 @@ pub const SCENARIOS: &[Scenario] = &[
     ),
     scenario("X8", "vxlan with room", Expect::Nothing, || {
         completes(Overlay::default().build()?, DOWNLOAD)
-    }),
+    })
+    .foreseen(Foreseen::QUIET),
 ];

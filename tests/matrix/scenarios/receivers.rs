@@ -8,11 +8,11 @@ use lab::{
     connection::Connection,
     paused::Reader,
     topology::{Nested, NestedLab},
-    traffic::{self, Transfer},
+    traffic::{Transfer, carry},
     udp::{self, Datagrams},
 };
 
-use super::{DOWNLOAD, act, finds, scenario};
+use super::{DOWNLOAD, completed, finds, once, scenario, traffic};
 use crate::scenario::{Expect, Scenario, Want};
 
 const LIMIT: Duration = Duration::from_secs(5);
@@ -34,9 +34,11 @@ pub const SCENARIOS: &[Scenario] = &[
         finds(STALLED),
         || {
             let lab = Nested::default().build()?;
-            let reader = paused(&lab)?;
-            std::thread::park_timeout(HELD);
-            Ok(act(lab, DOWNLOAD, vec![Box::new(reader)]))
+            traffic(move || {
+                let reader = paused(&lab)?;
+                std::thread::park_timeout(HELD);
+                Ok(once(lab, vec![Box::new(reader)]))
+            })
         },
     ),
     scenario(
@@ -45,10 +47,12 @@ pub const SCENARIOS: &[Scenario] = &[
         Expect::Nothing,
         || {
             let lab = Nested::default().build()?;
-            let reader = paused(&lab)?;
-            reader.resume()?;
-            reader.finish(LIMIT)?;
-            Ok(act(lab, DOWNLOAD, Vec::new()))
+            traffic(move || {
+                let reader = paused(&lab)?;
+                reader.resume()?;
+                reader.finish(LIMIT)?;
+                Ok(once(lab, Vec::new()))
+            })
         },
     ),
     scenario(
@@ -59,11 +63,11 @@ pub const SCENARIOS: &[Scenario] = &[
             let lab = Nested::default().build()?;
             let transfer = Transfer::download(100_000).within(Duration::from_secs(20));
             let server = SocketAddr::new(lab.server_address(Family::V4), transfer.port);
-            let (near, far) = (lab.inside()?, lab.server()?);
-            let connection = Connection::open_small(near, far, server, TINY, transfer.limit)?;
-            let outcome = traffic::carry(connection, &transfer)?;
-            ensure!(outcome.completed(), "should complete: {outcome:?}");
-            Ok(act(lab, transfer, vec![Box::new(outcome)]))
+            traffic(move || {
+                let (near, far) = (lab.inside()?, lab.server()?);
+                let connection = Connection::open_small(near, far, server, TINY, transfer.limit)?;
+                completed(lab, transfer, carry(connection, &transfer)?)
+            })
         },
     ),
     // Nobody sends again what is lost, so nothing stalls, and its size is not to blame.
@@ -78,8 +82,10 @@ pub const SCENARIOS: &[Scenario] = &[
                 count: 100,
                 ..Datagrams::full(Family::V4)
             };
-            let unread = udp::overflow(lab.inside()?, lab.server()?, address, &datagrams)?;
-            Ok(act(lab, DOWNLOAD, vec![Box::new(unread)]))
+            traffic(move || {
+                let unread = udp::overflow(lab.inside()?, lab.server()?, address, &datagrams)?;
+                Ok(once(lab, vec![Box::new(unread)]))
+            })
         },
     ),
 ];

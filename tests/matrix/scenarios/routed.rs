@@ -8,16 +8,24 @@ use lab::{
     clamp::{clamp_to_pmtu, clamp_to_pmtu_by_iptables},
     firewall::{Hook, drop_frag_needed, drop_packet_too_big},
     link,
+    report::Severity,
     settings::{self, Probing},
     topology::{Asymmetric, AsymmetricLab, Deep, DeepLab, Nested, NestedLab},
-    traffic,
+    traffic::carry,
 };
 
-use super::{DOWNLOAD, ROUTED, SMALL_UPLINK, UPLOAD, act, completes, finds, hangs, scenario};
-use crate::scenario::{Act, Expect, Place, Scenario, Want};
+use super::{
+    DOWNLOAD, ROUTED, SMALL_UPLINK, UPLOAD, completes, finds, hangs, hung, scenario, traffic,
+};
+use crate::{
+    count::{FRAG_FAILS, HEARD, TOO_BIG_V6, UNHEARD, UNHEARD_V6, as_reported, at_least, none},
+    foreseen::Foreseen,
+    scenario::{Expect, Place, Scenario, Traffic, Want},
+};
 
 const OUT: Place = Place {
     role: "out",
+    ingress: Some(NestedLab::INNER_BRIDGE),
     egress: NestedLab::UPLINK,
     ..ROUTED
 };
@@ -33,15 +41,7 @@ const DOWN: &str = "download";
 const UP: &str = "upload";
 
 const fn works(place: Place, direction: &'static str) -> Expect {
-    finds(
-        Want {
-            place: Some(place),
-            local: Some("in"),
-            silent: Some(false),
-            ..Want::new("pmtud-working", "info")
-        }
-        .direction(direction),
-    )
+    finds(Want::working(place).direction(direction))
 }
 
 const fn hole(place: Place, direction: &'static str) -> Want {
@@ -54,13 +54,22 @@ pub const SCENARIOS: &[Scenario] = &[
         "discovery works, download",
         works(ROUTED, DOWN),
         || completes(SMALL_UPLINK.build()?, DOWNLOAD),
-    ),
+    )
+    .counts(&[at_least(1, FRAG_FAILS, "host"), at_least(1, HEARD, "srv")]),
     scenario(
         "A2",
         "the router drops its own message in OUTPUT",
-        finds(hole(ROUTED, DOWN).blocked("host", "OUTPUT")),
+        finds(Want {
+            hop: Some((NestedLab::OUTER_BRIDGE, 1450, "bridge")),
+            ..hole(ROUTED, DOWN).blocked("host", "OUTPUT")
+        }),
         || hangs(unheard_download()?, DOWNLOAD),
-    ),
+    )
+    .counts(&[
+        as_reported(FRAG_FAILS, "host"),
+        at_least(3, UNHEARD, "host"),
+        none(HEARD, "srv"),
+    ]),
     scenario(
         "A2b",
         "the server drops the message in INPUT",
@@ -70,7 +79,8 @@ pub const SCENARIOS: &[Scenario] = &[
             drop_frag_needed(lab.server()?, Hook::Input)?;
             hangs(lab, DOWNLOAD)
         },
-    ),
+    )
+    .counts(&[as_reported(FRAG_FAILS, "host"), at_least(3, UNHEARD, "srv")]),
     scenario(
         "A2c",
         "the same as A2, with a server that probes",
@@ -101,10 +111,12 @@ pub const SCENARIOS: &[Scenario] = &[
         let lab = unheard_download()?;
         settings::no_discovery(lab.server()?, 1)?;
         completes(lab, DOWNLOAD)
-    }),
+    })
+    .foreseen(Foreseen::harmless("the sender has path MTU discovery off")),
     scenario("A5", "discovery works, upload", works(OUT, UP), || {
         completes(SMALL_UPLINK.build()?, UPLOAD)
-    }),
+    })
+    .counts(&[at_least(1, FRAG_FAILS, "out"), at_least(1, HEARD, "in")]),
     scenario(
         "A5b",
         "the container drops the message in INPUT",
@@ -114,7 +126,8 @@ pub const SCENARIOS: &[Scenario] = &[
             drop_frag_needed(lab.inside()?, Hook::Input)?;
             hangs(lab, UPLOAD)
         },
-    ),
+    )
+    .counts(&[as_reported(FRAG_FAILS, "out"), at_least(3, UNHEARD, "in")]),
     scenario("V1", "IPv6: discovery works", works(HOST_V6, DOWN), || {
         completes(SMALL_UPLINK.build()?, DOWNLOAD.v6())
     }),
@@ -127,7 +140,11 @@ pub const SCENARIOS: &[Scenario] = &[
             drop_packet_too_big(lab.host()?, Hook::Output)?;
             hangs(lab, DOWNLOAD.v6())
         },
-    ),
+    )
+    .counts(&[
+        as_reported(TOO_BIG_V6, "host"),
+        at_least(3, UNHEARD_V6, "host"),
+    ]),
     scenario(
         "V2b",
         "IPv6: the container drops the message",
@@ -137,7 +154,11 @@ pub const SCENARIOS: &[Scenario] = &[
             drop_packet_too_big(lab.inside()?, Hook::Input)?;
             hangs(lab, UPLOAD.v6())
         },
-    ),
+    )
+    .counts(&[
+        as_reported(TOO_BIG_V6, "out"),
+        at_least(3, UNHEARD_V6, "in"),
+    ]),
     scenario("V3", "V1 with offloads", Expect::Nothing, || {
         completes(offloading(SMALL_UPLINK).build()?, DOWNLOAD.v6())
     }),
@@ -150,13 +171,18 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "N2",
         "A2 behind two masquerades",
-        finds(hole(ROUTED, DOWN).blocked("host", "OUTPUT")),
+        finds(Want {
+            // Where the host has undone its own masquerade, but not that of `out`.
+            translated: Some("198.51.100.2"),
+            ..hole(ROUTED, DOWN).blocked("host", "OUTPUT")
+        }),
         || {
             let lab = masquerading(SMALL_UPLINK).build()?;
             drop_frag_needed(lab.host()?, Hook::Output)?;
             hangs(lab, DOWNLOAD)
         },
-    ),
+    )
+    .counts(&[as_reported(FRAG_FAILS, "host")]),
     scenario(
         "F1",
         "a clamp to the path MTU, by iptables",
@@ -166,7 +192,8 @@ pub const SCENARIOS: &[Scenario] = &[
             clamp_to_pmtu_by_iptables(lab.host()?)?;
             completes(lab, DOWNLOAD)
         },
-    ),
+    )
+    .foreseen(Foreseen::harmless("lowers the segment size")),
     scenario(
         "F2",
         "A2 with an inner MTU of 1450",
@@ -180,7 +207,8 @@ pub const SCENARIOS: &[Scenario] = &[
             drop_frag_needed(lab.host()?, Hook::Output)?;
             completes(lab, DOWNLOAD)
         },
-    ),
+    )
+    .foreseen(Foreseen::QUIET),
     scenario(
         "F3",
         "a clamp to the route's MTU, by nft",
@@ -190,7 +218,8 @@ pub const SCENARIOS: &[Scenario] = &[
             clamp_to_pmtu(lab.out()?)?;
             completes(lab, UPLOAD)
         },
-    ),
+    )
+    .foreseen(Foreseen::QUIET),
     scenario(
         "F4",
         "A2 with a clamp at the router",
@@ -200,7 +229,11 @@ pub const SCENARIOS: &[Scenario] = &[
             clamp_to_pmtu(lab.host()?)?;
             completes(lab, DOWNLOAD)
         },
-    ),
+    )
+    .foreseen(Foreseen::AtMost(
+        Severity::Info,
+        Some("lowers the segment size"),
+    )),
     scenario(
         "D3",
         "three levels, the middle one small, unheard",
@@ -208,6 +241,7 @@ pub const SCENARIOS: &[Scenario] = &[
             hole(
                 Place {
                     role: "c1",
+                    ingress: Some(DeepLab::uplink(1)),
                     egress: DeepLab::BRIDGE,
                     ..ROUTED
                 },
@@ -223,6 +257,7 @@ pub const SCENARIOS: &[Scenario] = &[
         finds(hole(
             Place {
                 role: "back",
+                ingress: Some(AsymmetricLab::TO_SERVER),
                 egress: AsymmetricLab::TO_CLIENT,
                 ..ROUTED
             },
@@ -237,7 +272,8 @@ pub const SCENARIOS: &[Scenario] = &[
             drop_frag_needed(lab.back()?, Hook::Output)?;
             hangs(lab, DOWNLOAD)
         },
-    ),
+    )
+    .unforeseen("check looks along one way only"),
     scenario(
         "S1",
         "a locked route MTU: fragments",
@@ -257,13 +293,15 @@ pub const SCENARIOS: &[Scenario] = &[
             settings::limit_icmp(lab.host()?)?;
             hangs(lab, DOWNLOAD.v6())
         },
-    ),
+    )
+    .unforeseen("check does not reckon with limits on rates"),
     scenario(
         "S3",
         "the MTU is lowered in the middle, unheard",
         finds(hole(ROUTED, DOWN).blocked("host", "OUTPUT")),
         lowered,
-    ),
+    )
+    .unforeseen("the MTU is set under traffic"),
     scenario(
         "S4",
         "IPv6 with destination options, unheard",
@@ -272,11 +310,11 @@ pub const SCENARIOS: &[Scenario] = &[
             let lab = SMALL_UPLINK.build()?;
             drop_packet_too_big(lab.out()?, Hook::Output)?;
             let transfer = UPLOAD.v6();
-            let connection = lab.open(&transfer)?;
-            settings::add_destination_options(&connection.near, 64)?;
-            let outcome = traffic::carry(connection, &transfer)?;
-            ensure!(outcome.hung(), "should hang: {outcome:?}");
-            Ok(act(lab, transfer, vec![Box::new(outcome)]))
+            traffic(move || {
+                let connection = lab.open(&transfer)?;
+                settings::add_destination_options(&connection.near, 64)?;
+                hung(lab, transfer, carry(connection, &transfer)?)
+            })
         },
     ),
 ];
@@ -301,7 +339,7 @@ fn masquerading(nested: Nested) -> Nested {
     }
 }
 
-fn three_levels() -> Result<Act> {
+fn three_levels() -> Result<Traffic> {
     let mut deep = Deep::default();
     deep.levels[1] = lab::topology::Level::of(1450);
     let lab = deep.build()?;
@@ -311,14 +349,14 @@ fn three_levels() -> Result<Act> {
     hangs(lab, DOWNLOAD)
 }
 
-fn lowered() -> Result<Act> {
+fn lowered() -> Result<Traffic> {
     let lab = Nested::default().build()?;
     drop_frag_needed(lab.host()?, Hook::Output)?;
-    let outcome = lab.run(&DOWNLOAD)?;
-    ensure!(outcome.completed(), "should complete: {outcome:?}");
-    link::set_mtu(lab.out()?, NestedLab::UPLINK, 1450)?;
-    link::set_mtu(lab.host()?, NestedLab::OUTER_PORT, 1450)?;
-    let outcome = traffic::carry(outcome.connection, &DOWNLOAD)?;
-    ensure!(outcome.hung(), "should hang: {outcome:?}");
-    Ok(act(lab, DOWNLOAD, vec![Box::new(outcome)]))
+    traffic(move || {
+        let outcome = lab.run(&DOWNLOAD)?;
+        ensure!(outcome.completed(), "should complete: {outcome:?}");
+        link::set_mtu(lab.out()?, NestedLab::UPLINK, 1450)?;
+        link::set_mtu(lab.host()?, NestedLab::OUTER_PORT, 1450)?;
+        hung(lab, DOWNLOAD, carry(outcome.connection, &DOWNLOAD)?)
+    })
 }

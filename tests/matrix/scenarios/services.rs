@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use lab::{
     Lab,
     address::{Family, MIDDLE},
@@ -10,13 +10,14 @@ use lab::{
     firewall::{Hook, drop_frag_needed},
     link, nat,
     topology::{Nested, NestedLab},
-    traffic::{self, Outcome, Transfer},
+    traffic::{Outcome, Transfer, carry},
 };
 
-use super::{DOWNLOAD, ROUTED, Runs, SMALL_UPLINK, UPLOAD, act, finds, hangs, scenario};
-use crate::scenario::{HasLab, Place, Scenario, Want};
+use super::{DOWNLOAD, ROUTED, SMALL_UPLINK, UPLOAD, finds, hangs, hung, scenario, traffic};
+use crate::scenario::{Network, Place, Scenario, Want};
 
 const BEHIND: Place = Place {
+    ingress: None,
     egress: NestedLab::EXTERNAL,
     function: "__dev_forward_skb2",
     ..ROUTED
@@ -61,13 +62,14 @@ pub const SCENARIOS: &[Scenario] = &[
         finds(Want::hole(BEHIND).silent().direction("upload")),
         || {
             let service = Service::new(Nested::default())?;
-            let connection = service.open(&UPLOAD)?;
-            link::set_mtu(service.0.server()?, NestedLab::SERVER, 1450)?;
-            let outcome = traffic::carry(connection, &UPLOAD)?;
-            ensure!(outcome.hung(), "should hang: {outcome:?}");
-            Ok(act(service, UPLOAD, vec![Box::new(outcome)]))
+            traffic(move || {
+                let connection = service.open(&UPLOAD)?;
+                link::set_mtu(service.0.server()?, NestedLab::SERVER, 1450)?;
+                hung(service, UPLOAD, carry(connection, &UPLOAD)?)
+            })
         },
-    ),
+    )
+    .unforeseen("the MTU is set under traffic"),
 ];
 
 /// The server at an address that the host translates to the server's own.
@@ -100,14 +102,12 @@ impl Service {
     }
 }
 
-impl HasLab for Service {
+impl Network for Service {
     fn lab(&self) -> &Lab {
         &self.0.lab
     }
-}
 
-impl Runs for Service {
     fn run(&self, transfer: &Transfer) -> Result<Outcome> {
-        traffic::carry(self.open(transfer)?, transfer)
+        carry(self.open(transfer)?, transfer)
     }
 }

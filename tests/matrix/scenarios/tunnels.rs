@@ -8,7 +8,7 @@ use lab::{
 };
 
 use super::{UPLOAD, completes, finds, hangs, scenario};
-use crate::scenario::{Act, Expect, Place, Scenario, Want};
+use crate::scenario::{Expect, Place, Scenario, Traffic, Want};
 
 /// What a tunnel adds to a packet, bytes.
 const fn overhead(kind: Kind) -> u32 {
@@ -37,13 +37,14 @@ const fn tunnel(kind: Kind, room: u32, far: u32) -> Overlay {
 }
 
 /// The tunnel fits its host's interface, and the far end of the underlay is smaller.
-fn far_end(kind: Kind) -> Result<Act> {
+fn far_end(kind: Kind) -> Result<Traffic> {
     hangs(tunnel(kind, overhead(kind), 1400).build()?, UPLOAD)
 }
 
 /// The outer packets die in the underlay.
 const UNDERLAY: Place = Place {
     role: "node1",
+    ingress: None,
     egress: OverlayLab::UNDERLAY,
     function: "__dev_forward_skb2",
     limit_bytes: 1400,
@@ -69,7 +70,7 @@ const fn unheard(kind: Kind, function: &'static str) -> Expect {
 }
 
 /// A tunnel without room for what it adds, whose message the container drops.
-fn too_large(kind: Kind) -> Result<Act> {
+fn too_large(kind: Kind) -> Result<Traffic> {
     let lab = tunnel(kind, 0, 1500).build()?;
     drop_frag_needed(lab.inside()?, Hook::Input)?;
     hangs(lab, UPLOAD)

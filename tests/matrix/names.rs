@@ -1,0 +1,23 @@
+//! The kernel's functions by their names on the kernel that runs.
+
+use std::{fs, sync::LazyLock};
+
+/// Functions that are the same place, the newest name first.
+const RENAMED: [&[&str]; 1] = [&["__dev_forward_skb2", "__dev_forward_skb"]];
+
+/// The name of `function` on the kernel that runs.
+pub fn on_this_kernel(function: &'static str) -> &'static str {
+    static SYMBOLS: LazyLock<String> =
+        LazyLock::new(|| fs::read_to_string("/proc/kallsyms").unwrap_or_default());
+    let exists = |name: &&&str| {
+        SYMBOLS
+            .lines()
+            .any(|line| line.split_whitespace().nth(2) == Some(name))
+    };
+    RENAMED
+        .iter()
+        .find(|names| names.contains(&function))
+        .and_then(|names| names.iter().find(exists))
+        .copied()
+        .unwrap_or(function)
+}
