@@ -1,10 +1,12 @@
 //! The whole table of keys: every key does something, and what it says.
 
+use mtu_trace::show::replay::Step;
 use mtu_trace::show::tui::{
-    action::{Action, Effect, Pane},
+    action::{Action, Effect},
     app::{Overlay, Shown},
     glyphs::UNICODE,
     keys::{Mode, action, bindings},
+    panes::Pane,
     theme::Theme,
 };
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -92,11 +94,11 @@ fn every_key_does_what_the_table_says() {
                     }
                     Action::Open => {
                         assert!(matches!(app.shown, Shown::Connection(_)), "{what}");
-                        assert_eq!(app.pane, Pane::Detail, "{what}");
+                        assert_eq!(app.pane, Pane::DETAIL, "{what}");
                     }
-                    Action::Back => assert_eq!(app.pane, Pane::Findings, "{what}"),
-                    Action::NextPane => assert_eq!(app.pane, Pane::Detail, "{what}"),
-                    Action::PreviousPane => assert_eq!(app.pane, Pane::Namespaces, "{what}"),
+                    Action::Back => assert_eq!(app.pane, Pane::FINDINGS, "{what}"),
+                    Action::NextPane => assert_eq!(app.pane, Pane::DETAIL, "{what}"),
+                    Action::PreviousPane => assert_eq!(app.pane, Pane::NAMESPACES, "{what}"),
                     Action::Focus(pane) => assert_eq!(app.pane, pane, "{what}"),
                     Action::Filter => {
                         assert!(matches!(app.overlay, Some(Overlay::Filter(_))), "{what}");
@@ -121,10 +123,10 @@ fn every_key_does_what_the_table_says() {
                             Action::Redraw => Effect::Redraw,
                             Action::Suspend => Effect::Suspend,
                             Action::Quit => Effect::Quit,
-                            Action::EventBack => Effect::StepEvent(false),
-                            Action::EventForward => Effect::StepEvent(true),
-                            Action::FindingBack => Effect::StepFinding(false),
-                            Action::FindingForward => Effect::StepFinding(true),
+                            Action::EventBack => Effect::StepEvent(Step::Back),
+                            Action::EventForward => Effect::StepEvent(Step::Forward),
+                            Action::FindingBack => Effect::StepFinding(Step::Back),
+                            Action::FindingForward => Effect::StepFinding(Step::Forward),
                             Action::SeekBack => Effect::Seek(MIDDLE_NS - step),
                             Action::SeekForward => Effect::Seek(MIDDLE_NS + step),
                             Action::ToStart => Effect::Seek(START_NS),
@@ -137,7 +139,7 @@ fn every_key_does_what_the_table_says() {
                 }
                 if binding.action != Action::Copy {
                     assert_eq!(effect, None, "{what}");
-                    let stays = binding.action == Action::Focus(Pane::Connections);
+                    let stays = binding.action == Action::Focus(Pane::CONNECTIONS);
                     assert!(after != before || stays, "{what}");
                 }
             }
@@ -236,19 +238,23 @@ fn what_is_pasted_is_no_command() {
 #[test]
 fn esc_leads_back_to_where_one_came_from() {
     let mut stage = stage(Mode::Live);
-    let selected = |stage: &Stage, pane: Pane| match pane {
-        Pane::Namespaces => stage.app.namespaces.selected,
-        Pane::Connections => stage.app.connections.selected,
-        _ => stage.app.findings.selected,
+    let selected = |stage: &Stage, pane: Pane| {
+        if pane == Pane::NAMESPACES {
+            stage.app.namespaces.selected
+        } else if pane == Pane::CONNECTIONS {
+            stage.app.connections.selected
+        } else {
+            stage.app.findings.selected
+        }
     };
-    for pane in [Pane::Namespaces, Pane::Connections, Pane::Findings] {
+    for pane in [Pane::NAMESPACES, Pane::CONNECTIONS, Pane::FINDINGS] {
         let digit = char::from_digit(u32::try_from(pane.number()).unwrap(), 10).unwrap();
         stage.key(KeyCode::Char(digit));
         stage.key(KeyCode::Down);
         let before = selected(&stage, pane);
         assert!(before > 0);
         stage.key(KeyCode::Enter);
-        assert_eq!(stage.app.pane, Pane::Detail);
+        assert_eq!(stage.app.pane, Pane::DETAIL);
         stage.key(KeyCode::Esc);
         assert_eq!(stage.app.pane, pane);
         assert_eq!(selected(&stage, pane), before);

@@ -3,10 +3,10 @@
 
 use insta::assert_snapshot;
 use mtu_trace::show::tui::{
-    action::Pane,
     facts::{Playing, Risks},
     glyphs::{ASCII, UNICODE},
     keys::Mode,
+    panes::PANES,
     theme::Theme,
 };
 use ratatui::crossterm::event::KeyCode;
@@ -105,7 +105,7 @@ fn nothing_found_but_risks() {
 #[test]
 fn without_unicode() {
     let mut stage = Stage::with(facts(Mode::Live), several(), 4000, Theme::Mono, &ASCII);
-    for pane in Pane::ALL {
+    for pane in PANES {
         stage.key(KeyCode::Char(
             char::from_digit(pane.number() as u32, 10).unwrap(),
         ));

@@ -32,6 +32,15 @@ use crate::{
     },
 };
 
+/// Which way a step goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// To what came before.
+    Back,
+    /// To what comes next.
+    Forward,
+}
+
 /// A capture, and the moment of it that is looked at.
 pub struct Replay {
     header: Header,
@@ -135,11 +144,10 @@ impl Replay {
 
     /// Takes in one more event, or takes back the latest one; those that are no news, such as the
     /// passing of time, go with the one before. False if there is none, as far as it is indexed.
-    pub fn step_event(&mut self, forward: bool) -> bool {
-        let wanted = if forward {
-            self.next_news()
-        } else {
-            self.news_before(self.moment.taken)
+    pub fn step_event(&mut self, step: Step) -> bool {
+        let wanted = match step {
+            Step::Forward => self.next_news(),
+            Step::Back => self.news_before(self.moment.taken),
         };
         let Some(taken) = wanted else {
             return false;
@@ -151,13 +159,12 @@ impl Replay {
 
     /// Shows the moment at which the next finding was made, or the one before. False if there is none,
     /// as far as it is indexed.
-    pub fn step_finding(&mut self, forward: bool) -> bool {
+    pub fn step_finding(&mut self, step: Step) -> bool {
         let made = self.made();
         let mut times = made.iter().map(|made| made.at_ns);
-        let wanted = if forward {
-            times.find(|&at_ns| at_ns > self.now_ns)
-        } else {
-            times.rfind(|&at_ns| at_ns < self.now_ns)
+        let wanted = match step {
+            Step::Forward => times.find(|&at_ns| at_ns > self.now_ns),
+            Step::Back => times.rfind(|&at_ns| at_ns < self.now_ns),
         };
         if let Some(at_ns) = wanted {
             self.seek(at_ns);

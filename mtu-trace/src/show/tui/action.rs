@@ -1,60 +1,9 @@
 //! What the user can ask for, and what a screen asks of the program around it.
 
-use crate::core::select::Selection;
-
-/// A part of the screen that keys can act on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pane {
-    /// What was concluded.
-    Findings,
-    /// Namespaces and containers.
-    Namespaces,
-    /// Connections.
-    Connections,
-    /// The selected finding in full.
-    Detail,
-}
-
-impl Pane {
-    /// In the order of their numbers.
-    pub const ALL: [Self; 4] = [
-        Self::Findings,
-        Self::Namespaces,
-        Self::Connections,
-        Self::Detail,
-    ];
-
-    /// What it is called.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Findings => "Findings",
-            Self::Namespaces => "Namespaces",
-            Self::Connections => "Connections",
-            Self::Detail => "Detail",
-        }
-    }
-
-    /// Its number, from 1 on.
-    #[must_use]
-    pub fn number(self) -> usize {
-        1 + self.index()
-    }
-
-    /// Its place among [`Pane::ALL`].
-    #[must_use]
-    pub fn index(self) -> usize {
-        self as usize
-    }
-
-    /// The pane after it, or before it.
-    #[must_use]
-    pub fn next(self, forward: bool) -> Self {
-        let count = Self::ALL.len();
-        let step = if forward { 1 } else { count - 1 };
-        Self::ALL[(self.index() + step) % count]
-    }
-}
+use crate::{
+    core::select::Selection,
+    show::{replay::Step, tui::panes::Pane},
+};
 
 /// What a key means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +92,7 @@ pub enum Effect {
     /// Go to this time of the capture, ns of `CLOCK_MONOTONIC`.
     Seek(u64),
     /// Go to the next event, or to the one before.
-    StepEvent(bool),
-    /// Go to the next finding, or to the one before.
-    StepFinding(bool),
+    StepEvent(Step),
+    /// Go to when the next finding was made, or the one before.
+    StepFinding(Step),
 }

@@ -15,7 +15,10 @@ use crate::{
         event::{Event, EventKind},
         hook_status::HookStatus,
     },
-    show::tui::facts::{Risks, Spool},
+    show::tui::{
+        app::Tone,
+        facts::{Risks, Spool},
+    },
 };
 
 /// Events handed over in one go.
@@ -34,8 +37,8 @@ pub enum Told {
     Spool(Spool),
     /// What is risky before any traffic.
     Risks(Risks),
-    /// Something for the user; true if it is bad.
-    Said(String, bool),
+    /// Something for the user.
+    Said(String, Tone),
     /// The trace is over, and why, if not because it was asked for.
     Ended(Option<String>),
 }

@@ -1,8 +1,10 @@
 //! The one table of keys: what they do, and what the footer and the help say of them.
 
+use std::sync::LazyLock;
+
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::show::tui::action::{Action, Pane};
+use crate::show::tui::{action::Action, panes::PANES};
 
 /// Where a key means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +73,7 @@ const fn ctrl(c: char) -> Chord {
 }
 
 /// Keys with one meaning.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Binding {
     /// Each of these.
     pub keys: &'static [Chord],
@@ -103,9 +105,32 @@ const fn binding(
 
 const NONE: (u8, &str) = (0, "");
 
+/// The keys of the panes, in their order.
+static DIGITS: [[Chord; 1]; 9] = [
+    [char('1')],
+    [char('2')],
+    [char('3')],
+    [char('4')],
+    [char('5')],
+    [char('6')],
+    [char('7')],
+    [char('8')],
+    [char('9')],
+];
+
 /// Every key.
+pub static KEYS: LazyLock<Vec<Binding>> = LazyLock::new(|| {
+    let panes = PANES.iter().zip(&DIGITS).map(|(&pane, digit)| {
+        let help = pane.definition().help;
+        binding(digit, Action::Focus(pane), When::Always, NONE, help)
+    });
+    let (moving, acting) = (MOVING.iter().copied(), ACTING.iter().copied());
+    moving.chain(panes).chain(acting).collect()
+});
+
+/// The keys that move.
 #[rustfmt::skip] // A table is read by its columns.
-pub const KEYS: &[Binding] = {
+const MOVING: &[Binding] = {
     use Action::*;
     use When::*;
     &[
@@ -121,10 +146,15 @@ pub const KEYS: &[Binding] = {
         binding(&[key(KeyCode::Esc)], Back, Always, NONE, "back; in a list, to the findings"),
         binding(&[key(KeyCode::Tab)], NextPane, Always, (5, "Pane"), "the next pane"),
         binding(&[key(KeyCode::BackTab)], PreviousPane, Always, NONE, "the pane before"),
-        binding(&[char('1')], Focus(Pane::Findings), Always, NONE, "findings"),
-        binding(&[char('2')], Focus(Pane::Namespaces), Always, NONE, "namespaces and containers"),
-        binding(&[char('3')], Focus(Pane::Connections), Always, NONE, "connections"),
-        binding(&[char('4')], Focus(Pane::Detail), Always, NONE, "the finding in full: path, fix, evidence"),
+    ]
+};
+
+/// The keys that do something.
+#[rustfmt::skip]
+const ACTING: &[Binding] = {
+    use Action::*;
+    use When::*;
+    &[
         binding(&[char('/')], Filter, Always, (6, "Filter"), "filter, such as `port 443 and net 10.0.0.0/8`; empty for none"),
         binding(&[char('s')], Sort, Always, (8, "Sort"), "sort by something else"),
         binding(&[char('f')], NextFix, Always, NONE, "mark the next fix"),

@@ -13,6 +13,7 @@ pub mod glyphs;
 pub mod keys;
 pub(crate) mod list;
 pub(crate) mod osc52;
+pub mod panes;
 pub(crate) mod prompt;
 pub(crate) mod render;
 pub mod run;

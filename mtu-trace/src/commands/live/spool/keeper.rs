@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 
 use crate::show::tui::{
+    app::Tone,
     facts::Spool as State,
     feed::{Feeder, Told},
 };
@@ -107,9 +108,9 @@ impl Keeper {
                 let told = match self.save(&end) {
                     Ok(path) => Told::Said(
                         format!("the capture so far is in {}", path.display()),
-                        false,
+                        Tone::Notice,
                     ),
-                    Err(error) => Told::Said(format!("{error:#}"), true),
+                    Err(error) => Told::Said(format!("{error:#}"), Tone::Error),
                 };
                 self.feeder.tell(told);
             }

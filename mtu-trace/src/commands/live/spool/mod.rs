@@ -26,6 +26,7 @@ use crate::{
         hook_status::HookStatus,
     },
     show::tui::{
+        app::Tone,
         facts::Spool as State,
         feed::{Feeder, Told},
     },
@@ -159,7 +160,7 @@ impl Spool {
         };
         if let Some(why) = failed {
             let words = format!("the capture so far cannot be written: {why}");
-            self.feeder.tell(Told::Said(words, true));
+            self.feeder.tell(Told::Said(words, Tone::Error));
         }
     }
 
@@ -264,7 +265,7 @@ mod tests {
         };
         let path = file.path();
         let words = format!("the capture so far is in {}", path.display());
-        assert_eq!(said, (words, false));
+        assert_eq!(said, (words, Tone::Notice));
         let mut reader = Reader::new(capture::open(&path).unwrap()).unwrap();
         let events = std::iter::from_fn(|| reader.next_event()).collect();
         (events, reader)
@@ -348,7 +349,10 @@ mod tests {
         loop {
             match feed.next().unwrap() {
                 Some(Told::Said(words, bad)) => {
-                    assert!(bad && words.contains("not kept any more"), "{words}");
+                    assert!(
+                        bad == Tone::Error && words.contains("not kept any more"),
+                        "{words}"
+                    );
                     break;
                 }
                 told => assert!(told.and_then(failed).is_none()),

@@ -10,11 +10,12 @@ use crate::{
     model::{event::Flow, finding::Finding, network::NetnsId},
     show::{
         tui::{
-            action::{Action, Effect, Pane},
+            action::{Action, Effect},
             facts::{Facts, Playing},
             glyphs::Glyphs,
             keys,
             list::List,
+            panes::Pane,
             prompt::Prompt,
             theme::Theme,
             view::{ConnectionOrder, FindingKey, FindingOrder, View, Wanted},
@@ -47,13 +48,22 @@ pub enum Overlay {
     Filter(Prompt),
 }
 
+/// What a message is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Something that was done.
+    Notice,
+    /// Something that went wrong.
+    Error,
+}
+
 /// Something told to the user for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// What.
     pub text: String,
-    /// Whether something went wrong.
-    pub bad: bool,
+    /// What it is about.
+    pub tone: Tone,
     /// Until when, by the clock of [`App::clock_ns`].
     until_ns: u64,
 }
@@ -122,9 +132,9 @@ impl App {
             glyphs,
             view: View::default(),
             finding: None,
-            pane: Pane::Findings,
-            origin: Pane::Findings,
-            lower: Pane::Detail,
+            pane: Pane::FINDINGS,
+            origin: Pane::FINDINGS,
+            lower: Pane::DETAIL,
             shown: Shown::Finding,
             findings: List::default(),
             namespaces: List::default(),
@@ -144,10 +154,10 @@ impl App {
     }
 
     /// Tells the user something for a while.
-    pub fn tell(&mut self, text: impl Into<String>, bad: bool) {
+    pub fn tell(&mut self, text: impl Into<String>, tone: Tone) {
         self.message = Some(Message {
             text: text.into(),
-            bad,
+            tone,
             until_ns: self.clock_ns + MESSAGE_NS,
         });
     }
@@ -166,7 +176,7 @@ impl App {
 
     /// Brings the lists up to date. `anyway` also where only time has passed.
     pub fn refresh(&mut self, watch: &Watch, anyway: bool) {
-        let on_screen = self.pane == Pane::Connections || self.lower == Pane::Connections;
+        let on_screen = self.pane == Pane::CONNECTIONS || self.lower == Pane::CONNECTIONS;
         let wanted = Wanted {
             findings: self.finding_order,
             connections: on_screen.then_some(self.connection_order),
@@ -226,21 +236,24 @@ impl App {
         match action {
             Action::Up => self.go(-1),
             Action::Down => self.go(1),
-            Action::PageUp => self.page(false),
-            Action::PageDown => self.page(true),
+            Action::PageUp => self.go(-self.page()),
+            Action::PageDown => self.go(self.page()),
             Action::First => self.go(isize::MIN),
             Action::Last => self.go(isize::MAX),
             Action::Open => self.open(),
             Action::Back => self.back(),
-            Action::NextPane => self.focus(self.pane.next(true)),
-            Action::PreviousPane => self.focus(self.pane.next(false)),
+            Action::NextPane => self.focus(self.pane.next()),
+            Action::PreviousPane => self.focus(self.pane.previous()),
             Action::Focus(pane) => self.focus(pane),
             Action::Help => self.overlay = Some(Overlay::Help(0)),
             Action::Filter => {
                 let text = self.facts.selection.filter.join(" ");
                 self.overlay = Some(Overlay::Filter(Prompt::new(&text)));
             }
-            Action::Sort => self.sort(),
+            Action::Sort => {
+                let words = (self.pane.definition().sort)(self);
+                self.tell(words, Tone::Notice);
+            }
             Action::NextFix => self.next_fix(),
             Action::Copy => return self.copy(),
             Action::Pause => {
@@ -279,38 +292,10 @@ impl App {
         None
     }
 
-    fn sort(&mut self) {
-        let by = match self.pane {
-            Pane::Connections => {
-                use ConnectionOrder::{Drops, Latest, Retransmits, Stalled};
-                let (order, words) = match self.connection_order {
-                    Stalled => (Retransmits, "connections with most retransmits first"),
-                    Retransmits => (Drops, "connections with most drops first"),
-                    Drops => (Latest, "connections that changed last first"),
-                    Latest => (Stalled, "connections that are stalled for longest first"),
-                };
-                self.connection_order = order;
-                words
-            }
-            Pane::Namespaces => {
-                "namespaces have one order: what is inside comes after what is around it"
-            }
-            Pane::Findings | Pane::Detail => {
-                let (order, words) = match self.finding_order {
-                    FindingOrder::Severity => (FindingOrder::Latest, "latest findings first"),
-                    FindingOrder::Latest => (FindingOrder::Severity, "worst findings first"),
-                };
-                self.finding_order = order;
-                words
-            }
-        };
-        self.tell(by, false);
-    }
-
     fn next_fix(&mut self) {
         let fixes = self.finding().map_or(0, |finding| finding.fixes.len());
         if fixes == 0 {
-            self.tell("no fix is known for this", false);
+            self.tell("no fix is known for this", Tone::Notice);
         } else {
             self.fix = Some((self.marked() + 1) % fixes);
         }
@@ -330,11 +315,11 @@ impl App {
         match fix.map(|fix| fix.commands.join("\n")) {
             Some(commands) if !commands.is_empty() => Some(Effect::Copy(commands)),
             Some(_) => {
-                self.tell("this fix has no command; f marks the next one", true);
+                self.tell("this fix has no command; f marks the next one", Tone::Error);
                 None
             }
             None => {
-                self.tell("there is no fix to copy", true);
+                self.tell("there is no fix to copy", Tone::Error);
                 None
             }
         }

@@ -1,8 +1,11 @@
 //! Playing a capture: where keys lead in it, and how fast it goes.
 
-use crate::show::tui::{
-    action::{Action, Effect},
-    app::App,
+use crate::show::{
+    replay::Step,
+    tui::{
+        action::{Action, Effect},
+        app::App,
+    },
 };
 
 /// A seek goes so far, as a part of the capture.
@@ -30,17 +33,18 @@ impl App {
             Action::ToStart => return Some(Effect::Seek(start)),
             // Wherever that turns out to be.
             Action::ToEnd => return Some(Effect::Seek(u64::MAX)),
-            Action::EventBack | Action::EventForward => {
-                self.playing.running = false;
-                return Some(Effect::StepEvent(action == Action::EventForward));
-            }
-            Action::FindingBack | Action::FindingForward => {
-                self.playing.running = false;
-                return Some(Effect::StepFinding(action == Action::FindingForward));
-            }
+            Action::EventBack => return self.stop_and(Effect::StepEvent(Step::Back)),
+            Action::EventForward => return self.stop_and(Effect::StepEvent(Step::Forward)),
+            Action::FindingBack => return self.stop_and(Effect::StepFinding(Step::Back)),
+            Action::FindingForward => return self.stop_and(Effect::StepFinding(Step::Forward)),
             _ => {}
         }
         None
+    }
+
+    fn stop_and(&mut self, effect: Effect) -> Option<Effect> {
+        self.playing.running = false;
+        Some(effect)
     }
 
     fn speed(&mut self, by: isize) {

@@ -6,27 +6,10 @@ use ratatui::{Frame, layout::Rect, text::Line};
 use crate::{
     model::{finding::Finding, hook_status::HookStatus},
     show::{
-        tui::{
-            action::Pane,
-            app::{App, Shown},
-            facts::Risks,
-            keys::Mode,
-            render::Pen,
-            theme::Role,
-        },
+        tui::{app::App, facts::Risks, keys::Mode, render::Pen, theme::Role},
         watch::Watch,
     },
 };
-
-/// Whether a pane has nothing else to show.
-pub fn is_due(app: &App, pane: Pane) -> bool {
-    let nothing = app.view.count() == 0;
-    match pane {
-        Pane::Findings => nothing,
-        Pane::Detail => nothing && app.shown == Shown::Finding,
-        Pane::Namespaces | Pane::Connections => false,
-    }
-}
 
 /// Draws it.
 pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {

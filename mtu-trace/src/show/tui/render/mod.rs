@@ -16,19 +16,16 @@
 //!
 //! A small terminal shows one pane at a time, a large one three.
 
-pub(crate) mod connections;
-pub(crate) mod detail;
 pub(crate) mod empty;
 pub(crate) mod evidence;
-pub(crate) mod findings;
 pub(crate) mod fix;
 pub(crate) mod help;
-pub(crate) mod namespaces;
 pub(crate) mod path;
 pub(crate) mod pen;
 pub(crate) mod status;
 pub(crate) mod timeline;
 
+pub(crate) use pen::Pen;
 use ratatui::{
     Frame,
     layout::{Constraint, Layout, Rect},
@@ -38,10 +35,9 @@ use ratatui::{
 
 use crate::show::{
     tui::{
-        action::Pane,
         app::{App, Overlay},
         keys::Mode,
-        render::pen::Pen,
+        panes::{Pane, Slot, findings},
         text,
         theme::Role,
     },
@@ -76,7 +72,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch) {
     status::title(frame, app, title, small);
     if small {
         let focused = app.pane;
-        pane(frame, app, watch, focused, body, false);
+        bare(frame, app, watch, focused, body);
     } else if area.width >= LARGE.0 && area.height >= LARGE.1 {
         large(frame, app, watch, body);
     } else {
@@ -95,58 +91,53 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch) {
 
 /// The findings, and another pane below them; or the detail alone.
 fn medium(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
-    if app.pane == Pane::Detail || empty::is_due(app, app.lower) {
+    if app.pane == Pane::DETAIL || (app.lower.definition().is_empty)(app) {
         let focused = app.pane;
-        pane(frame, app, watch, focused, area, true);
+        framed(frame, app, watch, focused, area);
         return;
     }
     let [above, below] = split(app, area);
-    pane(frame, app, watch, Pane::Findings, above, true);
+    framed(frame, app, watch, Pane::FINDINGS, above);
     let lower = app.lower;
-    pane(frame, app, watch, lower, below, true);
+    framed(frame, app, watch, lower, below);
 }
 
 /// The findings, with namespaces or connections below them and the detail beside them.
 fn large(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
-    if app.pane == Pane::Detail {
-        pane(frame, app, watch, Pane::Detail, area, true);
+    if app.pane == Pane::DETAIL {
+        framed(frame, app, watch, Pane::DETAIL, area);
         return;
     }
     let [left, right] =
         Layout::horizontal([Constraint::Percentage(54), Constraint::Fill(1)]).areas(area);
-    let lower = match app.lower {
-        Pane::Connections => Pane::Connections,
-        _ => Pane::Namespaces,
+    let lower = match app.lower.definition().slot {
+        Slot::Bottom => app.lower,
+        Slot::Top | Slot::Side => Pane::NAMESPACES,
     };
     let [above, below] = split(app, left);
-    pane(frame, app, watch, Pane::Findings, above, true);
-    pane(frame, app, watch, lower, below, true);
-    pane(frame, app, watch, Pane::Detail, right, true);
+    framed(frame, app, watch, Pane::FINDINGS, above);
+    framed(frame, app, watch, lower, below);
+    framed(frame, app, watch, Pane::DETAIL, right);
 }
 
 /// As much as the findings need, but the greater part only if they have the keys.
 fn split(app: &App, area: Rect) -> [Rect; 2] {
     let wanted = findings::height(app, area.width.saturating_sub(4)) + 2;
-    let most = match app.pane {
-        Pane::Findings => area.height * 3 / 5,
-        _ => area.height / 2,
+    let most = if app.pane == Pane::FINDINGS {
+        area.height * 3 / 5
+    } else {
+        area.height / 2
     };
     let height = u16::try_from(wanted).unwrap_or(u16::MAX).min(most).max(4);
     Layout::vertical([Constraint::Length(height), Constraint::Fill(1)]).areas(area)
 }
 
-/// Draws a pane, with a frame or without.
-fn pane(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, pane: Pane, area: Rect, framed: bool) {
-    let inside = if framed {
-        let block = block(app, pane);
-        let inside = block.inner(area);
-        frame.render_widget(block, area);
-        inside
-    } else {
-        area
-    };
-    // One column of air on both sides.
-    let inside = if framed && inside.width > 2 {
+/// Draws a pane in a frame, with one column of air on both sides.
+fn framed(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, pane: Pane, area: Rect) {
+    let block = block(app, pane);
+    let inside = block.inner(area);
+    frame.render_widget(block, area);
+    let inside = if inside.width > 2 {
         Rect {
             x: inside.x + 1,
             width: inside.width - 2,
@@ -155,23 +146,25 @@ fn pane(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, pane: Pane, area: R
     } else {
         inside
     };
-    if empty::is_due(app, pane) {
+    bare(frame, app, watch, pane, inside);
+}
+
+/// Draws a pane without a frame.
+fn bare(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, pane: Pane, inside: Rect) {
+    if (pane.definition().is_empty)(app) {
         empty::draw(frame, app, watch, inside);
         return;
     }
-    match pane {
-        Pane::Findings => findings::draw(frame, app, inside),
-        Pane::Namespaces => namespaces::draw(frame, app, watch, inside),
-        Pane::Connections => connections::draw(frame, app, watch, inside),
-        Pane::Detail => detail::draw(frame, app, watch, inside),
-    }
+    (pane.definition().draw)(frame, app, watch, inside);
 }
 
 fn block(app: &App, pane: Pane) -> Block<'static> {
     let pen = Pen::of(app);
     let focused = app.pane == pane;
     let role = if focused { Role::Focus } else { Role::Frame };
-    let title = format!(" {} {} ", pane.number(), title(app, pane));
+    let definition = pane.definition();
+    let place = (definition.place)(app);
+    let title = format!(" {} {}{place} ", pane.number(), definition.name);
     Block::bordered()
         .border_set(app.glyphs.border)
         .border_style(pen.style(role))
@@ -181,46 +174,15 @@ fn block(app: &App, pane: Pane) -> Block<'static> {
         ))
 }
 
-/// What a pane is called, with what is in it.
-fn title(app: &App, pane: Pane) -> String {
-    use crate::show::tui::view::{ConnectionOrder, FindingOrder};
-    let place = |selected: usize, len: usize| {
-        if len == 0 {
-            String::new()
-        } else {
-            format!(" {}/{len}", (selected + 1).min(len))
-        }
-    };
-    match pane {
-        Pane::Findings => {
-            let by = match app.finding_order {
-                FindingOrder::Severity => "",
-                FindingOrder::Latest => ", latest first",
-            };
-            let place = place(app.findings.selected, app.view.count());
-            format!("Findings{place}{by}")
-        }
-        Pane::Namespaces => {
-            let place = place(app.namespaces.selected, app.view.tree().len());
-            format!("Namespaces{place}")
-        }
-        Pane::Connections => {
-            let by = match app.connection_order {
-                ConnectionOrder::Stalled => "stalled",
-                ConnectionOrder::Retransmits => "retransmits",
-                ConnectionOrder::Drops => "drops",
-                ConnectionOrder::Latest => "latest",
-            };
-            let place = place(app.connections.selected, app.view.connections().len());
-            format!("Connections{place}, by {by}")
-        }
-        Pane::Detail => "Detail".to_owned(),
-    }
-}
-
 /// Draws lines from one on, with a mark where there are more, and says which one it was: not so far that
 /// the end would be left behind.
-fn lines(frame: &mut Frame<'_>, app: &App, area: Rect, all: &[Line<'_>], from: usize) -> usize {
+pub(crate) fn lines(
+    frame: &mut Frame<'_>,
+    app: &App,
+    area: Rect,
+    all: &[Line<'_>],
+    from: usize,
+) -> usize {
     let height = usize::from(area.height);
     let end = all.len().saturating_sub(height);
     let from = from.min(end);

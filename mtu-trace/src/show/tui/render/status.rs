@@ -11,7 +11,7 @@ use crate::{
     model::{finding::Severity, hook_status::HookStatus},
     show::{
         tui::{
-            app::{App, Overlay},
+            app::{App, Overlay, Tone},
             facts::Spool,
             keys,
             keys::Mode,
@@ -28,7 +28,7 @@ pub fn title(frame: &mut Frame<'_>, app: &App, area: Rect, small: bool) {
     let pen = Pen::of(app);
     let dot = app.glyphs.dot;
     let left = if small {
-        format!(" {} {}", app.pane.number(), app.pane.name())
+        format!(" {} {}", app.pane.number(), app.pane.definition().name)
     } else {
         let facts = &app.facts;
         match &facts.file {
@@ -174,10 +174,9 @@ pub fn footer(frame: &mut Frame<'_>, app: &App, watch: &Watch, area: Rect, small
     let pen = Pen::of(app);
     let columns = usize::from(area.width);
     if let Some(message) = &app.message {
-        let role = if message.bad {
-            Role::Error
-        } else {
-            Role::Notice
+        let role = match message.tone {
+            Tone::Error => Role::Error,
+            Tone::Notice => Role::Notice,
         };
         let words = pen.pad(&format!(" {}", message.text), columns);
         frame.render_widget(pen.line(role, words), area);

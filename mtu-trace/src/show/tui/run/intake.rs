@@ -72,7 +72,7 @@ fn note(app: &mut App, told: Told) -> bool {
     match told {
         Told::Hooks(hooks) => app.facts.hooks = hooks,
         Told::Risks(risks) => app.facts.risks = risks,
-        Told::Said(text, bad) => app.tell(text, bad),
+        Told::Said(text, tone) => app.tell(text, tone),
         Told::Spool(spool) => {
             let changed = app.facts.spool != spool;
             app.facts.spool = spool;

@@ -23,10 +23,10 @@ use crate::{
     core::select::Selection,
     host::netns::NetnsFile,
     show::{
-        replay::Replay,
+        replay::{Replay, Step},
         tui::{
             action::Effect,
-            app::App,
+            app::{App, Tone},
             feed::Feed,
             osc52, render,
             run::{pace::Pace, playback::Playback, signals::Caught},
@@ -115,7 +115,7 @@ pub async fn run(
             () = wait_until(due) => shell.draw().map(|()| None),
             _ = seconds.tick() => {
                 for message in messages() {
-                    shell.app.tell(message, true);
+                    shell.app.tell(message, Tone::Error);
                     shell.pace.want(FRAME);
                 }
                 shell.second();
@@ -214,11 +214,11 @@ impl Shell<'_> {
                 let lines = text.lines().count();
                 let s = if lines == 1 { "" } else { "s" };
                 let words = format!("{lines} command{s} given to the terminal's clipboard");
-                self.app.tell(words, false);
+                self.app.tell(words, Tone::Notice);
             }
             Effect::Write => {
                 if let Source::Live { write, .. } = &*self.source {
-                    self.app.tell("writing the capture so far", false);
+                    self.app.tell("writing the capture so far", Tone::Notice);
                     write();
                 }
             }
@@ -230,14 +230,14 @@ impl Shell<'_> {
                 });
                 self.playback.moved(Some(to_ns));
             }
-            Effect::StepEvent(forward) => {
-                if !self.player(|player| player.step_event(forward)) {
-                    self.app.tell(nothing(forward, "event"), false);
+            Effect::StepEvent(step) => {
+                if !self.player(|player| player.step_event(step)) {
+                    self.app.tell(nothing(step, "event"), Tone::Notice);
                 }
             }
-            Effect::StepFinding(forward) => {
-                if !self.player(|player| player.step_finding(forward)) {
-                    self.app.tell(nothing(forward, "finding"), false);
+            Effect::StepFinding(step) => {
+                if !self.player(|player| player.step_finding(step)) {
+                    self.app.tell(nothing(step, "finding"), Tone::Notice);
                 }
             }
         }
@@ -274,7 +274,7 @@ impl Shell<'_> {
                 self.app.facts.selection = selection;
                 self.second = true;
             }
-            Err(error) => self.app.tell(error.to_string(), true),
+            Err(error) => self.app.tell(error.to_string(), Tone::Error),
         }
     }
 
@@ -329,8 +329,11 @@ impl Shell<'_> {
 }
 
 /// What is said where a step leads nowhere.
-fn nothing(forward: bool, what: &str) -> String {
-    let way = if forward { "after" } else { "before" };
+fn nothing(step: Step, what: &str) -> String {
+    let way = match step {
+        Step::Forward => "after",
+        Step::Back => "before",
+    };
     format!("no {what} is known {way} this moment")
 }
 

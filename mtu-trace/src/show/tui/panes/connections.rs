@@ -4,23 +4,68 @@ use ratatui::{Frame, layout::Rect, text::Line};
 
 use crate::show::{
     tui::{
-        action::Pane,
-        app::App,
-        render::Pen,
+        app::{App, Shown},
+        panes::{Definition, Pane, Slot, position},
+        render::{self, Pen},
         text,
         theme::Role,
-        view::{ConnectionRow, connection_row},
+        view::{ConnectionOrder, ConnectionRow, connection_row},
     },
     watch::Watch,
 };
 
+/// Connections that were looked at.
+pub static PANE: Definition = Definition {
+    name: "Connections",
+    help: "connections",
+    slot: Slot::Bottom,
+    place: |app| {
+        let by = match app.connection_order {
+            ConnectionOrder::Stalled => "stalled",
+            ConnectionOrder::Retransmits => "retransmits",
+            ConnectionOrder::Drops => "drops",
+            ConnectionOrder::Latest => "latest",
+        };
+        let all = app.view.connections().len();
+        format!("{}, by {by}", position(app.connections.selected, all))
+    },
+    draw,
+    page: |app| app.connections.page,
+    go,
+    opens: |app| {
+        let line = app.view.connections().get(app.connections.selected)?;
+        Some(Shown::Connection(line.flow))
+    },
+    sort,
+    is_empty: |_| false,
+};
+
+fn go(app: &mut App, rows: isize) {
+    let lines = app.view.connections();
+    let to = app.connections.away(rows);
+    app.connections
+        .select(to, |index| lines.get(index).map(|it| it.flow));
+}
+
+fn sort(app: &mut App) -> &'static str {
+    use ConnectionOrder::{Drops, Latest, Retransmits, Stalled};
+    let (order, words) = match app.connection_order {
+        Stalled => (Retransmits, "connections with most retransmits first"),
+        Retransmits => (Drops, "connections with most drops first"),
+        Drops => (Latest, "connections that changed last first"),
+        Latest => (Stalled, "connections that are stalled for longest first"),
+    };
+    app.connection_order = order;
+    words
+}
+
 /// Draws the table.
-pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
+fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
     let pen = Pen::of(app);
     if app.view.connections().is_empty() {
         let words = "No connection has been in trouble, and none was looked at.";
         let lines = pen.wrapped(Role::Faint, words, 0, usize::from(area.width));
-        crate::show::tui::render::lines(frame, app, area, &lines, 0);
+        render::lines(frame, app, area, &lines, 0);
         return;
     }
     let columns = columns(usize::from(area.width));
@@ -161,7 +206,7 @@ fn row<'a>(app: &App, found: &ConnectionRow, columns: &[Column], selected: bool)
         pen.span(Role::Strong, format!("{cursor} ")),
         pen.span(role, cells.join(" ")),
     ]);
-    if selected && app.pane == Pane::Connections {
+    if selected && app.pane == Pane::CONNECTIONS {
         line.patch_style(pen.style(Role::Selected))
     } else {
         line

@@ -10,7 +10,8 @@ use crate::{
     model::network::Netns,
     show::{
         tui::{
-            app::App,
+            app::{App, Shown},
+            panes::{Definition, Pane, Slot, position},
             render::Pen,
             text,
             theme::Role,
@@ -21,8 +22,32 @@ use crate::{
     },
 };
 
+/// Network namespaces and the containers in them.
+pub static PANE: Definition = Definition {
+    name: "Namespaces",
+    help: "namespaces and containers",
+    slot: Slot::Bottom,
+    place: |app| position(app.namespaces.selected, app.view.tree().len()),
+    draw,
+    page: |app| app.namespaces.page,
+    go,
+    opens: |app| {
+        let branch = app.view.tree().get(app.namespaces.selected)?;
+        Some(Shown::Netns(branch.netns))
+    },
+    sort: |_| "namespaces have one order: what is inside comes after what is around it",
+    is_empty: |_| false,
+};
+
+fn go(app: &mut App, rows: isize) {
+    let tree = app.view.tree();
+    let to = app.namespaces.away(rows);
+    app.namespaces
+        .select(to, |index| tree.get(index).map(|it| it.netns));
+}
+
 /// Draws the tree.
-pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
+fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
     let columns = Columns::of(usize::from(area.width));
     let rows = usize::from(area.height).saturating_sub(1);
     app.namespaces.scroll(rows, |_| 1);
@@ -161,7 +186,7 @@ fn row<'a>(
     spans.push(pen.span(Role::Error, app.glyphs.sparkline(&series.stalls)));
     spans.push(pen.span(role(stalled), number(stalled)));
     let line = Line::from(spans);
-    if selected && app.pane == crate::show::tui::render::Pane::Namespaces {
+    if selected && app.pane == Pane::NAMESPACES {
         line.patch_style(pen.style(Role::Selected))
     } else {
         line

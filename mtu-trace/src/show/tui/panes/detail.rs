@@ -16,9 +16,9 @@ use crate::{
     show::{
         report::{connection_lines, container_lines},
         tui::{
-            action::Pane,
             app::{App, Shown},
-            render::{Pen, evidence, fix, namespaces, path},
+            panes::{Definition, Pane, Slot, findings, namespaces},
+            render::{self, Pen, evidence, fix, path},
             text,
             theme::Role,
             view::{connection_row, entries, label},
@@ -27,13 +27,31 @@ use crate::{
     },
 };
 
+/// One thing in full.
+pub static PANE: Definition = Definition {
+    name: "Detail",
+    help: "the finding in full: path, fix, evidence",
+    slot: Slot::Side,
+    place: |_| String::new(),
+    draw,
+    page: |app| app.scroll_page.saturating_sub(1),
+    go,
+    opens: |_| None,
+    sort: findings::sort,
+    is_empty: |app| app.view.count() == 0 && app.shown == Shown::Finding,
+};
+
+pub(crate) fn go(app: &mut App, rows: isize) {
+    app.scroll = app.scroll.saturating_add_signed(rows).min(app.scroll_end);
+}
+
 /// From this width on, fixes and timeline are beside the path.
 const TWO_COLUMNS: u16 = 110;
 
 /// Draws what is shown in full.
-pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
+fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
     let pen = Pen::of(app);
-    let whole = app.pane == Pane::Detail;
+    let whole = app.pane == Pane::DETAIL;
     let two = area.width >= TWO_COLUMNS && app.shown == Shown::Finding;
     let [left, right] = if two {
         Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)])
@@ -79,9 +97,9 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
     // What is too low to be seen must still show where packets die.
     let hole = hole.filter(|_| !whole);
     let from = hole.map_or(0, |hole| (hole + 3).saturating_sub(height));
-    crate::show::tui::render::lines(frame, app, left, &first, app.scroll.max(from));
+    render::lines(frame, app, left, &first, app.scroll.max(from));
     if two {
-        crate::show::tui::render::lines(frame, app, right, &second, app.scroll);
+        render::lines(frame, app, right, &second, app.scroll);
     }
 }
 

@@ -11,8 +11,44 @@ use crate::{
         finding::{Boundary, Finding},
         netns_ref::NetnsRef,
     },
-    show::tui::{app::App, render::Pen, text, theme::Role},
+    show::tui::{
+        app::{App, Shown},
+        panes::{Definition, Slot, position},
+        render::Pen,
+        text,
+        theme::Role,
+        view::FindingOrder,
+    },
 };
+
+/// The findings.
+pub static PANE: Definition = Definition {
+    name: "Findings",
+    help: "findings",
+    slot: Slot::Top,
+    place: |app| {
+        let by = match app.finding_order {
+            FindingOrder::Severity => "",
+            FindingOrder::Latest => ", latest first",
+        };
+        format!("{}{by}", position(app.findings.selected, app.view.count()))
+    },
+    draw: |frame, app, _, area| draw(frame, app, area),
+    page: |app| app.findings.page,
+    go: App::go_in_findings,
+    opens: |_| Some(Shown::Finding),
+    sort,
+    is_empty: |app| app.view.count() == 0,
+};
+
+pub(crate) fn sort(app: &mut App) -> &'static str {
+    let (order, words) = match app.finding_order {
+        FindingOrder::Severity => (FindingOrder::Latest, "latest findings first"),
+        FindingOrder::Latest => (FindingOrder::Severity, "worst findings first"),
+    };
+    app.finding_order = order;
+    words
+}
 
 /// Columns before the text of a row.
 const INDENT: usize = 4;
@@ -31,7 +67,7 @@ pub fn height(app: &App, width: u16) -> usize {
 }
 
 /// Draws the findings.
-pub fn draw(frame: &mut Frame<'_>, app: &mut App, area: Rect) {
+fn draw(frame: &mut Frame<'_>, app: &mut App, area: Rect) {
     let width = usize::from(area.width);
     let height = usize::from(area.height);
     let selected = app.findings.selected;

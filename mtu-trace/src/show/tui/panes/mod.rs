@@ -1,0 +1,141 @@
+//! The panes of the screen: each is a file with all that the screens need to know of it, and a row of
+//! [`PANES`]. What a pane keeps between two screens is in [`App`].
+
+pub(crate) mod connections;
+pub(crate) mod detail;
+pub(crate) mod findings;
+pub(crate) mod namespaces;
+
+use std::{fmt, ptr};
+
+use ratatui::{Frame, layout::Rect};
+
+use crate::show::{
+    tui::app::{App, Shown},
+    watch::Watch,
+};
+
+/// Every pane, in the order of their numbers, which are also their keys.
+pub const PANES: [Pane; 4] = [
+    Pane::FINDINGS,
+    Pane::NAMESPACES,
+    Pane::CONNECTIONS,
+    Pane::DETAIL,
+];
+
+/// Where a pane stands on a screen that has room for several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// Above the others.
+    Top,
+    /// Below the top.
+    Bottom,
+    /// Beside the others, or alone when it has the keys.
+    Side,
+}
+
+/// All that the screens need to know of a pane.
+pub struct Definition {
+    /// Its name in titles.
+    pub name: &'static str,
+    /// What the help says that its key shows.
+    pub help: &'static str,
+    /// Where it stands.
+    pub slot: Slot,
+    /// What stands behind its name in its title: where one is in it, and its order.
+    pub place: fn(&App) -> String,
+    /// Draws it.
+    pub draw: fn(&mut Frame<'_>, &mut App, &Watch, Rect),
+    /// Rows that a page key moves by.
+    pub page: fn(&App) -> usize,
+    /// Moves in it by so many rows.
+    pub go: fn(&mut App, isize),
+    /// What the row under the cursor is in full; `None` if there is no row, or nothing more to show.
+    pub opens: fn(&App) -> Option<Shown>,
+    /// Sorts it by the next of its orders, and says by which.
+    pub sort: fn(&mut App) -> &'static str,
+    /// Whether there is nothing to show in it as long as nothing is found.
+    pub is_empty: fn(&App) -> bool,
+}
+
+/// A part of the screen that keys can act on.
+#[derive(Clone, Copy)]
+pub struct Pane(&'static Definition);
+
+impl Pane {
+    /// What was concluded.
+    pub const FINDINGS: Self = Self(&findings::PANE);
+    /// Namespaces and containers.
+    pub const NAMESPACES: Self = Self(&namespaces::PANE);
+    /// Connections.
+    pub const CONNECTIONS: Self = Self(&connections::PANE);
+    /// The selected finding in full.
+    pub const DETAIL: Self = Self(&detail::PANE);
+
+    /// All that is known of it.
+    #[must_use]
+    pub fn definition(self) -> &'static Definition {
+        self.0
+    }
+
+    /// Its number, from 1 on.
+    #[must_use]
+    pub fn number(self) -> usize {
+        1 + self.index()
+    }
+
+    /// The pane after it.
+    #[must_use]
+    pub fn next(self) -> Self {
+        PANES[(self.index() + 1) % PANES.len()]
+    }
+
+    /// The pane before it.
+    #[must_use]
+    pub fn previous(self) -> Self {
+        PANES[(self.index() + PANES.len() - 1) % PANES.len()]
+    }
+
+    fn index(self) -> usize {
+        let found = PANES.iter().position(|pane| *pane == self);
+        found.unwrap_or_default()
+    }
+}
+
+impl PartialEq for Pane {
+    fn eq(&self, other: &Self) -> bool {
+        ptr::eq(self.0, other.0)
+    }
+}
+
+impl Eq for Pane {}
+
+impl fmt::Debug for Pane {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(self.0.name)
+    }
+}
+
+/// ` 3/17`: which of so many rows is selected; nothing where there is none.
+fn position(selected: usize, len: usize) -> String {
+    if len == 0 {
+        String::new()
+    } else {
+        format!(" {}/{len}", (selected + 1).min(len))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_pane_has_a_name_and_a_number_of_its_own() {
+        for (index, pane) in PANES.iter().enumerate() {
+            assert_eq!(pane.number(), index + 1);
+            let same = PANES.iter().filter(|it| it.0.name == pane.0.name);
+            assert_eq!(same.count(), 1, "{pane:?}");
+            assert_eq!(pane.next().previous(), *pane);
+        }
+    }
+}
