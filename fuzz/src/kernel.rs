@@ -4,7 +4,9 @@ use std::mem::offset_of;
 
 use fastrand::Rng;
 use mtu_trace::model::network::Topology;
-use mtu_trace_common::record::{Closed, Header, Packet, PathMtu, Retransmit, kind};
+use mtu_trace_common::record::{
+    ClosedRecord, PacketRecord, PathMtuRecord, RecordHeader, RetransmitRecord, kind,
+};
 
 /// Records of an input, by the lengths in their headers. The last one ends where the input does.
 pub fn records(mut input: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -16,7 +18,7 @@ pub fn records(mut input: &[u8]) -> impl Iterator<Item = &[u8]> {
             u32::from_ne_bytes(length.try_into().unwrap_or_default()) as usize
         });
         let (record, rest) = input
-            .split_at_checked(length.max(size_of::<Header>()))
+            .split_at_checked(length.max(size_of::<RecordHeader>()))
             .unwrap_or((input, &[]));
         input = rest;
         Some(record)
@@ -61,7 +63,7 @@ pub fn mutated(
         6 => {
             // The same conversation in another record.
             let other = all[rng.usize(..all.len())].clone();
-            let key = size_of::<Header>()..offset_of!(Packet, count);
+            let key = size_of::<RecordHeader>()..offset_of!(PacketRecord, count);
             if let (Some(from), Some(to)) = (other.get(key.clone()), all[at].get_mut(key)) {
                 to.copy_from_slice(from);
             }
@@ -74,10 +76,10 @@ pub fn mutated(
 /// Makes a record one of a known kind, as long as it should be.
 fn whole(record: &mut Vec<u8>, rng: &mut Rng) {
     let (kind, length) = match rng.u32(1..=7) {
-        kind::RETRANSMIT => (kind::RETRANSMIT, size_of::<Retransmit>()),
-        kind::CLOSED => (kind::CLOSED, size_of::<Closed>()),
-        kind::PATH_MTU => (kind::PATH_MTU, size_of::<PathMtu>()),
-        other => (other, size_of::<Packet>()),
+        kind::RETRANSMIT => (kind::RETRANSMIT, size_of::<RetransmitRecord>()),
+        kind::CLOSED => (kind::CLOSED, size_of::<ClosedRecord>()),
+        kind::PATH_MTU => (kind::PATH_MTU, size_of::<PathMtuRecord>()),
+        other => (other, size_of::<PacketRecord>()),
     };
     record.resize(length, 0);
     put(record, 0, &kind.to_ne_bytes());
@@ -95,12 +97,18 @@ fn placed(record: &mut [u8], topology: &Topology, rng: &mut Rng) {
         return;
     };
     let device = match rng.u8(..5) {
-        0 => offset_of!(Packet, device),
-        1 => offset_of!(Packet, route),
-        2 => offset_of!(Packet, peer),
-        3 => return put(record, offset_of!(Packet, iif), &ifindex.to_ne_bytes()),
+        0 => offset_of!(PacketRecord, device),
+        1 => offset_of!(PacketRecord, route),
+        2 => offset_of!(PacketRecord, peer),
+        3 => {
+            return put(
+                record,
+                offset_of!(PacketRecord, iif),
+                &ifindex.to_ne_bytes(),
+            );
+        }
         // What every kind's key begins with.
-        _ => return put(record, size_of::<Header>(), &netns.to_ne_bytes()),
+        _ => return put(record, size_of::<RecordHeader>(), &netns.to_ne_bytes()),
     };
     put(record, device, &netns.to_ne_bytes());
     put(record, device + 12, &ifindex.to_ne_bytes());
@@ -108,7 +116,7 @@ fn placed(record: &mut [u8], topology: &Topology, rng: &mut Rng) {
 
 /// Lets some time pass until a record.
 fn later(record: &mut [u8], rng: &mut Rng) {
-    let at = offset_of!(Header, time_ns);
+    let at = offset_of!(RecordHeader, time_ns);
     let Some(time) = record.get(at..at + 8) else {
         return;
     };
@@ -153,8 +161,8 @@ mod tests {
                 kinds.insert((*kind, made.len()));
             }
         }
-        let (packet, sent) = (size_of::<Packet>(), size_of::<Retransmit>());
-        let (closed, told) = (size_of::<Closed>(), size_of::<PathMtu>());
+        let (packet, sent) = (size_of::<PacketRecord>(), size_of::<RetransmitRecord>());
+        let (closed, told) = (size_of::<ClosedRecord>(), size_of::<PathMtuRecord>());
         let all = [
             (1, packet),
             (2, packet),

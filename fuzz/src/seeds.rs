@@ -6,7 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use mtu_trace_common::map::FlowKey;
-use mtu_trace_common::record::{Closed, HEAD_BYTES, Header, Packet, Retransmit, kind};
+use mtu_trace_common::record::{
+    ClosedRecord, HEAD_BYTES, PacketRecord, RecordHeader, RetransmitRecord, kind,
+};
 use zerocopy::{FromZeros, IntoBytes};
 
 /// Where the captures are.
@@ -107,8 +109,8 @@ fn records(capture: &[u8]) -> Vec<Vec<u8>> {
         seeds.push(retransmit(time_ns, head).as_bytes().to_vec());
     }
     if let Some(head) = heads(capture).next() {
-        let mut closed = Closed::new_zeroed();
-        closed.header = header(kind::CLOSED, size_of::<Closed>(), 1 << 40);
+        let mut closed = ClosedRecord::new_zeroed();
+        closed.header = header(kind::CLOSED, size_of::<ClosedRecord>(), 1 << 40);
         closed.key = key(head);
         seeds.push(closed.as_bytes().to_vec());
     }
@@ -116,9 +118,9 @@ fn records(capture: &[u8]) -> Vec<Vec<u8>> {
     seeds
 }
 
-fn packet(kind: u32, time_ns: u64, head: &[u8]) -> Packet {
-    let mut record = Packet::new_zeroed();
-    record.header = header(kind, size_of::<Packet>(), time_ns);
+fn packet(kind: u32, time_ns: u64, head: &[u8]) -> PacketRecord {
+    let mut record = PacketRecord::new_zeroed();
+    record.header = header(kind, size_of::<PacketRecord>(), time_ns);
     record.key.flow = key(head);
     record.count = 1;
     record.l3_len = 1500;
@@ -130,9 +132,9 @@ fn packet(kind: u32, time_ns: u64, head: &[u8]) -> Packet {
     record
 }
 
-fn retransmit(time_ns: u64, head: &[u8]) -> Retransmit {
-    let mut record = Retransmit::new_zeroed();
-    record.header = header(kind::RETRANSMIT, size_of::<Retransmit>(), time_ns);
+fn retransmit(time_ns: u64, head: &[u8]) -> RetransmitRecord {
+    let mut record = RetransmitRecord::new_zeroed();
+    record.header = header(kind::RETRANSMIT, size_of::<RetransmitRecord>(), time_ns);
     record.key = key(head);
     record.state = 1;
     record.end_seq = 1460;
@@ -141,8 +143,8 @@ fn retransmit(time_ns: u64, head: &[u8]) -> Retransmit {
     record
 }
 
-fn header(kind: u32, length: usize, time_ns: u64) -> Header {
-    Header {
+fn header(kind: u32, length: usize, time_ns: u64) -> RecordHeader {
+    RecordHeader {
         kind,
         len: length as u32,
         time_ns,
@@ -220,9 +222,9 @@ mod tests {
             assert!(heads(&capture).all(|head| head[0] >> 4 == 4), "{name}");
             let seeds = records(&capture);
             assert!(seeds.len() > 10, "{name}");
-            let ports = size_of::<Header>() + offset_of!(FlowKey, source_port);
+            let ports = size_of::<RecordHeader>() + offset_of!(FlowKey, source_port);
             for seed in &seeds {
-                let length = word(seed, offset_of!(Header, len)).context("no length")?;
+                let length = word(seed, offset_of!(RecordHeader, len)).context("no length")?;
                 assert!(length as usize <= seed.len());
                 assert_ne!(&seed[ports..ports + 4], [0; 4], "{name}");
             }

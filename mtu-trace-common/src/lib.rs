@@ -8,6 +8,7 @@
 
 pub mod layout;
 pub mod map;
+pub mod pace;
 pub mod record;
 
 #[cfg(feature = "user")]

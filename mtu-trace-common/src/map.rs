@@ -61,7 +61,7 @@ pub struct Aggregate {
 /// A TCP connection of this host, from its handshake to its end.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub struct Connection {
+pub struct ConnectionEntry {
     /// When it was established, ns of `CLOCK_MONOTONIC`.
     pub opened_ns: u64,
     /// When the socket was closed, 0 while it is open.
@@ -93,7 +93,7 @@ pub struct Connection {
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
 #[repr(C)]
-pub struct Timers {
+pub struct TimerCounts {
     /// Runs of its retransmission timer (`tcp_retransmit_timer`).
     pub timeouts: u32,
     /// Tail loss probes (`tcp_send_loss_probe`).
@@ -104,7 +104,7 @@ pub struct Timers {
     pub reserved: u32,
 }
 
-/// Bits of [`Connection::flags`].
+/// Bits of [`ConnectionEntry::flags`].
 pub mod flag {
     /// This side opened the connection.
     pub const ACTIVE: u32 = 1;

@@ -1,6 +1,6 @@
 //! Marks the map keys and values as types that aya may copy to and from the kernel.
 
-use crate::map::{Aggregate, Connection, DeviceKey, DeviceLimits, DropKey, FlowKey};
+use crate::map::{Aggregate, ConnectionEntry, DeviceKey, DeviceLimits, DropKey, FlowKey};
 
 macro_rules! pod {
     ($($name:ty),+ $(,)?) => {
@@ -14,7 +14,7 @@ macro_rules! pod {
 
 pod!(
     Aggregate,
-    Connection,
+    ConnectionEntry,
     DeviceKey,
     DeviceLimits,
     DropKey,

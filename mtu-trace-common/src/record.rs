@@ -2,32 +2,32 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::map::{DropKey, FlowKey, Timers};
+use crate::map::{DropKey, FlowKey, TimerCounts};
 
-/// Values of [`Header::kind`].
+/// Values of [`RecordHeader::kind`].
 pub mod kind {
-    /// [`super::Packet`]: freed without having arrived (`skb:kfree_skb`).
+    /// [`super::PacketRecord`]: freed without having arrived (`skb:kfree_skb`).
     pub const DROP: u32 = 1;
-    /// [`super::Packet`]: an ICMP error is about to be sent because of it (`icmp:icmp_send`,
+    /// [`super::PacketRecord`]: an ICMP error is about to be sent because of it (`icmp:icmp_send`,
     /// `__icmp_send`, `icmp6_send`).
     pub const ICMP_SENT: u32 = 2;
-    /// [`super::Packet`]: seen at a device by the tc programs.
+    /// [`super::PacketRecord`]: seen at a device by the tc programs.
     pub const SIGHTING: u32 = 3;
-    /// [`super::Retransmit`] (`tcp:tcp_retransmit_skb`).
+    /// [`super::RetransmitRecord`] (`tcp:tcp_retransmit_skb`).
     pub const RETRANSMIT: u32 = 4;
-    /// [`super::Closed`]: a watched socket was closed (`sock:inet_sock_set_state`).
+    /// [`super::ClosedRecord`]: a watched socket was closed (`sock:inet_sock_set_state`).
     pub const CLOSED: u32 = 5;
-    /// [`super::Packet`]: what a tunnel has turned a packet into that it had no room for
+    /// [`super::PacketRecord`]: what a tunnel has turned a packet into that it had no room for
     /// (`skb_tunnel_check_pmtu`), the message to its sender.
     pub const TUNNEL: u32 = 6;
-    /// [`super::PathMtu`].
+    /// [`super::PathMtuRecord`].
     pub const PATH_MTU: u32 = 7;
 }
 
 /// Begins every record.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub struct Header {
+pub struct RecordHeader {
     /// What the record is: see [`kind`].
     pub kind: u32,
     /// Its length in bytes, this header included.
@@ -41,7 +41,7 @@ pub struct Header {
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
 #[repr(C)]
-pub struct Device {
+pub struct DeviceRecord {
     /// Cookie of its namespace, 0 where the kernel has none.
     pub netns_cookie: u64,
     /// Inode of its namespace.
@@ -57,10 +57,10 @@ pub struct Device {
 /// Most bytes of a packet's headers that a record carries, from the IP header on.
 pub const HEAD_BYTES: usize = 192;
 
-/// Marks a [`Packet::icmp_type`] that does not apply.
+/// Marks a [`PacketRecord::icmp_type`] that does not apply.
 pub const NO_ICMP: u32 = u32::MAX;
 
-/// Values of [`Packet::direction`].
+/// Values of [`PacketRecord::direction`].
 pub mod direction {
     /// Not at a tc hook.
     pub const NONE: u32 = 0;
@@ -73,9 +73,9 @@ pub mod direction {
 /// A packet at one place in the kernel.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub struct Packet {
+pub struct PacketRecord {
     /// Kind, length and time.
-    pub header: Header,
+    pub header: RecordHeader,
     /// What this record is counted under.
     pub key: DropKey,
     /// Events of this key so far, this one included.
@@ -83,16 +83,16 @@ pub struct Packet {
     /// Time of the first event of this key.
     pub first_ns: u64,
     /// `skb->dev`, or where that is unset the route's device.
-    pub device: Device,
+    pub device: DeviceRecord,
     /// The device of the packet's route, if it has one.
-    pub route: Device,
-    /// The other end of [`Packet::device`], if that is a veth.
-    pub peer: Device,
+    pub route: DeviceRecord,
+    /// The other end of [`PacketRecord::device`], if that is a veth.
+    pub peer: DeviceRecord,
     /// Address of the route's input function, 0 without a route.
     pub route_input: u64,
     /// MTU metric of the route, 0 for none.
     pub route_mtu: u32,
-    /// 1 where `skb->dev` was set, 0 where [`Packet::device`] was taken from the route.
+    /// 1 where `skb->dev` was set, 0 where [`PacketRecord::device`] was taken from the route.
     pub has_device: u32,
     /// Interface index by which the packet came into this namespace, 0 for a local one.
     pub iif: u32,
@@ -118,7 +118,7 @@ pub struct Packet {
     pub repeats: u32,
     /// EtherType in host byte order.
     pub ethertype: u32,
-    /// Valid bytes of [`Packet::head`].
+    /// Valid bytes of [`PacketRecord::head`].
     pub head_len: u32,
     /// Always zero.
     pub reserved: u32,
@@ -129,9 +129,9 @@ pub struct Packet {
 /// A segment sent again by a socket of this host.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub struct Retransmit {
+pub struct RetransmitRecord {
     /// Kind, length and time.
-    pub header: Header,
+    pub header: RecordHeader,
     /// The socket: source is local.
     pub key: FlowKey,
     /// Retransmits of this socket so far, exact.
@@ -141,7 +141,7 @@ pub struct Retransmit {
     /// Bytes received in order so far.
     pub bytes_received: u64,
     /// Why it sent again so far.
-    pub timers: Timers,
+    pub timers: TimerCounts,
     /// Inode of the namespace.
     pub netns_inode: u32,
     /// First sequence number of the segment.
@@ -170,7 +170,7 @@ pub struct Retransmit {
     pub packets_out: u32,
     /// Segments held by the peer out of order.
     pub sacked_out: u32,
-    /// Our initial sequence number, valid with [`Retransmit::known`].
+    /// Our initial sequence number, valid with [`RetransmitRecord::known`].
     pub iss: u32,
     /// The peer's initial sequence number.
     pub irs: u32,
@@ -183,9 +183,9 @@ pub struct Retransmit {
 /// The end of a watched socket.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub struct Closed {
+pub struct ClosedRecord {
     /// Kind, length and time.
-    pub header: Header,
+    pub header: RecordHeader,
     /// The socket: source is local.
     pub key: FlowKey,
     /// Bytes acknowledged over its life.
@@ -206,9 +206,9 @@ pub struct Closed {
 /// `tcp_v6_mtu_reduced`) or for a route (`__ip_rt_update_pmtu`, `__ip6_rt_update_pmtu`).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub struct PathMtu {
+pub struct PathMtuRecord {
     /// Kind, length and time.
-    pub header: Header,
+    pub header: RecordHeader,
     /// The socket, source local; of a route the destination alone, with protocol 0.
     pub key: FlowKey,
     /// How often so far, exact.

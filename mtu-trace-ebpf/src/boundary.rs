@@ -8,11 +8,11 @@ use aya_ebpf::{
 use mtu_trace_common::{
     layout::Member,
     map::DeviceKey,
+    pace::Pace,
     record::{direction, kind},
 };
 
 use crate::{
-    aggregate::Pace,
     kernel::{device_into, device_netns_key, pointer},
     maps::{DEVICES, DROPS, SMALLEST_LIMIT},
     scratch::{self, Owner, Scratch},

@@ -8,11 +8,11 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use mtu_trace_common::{
     layout::{Member, extra},
+    pace::Pace,
     record::kind,
 };
 
 use crate::{
-    aggregate::Pace,
     call::{Called as _, caller},
     kernel::{device_netns_key, entry, field, read},
     maps::DROPS,

@@ -1,10 +1,9 @@
 //! ICMP errors this host is about to send (`icmp:icmp_send`, `__icmp_send`, `icmp6_send`).
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
-use mtu_trace_common::record::kind;
+use mtu_trace_common::{pace::Pace, record::kind};
 
 use crate::{
-    aggregate::Pace,
     call::{Called, at_entry},
     kernel::device_netns_key,
     maps::ICMP_SENT,

@@ -6,7 +6,7 @@
 use aya_ebpf::helpers::{self, bpf_probe_read_kernel};
 use mtu_trace_common::{
     layout::{ABSENT, Member, extra},
-    record::Device,
+    record::DeviceRecord,
 };
 use zerocopy::FromZeros;
 
@@ -88,13 +88,13 @@ pub fn netns_key((cookie, inode): (u64, u32)) -> u64 {
 
 /// The number maps use for a device's namespace.
 #[inline(always)]
-pub fn device_netns_key(device: &Device) -> u64 {
+pub fn device_netns_key(device: &DeviceRecord) -> u64 {
     netns_key((device.netns_cookie, device.netns_inode))
 }
 
 /// What is to know of a `struct net_device`.
 #[inline(always)]
-pub fn device_into(address: u64, to: &mut Device) -> Option<()> {
+pub fn device_into(address: u64, to: &mut DeviceRecord) -> Option<()> {
     let net = pointer(address, Member::DevNet)?;
     (to.netns_cookie, to.netns_inode) = netns(net)?;
     to.mtu = field(address, Member::DevMtu)?;

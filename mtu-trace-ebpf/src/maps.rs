@@ -8,7 +8,8 @@ use aya_ebpf::{
 use mtu_trace_common::{
     layout::{ABSENT, extra},
     map::{
-        Aggregate, Connection, DeviceKey, DeviceLimits, DropKey, FlowKey, Timers, counter, size,
+        Aggregate, ConnectionEntry, DeviceKey, DeviceLimits, DropKey, FlowKey, TimerCounts,
+        counter, size,
     },
 };
 
@@ -28,7 +29,7 @@ pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::C
 /// Connections of this host with their initial sequence numbers. Least recently used ones go
 /// first, so healthy connections cost no event and no care.
 #[map]
-pub static CONNECTIONS: LruHashMap<FlowKey, Connection> =
+pub static CONNECTIONS: LruHashMap<FlowKey, ConnectionEntry> =
     LruHashMap::with_max_entries(size::CONNECTIONS, 0);
 
 /// Sockets whose end user space wants to hear of.
@@ -50,7 +51,8 @@ pub static RETRANSMITS: LruHashMap<FlowKey, Aggregate> =
 
 /// Why sockets send again.
 #[map]
-pub static TIMERS: LruHashMap<FlowKey, Timers> = LruHashMap::with_max_entries(size::RETRANSMITS, 0);
+pub static TIMERS: LruHashMap<FlowKey, TimerCounts> =
+    LruHashMap::with_max_entries(size::RETRANSMITS, 0);
 
 /// Exact counts of path MTUs taken over, by socket, or by route.
 #[map]

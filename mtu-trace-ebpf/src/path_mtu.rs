@@ -3,11 +3,12 @@
 use mtu_trace_common::{
     layout::Member,
     map::FlowKey,
-    record::{PathMtu, kind},
+    pace::Pace,
+    record::{PathMtuRecord, kind},
 };
 
 use crate::{
-    aggregate::{self, Pace},
+    aggregate,
     call::{Called, at_entry},
     kernel::{field, netns, netns_key, pointer, read},
     maps::PATH_MTUS,
@@ -97,11 +98,11 @@ fn send(key: &FlowKey, netns_inode: u32, mtu: u32, before: u32) -> Option<()> {
     if !counted.emit {
         return None;
     }
-    let mut entry = ring::reserve::<PathMtu>()?;
+    let mut entry = ring::reserve::<PathMtuRecord>()?;
     // SAFETY: the pointer is to reserved ring memory of the record's size; every field is written
     // before the record is submitted.
     let record = unsafe { &mut *entry.as_mut_ptr() };
-    record.header = ring::header::<PathMtu>(kind::PATH_MTU, now);
+    record.header = ring::header::<PathMtuRecord>(kind::PATH_MTU, now);
     record.key = *key;
     record.count = counted.count;
     record.netns_inode = netns_inode;

@@ -3,12 +3,13 @@
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use mtu_trace_common::{
     layout::Member,
-    map::{Timers, flag},
-    record::{Retransmit, kind},
+    map::{TimerCounts, flag},
+    pace::Pace,
+    record::{RetransmitRecord, kind},
 };
 
 use crate::{
-    aggregate::{self, Pace},
+    aggregate,
     call::{Called, at_entry},
     kernel::{copy, field, offset, read},
     maps::{CONNECTIONS, RETRANSMITS, TIMERS},
@@ -54,11 +55,11 @@ fn record(sk: u64, skb: u64) -> Option<()> {
     if !counted.emit {
         return None;
     }
-    let mut entry = ring::reserve::<Retransmit>()?;
+    let mut entry = ring::reserve::<RetransmitRecord>()?;
     // SAFETY: the pointer is to reserved ring memory of the record's size; every field is written
     // before the record is submitted.
     let record = unsafe { &mut *entry.as_mut_ptr() };
-    record.header = ring::header::<Retransmit>(kind::RETRANSMIT, now);
+    record.header = ring::header::<RetransmitRecord>(kind::RETRANSMIT, now);
     record.key = key;
     record.count = counted.count;
     record.netns_inode = netns_inode;
@@ -71,7 +72,7 @@ fn record(sk: u64, skb: u64) -> Option<()> {
     // SAFETY: the value is read once and copied.
     record.timers = match unsafe { TIMERS.get(&key) } {
         Some(timers) => *timers,
-        None => Timers::default(),
+        None => TimerCounts::default(),
     };
     record.state = byte(sk, Member::SockState);
     record.ca_state = byte(sk, Member::IcskCaState) & CA_STATE_MASK;

@@ -1,7 +1,7 @@
 //! Sends records to user space, and counts those that found no room.
 
 use aya_ebpf::{helpers::bpf_ktime_get_ns, maps::ring_buf::RingBufEntry};
-use mtu_trace_common::{map::counter, record::Header};
+use mtu_trace_common::{map::counter, record::RecordHeader};
 
 use crate::maps::{COUNTERS, RECORDS};
 
@@ -26,8 +26,8 @@ pub fn reserve<T: 'static>() -> Option<RingBufEntry<T>> {
 
 /// The header of a record of type `T`.
 #[inline(always)]
-pub fn header<T>(kind: u32, time_ns: u64) -> Header {
-    Header {
+pub fn header<T>(kind: u32, time_ns: u64) -> RecordHeader {
+    RecordHeader {
         kind,
         len: size_of::<T>() as u32,
         time_ns,

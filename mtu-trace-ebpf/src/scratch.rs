@@ -9,12 +9,13 @@ use aya_ebpf::{
 };
 use mtu_trace_common::{
     map::{Aggregate, DropKey, counter},
-    record::{Header, NO_ICMP, Packet},
+    pace::Pace,
+    record::{NO_ICMP, PacketRecord, RecordHeader},
 };
 use zerocopy::FromZeros;
 
 use crate::{
-    aggregate::{self, Pace},
+    aggregate,
     maps::RECORDS,
     ring,
     skb::{self, IPPROTO_ICMP, IPPROTO_ICMPV6},
@@ -40,7 +41,7 @@ static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(OWNERS, 0);
 #[repr(C)]
 pub struct Scratch {
     /// The record.
-    pub record: Packet,
+    pub record: PacketRecord,
     /// Address of the IP header.
     pub ip_header: u64,
     /// Linear data from the IP header on, bytes.
@@ -103,8 +104,8 @@ impl Scratch {
     #[inline(always)]
     pub fn send(&mut self, kind: u32) {
         skb::copy_head(self);
-        self.record.header = ring::header::<Packet>(kind, self.record.header.time_ns);
-        if RECORDS.output::<Packet>(&self.record, 0).is_err() {
+        self.record.header = ring::header::<PacketRecord>(kind, self.record.header.time_ns);
+        if RECORDS.output::<PacketRecord>(&self.record, 0).is_err() {
             ring::count(counter::RING_FULL);
         }
     }
@@ -132,7 +133,7 @@ pub fn with(owner: Owner, program: impl FnOnce(&mut Scratch) -> Option<()>) {
 #[inline(always)]
 fn clear(scratch: &mut Scratch) {
     let record = &mut scratch.record;
-    record.header = Header::default();
+    record.header = RecordHeader::default();
     record.key.zero();
     record.device.zero();
     record.route.zero();

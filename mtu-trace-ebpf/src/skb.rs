@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::bpf_probe_read_kernel_buf;
 use mtu_trace_common::{
     layout::Member,
-    record::{Device, HEAD_BYTES},
+    record::{DeviceRecord, HEAD_BYTES},
 };
 
 use crate::{
@@ -204,7 +204,7 @@ pub fn place(skb: u64, to: &mut Scratch) -> Option<()> {
         && let Some(peer) = veth_peer(address)
         && device_into(peer, &mut to.record.peer).is_none()
     {
-        to.record.peer = Device::default();
+        to.record.peer = DeviceRecord::default();
     }
     to.record.iif = field(skb, Member::SkbIif).unwrap_or(0);
     Some(())

@@ -4,8 +4,8 @@
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use mtu_trace_common::{
     layout::Member,
-    map::{Connection, FlowKey, counter, flag},
-    record::{Closed, kind},
+    map::{ConnectionEntry, FlowKey, counter, flag},
+    record::{ClosedRecord, kind},
 };
 
 use crate::{
@@ -70,7 +70,7 @@ fn established(sk: u64, old_state: u32) -> Option<()> {
     } else {
         (0, acked + 1)
     };
-    let connection = Connection {
+    let connection = ConnectionEntry {
         opened_ns: ring::now(),
         iss: field::<u32>(sk, Member::TcpSndUna)?.wrapping_sub(sent),
         irs: field::<u32>(sk, Member::TcpRcvNxt)?
@@ -78,7 +78,7 @@ fn established(sk: u64, old_state: u32) -> Option<()> {
             .wrapping_sub(received),
         netns_inode,
         flags,
-        ..Connection::default()
+        ..ConnectionEntry::default()
     };
     if CONNECTIONS.insert(&key, &connection, 0).is_err() {
         ring::count(counter::MAP_FULL);
@@ -118,11 +118,11 @@ fn closed(sk: u64, old_state: u32) -> Option<()> {
     if watched == 0 {
         return None;
     }
-    if let Some(mut entry) = ring::reserve::<Closed>() {
+    if let Some(mut entry) = ring::reserve::<ClosedRecord>() {
         // SAFETY: the pointer is to reserved ring memory of the record's size; every field is
         // written before the record is submitted.
         let record = unsafe { &mut *entry.as_mut_ptr() };
-        record.header = ring::header::<Closed>(kind::CLOSED, now);
+        record.header = ring::header::<ClosedRecord>(kind::CLOSED, now);
         record.key = key;
         copy(&mut record.bytes_acked, sk, Member::TcpBytesAcked);
         copy(&mut record.bytes_received, sk, Member::TcpBytesReceived);

@@ -1,7 +1,7 @@
 //! Why a socket sends again: its retransmission timer (RFC 6298) or a tail loss probe (RFC 8985,
 //! section 7), and whether it then takes all that is outstanding for lost.
 
-use mtu_trace_common::map::{Timers, counter};
+use mtu_trace_common::map::{TimerCounts, counter};
 
 use crate::{
     call::{Called, at_entry},
@@ -42,14 +42,14 @@ fn enters_loss(call: &impl Called) -> Option<()> {
 /// Counts for the socket that is the first argument. It is locked meanwhile: nobody else counts for
 /// it.
 #[inline(always)]
-fn count(call: &impl Called, add: impl FnOnce(&mut Timers)) -> Option<()> {
+fn count(call: &impl Called, add: impl FnOnce(&mut TimerCounts)) -> Option<()> {
     let (key, _) = socket::key(call.argument(0)?)?;
     if let Some(known) = TIMERS.get_ptr_mut(&key) {
         // SAFETY: the map's value stays valid while the program runs.
         add(unsafe { &mut *known });
         return Some(());
     }
-    let mut first = Timers::default();
+    let mut first = TimerCounts::default();
     add(&mut first);
     if TIMERS.insert(&key, &first, 0).is_err() {
         ring::count(counter::MAP_FULL);

@@ -6,10 +6,9 @@ use aya_ebpf::{
     maps::PerCpuArray,
     programs::{FExitContext, ProbeContext, RetProbeContext},
 };
-use mtu_trace_common::record::kind;
+use mtu_trace_common::{pace::Pace, record::kind};
 
 use crate::{
-    aggregate::Pace,
     call::Called,
     kernel::device_netns_key,
     maps::ICMP_SENT,

@@ -67,19 +67,19 @@ impl Decoder {
     ///
     /// If the record is shorter than its kind, or of no known kind.
     pub fn decode(&mut self, bytes: &[u8], topology: &Topology) -> Result<Event, DecodeError> {
-        let (header, _) =
-            record::Header::ref_from_prefix(bytes).map_err(|_| DecodeError::Header(bytes.len()))?;
+        let (header, _) = record::RecordHeader::ref_from_prefix(bytes)
+            .map_err(|_| DecodeError::Header(bytes.len()))?;
         let kind = match header.kind {
             kind::DROP | kind::ICMP_SENT | kind::SIGHTING => {
-                let packet = whole::<record::Packet>(header.kind, bytes)?;
+                let packet = whole::<record::PacketRecord>(header.kind, bytes)?;
                 EventKind::Packet(Box::new(self.packet(packet, topology)))
             }
             kind::RETRANSMIT => {
-                let record = whole::<record::Retransmit>(header.kind, bytes)?;
+                let record = whole::<record::RetransmitRecord>(header.kind, bytes)?;
                 EventKind::Retransmit(Box::new(retransmit(record)))
             }
             kind::TUNNEL => {
-                let record = whole::<record::Packet>(header.kind, bytes)?;
+                let record = whole::<record::PacketRecord>(header.kind, bytes)?;
                 let message = self.packet(record, topology);
                 EventKind::Packet(Box::new(tunnel_reject::by_tunnel(message, record.gso_size)))
             }
@@ -101,7 +101,7 @@ impl Decoder {
             .map_or_else(|| format!("{address:#x}"), str::to_owned)
     }
 
-    fn packet(&mut self, record: &record::Packet, topology: &Topology) -> Packet {
+    fn packet(&mut self, record: &record::PacketRecord, topology: &Topology) -> Packet {
         let netns = NetnsId(record.key.flow.netns);
         let head = record
             .head
@@ -194,14 +194,14 @@ pub enum Told {
 /// The count a record tells, if its kind has one.
 #[must_use]
 pub fn told(bytes: &[u8]) -> Option<Told> {
-    let (header, _) = record::Header::ref_from_prefix(bytes).ok()?;
+    let (header, _) = record::RecordHeader::ref_from_prefix(bytes).ok()?;
     match header.kind {
         kind::DROP => {
-            let packet = whole::<record::Packet>(header.kind, bytes).ok()?;
+            let packet = whole::<record::PacketRecord>(header.kind, bytes).ok()?;
             Some(Told::Drop(packet.key, packet.count))
         }
         kind::RETRANSMIT => {
-            let record = whole::<record::Retransmit>(header.kind, bytes).ok()?;
+            let record = whole::<record::RetransmitRecord>(header.kind, bytes).ok()?;
             Some(Told::Retransmit(record.key, record.count))
         }
         _ => None,
@@ -242,7 +242,7 @@ pub fn key(flow: &Flow) -> FlowKey {
     }
 }
 
-fn device(record: &record::Device, topology: &Topology) -> Option<Device> {
+fn device(record: &record::DeviceRecord, topology: &Topology) -> Option<Device> {
     if record.ifindex == 0 {
         return None;
     }
@@ -284,7 +284,7 @@ pub fn name_devices(event: &mut Event, topology: &Topology) {
     }
 }
 
-fn retransmit(record: &record::Retransmit) -> Retransmit {
+fn retransmit(record: &record::RetransmitRecord) -> Retransmit {
     let known = record.known != 0;
     Retransmit {
         socket: Socket {
@@ -314,21 +314,21 @@ fn retransmit(record: &record::Retransmit) -> Retransmit {
 }
 
 /// `None` where no program counts them.
-fn timers(counted: map::Timers) -> Option<Timers> {
-    let map::Timers {
+fn timers(counted: map::TimerCounts) -> Option<Timers> {
+    let map::TimerCounts {
         timeouts,
         probes,
         losses,
         ..
     } = counted;
-    (counted != map::Timers::default()).then_some(Timers {
+    (counted != map::TimerCounts::default()).then_some(Timers {
         timeouts,
         probes,
         losses,
     })
 }
 
-fn path_mtu(record: &record::PathMtu) -> PathMtu {
+fn path_mtu(record: &record::PathMtuRecord) -> PathMtu {
     PathMtu {
         flow: flow(&record.key),
         mtu_bytes: record.mtu,
@@ -337,7 +337,7 @@ fn path_mtu(record: &record::PathMtu) -> PathMtu {
     }
 }
 
-fn closed(record: &record::Closed) -> Closed {
+fn closed(record: &record::ClosedRecord) -> Closed {
     Closed {
         flow: flow(&record.key),
         last_state: TcpState(record.last_state),

@@ -5,7 +5,7 @@ use aya::{
     Ebpf,
     maps::{HashMap, Map, MapData, PerCpuArray},
 };
-use mtu_trace_common::map::{Aggregate, Connection, DropKey, FlowKey, counter, flag};
+use mtu_trace_common::map::{Aggregate, ConnectionEntry, DropKey, FlowKey, counter, flag};
 
 use crate::{
     kernel::decode::{flow, key},
@@ -15,7 +15,7 @@ use crate::{
 /// The maps.
 pub struct Maps {
     counters: PerCpuArray<MapData, u64>,
-    connections: HashMap<MapData, FlowKey, Connection>,
+    connections: HashMap<MapData, FlowKey, ConnectionEntry>,
     watched: HashMap<MapData, FlowKey, u32>,
     drops: HashMap<MapData, DropKey, Aggregate>,
     retransmits: HashMap<MapData, FlowKey, Aggregate>,
@@ -100,7 +100,7 @@ impl Maps {
     }
 }
 
-fn kept(flow: Flow, connection: &Connection) -> Kept {
+fn kept(flow: Flow, connection: &ConnectionEntry) -> Kept {
     Kept {
         socket: Socket {
             flow,

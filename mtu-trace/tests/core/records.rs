@@ -12,7 +12,7 @@ use mtu_trace::{
 };
 use mtu_trace_common::{
     map::{DropKey, FlowKey},
-    record::{self, HEAD_BYTES, Header, kind},
+    record::{self, HEAD_BYTES, RecordHeader, kind},
 };
 use proptest::prelude::*;
 use zerocopy::{FromZeros, IntoBytes};
@@ -54,13 +54,13 @@ fn message(about: &[u8], quoted: usize) -> Vec<u8> {
 }
 
 /// A record of a drop at the host's outer device.
-fn record(packet: &[u8]) -> record::Packet {
-    let mut record = record::Packet::new_zeroed();
+fn record(packet: &[u8]) -> record::PacketRecord {
+    let mut record = record::PacketRecord::new_zeroed();
     let len = u32::try_from(packet.len()).unwrap();
     let head = packet.len().min(HEAD_BYTES);
-    record.header = Header {
+    record.header = RecordHeader {
         kind: kind::DROP,
-        len: u32::try_from(size_of::<record::Packet>()).unwrap(),
+        len: u32::try_from(size_of::<record::PacketRecord>()).unwrap(),
         time_ns: 1_000,
     };
     record.key = DropKey {
@@ -84,7 +84,7 @@ fn record(packet: &[u8]) -> record::Packet {
     record
 }
 
-fn decoded(record: &record::Packet) -> Packet {
+fn decoded(record: &record::PacketRecord) -> Packet {
     let event = decoder()
         .decode(record.as_bytes(), &network(ROUTED))
         .unwrap();
@@ -177,11 +177,11 @@ fn what_a_tunnel_made_a_message_of_is_the_packet_again() {
 #[test]
 fn a_path_mtu_is_a_sockets_or_a_routes() {
     let socket = Conn::new(0).server.flow;
-    let mut record = record::PathMtu::new_zeroed();
+    let mut record = record::PathMtuRecord::new_zeroed();
     record.header.kind = kind::PATH_MTU;
     record.key = key(&socket);
     (record.mtu, record.before, record.count) = (1450, 1500, 3);
-    let decoded = |record: &record::PathMtu| {
+    let decoded = |record: &record::PathMtuRecord| {
         let event = decoder().decode(record.as_bytes(), &network(ROUTED));
         match event.unwrap().kind {
             EventKind::PathMtu(told) => told,
