@@ -108,25 +108,13 @@ impl Images {
                 error
             }
         })?;
-        let host = partial(&self.host)?;
-        unpack(&debs, &host)?;
-        furnish(&host)?;
-        let base = partial(&self.base)?;
-        shell(&host, &base)?;
-        for (from, to) in [(host, &self.host), (base, &self.base)] {
-            let _ = fs::remove_dir_all(to);
-            fs::rename(&from, to).with_context(|| format!("cannot rename {}", from.display()))?;
-        }
+        packages::make_whole(&self.host, |host| {
+            unpack(&debs, host)?;
+            furnish(host)
+        })?;
+        packages::make_whole(&self.base, |base| shell(&self.host, base))?;
         fs::remove_dir_all(&debs).with_context(|| format!("cannot remove {}", debs.display()))
     }
-}
-
-/// A directory beside `whole`, empty.
-fn partial(whole: &Path) -> Result<PathBuf> {
-    let partial = whole.with_extension("partial");
-    let _ = fs::remove_dir_all(&partial);
-    fs::create_dir_all(&partial).with_context(|| format!("cannot make {}", partial.display()))?;
-    Ok(partial)
 }
 
 /// Unpacks the packages in `debs` that are more than a step of an installation.
@@ -137,11 +125,9 @@ fn unpack(debs: &Path, root: &Path) -> Result<()> {
         fs::create_dir_all(root.join(&usr))?;
         symlink(&usr, root.join(directory))?;
     }
-    let entries = fs::read_dir(debs).with_context(|| format!("cannot read {}", debs.display()))?;
-    for entry in entries {
-        let path = entry?.path();
+    for path in packages::files(debs)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if !name.ends_with(".deb") || SUPERFLUOUS.iter().any(|start| name.starts_with(start)) {
+        if SUPERFLUOUS.iter().any(|start| name.starts_with(start)) {
             continue;
         }
         let mut contents = Command::new("dpkg-deb")
@@ -185,7 +171,7 @@ fn furnish(root: &Path) -> Result<()> {
     }
     write_plain(&root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
     write_plain(&root.join("etc/group"), "root:x:0:\ndocker:x:99:\n")?;
-    applets(&busybox(root)?, root)
+    applets(&packages::busybox(root)?, root)
 }
 
 /// An image with nothing but a shell and its friends.
@@ -193,18 +179,10 @@ fn shell(host: &Path, root: &Path) -> Result<()> {
     for directory in ["bin", "etc", "root", "tmp"] {
         fs::create_dir_all(root.join(directory))?;
     }
-    let busybox = busybox(host)?;
+    let busybox = packages::busybox(host)?;
     fs::copy(&busybox, root.join("bin/busybox")).context("cannot copy busybox")?;
     write_plain(&root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
     applets(&busybox, root)
-}
-
-fn busybox(root: &Path) -> Result<PathBuf> {
-    ["usr/bin/busybox", "bin/busybox"]
-        .iter()
-        .map(|path| root.join(path))
-        .find(|path| path.is_file())
-        .with_context(|| format!("no busybox in {}", root.display()))
 }
 
 /// Links for what busybox can do and nobody else does in `root`.

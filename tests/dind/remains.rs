@@ -5,11 +5,11 @@ use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use lab::command;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use lab::process::ends_within;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// How long the processes of a host may take to end once they are killed.
@@ -116,23 +116,13 @@ fn end(process: &OwnedFd) -> Result<()> {
     wait_ended(process, END_LIMIT).context("the host")
 }
 
-/// Waits for the end of a process.
+/// Fails if a process still runs after `limit`.
 pub fn wait_ended(process: &OwnedFd, limit: Duration) -> Result<()> {
-    let deadline = Instant::now() + limit;
-    let mut fds = [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let left = Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(1),
-            tv_nsec: i64::from(left.subsec_nanos()),
-        };
-        match poll(&mut fds, Some(&left)) {
-            Ok(0) => bail!("still runs after {limit:?}"),
-            Ok(_) => return Ok(()),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error).context("cannot wait for its end"),
-        }
-    }
+    ensure!(
+        ends_within(process.as_fd(), limit)?,
+        "still runs after {limit:?}"
+    );
+    Ok(())
 }
 
 /// What is the machine's own and must stay as it is.
@@ -189,23 +179,24 @@ fn cgroups(id: &str) -> Result<Vec<PathBuf>> {
         let Some(point) = line.split(' ').nth(4) else {
             continue;
         };
-        collect(Path::new(point), id, false, &mut found);
+        let mut below = Vec::new();
+        collect(Path::new(point), &mut below);
+        let is_own = |path: &PathBuf| path.iter().any(|part| part == id);
+        found.extend(below.into_iter().filter(is_own));
     }
     Ok(found)
 }
 
-fn collect(directory: &Path, id: &str, inside: bool, found: &mut Vec<PathBuf>) {
+/// Adds the directories below `directory` to `found`, each after those in it.
+fn collect(directory: &Path, found: &mut Vec<PathBuf>) {
     // Cgroups come and go.
     let Ok(entries) = fs::read_dir(directory) else {
         return;
     };
     for entry in entries.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            let inside = inside || entry.file_name().to_string_lossy() == id;
-            collect(&entry.path(), id, inside, found);
-            if inside {
-                found.push(entry.path());
-            }
+            collect(&entry.path(), found);
+            found.push(entry.path());
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     ffi::OsStr,
     io::Write,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -60,6 +60,15 @@ pub fn status(command: &mut Command) -> Result<()> {
     let status = command
         .status()
         .with_context(|| format!("cannot start `{}`", line(command)))?;
+    succeeded(command, status)
+}
+
+/// Fails unless `status`, with which `command` has ended, is 0.
+///
+/// # Errors
+///
+/// It is another one.
+pub fn succeeded(command: &Command, status: ExitStatus) -> Result<()> {
     ensure!(status.success(), "`{}` failed: {status}", line(command));
     Ok(())
 }

@@ -48,6 +48,7 @@ pub mod report;
 pub mod scratch;
 pub mod settings;
 pub mod show;
+pub mod side_by_side;
 pub mod skips;
 pub mod suites;
 pub mod terminal;

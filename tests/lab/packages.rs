@@ -177,13 +177,7 @@ impl Archive {
     ///
     /// [`Unreachable`].
     pub fn download_whole(&self, package: &str) -> Result<PathBuf> {
-        let mut command = self.apt("apt-get");
-        command
-            .args(["-qq", "-y", "--no-install-recommends", "--download-only"])
-            .args(["install", package])
-            .stdout(Stdio::null());
-        command::status(&mut command).context(Unreachable::Archive)?;
-        Ok(self.directory.join("cache/archives"))
+        self.download_for(&[], &[package])
     }
 
     /// Fetches `packages` and all that they depend on, whatever the machine has; says where they are
@@ -196,10 +190,15 @@ impl Archive {
         // A machine on which nothing is installed.
         let status = self.directory.join("status");
         fs::write(&status, "").with_context(|| format!("cannot write {}", status.display()))?;
+        let empty = format!("Dir::State::status={}", status.display());
+        self.download_for(&["-o", &empty], packages)
+    }
+
+    /// Fetches what an installation of `packages` with `options` would, and says where it is then.
+    fn download_for(&self, options: &[&str], packages: &[&str]) -> Result<PathBuf> {
         let mut command = self.apt("apt-get");
         command
-            .arg("-o")
-            .arg(format!("Dir::State::status={}", status.display()))
+            .args(options)
             .args(["-qq", "-y", "--no-install-recommends", "--download-only"])
             .arg("install")
             .args(packages)
@@ -263,16 +262,55 @@ fn configuration(directory: &Path, sources: Option<&Path>) -> String {
 ///
 /// One is damaged, or `root` cannot be written.
 pub fn unpack(directory: &Path, root: &Path) -> Result<()> {
-    fs::create_dir_all(root).with_context(|| format!("cannot make {}", root.display()))?;
-    let entries =
-        fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "deb") {
-            command::status(Command::new("dpkg").arg("-x").arg(&path).arg(root))?;
-        }
+    for package in files(directory)? {
+        command::status(Command::new("dpkg").arg("-x").arg(&package).arg(root))?;
     }
     Ok(())
+}
+
+/// The packages in `directory`.
+///
+/// # Errors
+///
+/// It cannot be read.
+pub fn files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries =
+        fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    let is_package = |path: &PathBuf| path.extension().is_some_and(|it| it == "deb");
+    Ok(entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(is_package)
+        .collect())
+}
+
+/// Makes the directory `whole` of what `fill` puts into it: under another name until that is done, so
+/// that it is never there in part.
+///
+/// # Errors
+///
+/// Those of `fill`, or a directory cannot be made or renamed.
+pub fn make_whole(whole: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let partial = whole.with_extension("partial");
+    for old in [&partial, whole] {
+        let _ = fs::remove_dir_all(old);
+    }
+    fs::create_dir_all(&partial).with_context(|| format!("cannot make {}", partial.display()))?;
+    fill(&partial)?;
+    fs::rename(&partial, whole).with_context(|| format!("cannot rename {}", partial.display()))
+}
+
+/// The busybox in `root`, into which its package was unpacked.
+///
+/// # Errors
+///
+/// There is none.
+pub fn busybox(root: &Path) -> Result<PathBuf> {
+    ["usr/bin/busybox", "bin/busybox"]
+        .iter()
+        .map(|path| root.join(path))
+        .find(|path| path.is_file())
+        .with_context(|| format!("no busybox in {}", root.display()))
 }
 
 /// Finds Debian's archives in `targets`, of lines of label and address.

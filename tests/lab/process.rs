@@ -123,9 +123,7 @@ impl Running {
 
     /// Waits at most `limit` for its end, and says whether it has come.
     pub(crate) fn wait_ended(&self, limit: Duration) -> Result<bool> {
-        let mut fds = [PollFd::from_borrowed_fd(self.pidfd.as_fd(), PollFlags::IN)];
-        poll_until(&mut fds, Instant::now() + limit)?;
-        Ok(!fds[0].revents().is_empty())
+        ends_within(self.pidfd.as_fd(), limit)
     }
 
     /// Waits for its end and returns what it wrote.
@@ -134,9 +132,7 @@ impl Running {
     ///
     /// It still runs after `limit`; then it is killed and the error quotes what it had written.
     pub fn finish(mut self, limit: Duration) -> Result<Finished> {
-        let mut fds = [PollFd::from_borrowed_fd(self.pidfd.as_fd(), PollFlags::IN)];
-        poll_until(&mut fds, Instant::now() + limit)?;
-        let overdue = fds[0].revents().is_empty();
+        let overdue = !self.wait_ended(limit)?;
         if overdue {
             self.child
                 .kill()
@@ -181,6 +177,17 @@ pub enum Wait {
     Ended,
     /// Neither happened in time.
     TimedOut,
+}
+
+/// Waits at most `limit` for the end of the process behind `pidfd`, and says whether it has come.
+///
+/// # Errors
+///
+/// The kernel refuses to wait.
+pub fn ends_within(pidfd: BorrowedFd<'_>, limit: Duration) -> Result<bool> {
+    let mut fds = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+    poll_until(&mut fds, Instant::now() + limit)?;
+    Ok(!fds[0].revents().is_empty())
 }
 
 /// Polls until a descriptor is ready or the time has come, whatever signals arrive.

@@ -1,9 +1,9 @@
 //! The programs under test, brought to a kernel, and what they leave there.
 
-use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -33,7 +33,7 @@ pub struct Bench {
     matrix: PathBuf,
     selections: Vec<Selection>,
     /// Where the machine's packages come from; not asked where all is downloaded already.
-    archive: OnceCell<Archive>,
+    archive: OnceLock<Archive>,
 }
 
 impl Bench {
@@ -48,7 +48,7 @@ impl Bench {
             cache: target.join("cache"),
             logs,
             selections,
-            archive: OnceCell::new(),
+            archive: OnceLock::new(),
         })
     }
 

@@ -68,18 +68,11 @@ pub fn busybox<'a>(cache: &Path, archive: impl FnOnce() -> Result<&'a Archive>) 
         archive()?.download(&[BUSYBOX_PACKAGE.to_owned()], &debs)?;
         unpack_whole(&debs, &root)?;
     }
-    ["usr/bin/busybox", "bin/busybox"]
-        .iter()
-        .map(|path| root.join(path))
-        .find(|path| path.is_file())
-        .with_context(|| format!("no busybox in {}", root.display()))
+    packages::busybox(&root)
 }
 
-/// Unpacks the packages in `debs`, so that `root` is there only when it is whole, and removes them.
+/// Unpacks the packages in `debs` into `root`, and removes them.
 fn unpack_whole(debs: &Path, root: &Path) -> Result<()> {
-    let partial = root.with_extension("partial");
-    let _ = fs::remove_dir_all(&partial);
-    packages::unpack(debs, &partial)?;
-    fs::rename(&partial, root).with_context(|| format!("cannot rename {}", partial.display()))?;
+    packages::make_whole(root, |partial| packages::unpack(debs, partial))?;
     fs::remove_dir_all(debs).with_context(|| format!("cannot remove {}", debs.display()))
 }

@@ -71,16 +71,10 @@ impl Wanted {
         let directory = cache.join(self.name);
         let root = directory.join("root");
         if !root.is_dir() {
-            // Under another name until it is whole.
-            let partial = directory.join("partial");
-            let _ = fs::remove_dir_all(&partial);
-            mirror()
-                .and_then(|mirror| self.fetch(&directory, &partial, busybox, &mirror))
-                .with_context(|| {
-                    format!("kernel {} of {} cannot be had here", self.name, self.suite)
-                })?;
-            fs::rename(&partial, &root)
-                .with_context(|| format!("cannot rename {}", partial.display()))?;
+            let fetch = |partial: &Path| self.fetch(&directory, partial, busybox, &mirror()?);
+            packages::make_whole(&root, fetch).with_context(|| {
+                format!("kernel {} of {} cannot be had here", self.name, self.suite)
+            })?;
         }
         find(&root)
     }

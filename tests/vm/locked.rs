@@ -49,14 +49,20 @@ mod tests {
     use super::judge;
     use crate::boot::{End, Run};
 
-    fn run(attached: bool, detail: &str, said: &str) -> Run {
-        let doctor = |attached: bool, detail: &str| {
+    const FINE: &str = r#""attached": true, "detail": """#;
+    const LOCKED: &str = r#""attached": false, "detail": "the kernel is locked down""#;
+    const SAID: &str =
+        "mtu-trace: no hook is attached: the kernel is locked down\nmtu-trace: ready\nstatus 0";
+
+    /// What a machine leaves whose hook is `hook` where nothing may work, and whose `record` has `said` that.
+    fn run(hook: &str, said: &str) -> Run {
+        let doctor = |hook: &str| {
             format!(
                 r#"{{"kernel": "6.12", "hooks": [{{"hook": "skb:kfree_skb", "mechanism": "kprobe",
-                    "attached": {attached}, "detail": "{detail}", "lost": null}}]}}"#
+                    {hook}, "lost": null}}]}}"#
             )
         };
-        let (fine, doctor) = (doctor(true, ""), doctor(attached, detail));
+        let (fine, doctor) = (doctor(FINE), doctor(hook));
         Run {
             end: End::Done,
             results: format!(
@@ -69,27 +75,19 @@ mod tests {
 
     #[test]
     fn one_line_must_say_why() {
-        let said =
-            "mtu-trace: no hook is attached: the kernel is locked down\nmtu-trace: ready\nstatus 0";
-        assert!(judge(&run(false, "the kernel is locked down", said)).is_ok());
+        assert!(judge(&run(LOCKED, SAID)).is_ok());
         let none = Run {
             results: String::new(),
-            ..run(false, "the kernel is locked down", said)
+            ..run(LOCKED, SAID)
         };
+        let attached = LOCKED.replace("false", "true");
+        let other = LOCKED.replace("the kernel is locked down", "unknown func");
         for wrong in [
             none,
-            run(true, "the kernel is locked down", said),
-            run(false, "unknown func bpf_probe_read#4", said),
-            run(
-                false,
-                "the kernel is locked down",
-                "mtu-trace: ready\nstatus 0",
-            ),
-            run(
-                false,
-                "the kernel is locked down",
-                "mtu-trace: refused\nstatus 1",
-            ),
+            run(&attached, SAID),
+            run(&other, SAID),
+            run(LOCKED, "mtu-trace: ready\nstatus 0"),
+            run(LOCKED, "mtu-trace: refused\nstatus 1"),
         ] {
             assert!(judge(&wrong).is_err(), "{}", wrong.results);
         }

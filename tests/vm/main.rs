@@ -16,7 +16,8 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use lab::packages::{self, Unreachable};
+use lab::packages;
+use lab::side_by_side::each;
 use lab::suites::{self, Vm};
 use lab::{command, skips};
 
@@ -24,6 +25,10 @@ use self::bench::Bench;
 use self::kernels::Place;
 use self::runs::Selection;
 use self::table::Column;
+
+/// How many virtual machines run at once, each with two processors: on two cores more would only
+/// wait for each other.
+const AT_ONCE: usize = 2;
 
 fn main() -> ExitCode {
     suites::exit(run(&Vm::parse()))
@@ -50,13 +55,19 @@ fn run(arguments: &Vm) -> Result<()> {
     }
     let columns = run_on(&places, Selection::chosen(arguments))?;
     print!("{}", table::render(&columns));
-    if arguments.within.is_some() {
-        for absent in columns.iter().filter(|column| column.is_absent) {
-            skips::skip(&format!("kernel {}", absent.name), "it cannot be had here");
-        }
-        return verdict(&columns, |column| column.is_absent);
+    if arguments.within.is_none() {
+        return verdict(&columns, |_| false);
     }
-    verdict(&columns, |_| false)
+    for column in &columns {
+        if column.is_absent {
+            skips::skip(&format!("kernel {}", column.name), "it cannot be had here");
+        }
+        for (kind, ids) in column.skipped() {
+            let what = format!("{} on kernel {}", ids.join(", "), column.name);
+            skips::skip(&what, &format!("it has no {kind}"));
+        }
+    }
+    verdict(&columns, |column| column.is_absent)
 }
 
 /// Fails unless all is right in `columns`, or excused.
@@ -74,22 +85,27 @@ fn verdict(columns: &[Column], is_excused: impl Fn(&Column) -> bool) -> Result<(
     Ok(())
 }
 
-/// Runs `selections` in all of `places`, one after the other.
+/// Runs `selections` in all of `places`: here alone, since nothing may disturb what has to come in
+/// time, and in the virtual machines some at once, since they wait as well as compute.
 fn run_on(places: &[Place], selections: Vec<Selection>) -> Result<Vec<Column>> {
     let bench = Bench::set_up(selections)?;
-    let columns = |place: &Place| {
-        let columns = match place {
-            Place::Host => bench.run_here(),
-            Place::Machine(wanted) => match bench.machine(wanted) {
-                Ok(machine) => bench.run_on(wanted, &machine),
-                Err(error) if error.is::<Unreachable>() => {
-                    return vec![Column::absent(wanted.name, format!("{error:#}"))];
-                }
-                Err(error) => Err(error),
-            },
-        };
-        let failed = |error| vec![Column::failed(place.name(), format!("{error:#}"))];
-        columns.unwrap_or_else(failed)
-    };
-    Ok(places.iter().flat_map(columns).collect())
+    let mut columns = Vec::new();
+    if places.contains(&Place::Host) {
+        let here = bench.run_here();
+        columns.extend(here.unwrap_or_else(|error| vec![Column::missing(Place::HOST, &error)]));
+    }
+    let wanted = places.iter().filter_map(|place| match place {
+        Place::Host => None,
+        Place::Machine(wanted) => Some(*wanted),
+    });
+    // What is not here yet is fetched one after the other.
+    let machines = wanted
+        .map(|wanted| (wanted, bench.machine(wanted)))
+        .collect();
+    let found = each(AT_ONCE, machines, |(wanted, machine)| {
+        let columns = machine.and_then(|machine| bench.run_on(wanted, &machine));
+        columns.unwrap_or_else(|error| vec![Column::missing(wanted.name, &error)])
+    });
+    columns.extend(found.into_iter().flatten());
+    Ok(columns)
 }

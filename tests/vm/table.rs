@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use anyhow::Error;
+use lab::packages::Unreachable;
 use serde::Deserialize;
 
 /// What became of one kernel.
@@ -68,29 +70,35 @@ pub struct Line {
 }
 
 impl Column {
-    /// One whose kernel cannot be had here.
-    pub fn absent(name: &str, why: String) -> Self {
-        Self {
-            is_absent: true,
-            ..Self::failed(name, why)
-        }
-    }
-
     /// One of which nothing is known but why.
-    pub fn failed(name: &str, why: String) -> Self {
+    pub fn missing(name: &str, why: &Error) -> Self {
         Self {
             name: name.to_owned(),
             release: String::new(),
             hooks: Vec::new(),
             lines: Vec::new(),
-            failed: Some(why),
-            is_absent: false,
+            failed: Some(format!("{why:#}")),
+            is_absent: why.is::<Unreachable>(),
         }
     }
 
     /// Whether every scenario ran that can, and was judged right.
     pub fn is_right(&self) -> bool {
         self.failed.is_none() && self.lines.iter().all(|line| line.faults.is_empty())
+    }
+
+    /// The kinds of interfaces that the kernel lacks, each with the scenarios that were skipped for it.
+    pub fn skipped(&self) -> Vec<(&str, Vec<&str>)> {
+        let mut skipped: Vec<(&str, Vec<&str>)> = Vec::new();
+        for line in &self.lines {
+            if let Some(kind) = line.skipped.as_deref() {
+                match skipped.iter_mut().find(|(it, _)| *it == kind) {
+                    Some((_, ids)) => ids.push(&line.id),
+                    None => skipped.push((kind, vec![&line.id])),
+                }
+            }
+        }
+        skipped
     }
 
     fn cell(&self, id: &str) -> &'static str {
@@ -205,16 +213,7 @@ fn reasons(text: &mut String, column: &Column) {
             let _ = writeln!(text, "{:13}{fault}", "");
         }
     }
-    let mut skipped: Vec<(&str, Vec<&str>)> = Vec::new();
-    for line in &column.lines {
-        if let Some(kind) = line.skipped.as_deref() {
-            match skipped.iter_mut().find(|(it, _)| *it == kind) {
-                Some((_, ids)) => ids.push(&line.id),
-                None => skipped.push((kind, vec![&line.id])),
-            }
-        }
-    }
-    for (kind, ids) in skipped {
+    for (kind, ids) in column.skipped() {
         let _ = writeln!(text, "  {}: this kernel has no {kind}", ids.join(", "));
     }
     if text.len() > begin {
@@ -228,6 +227,8 @@ fn reasons(text: &mut String, column: &Column) {
 
 #[cfg(test)]
 mod tests {
+    use anyhow::anyhow;
+
     use super::{Column, Hook, Line, render};
 
     fn hook(name: &str, mechanism: &str) -> Hook {
@@ -300,7 +301,7 @@ mod tests {
             failed: None,
             is_absent: false,
         };
-        let none = Column::absent("7.x", "it cannot be had".to_owned());
+        let none = Column::missing("7.x", &anyhow!("it cannot be had"));
         assert!(!old.is_right());
         assert!(new.is_right());
         assert!(!none.is_right());

@@ -10,15 +10,18 @@ use crate::{
     setup,
 };
 
-/// Builds `mtu-trace` and the fault, and shows the one finding the other: as a report, or on screens.
-pub fn run(live: bool) -> Result<()> {
+/// Builds `mtu-trace` and the fault, and shows the screens over it in this terminal.
+pub fn live() -> Result<()> {
     let binary = build()?;
-    if live {
-        println!("== the screens over a download that hangs; q ends them");
-        let status = lab::show::live(&binary).context("the demo did not finish")?;
-        ensure!(status.success(), "mtu-trace live ended with {status}");
-        return Ok(());
-    }
+    println!("== the screens over a download that hangs; q ends them");
+    let status = lab::show::live(&binary).context("the demo did not finish")?;
+    ensure!(status.success(), "mtu-trace live ended with {status}");
+    Ok(())
+}
+
+/// Builds `mtu-trace` and the fault, and prints the report of the one on the other.
+pub fn report() -> Result<()> {
+    let binary = build()?;
     println!("== Docker-in-Docker in network namespaces, and a download that hangs");
     let found =
         lab::demo::run(&binary, &mut io::stdout().lock()).context("the demo did not finish")?;

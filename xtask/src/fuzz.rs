@@ -1,12 +1,13 @@
 //! `cargo xtask fuzz`: inputs that nobody thought of, for as long as there is time.
 
 use std::ffi::OsString;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use lab::command;
 
-use crate::run::{self, FUZZ};
+use crate::run::{self, Profile, USERSPACE};
 use crate::setup;
 
 /// What can be fuzzed.
@@ -98,6 +99,8 @@ fn set_up() -> Result<()> {
 /// Writes the inputs to begin with into the corpus of `target`.
 fn seed(target: Target) -> Result<()> {
     let directory = run::repository().join("fuzz/corpus").join(target.name());
-    let mut seeds = run::cargo(&[&["run", "--quiet"], &FUZZ[..], &["--example", "seeds"]].concat());
-    run::step(seeds.args(["--", target.name()]).arg(directory))
+    let build = ["build", "--quiet", "--example", "seeds"];
+    run::step(&mut run::cargo(&[&build, &USERSPACE[..]].concat()))?;
+    let mut seeds = Command::new(run::binary(Profile::Debug, "examples/seeds")?);
+    run::step(seeds.arg(target.name()).arg(directory))
 }

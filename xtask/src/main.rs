@@ -101,7 +101,8 @@ fn main() -> ExitCode {
             };
             test::run(scope, &arguments)
         }
-        Task::Demo { live } => demo::run(live),
+        Task::Demo { live: true } => demo::live(),
+        Task::Demo { live: false } => demo::report(),
         Task::Dind(_) => suites::dind(&own),
         Task::Pictures => demo::pictures(),
         Task::Bench { subject, parts } => bench::run(subject, &parts),

@@ -7,25 +7,18 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use lab::command;
+use lab::process::Running;
 use serde_json::Value;
 
-/// Every crate but the kernel programs, which mtu-trace's build script builds for their own target,
-/// and the fuzz targets. Whatever is built of them is chosen among all of these: so their
-/// dependencies have the same features each time, and are built once.
-pub const USERSPACE: [&str; 6] = [
+/// Every crate but the kernel programs, which mtu-trace's build script builds for their own target;
+/// the fuzz targets without the library that needs a compiler for C++. Whatever is built is chosen
+/// among all of these, also a single program: so their dependencies have the same features each time,
+/// and are built once.
+pub const USERSPACE: [&str; 5] = [
     "--locked",
     "--workspace",
     "--exclude",
     "mtu-trace-ebpf",
-    "--exclude",
-    "mtu-trace-fuzz",
-];
-
-/// The fuzz crate, without the library that needs a compiler for C++.
-pub const FUZZ: [&str; 4] = [
-    "--locked",
-    "--package",
-    "mtu-trace-fuzz",
     "--no-default-features",
 ];
 
@@ -60,12 +53,36 @@ pub enum Profile {
 
 /// Builds the program `name`, and says where it lies.
 pub fn build(profile: Profile, name: &str) -> Result<PathBuf> {
+    step(&mut building(profile, name))?;
+    binary(profile, name)
+}
+
+/// The command that builds the program `name`.
+fn building(profile: Profile, name: &str) -> Command {
     let mut build = cargo(&[&["build"], &USERSPACE[..], &["--bin", name]].concat());
     if profile == Profile::Release {
         build.arg("--release");
     }
-    step(&mut build)?;
-    binary(profile, name)
+    build
+}
+
+/// Builds the program `name` beside what matters more, with what that leaves of the processors.
+pub fn build_beside(profile: Profile, name: &str) -> Result<Running> {
+    let mut build = beside(&building(profile, name));
+    println!("== beside it: {}", command::line(&build));
+    Running::start(&mut build)
+}
+
+/// A command that does the same as `command` with what others leave of the processors.
+pub fn beside(command: &Command) -> Command {
+    let mut beside = Command::new("nice");
+    beside.args(["-n", "19"]).arg(command.get_program());
+    beside.args(command.get_args()).current_dir(repository());
+    let set = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    beside.envs(set);
+    beside
 }
 
 /// Where the program `name` lies once it is built.

@@ -2,10 +2,10 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use lab::command;
 use lab::skips::LEDGER;
 use lab::suites::Extent;
@@ -17,41 +17,51 @@ use crate::setup;
 pub fn dind(arguments: &[OsString]) -> Result<()> {
     command::require_root("it starts engines, makes network namespaces and loads kernel programs")?;
     setup::run()?;
-    run::step(dind_command()?.args(arguments))
+    let mut suite = Command::new(run::build(Profile::Debug, "dind")?);
+    if env::var_os("MTU_TRACE_BIN").is_none() {
+        suite.env("MTU_TRACE_BIN", run::build(Profile::Debug, "mtu-trace")?);
+    }
+    run::step(suite.args(arguments))
 }
 
 /// Starts the suite in virtual machines, with its own `arguments`.
 pub fn vm(arguments: &[OsString]) -> Result<()> {
     setup::run()?;
-    run::step(vm_command()?.args(arguments))
+    let suite = run::build(Profile::Debug, "vm")?;
+    let mtu_trace = run::build(Profile::Release, "mtu-trace")?;
+    run::step(vm_command(&suite, &mtu_trace)?.args(arguments))
 }
 
-/// Both as parts of `cargo xtask test`, which writes what they skip into `ledger`.
+/// Runs both as parts of `cargo xtask test`, which has built them. The virtual machines compute and
+/// the engines wait: they run side by side, and engines come first where both want a processor, since
+/// their verdicts have to come in time.
 pub fn test(extent: Extent, ledger: &Path) -> Result<()> {
     let within = match extent {
         Extent::Few => "few",
         Extent::All => "all",
     };
-    for mut suite in [dind_command()?, vm_command()?] {
-        run::step(suite.args(["--within", within]).env(LEDGER, ledger))?;
+    let built = |name| run::binary(Profile::Debug, name);
+    let release = run::binary(Profile::Release, "mtu-trace")?;
+    let mut vm = vm_command(&built("vm")?, &release)?;
+    let mut dind = Command::new(built("dind")?);
+    dind.env("MTU_TRACE_BIN", built("mtu-trace")?);
+    for suite in [&mut vm, &mut dind] {
+        suite.args(["--within", within]).env(LEDGER, ledger);
     }
-    Ok(())
+    let mut beside = run::beside(&vm);
+    println!("== beside it: {}", command::line(&beside));
+    let mut machines = beside.spawn().context("cannot start nice")?;
+    let engines = run::step(&mut dind);
+    let status = machines.wait().context("cannot wait for the machines")?;
+    engines.and_then(|()| command::succeeded(&beside, status))
 }
 
-/// For the program that `MTU_TRACE_BIN` names, else for the debug build.
-fn dind_command() -> Result<Command> {
-    let mut suite = Command::new(run::build(Profile::Debug, "dind")?);
-    if env::var_os("MTU_TRACE_BIN").is_none() {
-        suite.env("MTU_TRACE_BIN", run::build(Profile::Debug, "mtu-trace")?);
-    }
-    Ok(suite)
-}
-
-/// For the release build that users get.
-fn vm_command() -> Result<Command> {
-    let mut suite = Command::new(run::build(Profile::Debug, "vm")?);
-    suite
-        .env("MTU_TRACE_BIN", run::build(Profile::Release, "mtu-trace")?)
-        .env("MTU_TRACE_MATRIX_BIN", run::build_matrix()?);
-    Ok(suite)
+/// The suite in virtual machines, for the release build that users get.
+fn vm_command(suite: &Path, mtu_trace: &Path) -> Result<Command> {
+    let matrix: PathBuf = run::build_matrix()?;
+    let mut command = Command::new(suite);
+    command
+        .env("MTU_TRACE_BIN", mtu_trace)
+        .env("MTU_TRACE_MATRIX_BIN", matrix);
+    Ok(command)
 }

@@ -5,19 +5,23 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use lab::command;
 use lab::skips::LEDGER;
 use lab::suites::Extent;
 
-use crate::run::{self, FUZZ, Profile, USERSPACE};
+use crate::run::{self, Profile, USERSPACE};
 use crate::{setup, suites};
 
 /// Scenarios wait more than they compute. But every tracer attaches to every lab's devices, one
 /// after the other under a lock of the whole kernel, so many at once only wait for each other.
 const SCENARIOS_AT_ONCE: &str = "4";
+
+/// How long the release build may take after the tests: it has had all their time.
+const RELEASE_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// How much is tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,16 +44,7 @@ pub fn run(scope: Scope, arguments: &[OsString]) -> Result<()> {
     let ledger = run::target_directory()?.join("skipped");
     // What an earlier run skipped is none of this one's.
     fs::write(&ledger, "").with_context(|| format!("cannot write {}", ledger.display()))?;
-    let outcome = match scope {
-        Scope::Fast => checks(scope, arguments, &ledger),
-        Scope::Whole(extent) => {
-            sweep()?;
-            let outcome =
-                checks(scope, arguments, &ledger).and_then(|()| suites::test(extent, &ledger));
-            // Also after a failure, whose error is the one to show.
-            outcome.and(sweep())
-        }
-    };
+    let outcome = checks(scope, arguments, &ledger);
     let skipped = skipped(&ledger)?;
     let seconds = start.elapsed().as_secs();
     let how = if outcome.is_ok() {
@@ -72,8 +67,32 @@ fn skipped(ledger: &Path) -> Result<usize> {
     Ok(entries.len())
 }
 
+/// What fails soonest comes first.
 fn checks(scope: Scope, arguments: &[OsString], ledger: &Path) -> Result<()> {
-    let cargo = |parts: &[&[&str]]| run::cargo(&parts.concat());
+    lint()?;
+    // All that is tested, and the tests: at once, so that nothing is built twice.
+    run::step(&mut cargo(&[&["test", "--no-run"], &USERSPACE]))?;
+    let Scope::Whole(extent) = scope else {
+        return tests(&["--exclude", "mtu-trace-tests"], arguments, ledger);
+    };
+    sweep()?;
+    // Of what the tests leave: they wait for the kernel's timeouts.
+    let release = run::build_beside(Profile::Release, "mtu-trace")?;
+    let outcome = tests(&[], arguments, ledger).and_then(|()| {
+        let built = release.finish(RELEASE_LIMIT)?;
+        ensure!(
+            built.status.success(),
+            "the release build failed:\n{}",
+            built.stderr
+        );
+        suites::test(extent, ledger)
+    });
+    // Also after a failure, whose error is the one to show.
+    outcome.and(sweep())
+}
+
+/// The format, and lints of everything.
+fn lint() -> Result<()> {
     run::step(&mut cargo(&[&["fmt", "--all", "--check"]]))?;
     let deny: &[&str] = &["--", "-D", "warnings"];
     run::step(&mut cargo(&[
@@ -82,28 +101,25 @@ fn checks(scope: Scope, arguments: &[OsString], ledger: &Path) -> Result<()> {
         deny,
     ]))?;
     // On its own: its manifest must stand without the features that user space adds to its crates.
-    run::step(&mut cargo(&[
-        &["clippy", "--locked", "--package", "mtu-trace-ebpf"],
-        deny,
-    ]))?;
-    run::step(&mut cargo(&[&["clippy", "--all-targets"], &FUZZ, deny]))?;
-    run::step(&mut cargo(&[&["build"], &USERSPACE]))?;
+    let kernel: &[&str] = &["clippy", "--locked", "--package", "mtu-trace-ebpf"];
+    run::step(&mut cargo(&[kernel, deny]))
+}
 
+/// The tests of all crates but those that are `left_out`.
+fn tests(left_out: &[&str], arguments: &[OsString], ledger: &Path) -> Result<()> {
     let threads = env::var_os("RUST_TEST_THREADS").unwrap_or_else(|| SCENARIOS_AT_ONCE.into());
-    let scenarios: &[&str] = if scope == Scope::Fast {
-        &["--exclude", "mtu-trace-tests"]
-    } else {
-        &[]
-    };
-    run::step(&mut cargo(&[&["test", "--lib"], &FUZZ]))?;
     run::step(
         // Once it has come this far, a run should name everything that fails.
-        cargo(&[&["test", "--no-fail-fast"], &USERSPACE, scenarios])
+        cargo(&[&["test", "--no-fail-fast"], &USERSPACE, left_out])
             .args(arguments)
             .env("MTU_TRACE_BIN", run::binary(Profile::Debug, "mtu-trace")?)
             .env(LEDGER, ledger)
             .env("RUST_TEST_THREADS", threads),
     )
+}
+
+fn cargo(parts: &[&[&str]]) -> Command {
+    run::cargo(&parts.concat())
 }
 
 fn sweep() -> Result<()> {
