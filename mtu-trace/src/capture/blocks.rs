@@ -4,11 +4,14 @@ use std::{borrow::Cow, io};
 
 use pcap_parser::{
     BOM_MAGIC, EPB_MAGIC, EnhancedPacketBlock, IDB_MAGIC, InterfaceDescriptionBlock, Linktype,
-    OptionCode, PcapError, PcapNGOption, SHB_MAGIC, SectionHeaderBlock, ToVec, UnknownBlock,
-    parse_option_be, parse_option_le,
+    OptionCode, PcapError, PcapNGOption, SHB_MAGIC, SectionHeaderBlock, ToVec, parse_option_be,
+    parse_option_le,
 };
 
-use crate::capture::format::{BLOCK_TYPE, FORMAT, MAGIC, OPTION_CODE};
+use crate::capture::{
+    format::{BLOCK_TYPE, FORMAT, MAGIC, OPTION_CODE},
+    stream::MOST_BLOCK_BYTES,
+};
 
 /// The longest part of an event that one option can hold, bytes: options have 16-bit lengths.
 const MOST_OPTION_BYTES: usize = 65_532;
@@ -175,12 +178,26 @@ pub fn own_content() -> Vec<u8> {
     vec![a, b, c, FORMAT]
 }
 
-/// A block of ours.
-pub fn own(content: &[u8]) -> io::Result<Vec<u8>> {
-    written(&mut UnknownBlock {
-        block_type: BLOCK_TYPE,
-        block_len1: 0,
-        data: content,
-        block_len2: 0,
-    })
+/// Adds a block of ours.
+///
+/// # Errors
+///
+/// If it is longer than readers take.
+pub fn put_own(to: &mut Vec<u8>, content: &[u8]) -> io::Result<()> {
+    // Type and length before the content, the length again behind it (section 3.1).
+    let padded = content.len().next_multiple_of(4);
+    let length = padded + 12;
+    if length > MOST_BLOCK_BYTES {
+        return Err(io::Error::other(format!(
+            "an event of {length} bytes does not fit into a capture"
+        )));
+    }
+    let length = u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+    to.reserve(padded + 12);
+    to.extend(BLOCK_TYPE.to_le_bytes());
+    to.extend(length);
+    to.extend(content);
+    to.extend(&[0; 3][..padded - content.len()]);
+    to.extend(length);
+    Ok(())
 }

@@ -11,16 +11,18 @@
 //! taken for them, and what was good before a damage is used.
 
 pub(crate) mod blocks;
+pub(crate) mod carried;
 pub(crate) mod change;
 pub(crate) mod comment;
 pub(crate) mod condition;
+pub(crate) mod content;
 pub(crate) mod destination;
+pub(crate) mod dictionary;
 pub(crate) mod encoder;
 pub(crate) mod format;
 pub(crate) mod input;
 pub(crate) mod interfaces;
-pub(crate) mod misread;
-pub(crate) mod open_sockets;
+pub(crate) mod older;
 pub(crate) mod reader;
 #[cfg(test)]
 mod reader_tests;
@@ -28,7 +30,6 @@ pub(crate) mod recorder;
 pub(crate) mod row;
 pub(crate) mod rows;
 pub(crate) mod stream;
-pub(crate) mod tables;
 
 pub use crate::capture::{
     comment::describe,

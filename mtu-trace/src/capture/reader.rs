@@ -8,11 +8,11 @@ use crate::{
     capture::{
         blocks,
         condition::{Condition, Damage, ReadError},
-        format,
-        format::{BLOCK_TYPE, End, FORMAT, Header, Item, MAGIC},
-        misread::Misread,
+        content,
+        content::{Content, Misread},
+        dictionary::{Dictionary, EntryError},
+        format::{BLOCK_TYPE, End, FORMAT, Header, MAGIC},
         stream::{Blocks, Found, NoBlock},
-        tables::{BadEntry, Told},
     },
     model::{
         event::{Event, EventKind},
@@ -35,7 +35,7 @@ pub struct Reader<R> {
     section: Section,
     topology: Arc<Topology>,
     /// Names and devices of the section.
-    told: Told,
+    dictionary: Dictionary,
     end: Option<End>,
     condition: Condition,
     done: bool,
@@ -81,8 +81,8 @@ impl<R: Read> Reader<R> {
         if version > FORMAT {
             return Err(ReadError::Newer(version));
         }
-        let header = match format::item(content, &Told::default()) {
-            Ok(Item::Header(header)) => *header,
+        let header = match content::read(version, content, &Dictionary::default()) {
+            Ok(Content::Header(header)) => *header,
             Ok(_) | Err(Misread::Unknown(_)) => {
                 return Err(ReadError::Damaged(Damage {
                     offset,
@@ -104,7 +104,7 @@ impl<R: Read> Reader<R> {
             told_before: false,
             section: Section::Ours,
             topology: Arc::default(),
-            told: Told::default(),
+            dictionary: Dictionary::default(),
             end: None,
             condition,
             done: false,
@@ -119,7 +119,7 @@ impl<R: Read> Reader<R> {
             part: self.part,
             told_before: self.told_before,
             section: self.section,
-            told: self.told.clone(),
+            dictionary: self.dictionary.clone(),
             topology: Arc::clone(&self.topology),
             end: self.end.clone(),
             condition: self.condition.clone(),
@@ -207,8 +207,8 @@ impl<R: Read> Reader<R> {
             self.skip(format!("format {version}"));
             return Ok(None);
         }
-        match format::item(content, &self.told) {
-            Ok(item) => self.item(item).map_err(|error| error.to_string()),
+        match content::read(version, content, &self.dictionary) {
+            Ok(content) => self.content(content).map_err(|error| error.to_string()),
             Err(Misread::Unknown(name)) => {
                 self.skip(name);
                 Ok(None)
@@ -217,20 +217,20 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn item(&mut self, item: Item) -> Result<Option<Event>, BadEntry> {
-        let event = match item {
-            Item::Event(event) => event,
-            Item::Name(row) => {
-                self.told.learn_name(row)?;
+    fn content(&mut self, content: Content) -> Result<Option<Event>, EntryError> {
+        let event = match content {
+            Content::Event(event) => event,
+            Content::Name(number, name) => {
+                self.dictionary.learn(number, name)?;
                 return Ok(None);
             }
-            Item::Device(row) => {
-                self.told.learn_device(row)?;
+            Content::Device(number, device) => {
+                self.dictionary.learn(number, device)?;
                 return Ok(None);
             }
-            Item::Carried(_) if self.told_before => return Ok(None),
-            Item::Carried(event) => event,
-            Item::Change(change) => {
+            Content::Carried(_) if self.told_before => return Ok(None),
+            Content::Carried(event) => event,
+            Content::Change(change) => {
                 let time_ns = change.time_ns;
                 let topology = Arc::new(change.apply(&self.topology));
                 Event {
@@ -238,11 +238,11 @@ impl<R: Read> Reader<R> {
                     kind: EventKind::Topology(topology),
                 }
             }
-            Item::End(end) => {
+            Content::End(end) => {
                 self.end = Some(*end);
                 return Ok(None);
             }
-            Item::Header(_) => {
+            Content::Header(_) => {
                 self.skip("header".to_owned());
                 return Ok(None);
             }
@@ -256,11 +256,11 @@ impl<R: Read> Reader<R> {
     /// Takes in the first block of a further section.
     fn section_header(&mut self, found: &Found) -> Result<(), String> {
         self.section = Section::Other;
-        self.told = Told::default();
+        self.dictionary = Dictionary::default();
         let header = match own(&self.blocks, found) {
             Some((version, content)) if version <= FORMAT => {
-                match format::item(content, &self.told) {
-                    Ok(Item::Header(header)) => Some(header),
+                match content::read(version, content, &self.dictionary) {
+                    Ok(Content::Header(header)) => Some(header),
                     Ok(_) | Err(Misread::Unknown(_)) => None,
                     Err(Misread::Malformed(what)) => return Err(what),
                 }
@@ -295,7 +295,7 @@ impl<R: Read> Reader<R> {
             self.skip("packet without an event".to_owned());
             return Ok(None);
         };
-        match format::event(&event, &self.told) {
+        match content::packet(&event, &self.dictionary) {
             Ok(mut event) => {
                 if let EventKind::Packet(kept) = &mut event.kind {
                     kept.head = packet.head.to_vec();

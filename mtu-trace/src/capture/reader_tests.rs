@@ -1,11 +1,13 @@
 //! Files of earlier versions.
 
+use std::collections::BTreeMap;
+
 use crate::{
     base::wall_clock::Clock,
     capture::{
         blocks,
         blocks::PacketBlock,
-        format::{Header, ItemRef, MAGIC, encode},
+        format::{Header, MAGIC},
         reader::Reader,
     },
     model::{
@@ -77,9 +79,10 @@ fn dropped(function: &str) -> Event {
 #[test]
 fn packets_of_version_1_are_read_from_as_many_options_as_they_fill() {
     let [a, b, c] = MAGIC;
-    let content = encode(vec![a, b, c, 1], &ItemRef::Header(&header())).unwrap();
+    let header = BTreeMap::from([("header", header())]);
+    let content = cbor4ii::serde::to_vec(vec![a, b, c, 1], &header).unwrap();
     let mut file = blocks::section("", "", "", "").unwrap();
-    file.extend(blocks::own(&content).unwrap());
+    blocks::put_own(&mut file, &content).unwrap();
     let events = [dropped("ip_forward"), dropped(&"f".repeat(150_000))];
     for event in &events {
         let block = PacketBlock {
@@ -89,7 +92,7 @@ fn packets_of_version_1_are_read_from_as_many_options_as_they_fill() {
             length_bytes: 1500,
             comment: "",
             egress: None,
-            event: &encode(Vec::new(), event).unwrap(),
+            event: &cbor4ii::serde::to_vec(Vec::new(), event).unwrap(),
         };
         file.extend(block.write().unwrap());
     }

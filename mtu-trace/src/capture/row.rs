@@ -4,172 +4,276 @@
 //! A row may have more places than are known here; they are skipped. Nothing is allocated for what a
 //! length says.
 
-use std::{collections::TryReserveError, convert::Infallible, io, net::IpAddr};
+use std::{
+    convert::Infallible,
+    fmt::Display,
+    io, mem,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use cbor4ii::core::{
     dec::{self, Decode, IgnoredAny, Read, Reference},
-    enc::{self, Encode},
+    enc::Encode as _,
     types::{Array, Bytes, Map, Null},
     utils::{BufWriter, SliceReader},
 };
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     base::printable::stored::clean,
+    capture::{
+        blocks,
+        dictionary::{Dictionary, Entry, EntryError, Numbers},
+    },
     model::{
-        event::{Name, TcpState},
-        network::NetnsId,
+        event::{Device, Name, TcpState},
+        network::{NetnsId, Topology},
     },
 };
 
-/// The most that is looked at ahead, bytes: what the longest number takes.
-const MOST_AHEAD: usize = 9;
+/// The most bytes that are looked at ahead: a CBOR number takes at most nine (RFC 8949, section 3).
+const LOOK_AHEAD_BYTES: usize = 9;
+/// CBOR's `null` (RFC 8949, section 3.3).
+const NULL: u8 = 0xf6;
 
-/// Why there is nothing of the kind that was looked for.
+/// Why a value cannot be read.
 #[derive(Debug)]
-pub enum NoRow {
-    /// The bytes are no CBOR, or of another type.
+pub enum FieldError {
+    /// The bytes are no CBOR, or a value of another type.
     Cbor(dec::Error<Infallible>),
-    /// They are, but not as a row of this version has it.
-    Other,
+    /// The bytes are no structure of the fields that are wanted.
+    Structure(String),
+    /// The row ends too early, or has a value that this version does not know.
+    Unfit,
+    /// The value speaks of an entry that was not told.
+    Entry(EntryError),
 }
 
-impl From<dec::Error<Infallible>> for NoRow {
+impl From<dec::Error<Infallible>> for FieldError {
     fn from(error: dec::Error<Infallible>) -> Self {
         Self::Cbor(error)
     }
 }
 
-/// The result of reading something.
-pub type Taken<T> = Result<T, NoRow>;
+impl From<EntryError> for FieldError {
+    fn from(error: EntryError) -> Self {
+        Self::Entry(error)
+    }
+}
 
-/// The result of writing something: it fails without memory only.
-pub type Put = Result<(), enc::Error<TryReserveError>>;
+/// The result of reading a value.
+pub type Taken<T> = Result<T, FieldError>;
 
-/// What can be in a row.
-pub trait Item: Sized {
+/// The result of writing a value: it fails without memory only.
+pub type Put = io::Result<()>;
+
+/// What can stand in a row.
+pub trait Field: Sized {
+    /// How many places of a row it fills.
+    const PLACES: usize = 1;
     /// Writes it.
-    fn put(&self, to: &mut BufWriter) -> Put;
+    fn put(&self, to: &mut RowWriter<'_>) -> Put;
     /// Reads it.
-    fn take(from: &mut SliceReader<'_>) -> Taken<Self>;
+    fn take(from: &mut RowReader<'_, '_>) -> Taken<Self>;
+}
+
+/// What is written as the fields of a row.
+pub trait Row: Sized {
+    /// The names of the fields, in their order. `docs/capture-format.md` lists the same.
+    #[cfg(test)]
+    const FIELDS: &'static [&'static str];
+    /// How many places the fields fill.
+    fn places(&self) -> usize;
+    /// Writes the fields.
+    fn put_fields(&self, to: &mut RowWriter<'_>) -> Put;
+    /// Reads the fields.
+    fn take_fields(from: &mut RowReader<'_, '_>) -> Taken<Self>;
+}
+
+/// A row that is being written.
+pub struct RowWriter<'n> {
+    to: BufWriter,
+    numbers: &'n mut Numbers,
+    /// Content of the blocks that tell the entries which the row is the first to speak of.
+    told: Vec<Vec<u8>>,
+}
+
+/// What is written behind `start`, and the content of the blocks that must be told before it.
+///
+/// # Errors
+///
+/// If there is no memory.
+pub fn written(
+    numbers: &mut Numbers,
+    start: fn() -> Vec<u8>,
+    write: impl Fn(&mut RowWriter<'_>) -> Put,
+) -> io::Result<(Vec<u8>, Vec<Vec<u8>>)> {
+    let attempt = |numbers: &mut Numbers| {
+        let mut to = RowWriter {
+            to: BufWriter::new(start()),
+            numbers,
+            told: Vec::new(),
+        };
+        write(&mut to)?;
+        Ok((to.to.into_inner(), to.told))
+    };
+    let first = attempt(numbers);
+    if !numbers.is_overfull() {
+        return first;
+    }
+    *numbers = Numbers::default();
+    attempt(numbers)
+}
+
+fn no_memory(error: impl Display) -> io::Error {
+    io::Error::other(error.to_string())
+}
+
+impl RowWriter<'_> {
+    /// Begins a row of so many places.
+    pub fn row(&mut self, places: usize) -> Put {
+        Array::bounded(places, &mut self.to).map_err(no_memory)
+    }
+
+    /// Begins a map with one key, which says what follows it.
+    pub fn key(&mut self, key: &str) -> Put {
+        Map::bounded(1, &mut self.to).map_err(no_memory)?;
+        key.encode(&mut self.to).map_err(no_memory)
+    }
+
+    /// Writes a structure with its fields' names, or a text.
+    pub fn structure<T: Serialize + ?Sized>(&mut self, value: &T) -> Put {
+        let mut to = cbor4ii::serde::Serializer::new(&mut self.to);
+        value.serialize(&mut to).map_err(no_memory)
+    }
+
+    /// Writes the number of an entry, which is told before if it is new.
+    pub fn entry<T: Entry>(&mut self, entry: &T) -> Put {
+        let (number, new) = T::numbers(self.numbers).number(entry);
+        if new {
+            let row = mem::replace(&mut self.to, BufWriter::new(blocks::own_content()));
+            self.key(T::KIND)?;
+            self.row(1 + entry.places())?;
+            number.put(self)?;
+            entry.put_fields(self)?;
+            let told = mem::replace(&mut self.to, row);
+            self.told.push(told.into_inner());
+        }
+        number.put(self)
+    }
 }
 
 /// A row that is being read.
-pub struct Row<'r, 'b> {
-    from: &'r mut SliceReader<'b>,
+pub struct RowReader<'b, 'd> {
+    from: SliceReader<'b>,
+    dictionary: &'d Dictionary,
+    /// The places of the row that are left.
     left: usize,
 }
 
-impl Row<'_, '_> {
-    /// What is in the next place.
-    #[inline]
-    pub fn next<T: Item>(&mut self) -> Taken<T> {
-        self.left = self.left.checked_sub(1).ok_or(NoRow::Other)?;
-        T::take(self.from)
+impl<'b, 'd> RowReader<'b, 'd> {
+    /// A reader of one value.
+    pub fn new(bytes: &'b [u8], dictionary: &'d Dictionary) -> Self {
+        Self {
+            from: SliceReader::new(bytes),
+            dictionary,
+            left: 1,
+        }
     }
 
-    /// The same of a place that older rows do not have.
-    pub fn next_or_default<T: Item + Default>(&mut self) -> Taken<T> {
+    /// Reads the row in the next place, and skips the places of it that `read` leaves.
+    #[inline]
+    pub fn row<T>(&mut self, read: impl FnOnce(&mut Self) -> Taken<T>) -> Taken<T> {
+        self.place()?;
+        let places = match self.ahead() {
+            [first @ 0x80..=0x97, ..] => {
+                let places = usize::from(first & 0x1f);
+                self.from.advance(1);
+                places
+            }
+            _ => Array::len(&mut self.from)?.ok_or(FieldError::Unfit)?,
+        };
+        let outer = mem::replace(&mut self.left, places);
+        let value = read(self)?;
+        for _ in 0..self.left {
+            IgnoredAny::decode(&mut self.from)?;
+        }
+        self.left = outer;
+        Ok(value)
+    }
+
+    /// Reads a place that older rows do not have.
+    pub fn or_default<T: Field + Default>(&mut self) -> Taken<T> {
         if self.left == 0 {
             return Ok(T::default());
         }
-        self.next()
+        T::take(self)
     }
-}
 
-/// Reads a row, and skips the places that `read` leaves.
-#[inline]
-pub fn take_row<T>(
-    from: &mut SliceReader<'_>,
-    read: impl FnOnce(&mut Row<'_, '_>) -> Taken<T>,
-) -> Taken<T> {
-    let left = match ahead(from) {
-        [first @ 0x80..=0x97, ..] => {
-            let left = usize::from(first & 0x1f);
-            from.advance(1);
-            left
+    /// The key of a map that has only one; its value comes next. `None` for anything else.
+    pub fn key(&mut self) -> Option<&'b str> {
+        if !matches!(Map::len(&mut self.from), Ok(Some(1))) {
+            return None;
         }
-        _ => Array::len(from)?.ok_or(NoRow::Other)?,
-    };
-    let mut row = Row { from, left };
-    let value = read(&mut row)?;
-    for _ in 0..row.left {
-        IgnoredAny::decode(row.from)?;
+        <&'b str>::decode(&mut self.from).ok()
     }
-    Ok(value)
-}
 
-/// Begins a row of so many places.
-pub fn put_row(places: usize, to: &mut BufWriter) -> Put {
-    Array::bounded(places, to)
-}
-
-/// Adds a map with one key, which says what `item` is, to bytes.
-///
-/// # Errors
-///
-/// If there is no memory.
-pub fn named(bytes: Vec<u8>, name: &str, item: &impl Item) -> io::Result<Vec<u8>> {
-    put(bytes, |to| {
-        Map::bounded(1, to)?;
-        name.encode(to)?;
-        item.put(to)
-    })
-}
-
-/// The bytes of an item.
-///
-/// # Errors
-///
-/// If there is no memory.
-pub fn alone(item: &impl Item) -> io::Result<Vec<u8>> {
-    put(Vec::new(), |to| item.put(to))
-}
-
-fn put(bytes: Vec<u8>, write: impl FnOnce(&mut BufWriter) -> Put) -> io::Result<Vec<u8>> {
-    let mut to = BufWriter::new(bytes);
-    write(&mut to).map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(to.into_inner())
-}
-
-/// The name of a map with one key, and what follows it; `None` for anything else.
-pub fn name_of<'b>(bytes: &'b [u8]) -> Option<(&'b str, SliceReader<'b>)> {
-    // As this program writes it.
-    if let [0xa1, length @ 0x60..=0x77, rest @ ..] = bytes
-        && let Some((name, rest)) = rest.split_at_checked(usize::from(length & 0x1f))
-    {
-        return Some((str::from_utf8(name).ok()?, SliceReader::new(rest)));
+    /// Reads a structure that was written with its fields' names.
+    pub fn structure<T: DeserializeOwned>(&mut self) -> Taken<T> {
+        self.place()?;
+        let mut from = cbor4ii::serde::Deserializer::new(&mut self.from);
+        T::deserialize(&mut from).map_err(|error| FieldError::Structure(error.to_string()))
     }
-    let mut from = SliceReader::new(bytes);
-    if !matches!(Map::len(&mut from), Ok(Some(1))) {
-        return None;
+
+    /// Reads an entry of the dictionary by its number.
+    pub fn entry<T: Entry>(&mut self) -> Taken<T> {
+        let number = u32::take(self)?;
+        Ok(self.dictionary.entry::<T>(number)?.clone())
     }
-    let name = <&'b str>::decode(&mut from).ok()?;
-    Some((name, from))
+
+    /// Reads a text. Nothing in it can do something to a terminal: anyone may have written it.
+    pub fn text<T: AsRef<str> + From<String> + From<&'b str>>(&mut self) -> Taken<T> {
+        self.place()?;
+        Ok(clean(T::from(<&'b str>::decode(&mut self.from)?)))
+    }
+
+    /// Takes up a place.
+    #[inline]
+    fn place(&mut self) -> Taken<()> {
+        self.left = self.left.checked_sub(1).ok_or(FieldError::Unfit)?;
+        Ok(())
+    }
+
+    /// The bytes that come next, as far as the longest number reaches.
+    #[inline]
+    fn ahead(&mut self) -> &'b [u8] {
+        match self.from.fill(LOOK_AHEAD_BYTES) {
+            Ok(Reference::Long(bytes)) => bytes,
+            // Slices are handed out as they are, and without errors.
+            Ok(Reference::Short(_)) | Err(_) => &[],
+        }
+    }
 }
 
-/// Whether bytes begin with a row.
-pub fn is_row(bytes: &[u8]) -> bool {
-    // The upper three bits are the type (RFC 8949, section 3.1).
-    bytes.first().is_some_and(|byte| byte >> 5 == 4)
+/// The type of the value that bytes begin with (RFC 8949, section 3.1).
+fn major_type(bytes: &[u8]) -> Option<u8> {
+    bytes.first().map(|byte| byte >> 5)
 }
 
-/// Whether bytes begin with something whole, whatever it is.
+/// Whether bytes begin with a map.
+pub fn is_map(bytes: &[u8]) -> bool {
+    major_type(bytes) == Some(5)
+}
+
+/// Whether bytes begin with a whole value of whatever type.
 pub fn is_whole(bytes: &[u8]) -> bool {
     IgnoredAny::decode(&mut SliceReader::new(bytes)).is_ok()
 }
 
-/// What comes next, as far as the longest number reaches.
-#[inline]
-fn ahead<'b>(from: &mut SliceReader<'b>) -> &'b [u8] {
-    match from.fill(MOST_AHEAD) {
-        Ok(Reference::Long(bytes)) => bytes,
-        // Slices are handed out as they are, and without errors.
-        Ok(Reference::Short(_)) | Err(_) => &[],
-    }
-}
-
-/// The number that comes next and the bytes it takes, if it is one without a sign (RFC 8949, section
-/// 3.1). The library reads a number's bytes one call after the other, in several times the time.
+/// The unsigned number that comes next and the bytes it takes (RFC 8949, section 3.1); `None` if
+/// something else comes. The library reads a number's bytes one call after the other, in several times
+/// the time.
 #[inline]
 fn number(ahead: &[u8]) -> Option<(u64, usize)> {
     Some(match *ahead {
@@ -184,21 +288,23 @@ fn number(ahead: &[u8]) -> Option<(u64, usize)> {
 
 macro_rules! numbers {
     ($($type:ty),*) => { $(
-        impl Item for $type {
+        impl Field for $type {
             #[inline]
-            fn put(&self, to: &mut BufWriter) -> Put {
-                self.encode(to)
+            fn put(&self, to: &mut RowWriter<'_>) -> Put {
+                self.encode(&mut to.to).map_err(no_memory)
             }
+
             #[inline]
-            fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
-                if let Some((value, bytes)) = number(ahead(from))
+            fn take(from: &mut RowReader<'_, '_>) -> Taken<Self> {
+                from.place()?;
+                if let Some((value, bytes)) = number(from.ahead())
                     && let Ok(value) = Self::try_from(value)
                 {
-                    from.advance(bytes);
+                    from.from.advance(bytes);
                     return Ok(value);
                 }
                 // The library knows what is wrong.
-                Ok(Self::decode(from)?)
+                Ok(Self::decode(&mut from.from)?)
             }
         }
     )* };
@@ -206,95 +312,166 @@ macro_rules! numbers {
 
 numbers!(u8, u16, u32, u64);
 
-impl Item for bool {
+impl Field for bool {
     #[inline]
-    fn put(&self, to: &mut BufWriter) -> Put {
-        self.encode(to)
+    fn put(&self, to: &mut RowWriter<'_>) -> Put {
+        self.encode(&mut to.to).map_err(no_memory)
     }
 
     #[inline]
-    fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
-        Ok(Self::decode(from)?)
+    fn take(from: &mut RowReader<'_, '_>) -> Taken<Self> {
+        from.place()?;
+        Ok(Self::decode(&mut from.from)?)
     }
 }
 
-impl<T: Item> Item for Option<T> {
+impl<T: Field> Field for Option<T> {
     #[inline]
-    fn put(&self, to: &mut BufWriter) -> Put {
+    fn put(&self, to: &mut RowWriter<'_>) -> Put {
         match self {
-            Some(item) => item.put(to),
-            None => Null.encode(to),
+            Some(value) => value.put(to),
+            None => Null.encode(&mut to.to).map_err(no_memory),
         }
     }
 
     #[inline]
-    fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
-        const NULL: u8 = 0xf6;
-        if let [NULL, ..] = ahead(from) {
-            from.advance(1);
+    fn take(from: &mut RowReader<'_, '_>) -> Taken<Self> {
+        if let [NULL, ..] = from.ahead() {
+            from.place()?;
+            from.from.advance(1);
             return Ok(None);
         }
         T::take(from).map(Some)
     }
 }
 
-impl Item for NetnsId {
-    #[inline]
-    fn put(&self, to: &mut BufWriter) -> Put {
-        self.0.put(to)
+impl<T: Field> Field for Box<T> {
+    fn put(&self, to: &mut RowWriter<'_>) -> Put {
+        (**self).put(to)
     }
 
     #[inline]
-    fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
-        u64::take(from).map(Self)
-    }
-}
-
-impl Item for TcpState {
-    #[inline]
-    fn put(&self, to: &mut BufWriter) -> Put {
-        self.0.put(to)
-    }
-
-    #[inline]
-    fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
-        u32::take(from).map(Self)
+    fn take(from: &mut RowReader<'_, '_>) -> Taken<Self> {
+        T::take(from).map(Self::new)
     }
 }
 
-/// The bytes of an IP address.
-pub struct Address(pub IpAddr);
+macro_rules! wrapped {
+    ($($type:ident),*) => { $(
+        impl Field for $type {
+            #[inline]
+            fn put(&self, to: &mut RowWriter<'_>) -> Put {
+                self.0.put(to)
+            }
 
-impl Item for Address {
-    fn put(&self, to: &mut BufWriter) -> Put {
-        match self.0 {
-            IpAddr::V4(ip) => Bytes(&ip.octets()[..]).encode(to),
-            IpAddr::V6(ip) => Bytes(&ip.octets()[..]).encode(to),
+            #[inline]
+            fn take(from: &mut RowReader<'_, '_>) -> Taken<Self> {
+                Field::take(from).map(Self)
+            }
         }
+    )* };
+}
+
+wrapped!(NetnsId, TcpState);
+
+/// The bytes of the address, then the port.
+impl Field for SocketAddr {
+    const PLACES: usize = 2;
+
+    fn put(&self, to: &mut RowWriter<'_>) -> Put {
+        match self.ip() {
+            IpAddr::V4(ip) => Bytes(&ip.octets()[..]).encode(&mut to.to),
+            IpAddr::V6(ip) => Bytes(&ip.octets()[..]).encode(&mut to.to),
+        }
+        .map_err(no_memory)?;
+        self.port().put(to)
     }
 
     #[inline]
-    fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
+    fn take(from: &mut RowReader<'_, '_>) -> Taken<Self> {
         const V4: u8 = 0x44;
-        if let [V4, a, b, c, d, ..] = *ahead(from) {
-            from.advance(5);
-            return Ok(Self(IpAddr::from([a, b, c, d])));
-        }
-        let Bytes(bytes) = Bytes::<&[u8]>::decode(from)?;
-        let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-        let address = v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from));
-        address.map(Self).map_err(|_| NoRow::Other)
+        from.place()?;
+        let address = if let [V4, a, b, c, d, ..] = *from.ahead() {
+            from.from.advance(5);
+            IpAddr::from([a, b, c, d])
+        } else {
+            let Bytes(bytes) = Bytes::<&[u8]>::decode(&mut from.from)?;
+            let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+            let address = v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from));
+            address.map_err(|_| FieldError::Unfit)?
+        };
+        Ok(Self::new(address, u16::take(from)?))
     }
 }
 
-impl Item for Name {
-    fn put(&self, to: &mut BufWriter) -> Put {
-        self.as_str().encode(to)
+/// A name is written as its number. It may stand as a text, too, as that of a device does in version 2.
+impl Field for Name {
+    fn put(&self, to: &mut RowWriter<'_>) -> Put {
+        to.entry(self)
     }
 
-    /// Nothing in it can do something to a terminal: anyone may have written it.
-    fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
-        Ok(clean(Self::from(<&str>::decode(from)?)))
+    fn take(from: &mut RowReader<'_, '_>) -> Taken<Self> {
+        const TEXT: u8 = 3;
+        match major_type(from.ahead()) {
+            Some(TEXT) => from.text(),
+            _ => from.entry(),
+        }
+    }
+}
+
+/// What an entry of the dictionary says of a name.
+impl Row for Name {
+    #[cfg(test)]
+    const FIELDS: &'static [&'static str] = &["text"];
+
+    fn places(&self) -> usize {
+        1
+    }
+
+    fn put_fields(&self, to: &mut RowWriter<'_>) -> Put {
+        to.structure(self.as_str())
+    }
+
+    fn take_fields(from: &mut RowReader<'_, '_>) -> Taken<Self> {
+        from.text()
+    }
+}
+
+impl Field for Device {
+    fn put(&self, to: &mut RowWriter<'_>) -> Put {
+        to.entry(self)
+    }
+
+    fn take(from: &mut RowReader<'_, '_>) -> Taken<Self> {
+        from.entry()
+    }
+}
+
+impl Field for Vec<String> {
+    fn put(&self, to: &mut RowWriter<'_>) -> Put {
+        to.row(self.len())?;
+        self.iter().try_for_each(|text| to.structure(text))
+    }
+
+    fn take(from: &mut RowReader<'_, '_>) -> Taken<Self> {
+        from.row(|from| {
+            let mut texts = Self::new();
+            while from.left > 0 {
+                texts.push(from.text()?);
+            }
+            Ok(texts)
+        })
+    }
+}
+
+/// The network is rare and large: it is a structure with its fields' names.
+impl Field for Arc<Topology> {
+    fn put(&self, to: &mut RowWriter<'_>) -> Put {
+        to.structure(&**self)
+    }
+
+    fn take(from: &mut RowReader<'_, '_>) -> Taken<Self> {
+        from.structure().map(Self::new)
     }
 }
 
@@ -306,19 +483,23 @@ mod tests {
     fn numbers_are_what_the_library_says() {
         let widths = (0..64).map(|bits| 1u64 << bits);
         let about = widths.flat_map(|power| [power - 1, power, power + 0x17]);
+        let dictionary = Dictionary::default();
         for value in about.chain([u64::MAX]) {
-            let bytes = alone(&value).unwrap();
+            let (bytes, _) =
+                written(&mut Numbers::default(), Vec::new, |to| value.put(to)).unwrap();
             // Cut off, whole, and with something behind.
             for (end, more) in (0..bytes.len())
                 .map(|end| (end, 0))
                 .chain([(bytes.len(), 0), (bytes.len(), 3)])
             {
                 let bytes = [&bytes[..end], &[0xff; 9][..more]].concat();
-                let (mut one, mut other) = (SliceReader::new(&bytes), SliceReader::new(&bytes));
-                assert_eq!(u64::take(&mut one).ok(), u64::decode(&mut other).ok());
-                assert_eq!(ahead(&mut one), ahead(&mut other));
-                let (mut one, mut other) = (SliceReader::new(&bytes), SliceReader::new(&bytes));
-                assert_eq!(u16::take(&mut one).ok(), u16::decode(&mut other).ok());
+                let reader = || RowReader::new(&bytes, &dictionary);
+                let (mut one, mut other) = (reader(), reader());
+                let decoded = u64::decode(&mut other.from).ok();
+                assert_eq!(u64::take(&mut one).ok(), decoded);
+                assert_eq!(one.ahead(), other.ahead());
+                let (mut one, mut other) = (reader(), reader());
+                assert_eq!(u16::take(&mut one).ok(), u16::decode(&mut other.from).ok());
             }
         }
     }

@@ -1,308 +1,265 @@
-//! Which place of a row means what. `docs/capture-format.md` lists the same.
+//! The rows of events: which field stands in which place, each once. What writes and what reads them
+//! is made from these tables, and a test compares them with `docs/capture-format.md`.
 //!
-//! A new field goes behind all others, and takes a default where the row is too short for it.
-
-use std::{borrow::Cow, net::SocketAddr};
-
-use cbor4ii::core::utils::{BufWriter, SliceReader};
+//! A new field goes behind all others of its row. Those behind a semicolon are missing in older rows,
+//! and have their default there.
 
 use crate::{
-    capture::{
-        row::{Address, Item, NoRow, Put, Taken, put_row, take_row},
-        tables::{BadEntry, Told},
-    },
-    model::{
-        event::{
-            Closed, Count, Device, Flow, IcmpError, Inner, Isn, Name, Packet, PacketKind, Quoted,
-            Retransmit, Sample, Socket, Tcp, Timers,
-        },
-        network::NetnsId,
+    capture::row::{Field, FieldError, Put, Row, RowReader, RowWriter, Taken},
+    model::event::{
+        Closed, Count, Device, Event, EventKind, Flow, IcmpError, Inner, Isn, Packet, PacketKind,
+        PathMtu, Quoted, Retransmit, Sample, Socket, Tcp, Timers,
     },
 };
 
-// What stands behind a semicolon came later: it may be missing.
+fn places<T: Field>(_: &T) -> usize {
+    T::PLACES
+}
+
+/// The tables of `docs/capture-format.md`: what has the fields, and their names.
+#[cfg(test)]
+pub type Listed = (&'static str, &'static [&'static str]);
+
+// Fields behind `without` are kept elsewhere, and come back empty.
 macro_rules! rows {
-    ($($type:ident { $($field:ident),* $(; $($late:ident),*)? })*) => { $(
-        impl Item for $type {
-            fn put(&self, to: &mut BufWriter) -> Put {
-                put_row([$(stringify!($field),)* $($(stringify!($late)),*)?].len(), to)?;
-                $( self.$field.put(to)?; )*
-                $( $( self.$late.put(to)?; )* )?
-                Ok(())
+    ($($type:ident {
+        $($field:ident),* $(; $($late:ident),*)?
+    } $(without { $($beside:ident),* })?,)*) => {
+        $(
+            impl Row for $type {
+                #[cfg(test)]
+                const FIELDS: &'static [&'static str] =
+                    &[$(stringify!($field),)* $($(stringify!($late)),*)?];
+
+                fn places(&self) -> usize {
+                    [$(places(&self.$field),)* $($(places(&self.$late)),*)?].iter().sum()
+                }
+
+                fn put_fields(&self, to: &mut RowWriter<'_>) -> Put {
+                    $( self.$field.put(to)?; )*
+                    $( $( self.$late.put(to)?; )* )?
+                    Ok(())
+                }
+
+                #[inline]
+                fn take_fields(from: &mut RowReader<'_, '_>) -> Taken<Self> {
+                    Ok(Self {
+                        $( $field: Field::take(from)?, )*
+                        $( $( $late: from.or_default()?, )* )?
+                        $( $( $beside: Default::default(), )* )?
+                    })
+                }
+            }
+        )*
+
+        #[cfg(test)]
+        const ROWS: &[Listed] = &[$((stringify!($type), <$type as Row>::FIELDS)),*];
+    };
+}
+
+rows! {
+    Flow { netns, protocol, source, destination },
+    Isn { iss, irs },
+    Timers { timeouts, probes, losses },
+    Tcp { seq, ack, syn, has_ack, payload_bytes },
+    Quoted { flow, seq, ack },
+    IcmpError { mtu_bytes, quoted },
+    Inner { flow, length_bytes, tcp },
+    Socket { flow, opened_ns, isn, active },
+    Retransmit {
+        socket, seq, end_seq, snd_una, state, ca_state, timeouts, backoff, mss_cache, pmtu_bytes,
+        packets_out, sacked_out, bytes_acked, count; timers
+    },
+    Sample {
+        flow, state, timeouts, backoff, mss, pmtu_bytes, unacked, sacked, bytes_acked,
+        bytes_received, held_bytes, unsent_bytes, window_closed; outstanding_bytes
+    },
+    Closed { flow, last_state, error, bytes_acked, bytes_received, unacknowledged },
+    PathMtu { flow, mtu_bytes, before_bytes, count },
+    Packet {
+        what, flow, device, has_device, route, peer, came_in, route_input, route_mtu_bytes,
+        length_bytes, buffer_bytes, tag_bytes, gso, tcp, icmp_error, inner, count, first_ns,
+        repeats
+    } without { head },
+    Device { netns, ifindex, name, mtu_bytes },
+}
+
+macro_rules! nested {
+    ($($type:ident),*) => { $(
+        impl Field for $type {
+            fn put(&self, to: &mut RowWriter<'_>) -> Put {
+                to.row(self.places())?;
+                self.put_fields(to)
             }
 
             #[inline]
-            fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
-                take_row(from, |row| {
-                    Ok(Self { $( $field: row.next()?, )* $( $( $late: row.next_or_default()?, )* )? })
-                })
+            fn take(from: &mut RowReader<'_, '_>) -> Taken<Self> {
+                from.row(Self::take_fields)
             }
         }
     )* };
 }
 
-rows! {
-    Isn { iss, irs }
-    Timers { timeouts, probes, losses }
-    Tcp { seq, ack, syn, has_ack, payload_bytes }
-    Quoted { flow, seq, ack }
-    IcmpError { mtu_bytes, quoted }
-    Inner { flow, length_bytes, tcp }
-    Socket { flow, opened_ns, isn, active }
-    Retransmit {
-        socket, seq, end_seq, snd_una, state, ca_state, timeouts, backoff, mss_cache, pmtu_bytes,
-        packets_out, sacked_out, bytes_acked, count; timers
-    }
-    Sample {
-        flow, state, timeouts, backoff, mss, pmtu_bytes, unacked, sacked, bytes_acked,
-        bytes_received, held_bytes, unsent_bytes, window_closed; outstanding_bytes
-    }
-    Closed { flow, last_state, error, bytes_acked, bytes_received, unacknowledged }
-    Dropped { flow, function, count, last_ns }
-    Retransmitted { flow, count, last_ns }
-    PacketRow {
-        what, flow, device, has_device, route, peer, came_in, route_input, route_mtu_bytes,
-        length_bytes, buffer_bytes, tag_bytes, gso, tcp, icmp_error, inner, count, first_ns,
-        repeats
-    }
-    NameRow { number, name }
-    DeviceRow { number, netns, ifindex, name, mtu_bytes }
+// All of them but devices, which stand in the dictionary.
+nested!(
+    Flow, Isn, Timers, Tcp, Quoted, IcmpError, Inner, Socket, Retransmit, Sample, Closed, PathMtu,
+    Packet
+);
+
+/// One of several structures: a row with the number of the choice and the fields of it.
+pub trait Choice: Sized {
+    /// Reads the fields of a choice by its number.
+    fn take_chosen(number: u8, from: &mut RowReader<'_, '_>) -> Taken<Self>;
 }
 
-/// A moment, ns of `CLOCK_MONOTONIC`.
-pub struct Tick(pub u64);
+macro_rules! choices {
+    ($($type:ident { $($number:literal $choice:ident { $($field:ident),* })* })*) => {
+        $(
+            impl Field for $type {
+                fn put(&self, to: &mut RowWriter<'_>) -> Put {
+                    match self {
+                        $( Self::$choice { $($field),* } => {
+                            const NUMBER: u8 = $number;
+                            to.row([places(&NUMBER), $(places($field)),*].iter().sum())?;
+                            NUMBER.put(to)?;
+                            $( $field.put(to)?; )*
+                        } )*
+                    }
+                    Ok(())
+                }
 
-impl Item for Tick {
-    fn put(&self, to: &mut BufWriter) -> Put {
-        put_row(1, to)?;
-        self.0.put(to)
-    }
+                #[inline]
+                fn take(from: &mut RowReader<'_, '_>) -> Taken<Self> {
+                    from.row(|from| Self::take_chosen(u8::take(from)?, from))
+                }
+            }
 
-    #[inline]
-    fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
-        take_row(from, |row| row.next().map(Self))
-    }
+            impl Choice for $type {
+                #[inline]
+                fn take_chosen(number: u8, from: &mut RowReader<'_, '_>) -> Taken<Self> {
+                    match number {
+                        $( $number => Ok(Self::$choice { $($field: Field::take(from)?),* }), )*
+                        _ => Err(FieldError::Unfit),
+                    }
+                }
+            }
+        )*
+
+        #[cfg(test)]
+        const CHOICES: &[Listed] = &[$($((
+            concat!(stringify!($type), " ", $number, " ", stringify!($choice)),
+            &[$(stringify!($field)),*],
+        )),*),*];
+    };
 }
 
-/// Something with its time, ns of `CLOCK_MONOTONIC`.
-pub struct At<T>(pub u64, pub T);
-
-impl<T: Item> Item for At<T> {
-    fn put(&self, to: &mut BufWriter) -> Put {
-        put_row(2, to)?;
-        self.0.put(to)?;
-        self.1.put(to)
+choices! {
+    PacketKind {
+        0 Dropped { function, reason }
+        1 IcmpSent {}
+        2 Seen { egress, limit_bytes }
     }
-
-    #[inline]
-    fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
-        take_row(from, |row| Ok(Self(row.next()?, row.next()?)))
-    }
-}
-
-/// What is written need not be copied for it.
-impl<T: Item + Clone> Item for Cow<'_, T> {
-    fn put(&self, to: &mut BufWriter) -> Put {
-        (**self).put(to)
-    }
-
-    fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
-        T::take(from).map(Cow::Owned)
+    Count {
+        0 Dropped { flow, function, count, last_ns }
+        1 Retransmitted { flow, count, last_ns }
     }
 }
 
-impl Item for Flow {
-    fn put(&self, to: &mut BufWriter) -> Put {
-        put_row(6, to)?;
-        self.netns.put(to)?;
-        self.protocol.put(to)?;
-        Address(self.source.ip()).put(to)?;
-        self.source.port().put(to)?;
-        Address(self.destination.ip()).put(to)?;
-        self.destination.port().put(to)
-    }
+/// What the own block of a packet would be called, if it were not the packet's.
+pub const PACKET: &str = "packet";
 
-    #[inline]
-    fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
-        take_row(from, |row| {
-            Ok(Self {
-                netns: row.next()?,
-                protocol: row.next()?,
-                source: SocketAddr::new(row.next::<Address>()?.0, row.next()?),
-                destination: SocketAddr::new(row.next::<Address>()?.0, row.next()?),
+/// Reads what an event holds; its name is there for the table of the documentation.
+#[inline]
+fn held<T: Field>(_name: &str, from: &mut RowReader<'_, '_>) -> Taken<T> {
+    T::take(from)
+}
+
+macro_rules! kinds {
+    ($($name:literal $kind:ident $(($holds:ident))?,)*) => {
+        /// The key of an event's block.
+        pub fn key(kind: &EventKind) -> &'static str {
+            match kind {
+                $( EventKind::$kind { .. } => $name, )*
+            }
+        }
+
+        /// Writes an event: a row of its time and what it holds.
+        pub fn put_event(event: &Event, to: &mut RowWriter<'_>) -> Put {
+            match &event.kind {
+                $( EventKind::$kind $(($holds))? => {
+                    to.row([$name $(, stringify!($holds))?].len())?;
+                    event.time_ns.put(to)?;
+                    $( $holds.put(to)?; )?
+                } )*
+            }
+            Ok(())
+        }
+
+        /// Reads the event of a block with this key; `None` if no events have it.
+        pub fn take_event(key: &str, from: &mut RowReader<'_, '_>) -> Option<Taken<Event>> {
+            Some(match key {
+                $( $name => from.row(|from| Ok(Event {
+                    time_ns: Field::take(from)?,
+                    kind: EventKind::$kind $((held(stringify!($holds), from)?))?,
+                })), )*
+                _ => return None,
             })
-        })
-    }
-}
-
-/// An exact count of packets of a flow freed in a function.
-pub struct Dropped {
-    pub flow: Flow,
-    /// Number of a name.
-    pub function: u32,
-    pub count: u64,
-    pub last_ns: u64,
-}
-
-/// An exact count of retransmits of a socket.
-pub struct Retransmitted {
-    pub flow: Flow,
-    pub count: u64,
-    pub last_ns: u64,
-}
-
-impl Dropped {
-    /// The count.
-    ///
-    /// # Errors
-    ///
-    /// If the function's number was not told.
-    pub fn count(self, told: &Told) -> Result<Count, BadEntry> {
-        Ok(Count::Dropped {
-            flow: self.flow,
-            function: told.name(self.function)?.clone(),
-            count: self.count,
-            last_ns: self.last_ns,
-        })
-    }
-}
-
-impl From<Retransmitted> for Count {
-    fn from(row: Retransmitted) -> Self {
-        Self::Retransmitted {
-            flow: row.flow,
-            count: row.count,
-            last_ns: row.last_ns,
         }
-    }
+
+        #[cfg(test)]
+        const KINDS: &[Listed] = &[$(($name, &["time_ns" $(, stringify!($holds))?])),*];
+    };
 }
 
-/// A name that has a number from now on.
-#[derive(Debug)]
-pub struct NameRow {
-    pub number: u32,
-    pub name: Name,
+kinds! {
+    "tick" Tick,
+    "sample" Sample(sample),
+    "packet" Packet(packet),
+    "retransmit" Retransmit(retransmit),
+    "connection" Connection(socket),
+    "closed" Closed(closed),
+    "count" Count(count),
+    "path_mtu" PathMtu(path_mtu),
+    "topology" Topology(topology),
+    "lost" Lost(records),
+    "blind" Blind(hooks),
+    "limited" Limited(sentences),
 }
 
-/// A device that has a number from now on.
-#[derive(Debug)]
-pub struct DeviceRow {
-    pub number: u32,
-    pub netns: NetnsId,
-    pub ifindex: u32,
-    pub name: Option<Name>,
-    pub mtu_bytes: u32,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{capture::dictionary::Entry, model::event::Name};
 
-/// What became of a packet; names are numbers.
-#[derive(Clone, Copy)]
-pub enum What {
-    /// Function, reason.
-    Dropped(u32, Option<u32>),
-    IcmpSent,
-    /// Whether the device was sending it, and the limit.
-    Seen(bool, Option<u32>),
-}
-
-impl Item for What {
-    fn put(&self, to: &mut BufWriter) -> Put {
-        match self {
-            Self::Dropped(function, reason) => {
-                put_row(3, to)?;
-                0u8.put(to)?;
-                function.put(to)?;
-                reason.put(to)
-            }
-            Self::IcmpSent => {
-                put_row(1, to)?;
-                1u8.put(to)
-            }
-            Self::Seen(egress, limit_bytes) => {
-                put_row(3, to)?;
-                2u8.put(to)?;
-                egress.put(to)?;
-                limit_bytes.put(to)
-            }
-        }
+    /// The rows of the tables of the documentation that begin with code: the first two cells.
+    fn documented() -> Vec<(String, String)> {
+        let text = include_str!("../../../docs/capture-format.md");
+        let (_, tables) = text.split_once("### Rows").unwrap();
+        let (tables, _) = tables.split_once("### `change`").unwrap();
+        let lines = tables.lines().filter_map(|line| line.strip_prefix("| `"));
+        let cells = lines.map(|line| line.split('|').map(|cell| cell.trim().trim_matches('`')));
+        cells
+            .map(|mut cells| {
+                let (name, fields) = (cells.next().unwrap(), cells.next().unwrap());
+                (name.to_owned(), fields.to_owned())
+            })
+            .collect()
     }
 
-    #[inline]
-    fn take(from: &mut SliceReader<'_>) -> Taken<Self> {
-        take_row(from, |row| match row.next::<u8>()? {
-            0 => Ok(Self::Dropped(row.next()?, row.next()?)),
-            1 => Ok(Self::IcmpSent),
-            2 => Ok(Self::Seen(row.next()?, row.next()?)),
-            _ => Err(NoRow::Other),
-        })
-    }
-}
-
-/// A packet whose names and devices are numbers.
-pub struct PacketRow {
-    pub what: What,
-    pub flow: Flow,
-    pub device: u32,
-    pub has_device: bool,
-    pub route: Option<u32>,
-    pub peer: Option<u32>,
-    pub came_in: Option<u32>,
-    pub route_input: Option<u32>,
-    pub route_mtu_bytes: Option<u32>,
-    pub length_bytes: u32,
-    pub buffer_bytes: u32,
-    pub tag_bytes: u32,
-    pub gso: bool,
-    pub tcp: Option<Tcp>,
-    pub icmp_error: Option<IcmpError>,
-    pub inner: Option<Inner>,
-    pub count: u64,
-    pub first_ns: u64,
-    pub repeats: u32,
-}
-
-impl PacketRow {
-    /// The packet, without its bytes.
-    ///
-    /// # Errors
-    ///
-    /// If a number was not told.
-    pub fn packet(&self, told: &Told) -> Result<Packet, BadEntry> {
-        let device = |number: Option<u32>| -> Result<Option<Device>, BadEntry> {
-            number.map(|it| told.device(it).cloned()).transpose()
-        };
-        let what = match self.what {
-            What::Dropped(function, reason) => PacketKind::Dropped {
-                function: told.name(function)?.clone(),
-                reason: reason.map(|it| told.name(it).cloned()).transpose()?,
-            },
-            What::IcmpSent => PacketKind::IcmpSent,
-            What::Seen(egress, limit_bytes) => PacketKind::Seen {
-                egress,
-                limit_bytes,
-            },
-        };
-        let route_input = self.route_input.map(|it| told.name(it).cloned());
-        Ok(Packet {
-            what,
-            flow: self.flow,
-            device: told.device(self.device)?.clone(),
-            has_device: self.has_device,
-            route: device(self.route)?,
-            peer: device(self.peer)?,
-            came_in: device(self.came_in)?,
-            route_input: route_input.transpose()?,
-            route_mtu_bytes: self.route_mtu_bytes,
-            length_bytes: self.length_bytes,
-            buffer_bytes: self.buffer_bytes,
-            tag_bytes: self.tag_bytes,
-            gso: self.gso,
-            tcp: self.tcp,
-            icmp_error: self.icmp_error,
-            inner: self.inner,
-            count: self.count,
-            first_ns: self.first_ns,
-            repeats: self.repeats,
-            head: Vec::new(),
-        })
+    #[test]
+    fn the_documentation_lists_these_fields() {
+        let entries: [Listed; 2] = [
+            (Name::KIND, &["number", "text"]),
+            (
+                Device::KIND,
+                &["number", "netns", "ifindex", "name", "mtu_bytes"],
+            ),
+        ];
+        let fields = |(name, fields): &Listed| ((*name).to_owned(), fields.join(", "));
+        let rows = ROWS.iter().filter(|(name, _)| *name != "Device");
+        let all = rows.chain(CHOICES).chain(KINDS).chain(&entries);
+        assert_eq!(documented(), all.map(fields).collect::<Vec<_>>());
+        assert_eq!(Device::FIELDS, &entries[1].1[1..]);
+        assert_eq!(Name::FIELDS, &entries[0].1[1..]);
     }
 }

@@ -97,7 +97,7 @@ fn other_files_are_refused_with_a_reason() {
     // Others use blocks for local use, too, and may even have the same type.
     let foreign = block(OWN, b"their own words");
     assert!(words(&[section(), foreign].concat()).contains("another program"));
-    assert!(words(&[section(), block(OWN, b"trc\x03\xa0")].concat()).contains("version 3"));
+    assert!(words(&[section(), block(OWN, b"trc\x04\xa0")].concat()).contains("version 4"));
     assert!(words(&[section(), block(OWN, b"trc\x01\xff")].concat()).contains("byte 28"));
     assert!(words(&section()).contains("byte 28"));
 }
@@ -142,11 +142,10 @@ fn a_packet_that_lies_about_its_length_is_a_damage() {
 fn what_a_newer_version_adds_is_left_out_and_counted() {
     let events = story();
     let file = kept(&events);
-    // {"event": {"time_ns": 1, "kind": {"yawn": {}}}} and the same of a newer format.
-    let yawn = b"\xa1\x65event\xa2\x67time_ns\x01\x64kind\xa1\x64yawn\xa0";
-    let yawn = [b"trc\x01".as_slice(), yawn].concat();
-    let newer = b"trc\x03whatever";
-    let added = [block(OWN, &yawn), block(OWN, newer), block(OWN, &yawn)].concat();
+    // {"yawn": [1, {}]} and something of a newer format.
+    let yawn = b"trc\x03\xa1\x64yawn\x82\x01\xa0";
+    let newer = b"trc\x04whatever";
+    let added = [block(OWN, yawn), block(OWN, newer), block(OWN, yawn)].concat();
     let last = offsets(&file)[5];
     let file = [&file[..last], &added, &file[last..]].concat();
     let (again, reader) = read(&file);
@@ -157,7 +156,7 @@ fn what_a_newer_version_adds_is_left_out_and_counted() {
         .iter()
         .map(|(name, count)| (name.as_str(), *count))
         .collect();
-    assert_eq!(unknown, [("format 3", 1), ("yawn", 2)]);
+    assert_eq!(unknown, [("format 4", 1), ("yawn", 2)]);
     let notes = reader.condition().notes().concat();
     assert!(notes.contains("2 of \"yawn\""), "{notes}");
 }
@@ -165,7 +164,7 @@ fn what_a_newer_version_adds_is_left_out_and_counted() {
 /// A block of ours with a row.
 fn row(name: &str, row: &[u8]) -> Vec<u8> {
     let length = 0x60 + name.len() as u8;
-    let content = [b"trc\x02\xa1", &[length][..], name.as_bytes(), row];
+    let content = [b"trc\x03\xa1", &[length][..], name.as_bytes(), row];
     block(OWN, &content.concat())
 }
 
@@ -291,7 +290,7 @@ proptest! {
         let own = block(OWN, &[b"trc\x01", noise.as_slice()].concat());
         check(&[header, own.clone()].concat());
         check(&[kept(&story()[..5]), own].concat());
-        for name in ["sample", "connection", "retransmit", "dropped", "name", "device", "closed"] {
+        for name in ["sample", "connection", "retransmit", "count", "name", "device", "closed"] {
             check(&[kept(&story()[..5]), row(name, &noise)].concat());
         }
     }
