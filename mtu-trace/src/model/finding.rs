@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::model::network::{NetnsId, Topology};
+use crate::model::network::{LinkKind, NetnsId, Topology};
 pub use crate::model::{
     netns_ref::{ContainerRef, GuestRef, NetnsRef, ProcessRef},
     verdict::{Confidence, Severity, Verdict},
@@ -217,7 +217,7 @@ pub struct ReportedHop {
     /// The MTU of it, bytes.
     pub mtu_bytes: u32,
     /// The kind of link, as `ip -d link` names it.
-    pub kind: String,
+    pub kind: LinkKind,
     /// What a packet grows by in it, if it is a tunnel, bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overhead_bytes: Option<u32>,

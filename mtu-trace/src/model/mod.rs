@@ -5,6 +5,7 @@ pub mod engine;
 pub mod event;
 pub mod finding;
 pub mod hook_status;
+mod link_kind;
 pub mod netns_ref;
 pub mod network;
 pub mod verdict;

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::base::printable::stored::{printable, printable_or_none};
+pub use crate::model::link_kind::{LinkKind, LinkRole};
 
 /// A network namespace: its cookie, unique for the boot, or where the kernel has none its inode
 /// number. The kernel programs use the same number.
@@ -113,9 +114,8 @@ pub struct Link {
     /// printable.
     #[serde(default, deserialize_with = "printable_or_none")]
     pub alias: Option<String>,
-    /// `IFLA_INFO_KIND` (`veth`, `bridge`, `vxlan`, …), `loopback`, or `physical`.
-    #[serde(deserialize_with = "printable")]
-    pub kind: String,
+    /// Its kind.
+    pub kind: LinkKind,
     /// MTU in bytes, as `ip link` prints it.
     pub mtu_bytes: u32,
     /// Whether it is administratively up.

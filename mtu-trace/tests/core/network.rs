@@ -74,7 +74,7 @@ pub fn network(mtus: Mtus) -> Topology {
         });
         let link = Link {
             name: name.to_owned(),
-            kind: kind.to_owned(),
+            kind: kind.into(),
             mtu_bytes,
             up: true,
             addresses: addresses.into_iter().collect(),

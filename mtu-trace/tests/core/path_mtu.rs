@@ -315,7 +315,7 @@ fn tunnelled(kind: &str) -> Places {
     let mut places = Places::new(VETH);
     let tunnel = Link {
         name: "wg0".to_owned(),
-        kind: kind.to_owned(),
+        kind: kind.into(),
         mtu_bytes: 1440,
         ..Link::default()
     };

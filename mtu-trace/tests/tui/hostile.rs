@@ -32,7 +32,7 @@ fn rude() -> Vec<mtu_trace::model::event::Event> {
                     }
                     for link in netns.links.values_mut() {
                         link.alias = Some("\r\u{1b}c".to_owned());
-                        link.kind = "\u{7f}kind\u{85}".to_owned();
+                        link.kind = "\u{7f}kind\u{85}".into();
                     }
                 }
             }

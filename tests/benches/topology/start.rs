@@ -7,6 +7,7 @@ use lab::{Netns, binary, command, link, topology::Node, tracer::Tracer};
 use mtu_trace::{
     base::clock::monotonic_ns,
     host::watcher::{Depth, Watcher},
+    model::network::LinkKind,
 };
 use rustix::process::Signal;
 
@@ -29,7 +30,7 @@ pub fn measure(table: &mut Table) -> Result<()> {
         looks.push(begun.elapsed().as_secs_f64() * 1e3);
         let known = watcher.topology().namespaces.values();
         let pairs = known.flat_map(|netns| netns.links.values());
-        let ends = pairs.filter(|link| link.kind == "veth").count();
+        let ends = pairs.filter(|link| link.kind == LinkKind::Veth).count();
         anyhow::ensure!(ends >= 2 * PAIRS, "only {ends} ends of veths were found");
     }
     let size = format!("{NAMESPACES} namespaces, {PAIRS} veth pairs");

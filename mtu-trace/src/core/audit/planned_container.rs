@@ -20,7 +20,8 @@ use crate::{
         engine::{Dockerd, MtuFrom},
         netns_ref::NetnsRef,
         network::{
-            Address, Guest, Inside, Link, Netns, NetnsId, NextHop, Peer, Route, RouteKind, Topology,
+            Address, Guest, Inside, Link, LinkKind, Netns, NetnsId, NextHop, Peer, Route,
+            RouteKind, Topology,
         },
     },
 };
@@ -251,7 +252,7 @@ fn guest(parent: NetnsId, engine: &Dockerd, port: u32, homes: &[Home]) -> Netns 
 /// One end of its veth, as far as both are the same.
 fn interface(mtu_bytes: u32) -> Link {
     Link {
-        kind: "veth".to_owned(),
+        kind: LinkKind::Veth,
         mtu_bytes,
         up: true,
         carrier: true,

@@ -54,7 +54,7 @@ impl Lab {
         let index = links.keys().last().map_or(2, |last| last + 1);
         let link = Link {
             name: name.to_owned(),
-            kind: kind.to_owned(),
+            kind: kind.into(),
             mtu_bytes,
             up: true,
             ..Link::default()

@@ -10,7 +10,7 @@ use mtu_trace_common::map::DeviceLimits;
 
 use crate::{
     core::graph::role,
-    model::network::{Link, Netns, NetnsId, Topology},
+    model::network::{Link, LinkKind, Netns, NetnsId, Topology},
 };
 
 /// How many devices may be stacked on each other before that is taken for a circle.
@@ -169,7 +169,7 @@ impl Egress<'_> {
                 .filter(|(_, port)| port.up && port.master == Some(at.1))
                 .filter_map(|(&port, _)| self.limit((at.0, port), depth + 1))
                 .min()
-        } else if link.kind == "veth" {
+        } else if link.kind == LinkKind::Veth {
             // `__dev_forward_skb` measures against the receiving end.
             peer_mtu(topology, link)
         } else if role::is_stacked(link)

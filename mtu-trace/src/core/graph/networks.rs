@@ -2,10 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
-use crate::model::network::{NetnsId, Topology};
-
-/// What a link is called that leads out of this host.
-const PHYSICAL: &str = "physical";
+use crate::model::network::{LinkKind, NetnsId, Topology};
 
 /// The namespaces of a topology by what they are connected with, whatever their routes say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +21,7 @@ impl Networks {
         let mut adjacent: BTreeMap<NetnsId, BTreeSet<NetnsId>> = BTreeMap::new();
         for (&id, netns) in &topology.namespaces {
             for link in netns.links.values() {
-                if link.kind == PHYSICAL {
+                if link.kind == LinkKind::Physical {
                     adjacent.entry(id).or_default();
                 }
                 let peer = link.peer.as_ref().and_then(|peer| peer.netns);
@@ -51,7 +48,7 @@ impl Networks {
         }
         let leads_out = topology.namespaces.iter().filter(|(_, netns)| {
             let mut links = netns.links.values();
-            links.any(|link| link.kind == PHYSICAL)
+            links.any(|link| link.kind == LinkKind::Physical)
         });
         let outward = leads_out.filter_map(|(id, _)| of.get(id).copied());
         Self {

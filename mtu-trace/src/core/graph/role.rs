@@ -2,39 +2,14 @@
 
 use std::net::IpAddr;
 
-use crate::model::network::{Link, Netns};
-
-/// Kinds whose devices carry packets inside other packets.
-const TUNNELS: [&str; 18] = [
-    "vxlan",
-    "geneve",
-    "gre",
-    "gretap",
-    "erspan",
-    "ip6gre",
-    "ip6gretap",
-    "ip6erspan",
-    "ipip",
-    "sit",
-    "ip6tnl",
-    "vti",
-    "vti6",
-    "xfrm",
-    "wireguard",
-    "tun",
-    "bareudp",
-    "ipvtap",
-];
-
-/// Kinds that pass packets between their ports without looking at addresses of layer 3.
-const SWITCHES: [&str; 4] = ["bridge", "bond", "team", "openvswitch"];
+use crate::model::network::{Link, LinkKind, LinkRole, Netns};
 
 /// `ETH_MIN_MTU`: below it a device has no IPv4, let alone IPv6 (a CAN bus, say).
 const MIN_MTU_BYTES: u32 = 68;
 
 /// Whether it is one of two ends of a virtual cable.
 pub(crate) fn is_pair(link: &Link) -> bool {
-    matches!(link.kind.as_str(), "veth" | "netkit")
+    link.kind.role() == LinkRole::Pair
 }
 
 /// Whether it sits on another device (`IFLA_LINK` then is that device).
@@ -44,22 +19,22 @@ pub(crate) fn is_stacked(link: &Link) -> bool {
 
 /// Whether it carries packets inside other packets.
 pub(crate) fn is_tunnel(link: &Link) -> bool {
-    TUNNELS.contains(&link.kind.as_str())
+    link.kind.role() == LinkRole::Tunnel
 }
 
 pub(crate) fn is_loopback(link: &Link) -> bool {
-    link.kind == "loopback"
+    link.kind.role() == LinkRole::Loopback
 }
 
 pub(crate) fn is_bridge(link: &Link) -> bool {
-    link.kind == "bridge"
+    link.kind == LinkKind::Bridge
 }
 
 /// The bridge, bond or team a link is a port of. A VRF is none: its members have addresses.
 pub(crate) fn switch_of(netns: &Netns, link: &Link) -> Option<u32> {
     let master = link.master?;
-    let kind = &netns.links.get(&master)?.kind;
-    SWITCHES.contains(&kind.as_str()).then_some(master)
+    let role = netns.links.get(&master)?.kind.role();
+    (role == LinkRole::Switch).then_some(master)
 }
 
 /// Whether a link takes part in forwarding if its namespace forwards. Links without addresses do

@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     core::graph::{path::Hop, role},
-    model::network::{Netns, NetnsId, Topology},
+    model::network::{LinkKind, Netns, NetnsId, Topology},
 };
 
 /// The segments of a host.
@@ -84,7 +84,7 @@ impl Segments {
             let owners = self.owners.entry((segment, own.address)).or_default();
             owners.push(at);
         }
-        if (link.kind == "physical" || role::is_tunnel(link))
+        if (link.kind == LinkKind::Physical || role::is_tunnel(link))
             && let Some(exits) = self.exits.get_mut(segment)
         {
             exits.push(at);

@@ -6,7 +6,7 @@
 
 use crate::{
     core::graph::{Hop, Leg, Path, Tunnels, role},
-    model::network::{Link, NetnsId, OuterDf, Topology},
+    model::network::{Link, LinkKind, NetnsId, OuterDf, Topology},
 };
 
 /// The smallest MTU an IPv6 link may have (RFC 8200, section 5).
@@ -191,11 +191,11 @@ impl<'a> Finder<'a> {
                 let netfilter = port.is_some() && self.netfilter(from.netns);
                 let kind = Kind::Bridge { netfilter };
                 self.add(kind, port.or(came_in), to, far.mtu_bytes);
-            } else if far.kind == "macvlan"
+            } else if far.kind == LinkKind::Macvlan
                 && let Some(sibling) = before
                 && self
                     .link(sibling)
-                    .is_some_and(|link| link.kind == "macvlan")
+                    .is_some_and(|link| link.kind == LinkKind::Macvlan)
             {
                 self.hand_over(None, sibling, to, far.mtu_bytes);
             } else if near.tunnel.is_some() && far.tunnel.is_some() {
@@ -249,12 +249,14 @@ impl<'a> Finder<'a> {
         let limit = underlay.saturating_sub(tunnel.overhead_bytes);
         let is_port = link.master.is_some();
         // vxlan, geneve and bareudp look only whether they are ports (`skb_tunnel_check_pmtu`).
-        let kind = match (link.kind.as_str(), tunnel.df) {
-            ("vxlan" | "geneve", _) if is_port => Kind::BridgedTunnel,
+        let kind = match (&link.kind, tunnel.df) {
+            (LinkKind::Vxlan | LinkKind::Geneve, _) if is_port => Kind::BridgedTunnel,
             (_, OuterDf::Unset) if !way.ipv6 => Kind::Fragmenting,
             // They lower the path MTU of the node's own route to the destination, which IPv6 heeds
             // for what it forwards (`ip6_fragment`) and IPv4 does not.
-            ("vxlan" | "geneve" | "bareudp", _) if !self.ipv6 => Kind::SealedTunnel,
+            (LinkKind::Vxlan | LinkKind::Geneve | LinkKind::Bareudp, _) if !self.ipv6 => {
+                Kind::SealedTunnel
+            }
             _ => Kind::RoutedTunnel,
         };
         let outer = (self.wrapped_bytes, self.tunnel, self.ipv6);

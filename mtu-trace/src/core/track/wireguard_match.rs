@@ -14,12 +14,10 @@ use crate::{
     },
     model::{
         event::{Flow, Packet, PacketKind, Retransmit, UDP},
-        network::{Netns, NetnsId, Topology},
+        network::{LinkKind, Netns, NetnsId, Topology},
     },
 };
 
-/// The kind of such tunnels' links.
-const WIREGUARD: &str = "wireguard";
 /// How long encryption may take: it waits for its turn on another CPU, ns.
 const SOON_NS: u64 = 20_000_000;
 /// It may be done before the sender's own CPU has told that it sent, ns.
@@ -156,7 +154,10 @@ impl Sealed {
 
 impl End {
     fn of(netns: &Netns) -> Option<Self> {
-        let tunnels = netns.links.values().filter(|link| link.kind == WIREGUARD);
+        let tunnels = netns
+            .links
+            .values()
+            .filter(|link| link.kind == LinkKind::Wireguard);
         let mtus: BTreeSet<u32> = tunnels.map(|link| link.mtu_bytes).collect();
         let addresses = || netns.links.values().flat_map(|link| &link.addresses);
         (!mtus.is_empty()).then(|| Self {

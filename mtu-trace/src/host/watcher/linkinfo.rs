@@ -14,7 +14,7 @@ use crate::{
         attributes::{attributes, host, text},
         printable::printable,
     },
-    model::network::{OuterDf, Tunnel},
+    model::network::{LinkKind, OuterDf, Tunnel},
 };
 
 /// Of `linux/if_link.h`.
@@ -94,8 +94,8 @@ const WIREGUARD_BYTES: u32 = 32;
 /// What a link says about its kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LinkInfo {
-    /// The kind's name, made printable.
-    pub kind: Option<String>,
+    /// The kind, `None` for a device that no driver of virtual ones has made.
+    pub kind: Option<LinkKind>,
     /// Identifier of a VLAN.
     pub vlan: Option<u16>,
     /// Table of a VRF.
@@ -111,13 +111,17 @@ impl LinkInfo {
         let Some(name) = find(libc::IFLA_INFO_KIND) else {
             return Self::default();
         };
-        let kind = printable(text(name.value()));
+        let kind = LinkKind::from(printable(text(name.value())).as_str());
         // WireGuard has none, and the kernel leaves it out where a driver has nothing to say.
         let data = find(libc::IFLA_INFO_DATA);
         let data = Data(data.as_ref().map_or(&[], NlaBuffer::value));
         Self {
-            vlan: (kind == "vlan").then(|| data.u16(IFLA_VLAN_ID)).flatten(),
-            vrf_table: (kind == "vrf").then(|| data.u32(IFLA_VRF_TABLE)).flatten(),
+            vlan: (kind == LinkKind::Vlan)
+                .then(|| data.u16(IFLA_VLAN_ID))
+                .flatten(),
+            vrf_table: (kind == LinkKind::Vrf)
+                .then(|| data.u32(IFLA_VRF_TABLE))
+                .flatten(),
             tunnel: tunnel(&kind, data).map(|tunnel| Tunnel {
                 id: data.id(&kind),
                 ..tunnel
@@ -127,16 +131,13 @@ impl LinkInfo {
     }
 }
 
-fn tunnel(kind: &str, data: Data<'_>) -> Option<Tunnel> {
-    let frame = |kind: &str| {
-        if kind.ends_with("tap") {
-            ETHERNET_BYTES
-        } else {
-            0
-        }
+fn tunnel(kind: &LinkKind, data: Data<'_>) -> Option<Tunnel> {
+    let frame_bytes = match kind {
+        LinkKind::Gretap | LinkKind::Ip6gretap => ETHERNET_BYTES,
+        _ => 0,
     };
     Some(match kind {
-        "vxlan" => {
+        LinkKind::Vxlan => {
             let inner = if data.is_set(vxlan::GPE) {
                 0
             } else {
@@ -154,7 +155,7 @@ fn tunnel(kind: &str, data: Data<'_>) -> Option<Tunnel> {
                 )
             }
         }
-        "geneve" => {
+        LinkKind::Geneve => {
             let inner = if data.is_set(geneve::INNER_PROTO_INHERIT) {
                 0
             } else {
@@ -164,47 +165,47 @@ fn tunnel(kind: &str, data: Data<'_>) -> Option<Tunnel> {
             let bytes = outer(remote6.is_some()) + UDP_BYTES + VNI_BYTES + inner;
             ends(None, remote6.or(data.ip(geneve::REMOTE))).of(bytes, data.df(geneve::DF))
         }
-        "gre" | "gretap" => data.gre(
-            IPV4_BYTES + frame(kind) + data.gre_bytes(),
+        LinkKind::Gre | LinkKind::Gretap => data.gre(
+            IPV4_BYTES + frame_bytes + data.gre_bytes(),
             data.ipv4_df(gre::PMTUDISC, Some(gre::IGNORE_DF)),
         ),
-        "ip6gre" | "ip6gretap" => data.gre(
-            IPV6_BYTES + frame(kind) + data.gre_bytes() + data.encap_limit(gre::FLAGS),
+        LinkKind::Ip6gre | LinkKind::Ip6gretap => data.gre(
+            IPV6_BYTES + frame_bytes + data.gre_bytes() + data.encap_limit(gre::FLAGS),
             OuterDf::Set,
         ),
-        "erspan" => data.gre(
+        LinkKind::Erspan => data.gre(
             IPV4_BYTES + ETHERNET_BYTES + data.erspan_bytes(),
             data.ipv4_df(gre::PMTUDISC, Some(gre::IGNORE_DF)),
         ),
-        "ip6erspan" => data.gre(
+        LinkKind::Ip6erspan => data.gre(
             IPV6_BYTES + ETHERNET_BYTES + data.erspan_bytes() + data.encap_limit(gre::FLAGS),
             OuterDf::Set,
         ),
-        "ipip" => data.iptun(IPV4_BYTES, data.ipv4_df(iptun::PMTUDISC, None)),
+        LinkKind::Ipip => data.iptun(IPV4_BYTES, data.ipv4_df(iptun::PMTUDISC, None)),
         // `ipip6_tunnel_xmit` does not look at inner packets, which have no such bit.
-        "sit" => data.iptun(
+        LinkKind::Sit => data.iptun(
             IPV4_BYTES,
             match data.u8(iptun::PMTUDISC) {
                 Some(0) | None => OuterDf::Unset,
                 Some(_) => OuterDf::Set,
             },
         ),
-        "ip6tnl" => data.iptun(IPV6_BYTES + data.encap_limit(iptun::FLAGS), OuterDf::Set),
+        LinkKind::Ip6tnl => data.iptun(IPV6_BYTES + data.encap_limit(iptun::FLAGS), OuterDf::Set),
         // How much IPsec adds depends on the ciphers of each connection: 0 is for "not known".
-        "vti" | "vti6" => Tunnel {
+        LinkKind::Vti | LinkKind::Vti6 => Tunnel {
             ifindex: data.ifindex(vti::LINK),
             ..ends(data.ip(vti::LOCAL), data.ip(vti::REMOTE)).of(0, OuterDf::Unset)
         },
-        "xfrm" => Tunnel {
+        LinkKind::Xfrm => Tunnel {
             ifindex: data.ifindex(IFLA_XFRM_LINK),
             ..Tunnel::default()
         },
         // Where the other ends are is told by WireGuard's own protocol only. Its usual MTU of 1420
         // leaves room for IPv6, but whoever sets 1440 for IPv4 is right too.
-        "wireguard" => {
+        LinkKind::Wireguard => {
             ends(None, None).of(IPV4_BYTES + UDP_BYTES + WIREGUARD_BYTES, OuterDf::Unset)
         }
-        "bareudp" => ends(None, None).of(IPV4_BYTES + UDP_BYTES, OuterDf::Unset),
+        LinkKind::Bareudp => ends(None, None).of(IPV4_BYTES + UDP_BYTES, OuterDf::Unset),
         _ => return None,
     })
 }
@@ -268,11 +269,13 @@ impl Data<'_> {
     }
 
     /// What tells a tunnel from others between the same ends: VNI, or the key of GRE that it sends.
-    fn id(self, kind: &str) -> Option<u32> {
+    fn id(self, kind: &LinkKind) -> Option<u32> {
         match kind {
-            "vxlan" => self.u32(vxlan::ID),
-            "geneve" => self.u32(geneve::ID),
-            _ if kind.contains("gre") => self.u32(gre::OKEY).map(u32::from_be),
+            LinkKind::Vxlan => self.u32(vxlan::ID),
+            LinkKind::Geneve => self.u32(geneve::ID),
+            LinkKind::Gre | LinkKind::Gretap | LinkKind::Ip6gre | LinkKind::Ip6gretap => {
+                self.u32(gre::OKEY).map(u32::from_be)
+            }
             _ => None,
         }
     }

@@ -26,7 +26,7 @@ use crate::{
         linkinfo::LinkInfo,
         notice::What,
     },
-    model::network::{Address, Link},
+    model::network::{Address, Link, LinkKind},
 };
 
 /// Sizes of `struct ifinfomsg` and `struct ifaddrmsg`.
@@ -65,7 +65,7 @@ impl Device {
     }
 
     fn is_loopback(&self) -> bool {
-        self.link.kind == "loopback"
+        self.link.kind == LinkKind::Loopback
     }
 }
 
@@ -256,9 +256,9 @@ fn device(payload: &[u8]) -> Option<(u32, Device)> {
     device.link.up = header.flags.contains(LinkFlags::Up);
     device.link.carrier = header.flags.contains(LinkFlags::LowerUp);
     device.link.kind = if header.flags.contains(LinkFlags::Loopback) {
-        "loopback".to_owned()
+        LinkKind::Loopback
     } else {
-        info.kind.unwrap_or_else(|| "physical".to_owned())
+        info.kind.unwrap_or(LinkKind::Physical)
     };
     if let Some(tunnel) = &info.tunnel {
         device.outer = lower_nsid;

@@ -11,7 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     host::watcher::{Changes, Watcher},
-    model::network::{Inside, NetnsId},
+    model::network::{Inside, LinkKind, NetnsId},
 };
 
 /// What was seen inside is believed for this long if nothing is heard, ns.
@@ -135,7 +135,7 @@ impl Watcher {
         let vxlans: Vec<u32> = record
             .devices
             .iter()
-            .filter(|(_, device)| device.link.kind == "vxlan")
+            .filter(|(_, device)| device.link.kind == LinkKind::Vxlan)
             .map(|(&ifindex, _)| ifindex)
             .collect();
         let seen = self

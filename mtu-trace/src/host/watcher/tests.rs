@@ -221,10 +221,7 @@ fn veths_are_paired_across_namespaces_and_followed() {
         Some(Peer { netns, ifindex })
     };
     assert_eq!((v0.peer, v1.peer), (peer(b, index_b), peer(a, index_a)));
-    assert_eq!(
-        (v0.kind.as_str(), v0.mtu_bytes, v0.up),
-        ("veth", 1500, false)
-    );
+    assert_eq!((v0.kind.name(), v0.mtu_bytes, v0.up), ("veth", 1500, false));
 
     lab.ip("-n @b link set v1 mtu 1450 up");
     lab.ip("-n @b addr add 192.0.2.1/24 dev v1");

@@ -30,7 +30,7 @@ use crate::{
     },
     model::{
         engine::Dockerd,
-        network::{NetnsId, OuterDf, Topology},
+        network::{LinkKind, NetnsId, OuterDf, Topology},
     },
 };
 
@@ -155,8 +155,8 @@ fn changed() -> Vec<Fixture> {
                 .address(4, "eth0.7", "10.7.0.2/24");
         }),
         fixture("netkit in place of a veth", small(), |lab| {
-            lab.link_mut(2, "eth0").kind = "netkit".to_owned();
-            lab.link_mut(3, "vethx").kind = "netkit".to_owned();
+            lab.link_mut(2, "eth0").kind = LinkKind::Netkit;
+            lab.link_mut(3, "vethx").kind = LinkKind::Netkit;
         }),
         fixture(
             "tunnels of other numbers",

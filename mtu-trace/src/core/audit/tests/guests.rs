@@ -41,7 +41,8 @@ fn what_the_first_container_would_suffer_is_what_one_suffers() {
             assert_eq!(foreseen.confidence, real.confidence.min(Confidence::Likely));
             let interfaces = |finding: &Finding| -> Vec<(u32, String)> {
                 let path = finding.path.iter();
-                path.map(|hop| (hop.mtu_bytes, hop.kind.clone())).collect()
+                path.map(|hop| (hop.mtu_bytes, hop.kind.to_string()))
+                    .collect()
             };
             assert_eq!(interfaces(foreseen), interfaces(real));
         }

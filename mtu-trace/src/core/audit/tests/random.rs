@@ -71,7 +71,7 @@ fn link() -> impl Strategy<Value = Link> {
         .prop_map(
             |(kind, mtu_bytes, up, master, peer, tunnel, addresses)| Link {
                 name: kind.to_owned(),
-                kind: kind.to_owned(),
+                kind: kind.into(),
                 mtu_bytes,
                 up,
                 master,

@@ -18,7 +18,7 @@ use crate::{
         event::{Flow, TCP, UDP},
         finding::{Endpoint, Finding, Severity},
         netns_ref::NetnsRef,
-        network::{NetnsId, Topology},
+        network::{LinkKind, NetnsId, Topology},
     },
     show::{
         tui::{
@@ -240,7 +240,7 @@ pub fn mtus(topology: &Topology, netns: NetnsId) -> BTreeMap<u32, usize> {
     let mut mtus = BTreeMap::new();
     let links = topology.namespaces.get(&netns).into_iter();
     for link in links.flat_map(|netns| netns.links.values()) {
-        if link.kind != "loopback" {
+        if link.kind != LinkKind::Loopback {
             *mtus.entry(link.mtu_bytes).or_default() += 1;
         }
     }
