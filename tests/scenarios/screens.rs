@@ -12,7 +12,7 @@ use lab::{
     terminal::Terminal,
 };
 use mtu_trace::{
-    base::wall_clock::Clock,
+    base::clock::Clock,
     core::select::Selection,
     model::event::{Event, EventKind},
     show::tui::{

@@ -1,8 +1,10 @@
-//! The kernel programs' clock, and the one that files and processes are dated by.
+//! The kernel programs' clock, the clock that files and processes are dated by, and the wall's.
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
 
 /// Now, ns of `CLOCK_MONOTONIC`: the clock of `bpf_ktime_get_ns`.
 #[must_use]
@@ -23,4 +25,22 @@ pub fn booted() -> Duration {
     };
     let since_boot = since(ClockId::Boottime);
     since(ClockId::Realtime).saturating_sub(since_boot)
+}
+
+/// Turns the kernel time of events into wall time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    /// The wall time of one moment.
+    pub wall: Timestamp,
+    /// The same moment of `CLOCK_MONOTONIC`, ns.
+    pub monotonic_ns: u64,
+}
+
+impl Clock {
+    /// The wall time of an event.
+    #[must_use]
+    pub fn wall(&self, monotonic_ns: u64) -> Timestamp {
+        let since = i128::from(monotonic_ns) - i128::from(self.monotonic_ns);
+        Timestamp::from_nanosecond(self.wall.as_nanosecond() + since).unwrap_or(self.wall)
+    }
 }

@@ -1,7 +1,7 @@
 //! What the blocks of our own hold, by their keys.
 
 use crate::{
-    base::printable::stored::clean,
+    base::text::stored::clean,
     capture::{
         change::Change,
         dictionary::{Dictionary, Entry},

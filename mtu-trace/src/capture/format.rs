@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    base::{printable::stored::printable, wall_clock::Clock},
+    base::{clock::Clock, text::stored::printable},
     model::hook_status::HookStatus,
 };
 

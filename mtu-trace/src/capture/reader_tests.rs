@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    base::wall_clock::Clock,
+    base::clock::Clock,
     capture::{
         blocks,
         blocks::PacketBlock,

@@ -21,7 +21,7 @@ use cbor4ii::core::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    base::printable::stored::clean,
+    base::text::stored::clean,
     capture::{
         blocks,
         dictionary::{Dictionary, Entry, EntryError, Numbers},

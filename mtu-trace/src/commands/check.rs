@@ -6,7 +6,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 
 use crate::{
-    base::{clock::monotonic_ns, wall_clock::Clock},
+    base::clock::{Clock, monotonic_ns},
     cli::{Check, ColorChoice},
     commands::{FOUND, explain_refusal, host, output},
     core::{

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anyhow::{Context as _, Result};
 
 use crate::{
-    base::wrap::wrap,
+    base::text::wrap,
     cli::{ColorChoice, Explain},
     commands::output::style,
     core::verdicts::{Entry, entry},

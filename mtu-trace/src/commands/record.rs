@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rustix::process::Signal;
 
 use crate::{
-    base::{clock::monotonic_ns, wall_clock::Clock},
+    base::clock::{Clock, monotonic_ns},
     cli::{ColorChoice, Record},
     commands::{
         FOUND, LOCKED_DOWN, USAGE, explain_refusal, host, load_options, output,

@@ -9,7 +9,7 @@ use anyhow::Result;
 use rustix::system::uname;
 
 use crate::{
-    base::wall_clock::Clock,
+    base::clock::Clock,
     capture::{Destination, Header, Recorder},
     cli::Keep,
     commands::{

@@ -17,7 +17,7 @@ use std::{
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
-use crate::{base::printable::printable, host::netns::reopen_nsfs};
+use crate::{base::text::printable, host::netns::reopen_nsfs};
 
 /// Directories in which `ip netns` and CNI plugins keep namespaces by name.
 const NAMED: [&str; 2] = ["/run/netns", "/var/run/netns"];

@@ -51,7 +51,7 @@ pub fn sample(
 }
 
 fn ask(flows: &[Flow]) -> io::Result<Vec<Sample>> {
-    let mut netlink = Netlink::open(NETLINK_SOCK_DIAG)?;
+    let netlink = Netlink::open(NETLINK_SOCK_DIAG)?;
     let mut samples = Vec::new();
     for flow in flows {
         // A socket that is gone is an error (ENOENT), and no news.
@@ -77,7 +77,7 @@ fn ask(flows: &[Flow]) -> io::Result<Vec<Sample>> {
 ///
 /// Whatever the socket says.
 pub fn all(netns: NetnsId) -> io::Result<Vec<Socket>> {
-    let mut netlink = Netlink::open(NETLINK_SOCK_DIAG)?;
+    let netlink = Netlink::open(NETLINK_SOCK_DIAG)?;
     let mut sockets = Vec::new();
     let mut listening = BTreeSet::new();
     for (family, any) in [

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::printable::stored::{printable, printable_or_none};
+use crate::base::text::stored::{printable, printable_or_none};
 
 /// What became of a hook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::fmt;
 use compact_str::CompactString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::base::printable::stored::printable;
+use crate::base::text::stored::printable;
 
 /// What a device does with packets, as far as all devices of a kind do the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::printable::stored::{printable, printable_or_none};
+use crate::base::text::stored::{printable, printable_or_none};
 pub use crate::model::link_kind::{LinkKind, LinkRole};
 
 /// A network namespace: its cookie, unique for the boot, or where the kernel has none its inode

@@ -1,7 +1,7 @@
 //! Names that containers choose must not do anything to a terminal.
 
 use mtu_trace::{
-    base::printable::printable,
+    base::text::printable,
     model::{
         finding::Finding,
         network::{NetnsId, Process, Topology},

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use mtu_trace::{
-    base::wall_clock::Clock,
+    base::clock::Clock,
     capture::{Encoder, Header, Reader},
     model::{event::Event, hook_status::HookStatus},
 };

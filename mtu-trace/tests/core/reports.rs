@@ -3,7 +3,7 @@
 
 use insta::assert_snapshot;
 use mtu_trace::{
-    base::wall_clock::Clock,
+    base::clock::Clock,
     model::finding::Finding,
     show::report::{Capture, Format, Report, SCHEMA, Style},
 };

@@ -1,7 +1,7 @@
 //! A screen with what is on it.
 
 use mtu_trace::{
-    base::wall_clock::Clock,
+    base::clock::Clock,
     core::select::Selection,
     model::event::{Event, EventKind},
     show::{

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 
 use crate::{
-    base::{clock::monotonic_ns, wall_clock::Clock},
+    base::clock::{Clock, monotonic_ns},
     cli,
     cli::ColorChoice,
     commands::{

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, anyhow};
 use tokio::sync::oneshot;
 
 use crate::{
-    base::{clock::monotonic_ns, wall_clock::Clock},
+    base::clock::{Clock, monotonic_ns},
     commands::{
         live::spool::Spool,
         recording::{Recording, header},

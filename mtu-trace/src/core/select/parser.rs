@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::{
-    base::printable::printable,
+    base::text::printable,
     core::select::{
         expression::{DirectionQualifier, EndMatch, PostfixItem, Primitive, ProtocolQualifier},
         words::{FilterError, Token, Word, words},

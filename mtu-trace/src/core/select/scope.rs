@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
-    base::printable::printable,
+    base::text::printable,
     core::select::{
         arguments::Selection,
         expression::Filter,

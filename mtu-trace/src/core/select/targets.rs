@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    base::printable::printable,
+    base::text::printable,
     model::network::{Container, Netns, NetnsId, Topology},
 };
 

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    base::quote::quote,
+    base::text::quote,
     model::{
         finding::{BlockedAt, Fix},
         netns_ref::NetnsRef,

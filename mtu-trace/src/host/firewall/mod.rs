@@ -18,7 +18,7 @@ use std::{
 };
 
 use crate::{
-    base::printable::printable,
+    base::text::printable,
     core::firewall::{Firewall, iptables, iptables::Saved, nft::Ruleset},
     host::netns::NetnsFile,
 };

@@ -16,7 +16,7 @@ use std::fs;
 pub use names::{Names, Whereabouts};
 
 use crate::{
-    base::printable::printable,
+    base::text::printable,
     host::identity::cgroup::Place,
     model::network::{Container, Process},
 };

@@ -1,6 +1,6 @@
 //! The systemd unit of a process, from its cgroup path.
 
-use crate::base::printable::printable;
+use crate::base::text::printable;
 
 /// The innermost service or scope in the contents of a `/proc/PID/cgroup`, such as
 /// `docker.service`; `None` without systemd.

@@ -36,10 +36,9 @@ use rustix::{
     thread::{UnshareFlags, unshare_unsafe},
 };
 
-use crate::host::watcher::{
-    notice,
-    notice::Notice,
-    requests::{BUFFER_BYTES, Requests},
+use crate::{
+    base::netlink::{BUFFER_BYTES, Netlink},
+    host::watcher::{notice, notice::Notice},
 };
 
 /// A namespace's number in the hub. Numbers of dead namespaces are given out again.
@@ -52,7 +51,7 @@ const EVENTS_BYTES: usize = 8 << 20;
 const ROUTE_EVENTS_BYTES: usize = 2 << 20;
 
 pub(crate) struct Hub {
-    requests: Requests,
+    requests: Netlink,
     events: Socket,
     /// A socket of their own: when they are too many, nothing is lost but them.
     route_events: Socket,
@@ -77,7 +76,8 @@ impl Hub {
                         unsafe { unshare_unsafe(UnshareFlags::NEWNET)? };
                         let events = event_socket(EVENTS_BYTES, &notice::GROUPS)?;
                         let route_events = event_socket(ROUTE_EVENTS_BYTES, &notice::ROUTE_GROUPS)?;
-                        Ok::<_, io::Error>((Requests::open()?, events, route_events))
+                        let requests = Netlink::open(NETLINK_ROUTE)?.strict()?;
+                        Ok::<_, io::Error>((requests, events, route_events))
                     })?;
             thread.join().unwrap_or_else(|panic| resume_unwind(panic))
         })?;
@@ -129,7 +129,7 @@ impl Hub {
             .ok_or_else(|| io::Error::other("the kernel gave the namespace no nsid"))
     }
 
-    /// Sends a dump request, see [`Requests::dump`].
+    /// Sends a dump request, see [`Netlink::dump`].
     ///
     /// # Errors
     ///
@@ -182,7 +182,7 @@ impl Hub {
         flags: u16,
         each: impl FnMut(&[u8]),
     ) -> io::Result<()> {
-        self.requests.ask(request, flags, each).map(|_| ())
+        self.requests.ask_raw(request, flags, each)
     }
 }
 

@@ -13,11 +13,11 @@ use netlink_packet_route::{
     route::{RouteFlags, RouteMessage},
     rule::RuleMessage,
 };
+use netlink_sys::protocols::NETLINK_ROUTE;
 
 use crate::{
-    base::attributes::{attributes, host},
+    base::netlink::{Netlink, attributes, unicast},
     host::watcher::{
-        requests::Requests,
         routes::{Family, IPV4, IPV6, Kept, MOST, path_mtu},
         rules::rule,
     },
@@ -36,7 +36,7 @@ impl Inside {
     ///
     /// If the kernel cannot be asked: half an answer would be misleading.
     pub(crate) fn read(vxlans: &[u32]) -> io::Result<Self> {
-        let requests = Requests::open()?;
+        let requests = Netlink::open(NETLINK_ROUTE)?.strict()?;
         let mut inside = Self {
             sysctls: sysctls(),
             ..Self::default()
@@ -56,7 +56,7 @@ impl Inside {
 }
 
 fn routes(
-    requests: &Requests,
+    requests: &Netlink,
     family: Family,
     name: AddressFamily,
 ) -> io::Result<(Vec<Route>, usize)> {
@@ -72,7 +72,7 @@ fn routes(
 /// Under strict checking the kernel answers with these and no routes if `RTM_F_CLONED` is set, else
 /// with routes only (`ip_valid_fib_dump_req`); before Linux 5.3 with none, or with both.
 fn path_mtus(
-    requests: &Requests,
+    requests: &Netlink,
     family: Family,
     name: AddressFamily,
 ) -> io::Result<BTreeSet<PathMtu>> {
@@ -91,7 +91,7 @@ fn path_mtus(
     )
 }
 
-fn rules(requests: &Requests, family: Family, name: AddressFamily) -> io::Result<Vec<Rule>> {
+fn rules(requests: &Netlink, family: Family, name: AddressFamily) -> io::Result<Vec<Rule>> {
     let mut message = RuleMessage::default();
     message.header.family = name;
     let request = RouteNetlinkMessage::GetRule(message);
@@ -102,7 +102,7 @@ fn rules(requests: &Requests, family: Family, name: AddressFamily) -> io::Result
     })
 }
 
-fn fdb(requests: &Requests, vxlans: &[u32]) -> io::Result<Vec<Fdb>> {
+fn fdb(requests: &Netlink, vxlans: &[u32]) -> io::Result<Vec<Fdb>> {
     let mut all = Vec::new();
     for &ifindex in vxlans {
         let mut message = NeighbourMessage::default();
@@ -127,12 +127,12 @@ fn remote(ifindex: u32, payload: &[u8]) -> Option<IpAddr> {
     }
     let remote = attributes(payload.get(NEIGHBOUR_HEADER_BYTES..)?)
         .find(|nla| nla.kind() == libc::NDA_DST)?;
-    host(remote.value())
+    unicast(remote.value())
 }
 
 /// A dump, empty if the kernel does not have what is asked for, such as IPv6 or rules.
 fn dump<C: Default>(
-    requests: &Requests,
+    requests: &Netlink,
     request: &RouteNetlinkMessage,
     each: impl FnMut(&mut C, &[u8]),
 ) -> io::Result<C> {

@@ -11,8 +11,8 @@ use netlink_packet_core::{NlaBuffer, parse_u16, parse_u16_be, parse_u32};
 
 use crate::{
     base::{
-        attributes::{attributes, host, text},
-        printable::printable,
+        netlink::{attributes, string, unicast},
+        text::printable,
     },
     model::network::{LinkKind, OuterDf, Tunnel},
 };
@@ -111,7 +111,7 @@ impl LinkInfo {
         let Some(name) = find(libc::IFLA_INFO_KIND) else {
             return Self::default();
         };
-        let kind = LinkKind::from(printable(text(name.value())).as_str());
+        let kind = LinkKind::from(printable(string(name.value())).as_str());
         // WireGuard has none, and the kernel leaves it out where a driver has nothing to say.
         let data = find(libc::IFLA_INFO_DATA);
         let data = Data(data.as_ref().map_or(&[], NlaBuffer::value));
@@ -281,7 +281,7 @@ impl Data<'_> {
     }
 
     fn ip(self, kind: u16) -> Option<IpAddr> {
-        self.find(kind, host)
+        self.find(kind, unicast)
     }
 
     /// `enum ifla_vxlan_df`, which is that of Geneve too.

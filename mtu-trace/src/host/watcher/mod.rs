@@ -15,7 +15,6 @@ pub(crate) mod naming;
 mod naming_tests;
 pub(crate) mod notice;
 pub(crate) mod record;
-pub(crate) mod requests;
 pub(crate) mod routes;
 pub(crate) mod rules;
 pub(crate) mod snapshot;

@@ -12,10 +12,10 @@ use std::{
     os::fd::{AsRawFd, BorrowedFd},
 };
 
-use netlink_packet_core::{NetlinkBuffer, NlasIterator, Parseable, parse_i32, parse_u32};
+use netlink_packet_core::{NlasIterator, Parseable, parse_i32, parse_u32};
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 
-use crate::host::watcher::hub::Nsid;
+use crate::{base::netlink::messages, host::watcher::hub::Nsid};
 
 /// `RTNLGRP_*` of `linux/rtnetlink.h`: links, addresses, nsids, and forwarding switched on or off.
 pub(crate) const GROUPS: [u32; 6] = [
@@ -95,13 +95,11 @@ pub(crate) fn receive(
     mut each: impl FnMut(Notice),
 ) -> io::Result<()> {
     receive_all(socket, buffer, |received| {
-        let Some((mut rest, origin)) = received else {
+        let Some((datagram, origin)) = received else {
             each(Notice::Lost);
             return;
         };
-        while let Ok(message) = NetlinkBuffer::new_checked(rest) {
-            let length = (message.length() as usize).next_multiple_of(4);
-            rest = rest.get(length..).unwrap_or_default();
+        for message in messages(datagram) {
             if let Some(notice) = decode(message.message_type(), message.payload(), origin) {
                 each(notice);
             }

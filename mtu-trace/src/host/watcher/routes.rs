@@ -4,12 +4,12 @@
 //! million. What is kept first is what decides on packet sizes and on the usual way (see
 //! [`Rank`]); the others are counted.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netlink_packet_core::{parse_i32, parse_u16, parse_u32};
 
 use crate::{
-    base::attributes::{attributes, host, ip, unspecified},
+    base::netlink::{attributes, ip_address, unicast},
     model::network::{Address, NextHop, PathMtu, Route, RouteKind},
 };
 
@@ -50,7 +50,12 @@ impl Family {
 
     /// A prefix of this family; without an address that of everything.
     pub fn prefix(self, address: Option<IpAddr>, prefix_len: u8) -> Option<Address> {
-        let address = address.unwrap_or_else(|| unspecified(self.is_ipv6()));
+        let any = if self.is_ipv6() {
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+        } else {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+        };
+        let address = address.unwrap_or(any);
         let fits = address.is_ipv6() == self.is_ipv6() && prefix_len <= self.bits;
         fits.then_some(Address {
             address,
@@ -167,12 +172,12 @@ pub(crate) fn route(family: Family, payload: &[u8]) -> Option<Read> {
     for nla in attributes(payload.get(HEADER_BYTES..)?) {
         let value = nla.value();
         match nla.kind() {
-            libc::RTA_DST => route.destination = family.prefix(Some(ip(value)?), len)?,
+            libc::RTA_DST => route.destination = family.prefix(Some(ip_address(value)?), len)?,
             libc::RTA_TABLE => route.table = parse_u32(value).ok()?,
             libc::RTA_PRIORITY => route.metric = parse_u32(value).ok()?,
-            libc::RTA_PREFSRC => route.source = host(value),
+            libc::RTA_PREFSRC => route.source = unicast(value),
             libc::RTA_OIF => only.ifindex = index(value),
-            libc::RTA_GATEWAY => only.gateway = host(value),
+            libc::RTA_GATEWAY => only.gateway = unicast(value),
             libc::RTA_VIA => only.gateway = via(value),
             libc::RTA_MULTIPATH => route.hops = hops(value),
             libc::RTA_METRICS => (route.mtu_bytes, route.mtu_locked) = mtu(value),
@@ -198,7 +203,7 @@ pub(crate) fn path_mtu(family: Family, payload: &[u8]) -> Option<PathMtu> {
     for nla in attributes(payload.get(HEADER_BYTES..)?) {
         let value = nla.value();
         match nla.kind() {
-            libc::RTA_DST => destination = host(value),
+            libc::RTA_DST => destination = unicast(value),
             libc::RTA_METRICS => (mtu_bytes, _) = mtu(value),
             libc::RTA_CACHEINFO => {
                 let left = value.get(EXPIRES_AT..EXPIRES_AT + 4)?;
@@ -240,7 +245,7 @@ fn hops(mut rest: &[u8]) -> Vec<NextHop> {
         };
         for nla in attributes(inner) {
             match nla.kind() {
-                libc::RTA_GATEWAY => hop.gateway = host(nla.value()),
+                libc::RTA_GATEWAY => hop.gateway = unicast(nla.value()),
                 libc::RTA_VIA => hop.gateway = via(nla.value()),
                 _ => {}
             }
@@ -256,7 +261,7 @@ fn hops(mut rest: &[u8]) -> Vec<NextHop> {
 
 /// `struct rtvia`: a family, which need not be that of the route, and an address.
 fn via(value: &[u8]) -> Option<IpAddr> {
-    host(value.get(2..)?)
+    unicast(value.get(2..)?)
 }
 
 fn index(value: &[u8]) -> Option<u32> {

@@ -4,8 +4,8 @@ use netlink_packet_core::parse_u32;
 
 use crate::{
     base::{
-        attributes::{attributes, ip, text},
-        printable::printable,
+        netlink::{attributes, ip_address, string},
+        text::printable,
     },
     host::watcher::routes::Family,
     model::network::Rule,
@@ -45,7 +45,7 @@ pub(crate) fn rule(family: Family, payload: &[u8]) -> Option<Rule> {
         ..Rule::default()
     };
     let mut table = u32::from(table);
-    let prefix = |value: &[u8], len| family.prefix(Some(ip(value)?), len);
+    let prefix = |value: &[u8], len| family.prefix(Some(ip_address(value)?), len);
     for nla in attributes(payload.get(HEADER_BYTES..)?) {
         let value = nla.value();
         match nla.kind() {
@@ -53,8 +53,8 @@ pub(crate) fn rule(family: Family, payload: &[u8]) -> Option<Rule> {
             FRA_TABLE => table = parse_u32(value).ok()?,
             FRA_SRC => rule.source = Some(prefix(value, source_len)?),
             FRA_DST => rule.destination = Some(prefix(value, destination_len)?),
-            FRA_IIFNAME => rule.iif = Some(printable(text(value))),
-            FRA_OIFNAME => rule.oif = Some(printable(text(value))),
+            FRA_IIFNAME => rule.iif = Some(printable(string(value))),
+            FRA_OIFNAME => rule.oif = Some(printable(string(value))),
             FRA_L3MDEV => rule.l3mdev = value.first().is_some_and(|&set| set != 0),
             FRA_SUPPRESS_PREFIXLEN => {
                 rule.conditional |= parse_u32(value).ok() != Some(NOTHING);

@@ -18,8 +18,8 @@ use netlink_packet_route::{
 
 use crate::{
     base::{
-        attributes::{attributes, ip, text},
-        printable::printable,
+        netlink::{attributes, ip_address, string},
+        text::printable,
     },
     host::watcher::{
         hub::{Hub, Nsid},
@@ -239,13 +239,13 @@ fn device(payload: &[u8]) -> Option<(u32, Device)> {
     for nla in attributes(payload.get(LINK_HEADER_BYTES..)?) {
         let value = nla.value();
         match nla.kind() {
-            libc::IFLA_IFNAME => device.link.name = printable(text(value)),
+            libc::IFLA_IFNAME => device.link.name = printable(string(value)),
             libc::IFLA_MTU => device.link.mtu_bytes = parse_u32(value).ok()?,
             libc::IFLA_MASTER => device.link.master = parse_u32(value).ok(),
             libc::IFLA_LINK => lower = parse_u32(value).ok().filter(|&ifindex| ifindex != 0),
             libc::IFLA_LINK_NETNSID => lower_nsid = parse_i32(value).ok(),
             libc::IFLA_LINKINFO => info = LinkInfo::read(value),
-            libc::IFLA_IFALIAS => device.link.alias = Some(printable(text(value))),
+            libc::IFLA_IFALIAS => device.link.alias = Some(printable(string(value))),
             libc::IFLA_AF_SPEC => {
                 device.forwards_ipv4 = is_set(value, AF_INET, IFLA_INET_CONF, IPV4_FORWARDING);
                 device.forwards_ipv6 = is_set(value, AF_INET6, IFLA_INET6_CONF, IPV6_FORWARDING);
@@ -283,10 +283,10 @@ fn address(payload: &[u8]) -> Option<(u32, Address)> {
         match nla.kind() {
             // On a point-to-point link `IFA_ADDRESS` is the other end's.
             libc::IFA_LOCAL => {
-                address = ip(nla.value());
+                address = ip_address(nla.value());
                 break;
             }
-            libc::IFA_ADDRESS => address = ip(nla.value()),
+            libc::IFA_ADDRESS => address = ip_address(nla.value()),
             _ => {}
         }
     }

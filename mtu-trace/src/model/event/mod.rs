@@ -17,7 +17,7 @@ pub use packet::{IcmpError, Inner, Packet, PacketKind, Quoted, Tcp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    base::printable::stored::{printable, printable_or_none, printables},
+    base::text::stored::{printable, printable_or_none, printables},
     model::network::{NetnsId, Topology},
 };
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    base::printable::stored::{printable, printable_or_none},
+    base::text::stored::{printable, printable_or_none},
     model::event::{Device, Flow, Name},
 };
 

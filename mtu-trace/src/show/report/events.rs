@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    base::wall_clock::Clock,
+    base::clock::Clock,
     capture::describe,
     model::{
         event::{Count, Device, Event, EventKind, Flow, PathMtu, TcpState},

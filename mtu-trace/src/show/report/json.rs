@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    base::wall_clock::Clock,
+    base::clock::Clock,
     model::finding::Finding,
     show::report::{Audited, Capture, Report, SCHEMA},
 };

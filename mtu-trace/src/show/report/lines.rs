@@ -2,7 +2,7 @@
 //! Markdown report and the screens have in common.
 
 use crate::{
-    base::wall_clock::Clock,
+    base::clock::Clock,
     model::{
         finding::{Boundary, ConnectionRef, Direction, Endpoint, Finding, Pmtud},
         netns_ref::NetnsRef,

@@ -15,7 +15,7 @@ use serde::Serialize;
 pub use style::Style;
 
 use crate::{
-    base::wall_clock::Clock,
+    base::clock::Clock,
     core::{audit::Figures, select::Selected},
     model::{finding::Finding, hook_status::HookStatus},
 };

@@ -20,7 +20,7 @@ use std::{
 };
 
 use crate::{
-    base::wrap::wrap,
+    base::text::wrap,
     model::{
         finding::{Finding, Fix},
         hook_status::HookStatus,

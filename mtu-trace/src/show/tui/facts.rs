@@ -6,7 +6,7 @@ use imbl::Vector;
 use jiff::Timestamp;
 
 use crate::{
-    base::wall_clock::Clock,
+    base::clock::Clock,
     core::{select::Selection, verdicts::Made},
     model::{finding::Finding, hook_status::HookStatus},
     show::tui::keys::Mode,

@@ -208,7 +208,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        base::wall_clock::Clock,
+        base::clock::Clock,
         capture,
         capture::{Input, Reader},
         commands::recording::header,

@@ -1,7 +1,7 @@
 //! What a rule of iptables does to a packet.
 
 use crate::{
-    base::{printable::printable, quote::quote},
+    base::text::{printable, quote},
     core::firewall::{
         Blocking,
         engine::{Action, Rules},

@@ -5,7 +5,7 @@ use std::slice;
 use serde_json::Value;
 
 use crate::{
-    base::{printable::printable, quote::quote},
+    base::text::{printable, quote},
     core::firewall::{
         Blocking,
         engine::{Action, Rules},

@@ -14,7 +14,7 @@ mod tests;
 use serde_json::Value;
 
 use crate::{
-    base::printable::printable,
+    base::text::printable,
     host::identity::rooted::{Root, Way},
 };
 

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::{
-    base::printable::printable, host::identity::engine::docker::SETTINGS, model::engine::MtuFrom,
+    base::text::printable, host::identity::engine::docker::SETTINGS, model::engine::MtuFrom,
 };
 
 /// The bridge of the default network, unless another is named.

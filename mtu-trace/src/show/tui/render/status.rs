@@ -7,7 +7,7 @@ use ratatui::{
 };
 
 use crate::{
-    base::printable::{printable, stored::clean},
+    base::text::{printable, stored::clean},
     model::{finding::Severity, hook_status::HookStatus},
     show::{
         tui::{

@@ -59,7 +59,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        base::wall_clock::Clock,
+        base::clock::Clock,
         capture::{Encoder, Header},
         core::select::Scope,
         model::event::{Event, EventKind},

@@ -1,13 +1,14 @@
-//! Makes names that come from elsewhere fit to be shown.
+//! Text that is shown: names made fit for a terminal, words quoted for a shell, lines broken.
 //!
 //! Interfaces, processes, namespaces and cgroups are named by whoever makes them, which in a
-//! container is anyone. Every such name goes through here on its way into the model, so that
-//! nothing behind the model can send it to a terminal raw. What a capture says goes through here
-//! too ([`stored`]): anyone may have written it.
+//! container is anyone. Every such name goes through [`printable`] on its way into the model, so that
+//! nothing behind the model can send it to a terminal raw. What a capture says is cleaned as it is
+//! read ([`stored`]): anyone may have written it.
 
 use std::fmt::Write;
 
-/// Longest name that is shown, in characters; what is cut off is replaced by `…`.
+/// Longest name that is shown, in characters; what is cut off is replaced by `…`. A choice: no kernel
+/// name is longer but a cgroup's and a file's.
 const MAX_CHARS: usize = 128;
 
 /// A name with everything escaped that could do something to a terminal or pass for another name:
@@ -19,7 +20,7 @@ pub fn printable(name: &[u8]) -> String {
 }
 
 fn escape(name: &[u8], most: usize) -> String {
-    let mut shown = Shown {
+    let mut shown = Escaped {
         text: String::new(),
         chars: 0,
         most,
@@ -90,13 +91,14 @@ pub mod stored {
     }
 }
 
-struct Shown {
+/// A name as it is being made fit to be shown.
+struct Escaped {
     text: String,
     chars: usize,
     most: usize,
 }
 
-impl Shown {
+impl Escaped {
     /// Adds a character as it is or escaped; false once there is no room.
     fn push(&mut self, character: char) -> bool {
         let code = u32::from(character);
@@ -136,6 +138,36 @@ fn is_deceptive(character: char) -> bool {
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
         | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A word for a shell, quoted where it needs to be: names come from containers.
+pub(crate) fn quote(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:@".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// Breaks at spaces into lines of at most `width` columns; a longer word has a line of its own.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        let needed = line.chars().count() + 1 + word.chars().count();
+        if !line.is_empty() && needed > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -180,5 +212,23 @@ mod tests {
         assert_eq!(cut.chars().count(), 129);
         assert!(cut.ends_with('…'));
         assert!(printable(&[0x1b; 4096]).chars().count() <= 129);
+    }
+
+    #[test]
+    fn hostile_names_stay_one_word() {
+        assert_eq!(quote("eth0"), "eth0");
+        assert_eq!(quote("a b; rm -rf /"), "'a b; rm -rf /'");
+        assert_eq!(quote("it's"), r"'it'\''s'");
+        assert_eq!(quote(""), "''");
+    }
+
+    #[test]
+    fn breaks_at_spaces() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(
+            wrap("incomprehensibilities yes", 5),
+            ["incomprehensibilities", "yes"]
+        );
+        assert_eq!(wrap("", 5), Vec::<String>::new());
     }
 }
