@@ -10,7 +10,10 @@ use mtu_trace::{
         finding::Finding,
         network::Topology,
     },
-    show::report::{Capture, Dated, Format, Report, Row, Style},
+    show::{
+        export::{Dated, Row},
+        report::{Capture, Format, Report, Style},
+    },
 };
 
 /// After this long without another event every stall is one, ns.
@@ -145,11 +148,11 @@ impl Run {
             width: 1,
         };
         for (format, style) in [
-            (Format::Text, Style::PLAIN),
-            (Format::Text, narrow),
-            (Format::Json, Style::PLAIN),
-            (Format::Ndjson, Style::PLAIN),
-            (Format::Markdown, Style::PLAIN),
+            (Format::TEXT, Style::PLAIN),
+            (Format::TEXT, narrow),
+            (Format::JSON, Style::PLAIN),
+            (Format::LINES, Style::PLAIN),
+            (Format::MARKDOWN, Style::PLAIN),
         ] {
             let mut bytes = Vec::new();
             report

@@ -2,4 +2,5 @@
 
 pub mod clock;
 pub mod netlink;
+pub(crate) mod row;
 pub mod text;

@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum, ValueHint};
+use clap::{Args, ValueHint};
 
-use crate::{capture::Limits, core::select::Selection, show::report::Format};
+use crate::{
+    capture::Limits,
+    core::select::Selection,
+    show::{export::ExportFormat, report::Format},
+};
 
 /// What `record` keeps.
 #[derive(Clone, Debug, Args)]
@@ -56,7 +60,7 @@ pub struct ReportOptions {
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
     /// Form of the report
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, value_enum, default_value_t = Format::TEXT)]
     pub format: Format,
     /// End with status 3 if a finding of severity error stands
     #[arg(long)]
@@ -78,17 +82,6 @@ pub struct ExportOptions {
     /// What to export.
     #[command(flatten)]
     pub selection: Selection,
-}
-
-/// A form of the events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ExportFormat {
-    /// One JSON object, with all events in a list.
-    Json,
-    /// One JSON object a line: the recording, then each event.
-    Ndjson,
-    /// A table: a line for each event, ticks and topology left out.
-    Csv,
 }
 
 /// The smallest part that makes sense: a small host's opening has a tenth of it.

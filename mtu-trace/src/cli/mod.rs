@@ -12,7 +12,7 @@ use clap::{
 };
 
 pub use crate::cli::{
-    capture::{ExportFormat, ExportOptions, Keep, ReportOptions},
+    capture::{ExportOptions, Keep, ReportOptions},
     generated::{Completions, Man},
     live::{Live, Replay},
 };
@@ -86,7 +86,7 @@ pub struct Record {
     #[arg(long, value_name = "TIME", value_parser = duration, value_hint = ValueHint::Other)]
     pub duration: Option<Duration>,
     /// Form of the report on standard output; but for text, COMMAND's output goes to standard error
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, value_enum, default_value_t = Format::TEXT)]
     pub format: Format,
     /// End with status 3 if a finding of severity error stands
     #[arg(long)]
@@ -131,8 +131,8 @@ pub enum CheckFormat {
 impl From<CheckFormat> for Format {
     fn from(format: CheckFormat) -> Self {
         match format {
-            CheckFormat::Text => Self::Text,
-            CheckFormat::Json => Self::Json,
+            CheckFormat::Text => Self::TEXT,
+            CheckFormat::Json => Self::JSON,
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, BufWriter, Write},
-    path::Path,
     sync::Arc,
 };
 
@@ -10,33 +9,38 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     capture::{Input, Reader},
-    cli::{ExportFormat, ExportOptions},
+    cli::ExportOptions,
     commands::{replayed, replayed::Passed},
     core::verdicts::Analysis,
     model::{
         event::{Event, EventKind},
         network::Topology,
     },
-    show::report::{Dated, Recording, Row},
+    show::export::Events,
 };
 
 /// Runs the command; gives the exit status.
 pub fn run(options: &ExportOptions) -> Result<u8> {
-    let mut events = Events {
+    let mut events = Selected {
         reader: replayed::open(&options.file)?,
         passed: Passed::default(),
         topology: Arc::default(),
         analysis: Analysis::of(options.selection.recorded()?),
     };
     let mut to = BufWriter::new(io::stdout().lock());
-    match options.format {
-        ExportFormat::Json => json(&mut events, &mut to),
-        ExportFormat::Ndjson => ndjson(&mut events, &mut to),
-        ExportFormat::Csv => csv(&mut events, &mut to),
-    }
-    .and_then(|()| to.flush())
-    .context("cannot write the events to standard output")?;
-    events.judge(&options.file)?;
+    let capture = replayed::summary(&events.reader, &events.passed);
+    let clock = events.reader.header().clock;
+    let mut exported = Events {
+        capture: &capture,
+        clock,
+        next: &mut || events.next(),
+    };
+    options
+        .format
+        .write(&mut exported, &mut to)
+        .and_then(|()| to.flush())
+        .context("cannot write the events to standard output")?;
+    replayed::judge(&events.reader, &events.passed, &options.file)?;
     let scope = events.analysis.scope();
     scope
         .complete()
@@ -45,7 +49,7 @@ pub fn run(options: &ExportOptions) -> Result<u8> {
 }
 
 /// The events, with the network as it is at each.
-struct Events {
+struct Selected {
     reader: Reader<Input>,
     passed: Passed,
     topology: Arc<Topology>,
@@ -53,8 +57,8 @@ struct Events {
     analysis: Analysis,
 }
 
-impl Events {
-    fn next(&mut self) -> Option<Event> {
+impl Selected {
+    fn next(&mut self) -> Option<(Event, Arc<Topology>)> {
         loop {
             let event = self.reader.next_event()?;
             self.passed.note(&event);
@@ -62,59 +66,12 @@ impl Events {
                 self.topology = Arc::clone(topology);
             }
             if self.analysis.scope().is_everything() {
-                return Some(event);
+                return Some((event, Arc::clone(&self.topology)));
             }
             self.analysis.apply(&event);
             if self.analysis.includes(&event) {
-                return Some(event);
+                return Some((event, Arc::clone(&self.topology)));
             }
         }
     }
-
-    fn dated<'a>(&self, event: &'a Event) -> Dated<'a> {
-        Dated::new(event, &self.reader.header().clock, &self.topology)
-    }
-
-    fn judge(&self, path: &Path) -> Result<()> {
-        replayed::judge(&self.reader, &self.passed, path)
-    }
-}
-
-fn json(events: &mut Events, to: &mut impl Write) -> io::Result<()> {
-    let capture = replayed::summary(&events.reader, &events.passed);
-    let recording = serde_json::to_string(&Recording::from(&capture))?;
-    // Everything of the recording, and the events behind it, without having them all in memory.
-    let opened = recording.strip_suffix('}').unwrap_or(&recording);
-    write!(to, "{opened},\"events\":[")?;
-    let mut first = true;
-    while let Some(event) = events.next() {
-        to.write_all(if first { b"\n" } else { b",\n" })?;
-        first = false;
-        serde_json::to_writer(&mut *to, &events.dated(&event))?;
-    }
-    writeln!(to, "\n]}}")
-}
-
-fn ndjson(events: &mut Events, to: &mut impl Write) -> io::Result<()> {
-    let capture = replayed::summary(&events.reader, &events.passed);
-    serde_json::to_writer(&mut *to, &Recording::from(&capture))?;
-    writeln!(to)?;
-    while let Some(event) = events.next() {
-        serde_json::to_writer(&mut *to, &events.dated(&event))?;
-        writeln!(to)?;
-    }
-    Ok(())
-}
-
-fn csv(events: &mut Events, to: &mut impl Write) -> io::Result<()> {
-    // Also where no event follows.
-    writeln!(to, "{}", Row::header()?)?;
-    let mut table = csv::WriterBuilder::new().has_headers(false).from_writer(to);
-    while let Some(event) = events.next() {
-        let clock = events.reader.header().clock;
-        if let Some(row) = Row::new(&event, &clock, &events.topology) {
-            table.serialize(row)?;
-        }
-    }
-    table.flush()
 }

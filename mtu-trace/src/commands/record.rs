@@ -53,7 +53,7 @@ async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
     announce(&live.hooks(), live.limits(), options.ready_file.as_deref())?;
 
     recording.start(clock, live.hooks());
-    let stdout_free = options.format != Format::Text || recording.to_stdout();
+    let stdout_free = options.format != Format::TEXT || recording.to_stdout();
     let mut workload = if options.run.is_empty() {
         None
     } else {

@@ -51,11 +51,11 @@ fn written(findings: Vec<Finding>, format: Format) -> String {
 }
 
 pub fn json(findings: Vec<Finding>) -> String {
-    written(findings, Format::Json)
+    written(findings, Format::JSON)
 }
 
 pub fn text(findings: Vec<Finding>) -> String {
-    written(findings, Format::Text)
+    written(findings, Format::TEXT)
 }
 
 fn filtered() -> Vec<Finding> {
@@ -316,7 +316,7 @@ fn every_promised_key_is_there() {
 
 #[test]
 fn every_line_of_ndjson_is_an_object_of_its_own() {
-    let lines = written(filtered(), Format::Ndjson);
+    let lines = written(filtered(), Format::LINES);
     let objects: Vec<Value> = lines
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())

@@ -170,14 +170,14 @@ fn reports_tell_what_was_selected() {
         report.write(&mut bytes, format, &Style::PLAIN).unwrap();
         String::from_utf8(bytes).unwrap()
     };
-    let text = written(Format::Text);
+    let text = written(Format::TEXT);
     for wanted in [
         "\nselected: filter \"port 81\"; 1 finding outside is not shown\n",
         "\n\nNothing in the selection.\n",
     ] {
         assert!(text.contains(wanted), "{text}");
     }
-    let json: Value = serde_json::from_str(&written(Format::Json)).unwrap();
+    let json: Value = serde_json::from_str(&written(Format::JSON)).unwrap();
     let wanted = json!({
         "netns": [], "container": [], "pid": [], "filter": "port 81", "unmatched": [],
         "hidden_findings": 1,

@@ -8,7 +8,21 @@ use serde::Serialize;
 use crate::{
     base::clock::Clock,
     model::finding::Finding,
-    show::report::{Audited, Capture, Report, SCHEMA},
+    show::report::{Audited, Capture, FormatDefinition, Report, SCHEMA},
+};
+
+/// One object.
+pub static FORMAT: FormatDefinition = FormatDefinition {
+    name: "json",
+    help: "One JSON object",
+    write: |report, to, _| write(report, to),
+};
+
+/// One object for the capture, and one for each finding.
+pub static LINES: FormatDefinition = FormatDefinition {
+    name: "ndjson",
+    help: "One JSON object a line: the capture, then each finding",
+    write: |report, to, _| write_lines(report, to),
 };
 
 #[derive(Serialize)]
@@ -51,8 +65,7 @@ impl<'a> Dated<'a> {
     }
 }
 
-/// One object.
-pub fn write(report: &Report, to: &mut impl Write) -> io::Result<()> {
+fn write(report: &Report, to: &mut dyn Write) -> io::Result<()> {
     let document = Document {
         schema: SCHEMA,
         capture: &report.capture,
@@ -67,8 +80,7 @@ pub fn write(report: &Report, to: &mut impl Write) -> io::Result<()> {
     writeln!(to)
 }
 
-/// One object a line.
-pub fn write_lines(report: &Report, to: &mut impl Write) -> io::Result<()> {
+fn write_lines(report: &Report, to: &mut dyn Write) -> io::Result<()> {
     let capture = Line::Capture {
         schema: SCHEMA,
         capture: &report.capture,

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use crate::{
     model::{finding::Finding, hook_status::HookStatus},
     show::report::{
-        Report,
+        FormatDefinition, Report,
         lines::{
             boundary_line, connection_lines, container_lines, evidence_lines, nothing, path_lines,
             pmtud_line,
@@ -17,8 +17,15 @@ use crate::{
     },
 };
 
+/// The Markdown.
+pub static FORMAT: FormatDefinition = FormatDefinition {
+    name: "markdown",
+    help: "For issues, merge requests and job summaries",
+    write: |report, to, _| write(report, to),
+};
+
 /// Writes the whole report.
-pub fn write(report: &Report, to: &mut impl Write) -> io::Result<()> {
+fn write(report: &Report, to: &mut dyn Write) -> io::Result<()> {
     let capture = &report.capture;
     let count = match report.findings.len() {
         0 => "nothing found".to_owned(),
@@ -62,7 +69,7 @@ pub fn write(report: &Report, to: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn write_finding(report: &Report, finding: &Finding, to: &mut impl Write) -> io::Result<()> {
+fn write_finding(report: &Report, finding: &Finding, to: &mut dyn Write) -> io::Result<()> {
     writeln!(to)?;
     writeln!(
         to,
@@ -155,7 +162,7 @@ fn code(text: &str) -> String {
 }
 
 /// Lines as code.
-fn block(to: &mut impl Write, language: &str, lines: &[String]) -> io::Result<()> {
+fn block(to: &mut dyn Write, language: &str, lines: &[String]) -> io::Result<()> {
     let longest = lines.iter().map(|line| longest_run(line)).max();
     let fence = "`".repeat(longest.unwrap_or(0).max(2) + 1);
     writeln!(to, "{fence}{language}")?;

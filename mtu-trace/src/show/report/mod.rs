@@ -1,6 +1,5 @@
 //! Findings for people and for programs.
 
-pub(crate) mod events;
 pub(crate) mod json;
 pub(crate) mod lines;
 pub(crate) mod markdown;
@@ -8,14 +7,13 @@ pub(crate) mod style;
 pub(crate) mod text;
 use std::io::{self, Write};
 
-pub use events::{Dated, Recording, Row, path_mtu};
 use jiff::Timestamp;
 pub(crate) use lines::{connection_lines, container_lines, evidence_lines, pmtud_line};
 use serde::Serialize;
 pub use style::Style;
 
 use crate::{
-    base::clock::Clock,
+    base::{clock::Clock, row::row},
     core::{audit::Figures, select::Selected},
     model::{finding::Finding, hook_status::HookStatus},
 };
@@ -23,17 +21,33 @@ use crate::{
 /// The name and version of the JSON form. Keys may be added to it, never changed in meaning.
 pub const SCHEMA: &str = "mtu-trace/report/1";
 
-/// A form of the report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// For people.
-    Text,
-    /// One JSON object.
-    Json,
-    /// One JSON object a line: the capture, then each finding.
-    Ndjson,
-    /// For issues, merge requests and job summaries.
-    Markdown,
+/// Every form of the report, in the order in which the help lists them.
+pub const FORMATS: &[Format] = &[Format::TEXT, Format::JSON, Format::LINES, Format::MARKDOWN];
+
+/// All that the commands need to know of a form of the report.
+pub struct FormatDefinition {
+    /// What `--format` calls it.
+    pub name: &'static str,
+    /// What the help says of it.
+    pub help: &'static str,
+    /// Writes the report in it.
+    pub write: fn(&Report, &mut dyn Write, &Style) -> io::Result<()>,
+}
+
+row!(
+    /// A form of [`FORMATS`].
+    Format of FormatDefinition, values FORMATS
+);
+
+impl Format {
+    /// The form for people.
+    pub const TEXT: Self = Self(&text::FORMAT);
+    /// The form for programs.
+    pub const JSON: Self = Self(&json::FORMAT);
+    /// The form for programs that read line by line.
+    pub const LINES: Self = Self(&json::LINES);
+    /// The form for issues and merge requests.
+    pub const MARKDOWN: Self = Self(&markdown::FORMAT);
 }
 
 /// What was recorded.
@@ -93,12 +107,7 @@ impl Report {
     /// # Errors
     ///
     /// Whatever the writer says.
-    pub fn write(&self, to: &mut impl Write, format: Format, style: &Style) -> io::Result<()> {
-        match format {
-            Format::Text => text::write(self, to, style),
-            Format::Json => json::write(self, to),
-            Format::Ndjson => json::write_lines(self, to),
-            Format::Markdown => markdown::write(self, to),
-        }
+    pub fn write(&self, to: &mut dyn Write, format: Format, style: &Style) -> io::Result<()> {
+        (format.0.write)(self, to, style)
     }
 }

@@ -26,7 +26,7 @@ use crate::{
         hook_status::HookStatus,
     },
     show::report::{
-        Audited, Report,
+        Audited, FormatDefinition, Report,
         lines::{
             audit_lines, boundary_line, connection_lines, container_lines, evidence_lines, nothing,
             path_lines, pmtud_line,
@@ -41,8 +41,15 @@ type Told<'a> = HashMap<&'a Fix, String>;
 /// Column at which the parts' contents begin.
 const INDENT: usize = 14;
 
+/// The text.
+pub static FORMAT: FormatDefinition = FormatDefinition {
+    name: "text",
+    help: "For people",
+    write,
+};
+
 /// Writes the whole report.
-pub fn write(report: &Report, to: &mut impl Write, style: &Style) -> io::Result<()> {
+fn write(report: &Report, to: &mut dyn Write, style: &Style) -> io::Result<()> {
     match &report.audit {
         Some(audit) => audit_header(report, audit, to, style)?,
         None => header(report, to, style)?,
@@ -59,7 +66,7 @@ pub fn write(report: &Report, to: &mut impl Write, style: &Style) -> io::Result<
     Ok(())
 }
 
-fn header(report: &Report, to: &mut impl Write, style: &Style) -> io::Result<()> {
+fn header(report: &Report, to: &mut dyn Write, style: &Style) -> io::Result<()> {
     let capture = &report.capture;
     let lost = format!("{} lost", capture.lost_events);
     writeln!(
@@ -100,7 +107,7 @@ fn header(report: &Report, to: &mut impl Write, style: &Style) -> io::Result<()>
 fn audit_header(
     report: &Report,
     audit: &Audited,
-    to: &mut impl Write,
+    to: &mut dyn Write,
     style: &Style,
 ) -> io::Result<()> {
     let figures = &audit.figures;
@@ -132,7 +139,7 @@ fn write_finding<'a>(
     report: &Report,
     finding: &'a Finding,
     told: &mut Told<'a>,
-    to: &mut impl Write,
+    to: &mut dyn Write,
     style: &Style,
 ) -> io::Result<()> {
     writeln!(
@@ -186,7 +193,7 @@ fn write_finding<'a>(
     Ok(())
 }
 
-fn write_fix(number: usize, fix: &Fix, to: &mut impl Write, style: &Style) -> io::Result<()> {
+fn write_fix(number: usize, fix: &Fix, to: &mut dyn Write, style: &Style) -> io::Result<()> {
     let width = style.width.saturating_sub(INDENT);
     let mut lines: Vec<String> = wrap(&fix.title, width)
         .iter()
@@ -202,7 +209,7 @@ fn write_fix(number: usize, fix: &Fix, to: &mut impl Write, style: &Style) -> io
 }
 
 /// A part with its lines wrapped.
-fn part(to: &mut impl Write, style: &Style, label: &str, lines: &[String]) -> io::Result<()> {
+fn part(to: &mut dyn Write, style: &Style, label: &str, lines: &[String]) -> io::Result<()> {
     let width = style.width.saturating_sub(INDENT);
     // Painted lines and those of tables keep their form.
     let wrapped: Vec<String> = lines
@@ -218,7 +225,7 @@ fn part(to: &mut impl Write, style: &Style, label: &str, lines: &[String]) -> io
     write_part(to, style, label, &wrapped)
 }
 
-fn write_part(to: &mut impl Write, style: &Style, label: &str, lines: &[String]) -> io::Result<()> {
+fn write_part(to: &mut dyn Write, style: &Style, label: &str, lines: &[String]) -> io::Result<()> {
     for (index, line) in lines.iter().enumerate() {
         let label = if index == 0 { label } else { "" };
         let gap = " ".repeat(INDENT - 2 - label.len().min(INDENT - 2));

@@ -5,7 +5,7 @@ use ratatui::{Frame, layout::Rect, text::Line};
 use crate::show::{
     tui::{
         app::{App, Shown},
-        panes::{Definition, Pane, Slot, position},
+        panes::{Pane, PaneDefinition, Slot, position},
         render::{self, Pen},
         text,
         theme::Role,
@@ -15,7 +15,7 @@ use crate::show::{
 };
 
 /// Connections that were looked at.
-pub static PANE: Definition = Definition {
+pub static PANE: PaneDefinition = PaneDefinition {
     name: "Connections",
     help: "connections",
     slot: Slot::Bottom,

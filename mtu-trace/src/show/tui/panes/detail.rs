@@ -17,7 +17,7 @@ use crate::{
         report::{connection_lines, container_lines},
         tui::{
             app::{App, Shown},
-            panes::{Definition, Pane, Slot, findings, namespaces},
+            panes::{Pane, PaneDefinition, Slot, findings, namespaces},
             render::{self, Pen, evidence, fix, path},
             text,
             theme::Role,
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// One thing in full.
-pub static PANE: Definition = Definition {
+pub static PANE: PaneDefinition = PaneDefinition {
     name: "Detail",
     help: "the finding in full: path, fix, evidence",
     slot: Slot::Side,

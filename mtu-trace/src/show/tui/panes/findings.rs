@@ -13,7 +13,7 @@ use crate::{
     },
     show::tui::{
         app::{App, Shown},
-        panes::{Definition, Slot, position},
+        panes::{PaneDefinition, Slot, position},
         render::Pen,
         text,
         theme::Role,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The findings.
-pub static PANE: Definition = Definition {
+pub static PANE: PaneDefinition = PaneDefinition {
     name: "Findings",
     help: "findings",
     slot: Slot::Top,

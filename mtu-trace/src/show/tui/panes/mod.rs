@@ -6,13 +6,14 @@ pub(crate) mod detail;
 pub(crate) mod findings;
 pub(crate) mod namespaces;
 
-use std::{fmt, ptr};
-
 use ratatui::{Frame, layout::Rect};
 
-use crate::show::{
-    tui::app::{App, Shown},
-    watch::Watch,
+use crate::{
+    base::row::row,
+    show::{
+        tui::app::{App, Shown},
+        watch::Watch,
+    },
 };
 
 /// Every pane, in the order of their numbers, which are also their keys.
@@ -35,7 +36,7 @@ pub enum Slot {
 }
 
 /// All that the screens need to know of a pane.
-pub struct Definition {
+pub struct PaneDefinition {
     /// Its name in titles.
     pub name: &'static str,
     /// What the help says that its key shows.
@@ -58,9 +59,10 @@ pub struct Definition {
     pub is_empty: fn(&App) -> bool,
 }
 
-/// A part of the screen that keys can act on.
-#[derive(Clone, Copy)]
-pub struct Pane(&'static Definition);
+row!(
+    /// A part of the screen that keys can act on.
+    Pane of PaneDefinition
+);
 
 impl Pane {
     /// What was concluded.
@@ -74,7 +76,7 @@ impl Pane {
 
     /// All that is known of it.
     #[must_use]
-    pub fn definition(self) -> &'static Definition {
+    pub fn definition(self) -> &'static PaneDefinition {
         self.0
     }
 
@@ -99,20 +101,6 @@ impl Pane {
     fn index(self) -> usize {
         let found = PANES.iter().position(|pane| *pane == self);
         found.unwrap_or_default()
-    }
-}
-
-impl PartialEq for Pane {
-    fn eq(&self, other: &Self) -> bool {
-        ptr::eq(self.0, other.0)
-    }
-}
-
-impl Eq for Pane {}
-
-impl fmt::Debug for Pane {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str(self.0.name)
     }
 }
 

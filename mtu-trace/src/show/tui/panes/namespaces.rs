@@ -11,7 +11,7 @@ use crate::{
     show::{
         tui::{
             app::{App, Shown},
-            panes::{Definition, Pane, Slot, position},
+            panes::{Pane, PaneDefinition, Slot, position},
             render::Pen,
             text,
             theme::Role,
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Network namespaces and the containers in them.
-pub static PANE: Definition = Definition {
+pub static PANE: PaneDefinition = PaneDefinition {
     name: "Namespaces",
     help: "namespaces and containers",
     slot: Slot::Bottom,

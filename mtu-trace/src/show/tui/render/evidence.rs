@@ -10,7 +10,8 @@ use crate::{
         network::Topology,
     },
     show::{
-        report::{evidence_lines, path_mtu},
+        export::path_mtu,
+        report::evidence_lines,
         tui::{app::App, render::Pen, text, theme::Role, view::label},
         watch::Entry,
     },

@@ -1,11 +1,10 @@
-//! The events of a capture, for other programs.
-//!
-//! As JSON they are what captures hold, with the wall time and the packet's bytes beside it; as a
-//! table only what fits a line.
+//! Events as a table, of which a spreadsheet or a script wants no more than fits a line.
 
-use std::{io, sync::Arc};
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
 
-use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
@@ -16,74 +15,28 @@ use crate::{
         netns_ref::NetnsRef,
         network::{NetnsId, Topology},
     },
-    show::report::Capture,
+    show::export::{Events, ExportDefinition},
 };
 
-/// The name and version of the JSON form of events. Keys may be added, never changed in meaning.
-pub const EVENTS_SCHEMA: &str = "mtu-trace/events/1";
+/// The table.
+pub static EXPORT: ExportDefinition = ExportDefinition {
+    name: "csv",
+    help: "A table: a line for each event, ticks and topology left out",
+    write,
+};
 
-/// An event as JSON has it.
-#[derive(Debug, Serialize)]
-pub struct Dated<'a> {
-    /// Wall time.
-    time: Timestamp,
-    /// ns of `CLOCK_MONOTONIC`, and what happened.
-    #[serde(flatten)]
-    event: &'a Event,
-    /// What happened to a packet, in words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    summary: Option<String>,
-    /// The packet's headers from the IP header on, hexadecimal.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    head: Option<String>,
-}
-
-impl<'a> Dated<'a> {
-    /// An event in the network as it was then.
-    #[must_use]
-    pub fn new(event: &'a Event, clock: &Clock, topology: &Topology) -> Self {
-        let packet = match &event.kind {
-            EventKind::Packet(packet) => Some(packet),
-            _ => None,
-        };
-        Self {
-            time: clock.wall(event.time_ns),
-            event,
-            summary: packet.map(|packet| describe(packet, topology)),
-            head: packet.map(|packet| hexadecimal(&packet.head)),
+fn write(events: &mut Events<'_>, mut to: &mut dyn Write) -> io::Result<()> {
+    // Also where no event follows.
+    writeln!(to, "{}", Row::header()?)?;
+    let mut table = csv::WriterBuilder::new()
+        .has_headers(false)
+        .from_writer(&mut to);
+    while let Some((event, topology)) = (events.next)() {
+        if let Some(row) = Row::new(&event, &events.clock, &topology) {
+            table.serialize(row)?;
         }
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// What a capture is, as the first line of its events has it.
-#[derive(Debug, Serialize)]
-pub struct Recording<'a> {
-    /// [`EVENTS_SCHEMA`].
-    pub schema: &'static str,
-    /// When it began.
-    pub started: Timestamp,
-    /// Kernel release.
-    pub kernel: &'a str,
-    /// Host name.
-    pub hostname: &'a str,
-    /// Version of the tool that wrote it.
-    pub tool_version: &'a str,
-}
-
-impl<'a> From<&'a Capture> for Recording<'a> {
-    fn from(capture: &'a Capture) -> Self {
-        Self {
-            schema: EVENTS_SCHEMA,
-            started: capture.started,
-            kernel: &capture.kernel,
-            hostname: &capture.hostname,
-            tool_version: &capture.tool_version,
-        }
-    }
+    table.flush()
 }
 
 /// An event as a line of a table. A column that an event has nothing for is empty.

@@ -1,0 +1,124 @@
+//! Events as JSON: what captures hold, with the wall time and the packet's bytes beside it.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    base::clock::Clock,
+    capture::describe,
+    model::{
+        event::{Event, EventKind},
+        network::Topology,
+    },
+    show::{
+        export::{Events, ExportDefinition},
+        report::Capture,
+    },
+};
+
+/// One object for the whole capture.
+pub static EXPORT: ExportDefinition = ExportDefinition {
+    name: "json",
+    help: "One JSON object, with all events in a list",
+    write,
+};
+
+/// One object for each event.
+pub static LINES: ExportDefinition = ExportDefinition {
+    name: "ndjson",
+    help: "One JSON object a line: the recording, then each event",
+    write: write_lines,
+};
+
+fn write(events: &mut Events<'_>, to: &mut dyn Write) -> io::Result<()> {
+    let recording = serde_json::to_string(&Recording::from(events.capture))?;
+    // Everything of the recording, and the events behind it, without having them all in memory.
+    let opened = recording.strip_suffix('}').unwrap_or(&recording);
+    write!(to, "{opened},\"events\":[")?;
+    let mut between: &[u8] = b"\n";
+    while let Some((event, topology)) = (events.next)() {
+        to.write_all(between)?;
+        between = b",\n";
+        serde_json::to_writer(&mut *to, &Dated::new(&event, &events.clock, &topology))?;
+    }
+    writeln!(to, "\n]}}")
+}
+
+fn write_lines(events: &mut Events<'_>, to: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *to, &Recording::from(events.capture))?;
+    writeln!(to)?;
+    while let Some((event, topology)) = (events.next)() {
+        serde_json::to_writer(&mut *to, &Dated::new(&event, &events.clock, &topology))?;
+        writeln!(to)?;
+    }
+    Ok(())
+}
+
+/// The name and version of the JSON form of events. Keys may be added, never changed in meaning.
+pub const EVENTS_SCHEMA: &str = "mtu-trace/events/1";
+
+/// An event as JSON has it.
+#[derive(Debug, Serialize)]
+pub struct Dated<'a> {
+    /// Wall time.
+    time: Timestamp,
+    /// ns of `CLOCK_MONOTONIC`, and what happened.
+    #[serde(flatten)]
+    event: &'a Event,
+    /// What happened to a packet, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<String>,
+    /// The packet's headers from the IP header on, hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head: Option<String>,
+}
+
+impl<'a> Dated<'a> {
+    /// An event in the network as it was then.
+    #[must_use]
+    pub fn new(event: &'a Event, clock: &Clock, topology: &Topology) -> Self {
+        let packet = match &event.kind {
+            EventKind::Packet(packet) => Some(packet),
+            _ => None,
+        };
+        Self {
+            time: clock.wall(event.time_ns),
+            event,
+            summary: packet.map(|packet| describe(packet, topology)),
+            head: packet.map(|packet| hexadecimal(&packet.head)),
+        }
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What a capture is, as the first line of its events has it.
+#[derive(Debug, Serialize)]
+pub struct Recording<'a> {
+    /// [`EVENTS_SCHEMA`].
+    pub schema: &'static str,
+    /// When it began.
+    pub started: Timestamp,
+    /// Kernel release.
+    pub kernel: &'a str,
+    /// Host name.
+    pub hostname: &'a str,
+    /// Version of the tool that wrote it.
+    pub tool_version: &'a str,
+}
+
+impl<'a> From<&'a Capture> for Recording<'a> {
+    fn from(capture: &'a Capture) -> Self {
+        Self {
+            schema: EVENTS_SCHEMA,
+            started: capture.started,
+            kernel: &capture.kernel,
+            hostname: &capture.hostname,
+            tool_version: &capture.tool_version,
+        }
+    }
+}
