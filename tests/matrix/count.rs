@@ -48,6 +48,8 @@ pub const FRAG_FAILS: Counter = Counter::Snmp("Ip", "FragFails");
 pub const FRAG_FAILS_V6: Counter = Counter::Snmp6("Ip6FragFails");
 /// The same of IPv6 where a router forwards.
 pub const TOO_BIG_V6: Counter = Counter::Snmp6("Ip6InTooBigErrors");
+/// Pieces that packets were cut into.
+pub const FRAGMENTS: Counter = Counter::Snmp("Ip", "FragCreates");
 /// "Fragmentation needed" and its like, as they are received.
 pub const HEARD: Counter = Counter::Snmp("Icmp", "InDestUnreachs");
 /// The same as they are sent.

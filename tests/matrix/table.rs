@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::SignedDuration;
+use lab::skips;
 
 use crate::{
     stage::Played,
@@ -40,8 +41,8 @@ impl fmt::Display for Tally {
 /// Prints that a run without this hook would be the run with every hook that this kernel has.
 pub fn skip(hook: &Hook) -> Tally {
     let why = hook.detail.as_deref().unwrap_or("it says nothing of why");
-    let view = View::Without(hook.clone());
-    println!("\nmatrix, {view}: skipped, since this kernel does not have it: {why}");
+    println!();
+    skips::skip(&format!("matrix, {}", View::Without(hook.clone())), why);
     Tally {
         skipped: 1,
         ..Tally::default()
@@ -57,10 +58,8 @@ pub fn print(played: &Played) -> Tally {
     for line in &played.lines {
         let expected = line.scenario.expect.verdict().unwrap_or("-");
         if let Some(kind) = line.judged.skipped {
-            println!(
-                "{:<10} {:<52} {expected:<22} skipped: kernel has no {kind}",
-                line.scenario.id, line.scenario.what
-            );
+            let what = format!("{} ({})", line.scenario.id, line.scenario.what);
+            skips::skip(&what, &format!("this kernel has no {kind}"));
             continue;
         }
         let got = if line.judged.got.is_empty() {

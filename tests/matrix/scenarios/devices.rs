@@ -10,7 +10,10 @@ use lab::{
 };
 
 use super::{DOWNLOAD, UPLOAD, completed, completes, finds, hangs, hung, scenario, traffic};
-use crate::scenario::{Expect, Place, Scenario, Traffic, Want};
+use crate::{
+    count::{Counter, as_reported, at_least},
+    scenario::{Expect, Place, Scenario, Traffic, Want},
+};
 
 /// A veth whose other end is smaller, below what the sender has.
 const LOWER: Place = Place {
@@ -21,6 +24,8 @@ const LOWER: Place = Place {
     limit_bytes: 1450,
     packet_bytes: 1500,
 };
+
+const LOWER_TX: Counter = Counter::DroppedTx(MacvlanLab::LOWER);
 
 const fn below(limit_bytes: u32) -> Expect {
     finds(
@@ -48,6 +53,7 @@ pub const SCENARIOS: &[Scenario] = &[
             })
         },
     )
+    .counts(&[as_reported(LOWER_TX, "host")])
     .unforeseen("the MTU is set under traffic")
     .needs(Kind::Macvlan),
     scenario(
@@ -93,6 +99,7 @@ pub const SCENARIOS: &[Scenario] = &[
         below(1450),
         || shrunk(false, 1450),
     )
+    .counts(&[at_least(3, LOWER_TX, "host")])
     .unforeseen("the MTU is set under traffic")
     .needs(Kind::Vlan),
     scenario(
@@ -101,6 +108,7 @@ pub const SCENARIOS: &[Scenario] = &[
         below(1450),
         || shrunk(true, 1450),
     )
+    .counts(&[at_least(3, LOWER_TX, "host")])
     .unforeseen("the MTU is set under traffic")
     .needs(Kind::Vlan),
     scenario(

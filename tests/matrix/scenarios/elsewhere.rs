@@ -10,12 +10,19 @@ use lab::{
 };
 
 use super::{DOWNLOAD, UPLOAD, completes, finds, hung, scenario, traffic};
-use crate::scenario::{Expect, Scenario, Traffic, Want};
+use crate::{
+    count::{Counter, RETRANSMITTED, at_least},
+    scenario::{Expect, Scenario, Traffic, Want},
+};
 
 /// Enough packets for a policy that meets some of them.
 const LONG: Transfer = Transfer::download(500_000).within(Duration::from_secs(15));
 /// Enough for one that meets few.
 const LONGER: Transfer = Transfer::download(3_000_000).within(Duration::from_secs(20));
+
+/// Segments that the receiver says it had already.
+const REPEATED: Counter = Counter::Snmp("TcpExt", "TCPDSACKOldSent");
+const OUT_OF_ORDER: Counter = Counter::Snmp("TcpExt", "TCPOFOQueue");
 
 const fn remote(direction: &'static str) -> Expect {
     finds(Want::new("remote-black-hole", "error").direction(direction))
@@ -45,7 +52,8 @@ pub const SCENARIOS: &[Scenario] = &[
         "5 % of packets lost beyond this host",
         finds(Want::new("packet-loss", "info")),
         || wired(Policy::Lose { percent: 5 }, LONG),
-    ),
+    )
+    .counts(&[at_least(3, RETRANSMITTED, "srv")]),
     scenario(
         "R5",
         "15 % of packets lost beyond this host",
@@ -76,10 +84,12 @@ pub const SCENARIOS: &[Scenario] = &[
     ),
     scenario("R6", "every packet comes twice", Expect::Nothing, || {
         wired(Policy::Duplicate, LONG)
-    }),
+    })
+    .counts(&[at_least(3, REPEATED, "in")]),
     scenario("R7", "packets overtake each other", Expect::Nothing, || {
         wired(Policy::Reorder { every: 5 }, LONG)
-    }),
+    })
+    .counts(&[at_least(3, OUT_OF_ORDER, "in")]),
 ];
 
 fn behind(policy: Policy, transfer: Transfer) -> Result<Traffic> {

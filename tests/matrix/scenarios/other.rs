@@ -1,6 +1,6 @@
 //! Faults that have nothing to do with an MTU, and datagrams.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
 use anyhow::{Result, ensure};
 use lab::{
@@ -18,8 +18,12 @@ use super::{
     DOWNLOAD, SMALL_UPLINK, UPLOAD, act, completed, completes, finds, hangs, hung, once, scenario,
     traffic,
 };
-use crate::scenario::{Expect, Place, Scenario, Traffic, Want};
+use crate::{
+    count::{Counter, at_least},
+    scenario::{Expect, Place, Scenario, Traffic, Want},
+};
 
+const LOST: Counter = Counter::Filtered(firewall::LOSS);
 const LOSSY: Transfer = Transfer::download(1_000_000).within(Duration::from_secs(25));
 
 pub const SCENARIOS: &[Scenario] = &[
@@ -55,7 +59,8 @@ pub const SCENARIOS: &[Scenario] = &[
             firewall::lose(lab.host()?, Hook::Forward, 5)?;
             completes(lab, LOSSY)
         },
-    ),
+    )
+    .counts(&[at_least(5, LOST, "host")]),
     scenario(
         "O2b",
         "a forwarder loses 1 % of packets",
@@ -96,7 +101,8 @@ pub const SCENARIOS: &[Scenario] = &[
             firewall::lose_on_arrival(lab.out()?, NestedLab::UPLINK, 5)?;
             completes(lab, LOSSY)
         },
-    ),
+    )
+    .counts(&[at_least(5, LOST, "out")]),
     scenario(
         "O3",
         "a port that is closed later",
@@ -110,7 +116,8 @@ pub const SCENARIOS: &[Scenario] = &[
                 hung(lab, UPLOAD, push(outcome.connection, &UPLOAD)?)
             })
         },
-    ),
+    )
+    .counts(&[at_least(3, Counter::Filtered(firewall::PORT), "host")]),
     scenario(
         "O4",
         "a firewall that drops what is long",
@@ -181,7 +188,8 @@ pub const SCENARIOS: &[Scenario] = &[
             let dead = SocketAddr::new(lab.dead_address()?, 8080);
             traffic(move || {
                 let answer = connect(lab.inside()?, dead, Duration::from_millis(3500))?;
-                ensure!(answer.is_err(), "something answered");
+                let timed_out = answer.is_err_and(|it| it.kind() == ErrorKind::TimedOut);
+                ensure!(timed_out, "something answered");
                 Ok(once(lab, Vec::new()))
             })
         },

@@ -9,6 +9,7 @@ use lab::{
 
 use super::{DOWNLOAD, UPLOAD, completes, finds, hangs, scenario};
 use crate::{
+    count::{Counter, FRAG_FAILS, FRAGMENTS, HEARD, TOLD, at_least, none},
     foreseen::Foreseen,
     scenario::{Expect, Place, Scenario, Want},
 };
@@ -33,6 +34,10 @@ const SMALL_FAR_END: Overlay = Overlay {
 };
 /// The payload of one full-size segment on an overlay of 1450, with TCP timestamps.
 const ONE_SEGMENT: usize = 1398;
+
+const TUNNEL_TX: Counter = Counter::DroppedTx(OverlayLab::TUNNEL);
+const UNDERLAY_TX: Counter = Counter::DroppedTx(OverlayLab::UNDERLAY);
+const UNDERLAY_RX: Counter = Counter::DroppedRx(OverlayLab::UNDERLAY);
 
 const fn offloading(overlay: Overlay) -> Overlay {
     Overlay {
@@ -82,7 +87,8 @@ pub const SCENARIOS: &[Scenario] = &[
             };
             completes(routed.build()?, DOWNLOAD)
         },
-    ),
+    )
+    .counts(&[at_least(26, FRAGMENTS, "node2"), none(FRAG_FAILS, "node2")]),
     scenario(
         "X6",
         "routed vxlan whose outer packets may not be cut",
@@ -106,6 +112,14 @@ pub const SCENARIOS: &[Scenario] = &[
             hangs(sealed.build()?, UPLOAD)
         },
     )
+    .counts(&[
+        at_least(3, FRAG_FAILS, "node1"),
+        at_least(3, TOLD, "node1"),
+        at_least(3, HEARD, "node1"),
+        at_least(3, TUNNEL_TX, "node1"),
+        none(UNDERLAY_TX, "node1"),
+        none(HEARD, "in"),
+    ])
     .unforeseen("check names the tunnel, and a trace what it runs on"),
     scenario(
         "X7",
@@ -123,7 +137,15 @@ pub const SCENARIOS: &[Scenario] = &[
             .direction("upload"),
         ),
         || hangs(SMALL_FAR_END.build()?, UPLOAD),
-    ),
+    )
+    .counts(&[
+        at_least(3, UNDERLAY_TX, "node1"),
+        at_least(3, UNDERLAY_RX, "node2"),
+        at_least(3, TUNNEL_TX, "node1"),
+        none(FRAG_FAILS, "node1"),
+        none(TOLD, "node1"),
+        none(HEARD, "in"),
+    ]),
     scenario(
         "X7b",
         "X7 with offloads, two segments a time",

@@ -18,7 +18,10 @@ use super::{
     DOWNLOAD, ROUTED, SMALL_UPLINK, UPLOAD, completes, finds, hangs, hung, scenario, traffic,
 };
 use crate::{
-    count::{FRAG_FAILS, HEARD, TOO_BIG_V6, UNHEARD, UNHEARD_V6, as_reported, at_least, none},
+    count::{
+        Counter, FRAG_FAILS, FRAGMENTS, HEARD, TOO_BIG_V6, UNHEARD, UNHEARD_V6, as_reported,
+        at_least, none,
+    },
     foreseen::Foreseen,
     scenario::{Expect, Place, Scenario, Traffic, Want},
 };
@@ -159,6 +162,20 @@ pub const SCENARIOS: &[Scenario] = &[
         as_reported(TOO_BIG_V6, "out"),
         at_least(3, UNHEARD_V6, "in"),
     ]),
+    scenario(
+        "V2c",
+        "IPv6: the server drops the message",
+        finds(hole(HOST_V6, DOWN).blocked("srv", "INPUT")),
+        || {
+            let lab = SMALL_UPLINK.build()?;
+            drop_packet_too_big(lab.server()?, Hook::Input)?;
+            hangs(lab, DOWNLOAD.v6())
+        },
+    )
+    .counts(&[
+        as_reported(TOO_BIG_V6, "host"),
+        at_least(3, UNHEARD_V6, "srv"),
+    ]),
     scenario("V3", "V1 with offloads", Expect::Nothing, || {
         completes(offloading(SMALL_UPLINK).build()?, DOWNLOAD.v6())
     }),
@@ -283,7 +300,8 @@ pub const SCENARIOS: &[Scenario] = &[
             settings::lock_mtu(lab.server()?, INNER.host(2, Family::V4), 1500)?;
             completes(lab, DOWNLOAD)
         },
-    ),
+    )
+    .counts(&[at_least(26, FRAGMENTS, "host"), none(FRAG_FAILS, "host")]),
     scenario(
         "S2",
         "IPv6: the rate limit of ICMP silences the router",
@@ -294,6 +312,11 @@ pub const SCENARIOS: &[Scenario] = &[
             hangs(lab, DOWNLOAD.v6())
         },
     )
+    .counts(&[
+        as_reported(TOO_BIG_V6, "host"),
+        none(Counter::Snmp6("Icmp6OutPktTooBigs"), "host"),
+        none(Counter::Snmp6("Icmp6InPktTooBigs"), "srv"),
+    ])
     .unforeseen("check does not reckon with limits on rates"),
     scenario(
         "S3",

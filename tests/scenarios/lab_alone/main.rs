@@ -1,6 +1,7 @@
-//! The lab by itself: every fault shows in the traffic and in the kernel's counters as it should.
+//! The lab by itself: its networks, traffic and faults do what they say, by the kernel's own counters.
 //!
-//! When one of these fails, the scenarios of the tracer mean nothing: the fault is not there.
+//! That a scenario's fault is there is proved by the counters in its row of the table of scenarios;
+//! here is what no row shows. When one of these fails, the scenarios mean nothing.
 #![allow(missing_docs, reason = "a test's name says what it is")]
 
 mod asymmetric;

@@ -39,16 +39,6 @@ fn a_closed_port_lets_no_connection_open() -> Result<()> {
 }
 
 #[test]
-fn a_port_that_is_closed_later_stalls_the_connection() -> Result<()> {
-    let lab = Nested::default().build()?;
-    let outcome = lab.run(&UPLOAD)?;
-    completes(&outcome)?;
-    firewall::drop_port(lab.host()?, Hook::Forward, UPLOAD.port)?;
-    hangs(&traffic::push(outcome.connection, &UPLOAD)?)?;
-    at_least_three("dropped", firewall::dropped(lab.host()?, firewall::PORT)?)
-}
-
-#[test]
 fn a_firewall_that_drops_what_is_long() -> Result<()> {
     for transfer in [DOWNLOAD, UPLOAD, DOWNLOAD.v6()] {
         let lab = Nested::default().build()?;

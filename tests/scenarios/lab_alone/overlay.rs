@@ -27,8 +27,6 @@ fn small_far_end() -> Overlay {
     }
 }
 
-/// The payload of one full-size segment on an overlay of 1450, with TCP timestamps.
-const ONE_SEGMENT: usize = 1398;
 const DOWNLOAD: Transfer = Transfer::download(20_000);
 const UPLOAD: Transfer = Transfer::upload(20_000);
 
@@ -107,41 +105,6 @@ fn x3_bridged_tunnel_is_not_heard_over_ipv6() -> Result<()> {
     )
 }
 
-#[test]
-fn x5_routed_tunnel_fragments_the_underlay() -> Result<()> {
-    let lab = Overlay {
-        routed: true,
-        ..too_large()
-    }
-    .build()?;
-    completes(&lab.run(&DOWNLOAD)?)?;
-    // Thirteen full-size segments, two fragments each.
-    let created = snmp(lab.node2()?, "Ip", "FragCreates")?;
-    ensure!(created >= 26, "{created} fragments");
-    ensure!(snmp(lab.node2()?, "Ip", "FragFails")? == 0);
-    nothing_dropped(&lab)
-}
-
-/// The node tells itself, and the inner sender never hears of it.
-#[test]
-fn x6_routed_tunnel_tells_only_itself() -> Result<()> {
-    let lab = Overlay {
-        routed: true,
-        df: true,
-        ..too_large()
-    }
-    .build()?;
-    hangs(&lab.run(&DOWNLOAD)?)?;
-    let node = lab.node2()?;
-    at_least_three("FragFails", snmp(node, "Ip", "FragFails")?)?;
-    at_least_three("ICMP sent", snmp(node, "Icmp", "OutDestUnreachs")?)?;
-    at_least_three("ICMP received", snmp(node, "Icmp", "InDestUnreachs")?)?;
-    at_least_three("tx_dropped", dropped(node, OverlayLab::TUNNEL)?.tx)?;
-    ensure!(dropped(node, OverlayLab::UNDERLAY)?.tx == 0);
-    ensure!(snmp(lab.server()?, "Icmp", "InDestUnreachs")? == 0);
-    Ok(())
-}
-
 /// The tunnel lowers the path MTU of the node's own route. Forwarding IPv4 ignores that, but sending
 /// IPv6 on does not: from the second packet on the sender is told, with df or without.
 #[test]
@@ -167,22 +130,6 @@ fn x5_x6_routed_tunnel_tells_an_ipv6_sender() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn x7_far_end_is_silent() -> Result<()> {
-    let lab = small_far_end().build()?;
-    hangs(&lab.run(&UPLOAD)?)?;
-    let (near, far) = (lab.node1()?, lab.node2()?);
-    at_least_three("tx_dropped", dropped(near, OverlayLab::TUNNEL)?.tx)?;
-    at_least_three("tx_dropped", dropped(near, OverlayLab::UNDERLAY)?.tx)?;
-    at_least_three("rx_dropped", dropped(far, OverlayLab::UNDERLAY)?.rx)?;
-    for node in [near, far] {
-        ensure!(snmp(node, "Ip", "FragFails")? == 0);
-        ensure!(snmp(node, "Icmp", "OutDestUnreachs")? == 0);
-    }
-    ensure!(snmp(lab.inside()?, "Icmp", "InDestUnreachs")? == 0);
-    Ok(())
-}
-
 /// Only what goes to the small end is lost: the node that has it tells its own container.
 #[test]
 fn x7_other_way_is_told() -> Result<()> {
@@ -190,20 +137,4 @@ fn x7_other_way_is_told() -> Result<()> {
     completes(&lab.run(&DOWNLOAD)?)?;
     ensure!(snmp(lab.server()?, "Icmp", "InDestUnreachs")? >= 1);
     nothing_dropped(&lab)
-}
-
-#[test]
-fn x7b_x7c_segmentation_offload_hides_all_but_a_single_segment() -> Result<()> {
-    let lab = Overlay {
-        offloads: true,
-        ..small_far_end()
-    }
-    .build()?;
-    // Two segments at a time are never sent one by one, whatever the congestion window.
-    completes(&lab.run(&Transfer::upload(20 * ONE_SEGMENT).paced(2 * ONE_SEGMENT))?)?;
-    hangs(&lab.run(&Transfer::upload(ONE_SEGMENT))?)?;
-    at_least_three(
-        "tx_dropped",
-        dropped(lab.node1()?, OverlayLab::UNDERLAY)?.tx,
-    )
 }

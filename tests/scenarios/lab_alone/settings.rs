@@ -14,7 +14,7 @@ use lab::{
     traffic::{self, Outcome, Transfer},
 };
 
-use crate::verdict::{SMALL_UPLINK, at_least_three, completes, hangs};
+use crate::verdict::{SMALL_UPLINK, at_least_three, at_once, completes, hangs};
 
 const DOWNLOAD: Transfer = Transfer::download(20_000);
 const UPLOAD: Transfer = Transfer::upload(20_000);
@@ -32,27 +32,15 @@ fn silent() -> Result<NestedLab> {
 /// Every mode but 0 sends without DF, so the router fragments.
 #[test]
 fn no_discovery_means_fragments() -> Result<()> {
-    for mode in 1..=3 {
+    at_once(1..=3, |mode| {
         let lab = silent()?;
         settings::no_discovery(lab.server()?, mode)?;
         completes(&lab.run(&DOWNLOAD)?)?;
         ensure!(snmp(lab.host()?, "Ip", "FragFails")? == 0);
         ensure!(snmp(lab.host()?, "Ip", "FragCreates")? >= 26);
         // IPv6 has no such setting.
-        hangs(&lab.run(&DOWNLOAD.v6())?)?;
-    }
-    Ok(())
-}
-
-/// A locked MTU is not learnt over: IPv4 is sent without DF instead.
-#[test]
-fn a_locked_mtu_is_fragmented() -> Result<()> {
-    let lab = silent()?;
-    settings::lock_mtu(lab.server()?, INNER.host(2, Family::V4), 1500)?;
-    completes(&lab.run(&DOWNLOAD)?)?;
-    ensure!(snmp(lab.host()?, "Ip", "FragFails")? == 0);
-    ensure!(snmp(lab.host()?, "Ip", "FragCreates")? >= 26);
-    Ok(())
+        hangs(&lab.run(&DOWNLOAD.v6())?)
+    })
 }
 
 #[test]
@@ -93,15 +81,17 @@ fn a_rate_limit_silences_ipv6_only() -> Result<()> {
 
 #[test]
 fn probing_finds_a_size_that_passes() -> Result<()> {
-    for transfer in [DOWNLOAD, DOWNLOAD.v6()] {
-        for probing in [Probing::OnSuspicion, Probing::Always] {
-            let lab = silent()?;
-            settings::probe_mtu(lab.server()?, probing)?;
-            let outcome = lab.run(&transfer.within(Duration::from_secs(20)))?;
-            completes(&outcome)?;
-            ensure!(outcome.elapsed >= Duration::from_secs(3), "{outcome:?}");
-        }
-    }
+    let cases = [DOWNLOAD, DOWNLOAD.v6()]
+        .into_iter()
+        .flat_map(|transfer| [Probing::OnSuspicion, Probing::Always].map(|it| (transfer, it)));
+    at_once(cases, |(transfer, probing)| {
+        let lab = silent()?;
+        settings::probe_mtu(lab.server()?, probing)?;
+        let outcome = lab.run(&transfer.within(Duration::from_secs(20)))?;
+        completes(&outcome)?;
+        ensure!(outcome.elapsed >= Duration::from_secs(3), "{outcome:?}");
+        Ok(())
+    })?;
     let lab = silent()?;
     settings::probe_mtu(lab.server()?, Probing::Off)?;
     hangs(&lab.run(&DOWNLOAD)?)
@@ -110,19 +100,21 @@ fn probing_finds_a_size_that_passes() -> Result<()> {
 /// Whoever opens the connection begins small when it always probes, and never waits.
 #[test]
 fn a_client_that_always_probes_begins_small() -> Result<()> {
-    for transfer in [UPLOAD, UPLOAD.v6()] {
-        for (probing, waits) in [(Probing::OnSuspicion, true), (Probing::Always, false)] {
-            let lab = SMALL_UPLINK.build()?;
-            firewall::drop_frag_needed(lab.out()?, Hook::Output)?;
-            firewall::drop_packet_too_big(lab.out()?, Hook::Output)?;
-            settings::probe_mtu(lab.inside()?, probing)?;
-            let outcome = lab.run(&transfer.within(Duration::from_secs(20)))?;
-            completes(&outcome)?;
-            let waited = outcome.elapsed >= Duration::from_secs(3);
-            ensure!(waited == waits, "{probing:?}: {outcome:?}");
-        }
-    }
-    Ok(())
+    let cases = [UPLOAD, UPLOAD.v6()].into_iter().flat_map(|transfer| {
+        [(Probing::OnSuspicion, true), (Probing::Always, false)]
+            .map(|(probing, waits)| (transfer, probing, waits))
+    });
+    at_once(cases, |(transfer, probing, waits)| {
+        let lab = SMALL_UPLINK.build()?;
+        firewall::drop_frag_needed(lab.out()?, Hook::Output)?;
+        firewall::drop_packet_too_big(lab.out()?, Hook::Output)?;
+        settings::probe_mtu(lab.inside()?, probing)?;
+        let outcome = lab.run(&transfer.within(Duration::from_secs(20)))?;
+        completes(&outcome)?;
+        let waited = outcome.elapsed >= Duration::from_secs(3);
+        ensure!(waited == waits, "{probing:?}: {outcome:?}");
+        Ok(())
+    })
 }
 
 /// Makes an upload with destination options on all that the client sends after the handshake.

@@ -1,7 +1,5 @@
 //! Tunnels of every kind that this kernel has: with room, and with a smaller end below.
 
-use std::io::Write;
-
 use anyhow::{Context, Result, ensure};
 use lab::{
     counters::{dropped, snmp},
@@ -11,7 +9,7 @@ use lab::{
     traffic::Transfer,
 };
 
-use crate::verdict::{at_least_three, completes, hangs};
+use crate::verdict::{at_least_three, completes, hangs, has};
 
 const UPLOAD: Transfer = Transfer::upload(20_000);
 const DOWNLOAD: Transfer = Transfer::download(20_000);
@@ -29,13 +27,7 @@ const KINDS: [(Kind, u32); 6] = [
 /// Checks a tunnel of each kind that there is, routed, for whose packets `missing` bytes are missing.
 fn each(far: u32, missing: u32, check: impl Fn(Kind, OverlayLab) -> Result<()>) -> Result<()> {
     for (kind, overhead) in KINDS {
-        if !kind.is_supported()? {
-            // Not eprintln, which is not shown of a test that passes.
-            writeln!(
-                std::io::stderr(),
-                "SKIPPED: this kernel has no {}",
-                kind.name()
-            )?;
+        if !has(kind)? {
             continue;
         }
         let mtu = 1500 - overhead + missing;

@@ -1,7 +1,9 @@
 //! What the tests of the lab share: the commonest fault, and how its traffic is judged.
 
-use anyhow::{Result, ensure};
-use lab::{topology::Nested, traffic::Outcome};
+use std::thread;
+
+use anyhow::{Result, anyhow, ensure};
+use lab::{kinds::Kind, skips, topology::Nested, traffic::Outcome};
 
 /// A container host whose uplink is smaller than its inner network, at both ends.
 pub const SMALL_UPLINK: Nested = Nested {
@@ -33,4 +35,33 @@ pub fn hangs(outcome: &Outcome) -> Result<()> {
 pub fn at_least_three(what: &str, count: u64) -> Result<()> {
     ensure!(count >= 3, "{what}: {count}");
     Ok(())
+}
+
+/// Whether this kernel has such interfaces; the test that asks is counted as skipped where it does not.
+pub fn has(kind: Kind) -> Result<bool> {
+    let is_supported = kind.is_supported()?;
+    if !is_supported {
+        let thread = thread::current();
+        // The test harness names its threads after the tests.
+        let test = thread.name().unwrap_or("a test of the lab");
+        skips::skip(test, &format!("this kernel has no {}", kind.name()));
+    }
+    Ok(is_supported)
+}
+
+/// Checks all cases at the same time, since each waits for timers of the kernel.
+pub fn at_once<T: Send>(
+    cases: impl IntoIterator<Item = T>,
+    check: impl Fn(T) -> Result<()> + Sync,
+) -> Result<()> {
+    let check = &check;
+    thread::scope(|scope| {
+        let cases = cases.into_iter();
+        let running: Vec<_> = cases.map(|case| scope.spawn(move || check(case))).collect();
+        let panicked = |_| Err(anyhow!("a case panicked"));
+        let mut outcomes = running
+            .into_iter()
+            .map(|case| case.join().unwrap_or_else(panicked));
+        outcomes.try_for_each(|outcome| outcome)
+    })
 }

@@ -1,7 +1,5 @@
 //! What happens on an opaque wire shows at its ends only: the kernel drops nothing.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use lab::{
     Netns,
@@ -14,8 +12,6 @@ use lab::{
 use crate::verdict::{at_least_three, completes, hangs};
 
 const DOWNLOAD: Transfer = Transfer::download(20_000);
-/// Enough packets for a policy that meets some of them.
-const LONG: Transfer = Transfer::download(500_000).within(Duration::from_secs(15));
 
 /// No counter of this namespace knows of a packet that was too big.
 fn knows_nothing(netns: &Netns, device: &str) -> Result<()> {
@@ -85,51 +81,6 @@ fn a_hole_behind_the_host() -> Result<()> {
         knows_nothing(lab.server()?, NestedLab::SERVER)?;
     }
     Ok(())
-}
-
-#[test]
-fn a_lossy_wire_slows_but_completes() -> Result<()> {
-    let lab = Wired {
-        policy: Policy::Lose { percent: 5 },
-        ..Wired::default()
-    }
-    .build()?;
-    completes(&lab.run(&LONG)?)?;
-    at_least_three("discarded", lab.wire.discarded())?;
-    at_least_three(
-        "retransmissions",
-        snmp(lab.server()?, "Tcp", "RetransSegs")?,
-    )
-}
-
-#[test]
-fn a_stammering_wire_completes() -> Result<()> {
-    let lab = Wired {
-        policy: Policy::Duplicate,
-        ..Wired::default()
-    }
-    .build()?;
-    completes(&lab.run(&LONG)?)?;
-    // The receiver tells of every segment that it had already.
-    at_least_three(
-        "duplicates told",
-        snmp(lab.client()?, "TcpExt", "TCPDSACKOldSent")?,
-    )
-}
-
-#[test]
-fn a_reordering_wire_completes() -> Result<()> {
-    let lab = Wired {
-        policy: Policy::Reorder { every: 5 },
-        ..Wired::default()
-    }
-    .build()?;
-    completes(&lab.run(&LONG)?)?;
-    ensure!(lab.wire.discarded() == 0);
-    at_least_three(
-        "out of order",
-        snmp(lab.client()?, "TcpExt", "TCPOFOQueue")?,
-    )
 }
 
 #[test]
