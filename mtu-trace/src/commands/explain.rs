@@ -8,17 +8,17 @@ use crate::{
     base::text::wrap,
     cli::{ColorChoice, Explain},
     commands::output::style,
-    core::verdicts::{Entry, entry},
+    core::verdicts::entry,
     model::finding::Verdict,
     show::report::Style,
 };
 
-/// Space between two columns.
+/// Space between two columns, characters.
 const GAP: usize = 2;
-/// What a meaning gets at least, however narrow the terminal.
+/// Columns that a meaning gets at least, however narrow the terminal. A choice: a few words a line.
 const LEAST_COLUMNS: usize = 24;
 
-/// Runs the command; gives the exit status.
+/// Runs the command and gives the exit status.
 pub fn run(options: &Explain, color: ColorChoice) -> Result<u8> {
     let mut stdout = io::stdout().lock();
     match options.verdict {
@@ -32,20 +32,19 @@ pub fn run(options: &Explain, color: ColorChoice) -> Result<u8> {
 
 /// Every verdict with its severity and its meaning.
 fn table(to: &mut impl Write, style: &Style) -> io::Result<()> {
-    let rows: Vec<(Entry, String)> = Verdict::ALL
-        .map(entry)
-        .map(|entry| (entry, entry.severity_words()))
-        .into();
-    let names = rows.iter().map(|(entry, _)| entry.verdict.name().len());
+    let rows = Verdict::ALL.map(|verdict| {
+        let entry = entry(verdict);
+        (verdict.name(), entry.severity_words(), entry.meaning)
+    });
+    let names = rows.iter().map(|(name, ..)| name.len());
     let names = names.max().unwrap_or(0) + GAP;
-    let words = rows.iter().map(|(_, words)| words.len());
+    let words = rows.iter().map(|(_, words, _)| words.len());
     let words = words.max().unwrap_or(0) + GAP;
     let meanings = style.width.saturating_sub(names + words).max(LEAST_COLUMNS);
-    for (entry, severity) in &rows {
-        let name = entry.verdict.name();
+    for (name, severity, meaning) in &rows {
         let gap = names - name.len();
         write!(to, "{}{:gap$}{severity:words$}", style.strong(name), "")?;
-        for (number, line) in wrap(entry.meaning, meanings).iter().enumerate() {
+        for (number, line) in wrap(meaning, meanings).iter().enumerate() {
             let indent = if number == 0 { 0 } else { names + words };
             writeln!(to, "{:indent$}{line}", "")?;
         }

@@ -216,11 +216,12 @@ fn fixes(topology: &Topology, judged: &Judged<'_>) -> Vec<Fix> {
     if let (Signal::Blocked { blocking, .. }, Some(blocked)) =
         (&judged.signal, pmtud(topology, judged).blocked_at)
     {
-        fixes.extend(remedy::unblock(
-            &blocked,
-            suspect.path.ipv6,
-            &blocking.commands,
-        ));
+        let message = if suspect.path.ipv6 {
+            remedy::PACKET_TOO_BIG
+        } else {
+            remedy::FRAG_NEEDED
+        };
+        fixes.extend(remedy::unblock(&blocked, message, &blocking.commands));
     }
     match place.kind {
         Kind::Forward => fixes.extend(remedy::clamp(topology, place.egress.netns)),

@@ -11,7 +11,7 @@ use crate::{
         verdicts::{
             assemble,
             current::Current,
-            verdict_index::{Judged, Key},
+            verdict_index::{Key, VerdictIndex},
         },
     },
     model::{
@@ -25,9 +25,9 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Analysis {
     state: State,
-    /// Of what findings are made.
+    /// The selection of which findings are made.
     scope: Scope,
-    judged: Judged,
+    index: VerdictIndex,
     detected: HashMap<Arc<Key>, Arc<Detected>>,
     made: Vector<Made>,
 }
@@ -35,9 +35,9 @@ pub struct Analysis {
 /// That a finding was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Made {
-    /// When, ns of `CLOCK_MONOTONIC`.
+    /// When it was made, ns of `CLOCK_MONOTONIC`.
     pub at_ns: u64,
-    /// What.
+    /// What was concluded then.
     pub verdict: Verdict,
     /// How bad it was then.
     pub severity: Severity,
@@ -46,7 +46,7 @@ pub struct Made {
 /// A finding as it was made.
 #[derive(Clone, Debug)]
 pub(crate) struct Detected {
-    /// When, ns.
+    /// When it was made, ns of `CLOCK_MONOTONIC`.
     pub at_ns: u64,
     /// The way and the fixes as the network was then: a container may be gone, with its links, by
     /// the time of the report.
@@ -71,7 +71,7 @@ impl Analysis {
     pub fn select(&mut self, mut scope: Scope) {
         scope.learn(&self.state.topology);
         self.scope = scope;
-        self.judged.ask_all(&self.state, &self.scope);
+        self.index.ask_all(&self.state, &self.scope);
     }
 
     /// Takes in one event. Conclusions are drawn at each tick.
@@ -80,24 +80,24 @@ impl Analysis {
         match &event.kind {
             EventKind::Topology(topology) => {
                 self.scope.learn(topology);
-                self.judged.forget_network();
+                self.index.forget_network();
                 // What is selected may lie elsewhere now, and so may what a message tells of.
                 if self.scope.is_everything() {
-                    self.judged.ask_networks(&self.state, &self.scope);
+                    self.index.ask_networks(&self.state, &self.scope);
                 } else {
-                    self.judged.ask_all(&self.state, &self.scope);
+                    self.index.ask_all(&self.state, &self.scope);
                 }
             }
-            EventKind::Blind(_) => self.judged.ask_all(&self.state, &self.scope),
+            EventKind::Blind(_) => self.index.ask_all(&self.state, &self.scope),
             EventKind::Tick => self.note(),
             _ => {}
         }
     }
 
     fn note(&mut self) {
-        self.judged.refresh(&mut self.state, &self.scope);
-        for key in self.judged.take_news() {
-            let Some(group) = self.judged.group(&key) else {
+        self.index.refresh(&mut self.state, &self.scope);
+        for key in self.index.take_news() {
+            let Some(group) = self.index.group(&key) else {
                 continue;
             };
             let known = self.detected.get(&key);
@@ -105,7 +105,7 @@ impl Analysis {
             if known.is_some_and(|known| known.at_ns >= group.first_ns()) {
                 continue;
             }
-            let Some(finding) = assemble::finding(&self.state, &self.judged, &key, None) else {
+            let Some(finding) = assemble::finding(&self.state, &self.index, &key, None) else {
                 continue;
             };
             self.made.push_back(Made {
@@ -126,7 +126,7 @@ impl Analysis {
     #[must_use]
     pub fn current(&self) -> Current {
         let mut now = self.clone();
-        now.judged.refresh(&mut now.state, &now.scope);
+        now.index.refresh(&mut now.state, &now.scope);
         Current::new(now)
     }
 
@@ -144,8 +144,8 @@ impl Analysis {
         self.detected.get(key).map(|detected| &**detected)
     }
 
-    pub(crate) fn judged(&self) -> &Judged {
-        &self.judged
+    pub(crate) fn index(&self) -> &VerdictIndex {
+        &self.index
     }
 
     /// Whether an event that was taken in, or its connection, is selected; also if it is about the
@@ -155,7 +155,7 @@ impl Analysis {
         Subject::event(event, &self.state).is_none_or(|subject| self.scope.includes(&subject))
     }
 
-    /// The selection.
+    /// The selection of which findings are made.
     #[must_use]
     pub fn scope(&self) -> &Scope {
         &self.scope

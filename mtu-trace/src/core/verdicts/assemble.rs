@@ -3,154 +3,186 @@
 use crate::{
     core::{
         graph::path,
-        track::{ConnectionId, Side, SiteDrops, State, Track},
+        sites::Foreseen,
+        track::{SiteDrops, State, Track},
         verdicts::{
             analysis::Detected,
             boundary::{boundary, pmtud},
             evidence::evidence,
-            fixes,
-            fixes::Ailment,
-            local::Local,
-            rules::{Case, Cause, Match, lowered, worst_other},
-            summary,
-            verdict_index::{Group, Judged, Key},
+            facts::{TrackFacts, loss::worst_other},
+            fixes::FixContext,
+            local_end::LocalEnd,
+            sentence::Telling,
+            table::{Match, Origin, entry},
+            verdict_index::{Group, Key, VerdictIndex},
         },
     },
     model::{
-        finding::{Direction, Finding, ReportedHop},
+        finding::{Boundary, Confidence, Direction, Finding, Fix, Pmtud, ReportedHop},
         network::{NetnsId, Topology},
     },
 };
 
-/// One direction of a connection, and what a rule found.
-pub struct Member<'a> {
-    /// The direction.
-    pub case: Case<'a>,
-    /// What was found.
-    pub found: &'a Match,
+/// The connection that a cause hurts most, and what is needed to tell of it.
+struct Worst<'a> {
+    facts: TrackFacts<'a>,
+    found: &'a Match,
+    local: LocalEnd<'a>,
+    group: &'a Group,
+    index: &'a VerdictIndex,
 }
 
-impl<'a> Member<'a> {
-    /// A member of a group by its number.
-    pub fn of(state: &'a State, judged: &'a Judged, id: ConnectionId, side: Side) -> Option<Self> {
-        Some(Self {
-            case: Case::of(state, judged.joints(), state.get(id)?, side)?,
-            found: judged.found(id, side)?,
+/// The finding of one cause; `detected` is how it was made, if it was before. `None` where nothing
+/// that is selected has this cause.
+pub fn finding(
+    state: &State,
+    index: &VerdictIndex,
+    key: &Key,
+    detected: Option<&Detected>,
+) -> Option<Finding> {
+    let group = index.group(key)?;
+    let (id, side) = group.worst()?;
+    let connection = state.get(id)?;
+    let worst = Worst {
+        facts: TrackFacts::of(state, index.joints(), connection, side)?,
+        found: index.found(id, side)?,
+        local: LocalEnd::of(connection, &state.topology)?,
+        group,
+        index,
+    };
+    let Origin::Trace { sentence, fixes } = entry(key.0).origin else {
+        return None;
+    };
+    let direction = if group.has_both(id) {
+        Direction::Both
+    } else {
+        worst.local.direction(side)
+    };
+    let topology = &state.topology;
+    let trouble = &worst.found.trouble;
+    let pmtud = worst.pmtud();
+    let fixes = worst.fixes(fixes, pmtud.as_ref());
+    let mut finding = Finding {
+        id: String::new(),
+        verdict: key.0,
+        severity: worst.found.severity,
+        confidence: sureness(state, worst.found),
+        summary: String::new(),
+        ongoing: trouble.ongoing,
+        first_seen_ns: group.first_ns(),
+        detected_at_ns: detected.map_or(state.now_ns, |detected| detected.at_ns),
+        last_seen_ns: worst.last_seen_ns()?,
+        connections: group.connections(),
+        connection: Some(worst.local.show(connection, direction, topology)),
+        boundary: worst.boundary(),
+        pmtud,
+        evidence: evidence(&worst.facts, trouble),
+        path: worst.path(),
+        fixes,
+    };
+    if let Some(detected) = detected {
+        if detected.path.len() > finding.path.len() {
+            finding.path.clone_from(&detected.path);
+        }
+        if detected.fixes.len() > finding.fixes.len() {
+            finding.fixes.clone_from(&detected.fixes);
+        }
+    }
+    let other = worst_other(worst.facts.track).map(|(other, _)| other);
+    finding.summary = sentence(&Telling::of(&finding, other, topology)?);
+    Some(finding)
+}
+
+/// How sure a conclusion is by now: less so where records of our own were lost, because something
+/// may have been missed.
+pub(crate) fn sureness(state: &State, found: &Match) -> Confidence {
+    match state.lost {
+        0 => found.confidence,
+        _ => found.confidence.lowered(),
+    }
+}
+
+impl Worst<'_> {
+    fn topology(&self) -> &Topology {
+        &self.facts.state.topology
+    }
+
+    fn site(&self) -> Option<&SiteDrops> {
+        self.found.trouble.cause.site(self.facts.track)
+    }
+
+    fn predicted(&self) -> Option<&Foreseen> {
+        self.found.trouble.predicted.as_deref()
+    }
+
+    fn fits_bytes(&self) -> Option<u32> {
+        let cause = &self.found.trouble.cause;
+        cause.fits_bytes(self.facts.track, self.predicted())
+    }
+
+    fn boundary(&self) -> Option<Boundary> {
+        match self.site() {
+            Some(drops) => Some(boundary(&drops.site, self.topology())),
+            None => Some(self.predicted()?.boundary.clone()),
+        }
+    }
+
+    /// What became of the message. One may speak for many connections: that of any member tells of
+    /// the cause.
+    fn pmtud(&self) -> Option<Pmtud> {
+        let own = self.facts.track;
+        if !self.found.trouble.cause.concerns_pmtud(own) {
+            return None;
+        }
+        let told = std::iter::once(own)
+            .chain(self.tracks())
+            .find(|track| !track.icmp.blocked.is_empty())
+            .unwrap_or(own);
+        let site = self.site().map(|drops| &drops.site);
+        let fits_bytes = self.fits_bytes().unwrap_or(0);
+        Some(pmtud(told, fits_bytes, site, self.topology()))
+    }
+
+    fn tracks(&self) -> impl Iterator<Item = &Track> {
+        let state = self.facts.state;
+        let members = self.group.members();
+        members.filter_map(|(id, side)| Some(state.get(id)?.track(side)))
+    }
+
+    fn last_seen_ns(&self) -> Option<u64> {
+        let seen = self.group.members().filter_map(|(id, side)| {
+            let found = self.index.found(id, side)?;
+            Some(found.trouble.last_ns.unwrap_or(self.facts.state.now_ns))
+        });
+        seen.max()
+    }
+
+    /// The way from the local end to the place and one step past it; empty where there is no place.
+    fn path(&self) -> Vec<ReportedHop> {
+        if let Some(drops) = self.site() {
+            return hops(&self.local, drops, self.topology());
+        }
+        let mut path = self.predicted().map_or_else(Vec::new, |it| it.path.clone());
+        if self.local.direction(self.facts.side) == Direction::Download {
+            path.reverse();
+        }
+        path
+    }
+
+    fn fixes(&self, fixes: fn(&FixContext<'_>) -> Vec<Fix>, pmtud: Option<&Pmtud>) -> Vec<Fix> {
+        fixes(&FixContext {
+            local: &self.local,
+            sender: self.facts.sender(),
+            site: self.site().map(|drops| &drops.site),
+            fits_bytes: self.fits_bytes(),
+            pmtud,
+            topology: self.topology(),
         })
     }
 }
 
-/// One finding; `detected` is how it was made, if it was before.
-pub fn finding(
-    state: &State,
-    judged: &Judged,
-    (verdict, cause): &Key,
-    detected: Option<&Detected>,
-) -> Option<Finding> {
-    let topology = &state.topology;
-    let group = judged.group(&(*verdict, cause.clone()))?;
-    let (id, side) = group.worst()?;
-    let worst = Member::of(state, judged, id, side)?;
-    let Case {
-        connection, track, ..
-    } = worst.case;
-    let local = Local::of(connection, topology)?;
-    let direction = if group.has_both(id) {
-        Direction::Both
-    } else {
-        local.direction(side)
-    };
-    let site = match cause {
-        Cause::Site(key) => {
-            let passing = track.passing.as_ref();
-            let unseen = passing.filter(|passing| passing.site.key == *key);
-            track.oversized.get(key).or(unseen)
-        }
-        _ => None,
-    };
-    let shown = local.show(connection, direction, topology);
-    let foreseen = worst.found.foreseen.as_deref();
-    let seen = site.map(|drops| boundary(&drops.site, topology));
-    let boundary = seen.or_else(|| Some(foreseen?.boundary.clone()));
-    let fits_bytes = match (site, cause) {
-        (Some(drops), _) => Some(drops.site.fits_bytes()),
-        (None, Cause::Message(..)) => track.icmp.mtu_bytes.filter(|&told| told > 0),
-        (None, Cause::Site(_)) => foreseen.map(|foreseen| foreseen.fits_bytes),
-        _ => None,
-    };
-    let is_about_size = site.is_some() || matches!(cause, Cause::Message(..));
-    // One message may speak for many connections: that of any member tells of the cause.
-    let told = std::iter::once(track)
-        .chain(tracks(state, group))
-        .find(|track| !track.icmp.blocked.is_empty())
-        .unwrap_or(track);
-    let silent = site.is_some_and(|drops| drops.site.kind.is_silent());
-    let pmtud = is_about_size.then(|| pmtud(told, fits_bytes.unwrap_or(0), silent, topology));
-    let mut path = match (site, foreseen) {
-        (Some(drops), _) => hops(&local, drops, topology),
-        (None, Some(foreseen)) => {
-            let mut path = foreseen.path.clone();
-            // From the local end, as others are.
-            if local.direction(side) == Direction::Download {
-                path.reverse();
-            }
-            path
-        }
-        (None, None) => Vec::new(),
-    };
-    let ends = group.members().filter_map(|(id, side)| {
-        let found = judged.found(id, side)?;
-        Some(found.last_ns.unwrap_or(state.now_ns))
-    });
-    let last_seen_ns = ends.max()?;
-    let evidence = evidence(state, &worst);
-    let ailment = Ailment {
-        verdict: *verdict,
-        local: &local,
-        other_end: connection.sender(side),
-        site: site.map(|drops| &drops.site),
-        fits_bytes,
-        pmtud: pmtud.as_ref(),
-        topology,
-    };
-    let mut fixes = fixes::fixes(&ailment);
-    if let Some(detected) = detected {
-        if detected.path.len() > path.len() {
-            path.clone_from(&detected.path);
-        }
-        if detected.fixes.len() > fixes.len() {
-            fixes.clone_from(&detected.fixes);
-        }
-    }
-    let mut finding = Finding {
-        id: String::new(),
-        verdict: *verdict,
-        severity: worst.found.severity,
-        confidence: lowered(state, worst.found.confidence),
-        summary: String::new(),
-        ongoing: worst.found.ongoing,
-        first_seen_ns: group.first_ns(),
-        detected_at_ns: detected.map_or(state.now_ns, |detected| detected.at_ns),
-        last_seen_ns,
-        connections: group.connections(),
-        connection: Some(shown),
-        boundary,
-        pmtud,
-        evidence,
-        path,
-        fixes,
-    };
-    finding.summary = summary::summary(&finding, worst_other(track), topology);
-    Some(finding)
-}
-
-fn tracks<'a>(state: &'a State, group: &Group) -> impl Iterator<Item = &'a Track> {
-    let members = group.members();
-    members.filter_map(|(id, side)| Some(state.get(id)?.track(side)))
-}
-
-/// The way from the local end to the place where packets die, and one step past it.
-fn hops(local: &Local<'_>, drops: &SiteDrops, topology: &Topology) -> Vec<ReportedHop> {
+/// The way from the local end to the place where packets are dropped, and one step past it.
+fn hops(local: &LocalEnd<'_>, drops: &SiteDrops, topology: &Topology) -> Vec<ReportedHop> {
     let site = &drops.site;
     let egress = (site.egress.netns, site.egress.ifindex);
     let ingress = site

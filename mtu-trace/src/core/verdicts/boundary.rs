@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// A place where packets die.
+/// The place of a drop, with the names that its devices have.
 pub fn boundary(site: &Site, topology: &Topology) -> Boundary {
     Boundary {
         netns: NetnsRef::new(site.key.netns, topology),
@@ -46,10 +46,11 @@ pub fn name(device: &Device, topology: &Topology) -> String {
 
 /// What became of the message to the sender, which tells that packets up to `fits_bytes` pass.
 ///
-/// Where the place is `silent`, what was to be sent for it did not go: bridge netfilter asks for a
+/// Where the place is a silent one, what was to be sent for it did not go: bridge netfilter asks for a
 /// message that then finds no route (`icmp6_send`).
-pub fn pmtud(track: &Track, fits_bytes: u32, silent: bool, topology: &Topology) -> Pmtud {
+pub fn pmtud(track: &Track, fits_bytes: u32, site: Option<&Site>, topology: &Topology) -> Pmtud {
     let icmp = &track.icmp;
+    let silent = site.is_some_and(|site| site.kind.is_silent());
     let blocked = icmp.blocked.iter().max_by_key(|blocked| blocked.count);
     // The path MTU of a socket changes by such a message alone: probing lowers its segment size
     // only (`tcp_mtu_probing`).

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use crate::{
     core::verdicts::{
         analysis::Analysis,
-        assemble,
-        rules::lowered,
+        assemble::{self, sureness},
         verdict_index::{Group, Key},
     },
     model::finding::{Confidence, Finding, Severity, Verdict},
@@ -17,27 +16,27 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Current {
     analysis: Analysis,
-    heads: Vec<Head>,
+    heads: Vec<FindingHead>,
 }
 
 /// What the order of findings rests on.
 #[derive(Clone, Debug)]
-pub struct Head {
+pub struct FindingHead {
     key: Arc<Key>,
-    /// How bad.
+    /// How bad it is.
     pub severity: Severity,
-    /// How sure.
+    /// How sure it is by now.
     pub confidence: Confidence,
-    /// Whether it goes on.
+    /// Whether it still goes on.
     pub ongoing: bool,
-    /// Connections that share the cause.
+    /// How many connections share the cause.
     pub connections: usize,
-    /// First sign, ns.
+    /// The first sign of it, ns of `CLOCK_MONOTONIC`.
     pub first_ns: u64,
 }
 
-impl Head {
-    /// What is found.
+impl FindingHead {
+    /// The verdict of the finding.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.key.0
@@ -51,12 +50,12 @@ impl Head {
 
     fn new(analysis: &Analysis, key: &Arc<Key>, group: &Group) -> Option<Self> {
         let (id, side) = group.worst()?;
-        let found = analysis.judged().found(id, side)?;
+        let found = analysis.index().found(id, side)?;
         Some(Self {
             key: Arc::clone(key),
             severity: found.severity,
-            confidence: lowered(analysis.state(), found.confidence),
-            ongoing: found.ongoing,
+            confidence: sureness(analysis.state(), found),
+            ongoing: found.trouble.ongoing,
             connections: group.connections(),
             first_ns: group.first_ns(),
         })
@@ -66,13 +65,13 @@ impl Head {
 impl Current {
     /// Of an analysis in which everything has been asked that had to be.
     pub(crate) fn new(analysis: Analysis) -> Self {
-        let groups = analysis.judged().groups();
-        let mut heads: Vec<Head> = groups
-            .filter_map(|(key, group)| Head::new(&analysis, key, group))
+        let groups = analysis.index().groups();
+        let mut heads: Vec<FindingHead> = groups
+            .filter_map(|(key, group)| FindingHead::new(&analysis, key, group))
             .collect();
         heads.sort_by(|a, b| {
-            let rank = |head: &Head| {
-                let Head {
+            let rank = |head: &FindingHead| {
+                let FindingHead {
                     severity,
                     confidence,
                     ..
@@ -86,23 +85,23 @@ impl Current {
 
     /// All of them, in their order.
     #[must_use]
-    pub fn heads(&self) -> &[Head] {
+    pub fn heads(&self) -> &[FindingHead] {
         &self.heads
     }
 
     /// One of them by its position, as a report has it.
     #[must_use]
-    pub fn finding(&self, index: usize) -> Option<Finding> {
-        let key = &self.heads.get(index)?.key;
-        let (state, judged) = (self.analysis.state(), self.analysis.judged());
-        let mut finding = assemble::finding(state, judged, key, self.analysis.how(key))?;
-        finding.id = format!("F{}", index + 1);
+    pub fn finding(&self, position: usize) -> Option<Finding> {
+        let key = &self.heads.get(position)?.key;
+        let (state, index) = (self.analysis.state(), self.analysis.index());
+        let mut finding = assemble::finding(state, index, key, self.analysis.how(key))?;
+        finding.id = format!("F{}", position + 1);
         Some(finding)
     }
 
     /// How many are outside of the selection.
     #[must_use]
     pub fn hidden(&self) -> usize {
-        self.analysis.judged().hidden()
+        self.analysis.index().hidden()
     }
 }

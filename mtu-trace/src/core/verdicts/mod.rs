@@ -1,22 +1,23 @@
-//! State to findings: which rule fits a connection, what caused it, what to do about it.
+//! State to findings: which verdict fits a connection, what caused it, what to do about it.
 //!
-//! Pure: no clock and no I/O. Rules are functions in a table; the first that fits a direction of a
-//! connection decides, and directions with one cause become one finding.
+//! Pure: no clock and no I/O. Of each direction of a connection [`facts`] says what is known;
+//! the first row of the [`table`] whose facts hold decides. The verdicts of all connections are kept in
+//! [`verdict_index`], where directions with one cause become one finding; [`assemble`] tells it from
+//! the connection it hurts most.
 
 pub(crate) mod analysis;
 pub(crate) mod assemble;
 pub(crate) mod boundary;
-pub(crate) mod catalogue;
+pub(crate) mod cause;
 pub(crate) mod current;
 pub(crate) mod evidence;
+pub(crate) mod facts;
 pub(crate) mod fixes;
-pub(crate) mod local;
-pub(crate) mod predicted;
+pub(crate) mod local_end;
 pub(crate) mod remedy;
-pub(crate) mod rules;
-pub(crate) mod selection;
-pub(crate) mod summary;
+pub(crate) mod sentence;
+pub(crate) mod table;
 pub(crate) mod verdict_index;
 pub use analysis::{Analysis, Made};
-pub use catalogue::{Entry, entry};
-pub use current::{Current, Head};
+pub use current::{Current, FindingHead};
+pub use table::{VerdictEntry, entry};

@@ -82,20 +82,36 @@ fn engine_options(limit: u32) -> String {
     )
 }
 
+/// The message that a packet is too big, in the words of people and of packet filters.
+#[derive(Clone, Copy, Debug)]
+pub struct TooBig {
+    name: &'static str,
+    nft: &'static str,
+    iptables: &'static str,
+}
+
+/// The message about IPv4 packets (RFC 792).
+pub const FRAG_NEEDED: TooBig = TooBig {
+    name: "ICMP fragmentation-needed",
+    nft: "icmp type destination-unreachable icmp code frag-needed accept",
+    iptables: "icmp --icmp-type fragmentation-needed",
+};
+/// The message about IPv6 packets (RFC 4443).
+pub const PACKET_TOO_BIG: TooBig = TooBig {
+    name: "ICMPv6 packet-too-big",
+    nft: "icmpv6 type packet-too-big accept",
+    iptables: "icmpv6 --icmpv6-type packet-too-big",
+};
+
 /// Lets the message through where it is dropped. `insert` are commands for inside that namespace
-/// that do it; without them the rules are listed.
-pub fn unblock(blocked: &BlockedAt, ipv6: bool, insert: &[String]) -> Option<Fix> {
+/// that do it; without them the rules are listed. `None` where no netfilter hook dropped it.
+pub fn unblock(blocked: &BlockedAt, message: TooBig, insert: &[String]) -> Option<Fix> {
     let hook = blocked.hook?;
-    let message = if ipv6 {
-        "ICMPv6 packet-too-big"
-    } else {
-        "ICMP fragmentation-needed"
-    };
-    let rule = if ipv6 {
-        "icmpv6 type packet-too-big accept"
-    } else {
-        "icmp type destination-unreachable icmp code frag-needed accept"
-    };
+    let TooBig {
+        name,
+        nft,
+        iptables,
+    } = message;
     let list = ["nft --handle list ruleset".to_owned()];
     let run = if insert.is_empty() { &list } else { insert };
     let commands = enter(&blocked.netns).map_or_else(Vec::new, |enter| {
@@ -105,18 +121,13 @@ pub fn unblock(blocked: &BlockedAt, ipv6: bool, insert: &[String]) -> Option<Fix
     });
     Some(Fix {
         title: format!(
-            "Let {message} through the {hook} rules of {}",
+            "Let {name} through the {hook} rules of {}",
             blocked.netns.label()
         ),
         detail: if insert.is_empty() {
             format!(
-                "The rule that drops it is in the list the command prints; put `{rule}` before it \
-                 (with iptables: `-p {} -j ACCEPT`). {LEARNS}",
-                if ipv6 {
-                    "icmpv6 --icmpv6-type packet-too-big"
-                } else {
-                    "icmp --icmp-type fragmentation-needed"
-                }
+                "The rule that drops it is in the list the command prints; put `{nft}` before it \
+                 (with iptables: `-p {iptables} -j ACCEPT`). {LEARNS}"
             )
         } else {
             format!("The command puts a rule before the one that drops it. {LEARNS}")

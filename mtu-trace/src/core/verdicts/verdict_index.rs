@@ -1,4 +1,4 @@
-//! What the rules say of every connection, kept while connections change.
+//! What the table says of every connection, kept while connections change.
 //!
 //! Only those are asked about again that changed, or whose time has come: it costs what happens, not
 //! what there is.
@@ -9,12 +9,13 @@ use imbl::{OrdMap, OrdSet};
 
 use crate::{
     core::{
-        select::Scope,
+        select::{Scope, Subject},
         sites::Joints,
         track::{Connection, ConnectionId, Side, State},
         verdicts::{
-            rules::{Case, Cause, Match},
-            selection::is_selected,
+            cause::Cause,
+            facts::TrackFacts,
+            table::{Match, Trouble, decide},
         },
     },
     model::finding::Verdict,
@@ -27,13 +28,13 @@ pub type Key = (Verdict, Cause);
 /// of it, for how long, ns, and how many packets died.
 type Rank = (bool, bool, u64, u64);
 
-/// What the rules say of every connection.
+/// What the table says of every connection, and which of them share a cause.
 #[derive(Clone, Debug, Default)]
-pub struct Judged {
+pub struct VerdictIndex {
     /// What is joined in the network as it is now.
     joints: Arc<Joints>,
     /// Those of which something was lost or is waited for.
-    connections: OrdMap<ConnectionId, Arc<Judgements>>,
+    connections: OrdMap<ConnectionId, Arc<ConnectionVerdicts>>,
     groups: OrdMap<Arc<Key>, Group>,
     /// When to ask again though nothing happens, ns.
     due: OrdSet<(u64, ConnectionId)>,
@@ -41,22 +42,22 @@ pub struct Judged {
     news: BTreeSet<Arc<Key>>,
 }
 
-/// Of one connection.
+/// What the table says of one connection.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Judgements {
-    /// Out and in.
-    sides: [Option<Judgement>; 2],
+struct ConnectionVerdicts {
+    /// Of its directions: out and in.
+    sides: [Option<SideVerdict>; 2],
     due_ns: Option<u64>,
 }
 
-impl Judgements {
-    /// Keeps what was foreseen of a connection that is closed: its namespace may be gone from the map.
-    fn keep_foreseen(&mut self, before: &Self) {
+impl ConnectionVerdicts {
+    /// Keeps what was predicted of a connection that is closed: its namespace may be gone from the map.
+    fn keep_predicted(&mut self, before: &Self) {
         for (now, before) in self.sides.iter_mut().zip(&before.sides) {
-            let foreseen = |it: &&Judgement| it.found.foreseen.is_some();
-            if let (None, Some(before)) = (&now, before.as_ref().filter(foreseen)) {
+            let predicted = |it: &&SideVerdict| it.found.trouble.predicted.is_some();
+            if let (None, Some(before)) = (&now, before.as_ref().filter(predicted)) {
                 let mut kept = before.clone();
-                kept.found.ongoing = false;
+                kept.found.trouble.ongoing = false;
                 kept.rank.0 = false;
                 *now = Some(kept);
             }
@@ -64,9 +65,9 @@ impl Judgements {
     }
 }
 
-/// Of one direction.
+/// What the table says of one direction.
 #[derive(Clone, Debug, PartialEq)]
-struct Judgement {
+struct SideVerdict {
     key: Arc<Key>,
     found: Match,
     rank: Rank,
@@ -115,7 +116,7 @@ impl Group {
         has(Side::Out) && has(Side::In)
     }
 
-    fn add(&mut self, id: ConnectionId, side: Side, it: &Judgement) {
+    fn add(&mut self, id: ConnectionId, side: Side, it: &SideVerdict) {
         if !it.is_selected {
             self.others += 1;
             return;
@@ -123,11 +124,11 @@ impl Group {
         self.twice += usize::from(self.members.contains(&(id, side.flip())));
         self.members.insert((id, side));
         self.by_rank.insert((it.rank, id, side));
-        self.by_start.insert((it.found.first_ns, id, side));
+        self.by_start.insert((it.found.trouble.first_ns, id, side));
     }
 
     /// Exchanges what was said of a member for what is said now.
-    fn replace(&mut self, id: ConnectionId, side: Side, old: &Judgement, new: &Judgement) {
+    fn replace(&mut self, id: ConnectionId, side: Side, old: &SideVerdict, new: &SideVerdict) {
         if !old.is_selected || !new.is_selected {
             self.take(id, side, old);
             self.add(id, side, new);
@@ -137,14 +138,14 @@ impl Group {
             self.by_rank.remove(&(old.rank, id, side));
             self.by_rank.insert((new.rank, id, side));
         }
-        let (before_ns, now_ns) = (old.found.first_ns, new.found.first_ns);
+        let (before_ns, now_ns) = (old.found.trouble.first_ns, new.found.trouble.first_ns);
         if before_ns != now_ns {
             self.by_start.remove(&(before_ns, id, side));
             self.by_start.insert((now_ns, id, side));
         }
     }
 
-    fn take(&mut self, id: ConnectionId, side: Side, it: &Judgement) {
+    fn take(&mut self, id: ConnectionId, side: Side, it: &SideVerdict) {
         if !it.is_selected {
             self.others -= 1;
             return;
@@ -152,11 +153,11 @@ impl Group {
         self.members.remove(&(id, side));
         self.twice -= usize::from(self.members.contains(&(id, side.flip())));
         self.by_rank.remove(&(it.rank, id, side));
-        self.by_start.remove(&(it.found.first_ns, id, side));
+        self.by_start.remove(&(it.found.trouble.first_ns, id, side));
     }
 }
 
-impl Judged {
+impl VerdictIndex {
     /// The network is another one from now on.
     pub fn forget_network(&mut self) {
         self.joints = Arc::default();
@@ -179,7 +180,7 @@ impl Judged {
         }
     }
 
-    /// Asks again about everything: what the rules see has changed as a whole.
+    /// Asks again about everything: what the table sees has changed as a whole.
     pub fn ask_all(&mut self, state: &State, scope: &Scope) {
         let ids: Vec<ConnectionId> = self.connections.keys().copied().collect();
         for id in ids {
@@ -193,7 +194,7 @@ impl Judged {
         for (key, group) in &self.groups {
             let is_asked = |(id, side): &(ConnectionId, Side)| match (key.0, &key.1) {
                 (_, Cause::Peer(..) | Cause::Message(..)) => true,
-                (Verdict::MtuBlackHole, Cause::Site(_)) => self.is_foreseen(*id, *side),
+                (Verdict::MtuBlackHole, Cause::Site(_)) => self.is_predicted(*id, *side),
                 _ => false,
             };
             ids.extend(group.members().filter(is_asked).map(|(id, _)| id));
@@ -214,9 +215,9 @@ impl Judged {
         if let (Some(before), Some(now)) = (&before, &mut now)
             && state.get(id).is_some_and(Connection::is_closed)
         {
-            now.keep_foreseen(before);
+            now.keep_predicted(before);
         }
-        let due = |it: &Judgements| it.due_ns.map(|due_ns| (due_ns, id));
+        let due = |it: &ConnectionVerdicts| it.due_ns.map(|due_ns| (due_ns, id));
         let (was_due, is_due) = (before.as_deref().and_then(due), now.as_ref().and_then(due));
         if was_due != is_due {
             if let Some(due) = was_due {
@@ -255,7 +256,7 @@ impl Judged {
         };
     }
 
-    fn leave(&mut self, id: ConnectionId, side: Side, old: &Judgement) {
+    fn leave(&mut self, id: ConnectionId, side: Side, old: &SideVerdict) {
         if let Some(group) = self.groups.get_mut(&old.key) {
             group.take(id, side, old);
             if group.members.is_empty() && group.others == 0 {
@@ -264,9 +265,9 @@ impl Judged {
         }
     }
 
-    fn is_foreseen(&self, id: ConnectionId, side: Side) -> bool {
+    fn is_predicted(&self, id: ConnectionId, side: Side) -> bool {
         let found = self.found(id, side);
-        found.is_some_and(|found| found.foreseen.is_some())
+        found.is_some_and(|found| found.trouble.predicted.is_some())
     }
 
     /// What is found, with the connections that are selected.
@@ -275,7 +276,7 @@ impl Judged {
         self.groups.iter().filter(selected)
     }
 
-    /// One of them.
+    /// What is found of one cause; `None` if nothing selected has it.
     pub fn group(&self, key: &Key) -> Option<&Group> {
         self.groups
             .get(key)
@@ -287,7 +288,7 @@ impl Judged {
         self.groups.len() - self.groups().count()
     }
 
-    /// What the rules say of one direction of a connection.
+    /// What the table says of one direction of a connection.
     pub fn found(&self, id: ConnectionId, side: Side) -> Option<&Match> {
         let index = usize::from(side == Side::In);
         let judgement = self.connections.get(&id)?.sides[index].as_ref()?;
@@ -296,33 +297,57 @@ impl Judged {
 }
 
 /// Asks about one connection; `None` if nothing of it was lost or is waited for.
-fn judge(id: ConnectionId, state: &State, joints: &Joints, scope: &Scope) -> Option<Judgements> {
+fn judge(
+    id: ConnectionId,
+    state: &State,
+    joints: &Joints,
+    scope: &Scope,
+) -> Option<ConnectionVerdicts> {
     let connection = state.get(id)?;
-    let mut judged = Judgements::default();
+    let mut verdicts = ConnectionVerdicts::default();
     let mut any = false;
     for (index, side) in [Side::Out, Side::In].into_iter().enumerate() {
-        let Some(case) = Case::of(state, joints, connection, side) else {
+        let Some(facts) = TrackFacts::of(state, joints, connection, side) else {
             continue;
         };
         any = true;
-        judged.sides[index] = case.judge().map(|(verdict, found)| Judgement {
-            rank: rank(&case, &found),
-            is_selected: is_selected(&case, &found, scope),
-            key: Arc::new((verdict, found.cause.clone())),
+        verdicts.sides[index] = decide(&facts).map(|found| SideVerdict {
+            rank: rank(&facts, &found),
+            is_selected: is_selected(&facts, &found, scope),
+            key: Arc::new((found.verdict, found.trouble.cause.clone())),
             found,
         });
-        judged.due_ns = judged.due_ns.into_iter().chain(case.due_ns()).min();
+        verdicts.due_ns = verdicts.due_ns.into_iter().chain(facts.due_ns()).min();
     }
-    any.then_some(judged)
+    any.then_some(verdicts)
 }
 
-fn rank(case: &Case<'_>, found: &Match) -> Rank {
+fn rank(facts: &TrackFacts<'_>, found: &Match) -> Rank {
     // What can be seen at any moment lasts the longer the earlier it began.
-    let until_ns = found.last_ns.unwrap_or(u64::MAX);
+    let until_ns = found.trouble.last_ns.unwrap_or(u64::MAX);
     (
-        found.ongoing,
-        found.foreseen.is_none(),
-        until_ns.saturating_sub(found.first_ns),
-        case.track.oversized_drops(),
+        found.trouble.ongoing,
+        found.trouble.predicted.is_none(),
+        until_ns.saturating_sub(found.trouble.first_ns),
+        facts.track.oversized_drops(),
     )
+}
+
+/// Whether a direction of a connection is selected: by the connection, or by the place that its
+/// finding names besides.
+fn is_selected(facts: &TrackFacts<'_>, found: &Match, scope: &Scope) -> bool {
+    if scope.is_everything() {
+        return true;
+    }
+    let mut subject = Subject::connection(facts.connection, facts.side);
+    let Trouble {
+        cause, predicted, ..
+    } = &found.trouble;
+    if let Some(netns) = cause.netns() {
+        subject.also_in(netns);
+    }
+    if let (Cause::Message(..), Some(predicted)) = (cause, predicted) {
+        subject.also_in(predicted.boundary.netns.id());
+    }
+    scope.includes(&subject)
 }

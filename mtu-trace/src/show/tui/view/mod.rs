@@ -12,7 +12,7 @@ use crate::{
     core::{
         graph::limits,
         track::Connection,
-        verdicts::{Current, Head},
+        verdicts::{Current, FindingHead},
     },
     model::{
         event::{Flow, TCP, UDP},
@@ -55,7 +55,7 @@ pub enum ConnectionOrder {
 
 /// What a finding in the list is known by, also when it has moved.
 #[derive(Clone, Debug)]
-pub struct FindingKey(Head);
+pub struct FindingKey(FindingHead);
 
 impl PartialEq for FindingKey {
     fn eq(&self, other: &Self) -> bool {
@@ -153,7 +153,7 @@ impl View {
         [Severity::Error, Severity::Warning, Severity::Info].map(of)
     }
 
-    fn heads(&self) -> &[Head] {
+    fn heads(&self) -> &[FindingHead] {
         self.findings.as_ref().map_or(&[], Current::heads)
     }
 

@@ -12,7 +12,7 @@ use crate::{
 
 /// The end of a connection that a report is told from.
 #[derive(Clone, Copy)]
-pub struct Local<'a> {
+pub struct LocalEnd<'a> {
     /// Its position among the ends; 0 where none is known.
     index: usize,
     /// The socket, if it is on this host.
@@ -22,7 +22,7 @@ pub struct Local<'a> {
     pub flow: Flow,
 }
 
-impl<'a> Local<'a> {
+impl<'a> LocalEnd<'a> {
     /// Picks the end: a container's before the host's, one behind NAT before one that is not, the
     /// one that opened the connection before the one that answered, as far as that is known.
     pub fn of(connection: &'a Connection, topology: &Topology) -> Option<Self> {

@@ -1,0 +1,176 @@
+//! Losses that are no matter of size, and waits that are no losses.
+
+use crate::{
+    core::{
+        track::{OtherDrops, OtherKey, Track},
+        verdicts::facts::TrackFacts,
+    },
+    model::event::NO_REASON,
+};
+
+/// Segments sent again, or dropped, that are worth a word. A choice: fewer are daily life, and a
+/// connection that loses no more hardly suffers.
+const LEAST_LOSSES: u64 = 3;
+/// One in so many of the segments sent again must really have been lost; otherwise the sender was
+/// impatient. A choice: reordering, which makes most resends needless, is told from loss.
+const LEAST_LOST_SHARE: u64 = 4;
+/// How long a SYN stays unanswered before that is worth a word, ns, counted from its first resend,
+/// which the kernel makes after a second (`TCP_TIMEOUT_INIT`). A choice: a slow answer is no timeout.
+const HANDSHAKE_NS: u64 = 500_000_000;
+/// How long a closed window is daily life, ns. A choice: a receiver is busy for a moment.
+const WINDOW_NS: u64 = 1_000_000_000;
+/// Errors (errno) by which a connection ends that neither end closed: EPIPE, ECONNABORTED,
+/// ECONNRESET, ETIMEDOUT, EHOSTUNREACH.
+const ABORTED: [u32; 5] = [32, 103, 104, 110, 113];
+
+/// Whether a SYN was sent again and has had no answer since.
+pub(crate) fn syn_is_unanswered(facts: &TrackFacts<'_>) -> bool {
+    let (Some(sent), Some(sender)) = (&facts.track.retransmits, facts.sender()) else {
+        return false;
+    };
+    sent.handshake > 0
+        && !sender.established
+        && facts.is_past(sent.first_ns.saturating_add(HANDSHAKE_NS))
+}
+
+/// Whether drops for other reasons are worth a word. SYNs from outside that a firewall refuses are
+/// not: that is what it is for.
+pub(crate) fn other_drop_matters(facts: &TrackFacts<'_>) -> bool {
+    worst_other(facts.track).is_some_and(|(_, drops)| {
+        facts.retransmits() > 0 || (drops.count >= LEAST_LOSSES && !drops.syn)
+    })
+}
+
+/// Whether segments were lost that got through when they were sent again. What came twice had not
+/// been lost. Two ends on one host and no drop between them is still a loss.
+pub(crate) fn segments_were_lost(facts: &TrackFacts<'_>) -> bool {
+    facts.track.retransmits.as_ref().is_some_and(|sent| {
+        let resent = sent.count.saturating_sub(sent.handshake);
+        let lost = resent.saturating_sub(duplicates(facts.track));
+        lost >= LEAST_LOSSES
+            && lost.saturating_mul(LEAST_LOST_SHARE) >= resent
+            && sent.repeats.recoveries > 0
+    })
+}
+
+/// Since when the peer of a sender here has had no room, ns; `None` while that is daily life.
+pub(crate) fn window_closed_ns(facts: &TrackFacts<'_>) -> Option<u64> {
+    let sender = facts.sender()?;
+    let since_ns = sender
+        .window_closed_ns
+        .filter(|_| sender.closed.is_none())?;
+    facts
+        .is_past(since_ns.saturating_add(WINDOW_NS))
+        .then_some(since_ns)
+}
+
+/// Whether the connection was reset, or given up, after segments had been sent again.
+pub(crate) fn is_cut_off(facts: &TrackFacts<'_>) -> bool {
+    let (Some(sent), Some(sender)) = (&facts.track.retransmits, facts.sender()) else {
+        return false;
+    };
+    let cut_off = |error: u32| ABORTED.contains(&error);
+    sender.established
+        && sent.count > sent.handshake
+        && sender
+            .closed
+            .as_ref()
+            .is_some_and(|closed| cut_off(closed.error))
+}
+
+/// Segments that came twice: what was sent again had not been lost (RFC 2883, RFC 3522).
+fn duplicates(track: &Track) -> u64 {
+    const TWICE: &[&str] = &["TCP_OLD_DATA", "TCP_OLD_SEQUENCE", "TCP_OFOMERGE"];
+    track
+        .other
+        .iter()
+        .filter(|(key, _)| {
+            key.reason
+                .as_deref()
+                .is_some_and(|reason| TWICE.contains(&reason))
+        })
+        .map(|(_, drops)| drops.count)
+        .sum()
+}
+
+/// Reasons that explain a loss. Others come after it (segments received twice, queues of closed
+/// sockets) and explain nothing.
+const CAUSES: &[&str] = &[
+    "NETFILTER_DROP",
+    "QDISC_DROP",
+    "QDISC_CONGESTED",
+    "QDISC_OVERLIMIT",
+    "TC_INGRESS",
+    "TC_EGRESS",
+    "BPF_CGROUP_EGRESS",
+    "SOCKET_FILTER",
+    "SOCKET_RCVBUFF",
+    "SOCKET_BACKLOG",
+    "PROTO_MEM",
+    "CPU_BACKLOG",
+    "XDP",
+    "FULL_RING",
+    "NOMEM",
+    "IP_OUTNOROUTES",
+    "IP_INNOROUTES",
+    "IP_RPFILTER",
+    "IP_CSUM",
+    "TCP_CSUM",
+    "NEIGH_FAILED",
+    "NEIGH_QUEUEFULL",
+    "NEIGH_DEAD",
+    "DEV_READY",
+    "XFRM_POLICY",
+    "TCP_MD5UNEXPECTED",
+    "TCP_MD5FAILURE",
+    "TCP_ZEROWINDOW",
+];
+
+/// How functions begin that free what has arrived, or nobody has asked for.
+const ENDS: &[&str] = &[
+    "ip_rcv",
+    "ip6_rcv",
+    "ipv6_rcv",
+    "ip_local_deliver",
+    "ip6_input",
+    "packet_rcv",
+    "tpacket_rcv",
+    "tcp_",
+    "br_flood",
+    "skb_release_data",
+];
+
+/// The place where most packets of this direction die for another reason than their size.
+pub fn worst_other(track: &Track) -> Option<(&OtherKey, &OtherDrops)> {
+    track
+        .other
+        .iter()
+        .filter(|(key, drops)| {
+            key.hook.is_some()
+                || match key.reason.as_deref() {
+                    None | Some(NO_REASON) => {
+                        drops.fallen.resent() >= LEAST_LOSSES && !is_at_its_end(&key.function)
+                    }
+                    Some(reason) => is_cause(reason),
+                }
+        })
+        .max_by_key(|(key, drops)| {
+            let explained = key.hook.is_some() || key.reason.as_deref().is_some_and(is_cause);
+            let sure = if explained {
+                drops.count
+            } else {
+                drops.fallen.resent()
+            };
+            (sure, drops.last_ns)
+        })
+}
+
+fn is_cause(reason: &str) -> bool {
+    CAUSES.contains(&reason)
+}
+
+/// Whether a function frees packets that have come to their end, or copies of others: what a device takes
+/// up that is for another host, what a capture has no room for, what a socket has already.
+fn is_at_its_end(function: &str) -> bool {
+    ENDS.iter().any(|start| function.starts_with(start))
+}

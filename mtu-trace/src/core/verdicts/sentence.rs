@@ -1,0 +1,109 @@
+//! What the sentences of findings have in common; each verdict has its own in its file.
+
+use crate::{
+    core::track::OtherKey,
+    model::{
+        finding::{Boundary, ConnectionRef, Direction, Finding},
+        netns_ref::NetnsRef,
+        network::Topology,
+    },
+};
+
+/// What a sentence is made from.
+pub struct Telling<'a> {
+    /// Whose trouble it is, with how many others: the beginning of every sentence.
+    pub who: String,
+    /// The finding without its sentence.
+    pub finding: &'a Finding,
+    /// The connection it is told from.
+    pub connection: &'a ConnectionRef,
+    /// Where most packets of it are dropped for another reason than size; `None` if none are.
+    pub other: Option<&'a OtherKey>,
+    /// The network by which namespaces are named.
+    pub topology: &'a Topology,
+}
+
+impl<'a> Telling<'a> {
+    /// What there is to tell of a finding; `None` if it is about no connection.
+    pub fn of(
+        finding: &'a Finding,
+        other: Option<&'a OtherKey>,
+        topology: &'a Topology,
+    ) -> Option<Self> {
+        let connection = finding.connection.as_ref()?;
+        let others = match finding.connections {
+            0 | 1 => String::new(),
+            2 => " (and one more connection)".to_owned(),
+            more => format!(" (and {} more connections)", more - 1),
+        };
+        Some(Self {
+            who: transfer(connection) + &others,
+            finding,
+            connection,
+            other,
+            topology,
+        })
+    }
+
+    /// How long the stall has lasted, seconds.
+    #[expect(clippy::cast_precision_loss, reason = "a time to be read by people")]
+    pub fn seconds(&self) -> f64 {
+        self.finding.evidence.stalled_ms as f64 / 1000.0
+    }
+}
+
+fn transfer(connection: &ConnectionRef) -> String {
+    let local = connection
+        .local
+        .netns
+        .as_ref()
+        .map_or_else(|| connection.local.socket_address(), NetnsRef::label);
+    let remote = connection.remote.socket_address();
+    match connection.direction {
+        Direction::Download => format!("{local}'s download from {remote}"),
+        Direction::Upload => format!("{local}'s upload to {remote}"),
+        Direction::Both => format!("{local}'s connection with {remote}"),
+    }
+}
+
+/// The packets by their length, with what a tunnel has made of them: `1500-byte packets`.
+pub(crate) fn packets(boundary: &Boundary) -> String {
+    let own = boundary
+        .packet_bytes
+        .saturating_sub(boundary.overhead_bytes);
+    match boundary.overhead_bytes {
+        0 => format!("{own}-byte packets"),
+        more => format!("{own}-byte packets, {} with a tunnel's {more},", own + more),
+    }
+}
+
+/// The devices of a boundary: `between ens18 and cni0`, `at vethab12`.
+pub(crate) fn between(boundary: &Boundary) -> String {
+    let egress = boundary.egress.as_deref().unwrap_or("?");
+    let far = boundary.peer.as_ref().map(|peer| {
+        format!(
+            "{} of {}",
+            peer.interface.as_deref().unwrap_or("the other end"),
+            peer.netns.label()
+        )
+    });
+    match (&boundary.ingress, far) {
+        (_, Some(far)) => format!("between {egress} and {far}"),
+        (Some(ingress), None) => format!("between {ingress} and {egress}"),
+        (None, None) => format!("at {egress}"),
+    }
+}
+
+/// By what and where packets are dropped: `by netfilter in FORWARD of node-1 (NETFILTER_DROP)`.
+pub(crate) fn drop_place(key: &OtherKey, topology: &Topology) -> String {
+    let netns = NetnsRef::new(key.netns, topology).label();
+    let reason = key
+        .reason
+        .as_deref()
+        .map(|reason| format!(" ({reason})"))
+        .unwrap_or_default();
+    match key.hook {
+        Some(hook) => format!("by netfilter in {hook} of {netns}{reason}"),
+        None => format!("by {} in {netns}{reason}", key.function),
+    }
+}
