@@ -3,10 +3,12 @@
 //! No root, no network, no clock: an event has the time it is given here.
 #![expect(clippy::unwrap_used, reason = "what is missing here is a failed test")]
 
+mod apart;
 mod black_hole;
 mod bounded;
 mod captured;
 mod damaged;
+mod encrypted;
 mod frozen;
 mod generated;
 mod golden;

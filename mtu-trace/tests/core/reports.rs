@@ -195,55 +195,9 @@ fn finding(value: &Value) {
             ("fixes", &[LIST]),
         ],
     );
-    let connection = &value["connection"];
-    has(
-        connection,
-        &[
-            ("protocol", &[TEXT]),
-            ("local", &[OBJECT]),
-            ("remote", &[OBJECT]),
-            ("direction", &[TEXT]),
-            ("translated", &[LIST]),
-        ],
-    );
-    for end in [&connection["local"], &connection["remote"]] {
-        has(
-            end,
-            &[
-                ("address", &[TEXT]),
-                ("port", &[NUMBER]),
-                ("netns", &[OBJECT, NULL]),
-            ],
-        );
-        netns(&end["netns"]);
-    }
-    has(
-        &value["boundary"],
-        &[
-            ("netns", &[OBJECT]),
-            ("ingress", &[TEXT, NULL]),
-            ("egress", &[TEXT, NULL]),
-            ("limit_bytes", &[NUMBER]),
-            ("packet_bytes", &[NUMBER]),
-            ("function", &[TEXT]),
-            ("reason", &[TEXT]),
-            ("silent", &[BOOL]),
-        ],
-    );
-    netns(&value["boundary"]["netns"]);
-    has(
-        &value["pmtud"],
-        &[
-            ("signalled", &[BOOL]),
-            ("delivered", &[BOOL, NULL]),
-            ("blocked_at", &[OBJECT, NULL]),
-        ],
-    );
-    let blocked = &value["pmtud"]["blocked_at"];
-    if blocked.is_object() {
-        has(blocked, &[("netns", &[OBJECT]), ("hook", &[TEXT, NULL])]);
-        netns(&blocked["netns"]);
-    }
+    connection(&value["connection"]);
+    boundary(&value["boundary"]);
+    pmtud(&value["pmtud"]);
     has(
         &value["evidence"],
         &[
@@ -274,6 +228,63 @@ fn finding(value: &Value) {
                 ("commands", &[LIST]),
             ],
         );
+    }
+}
+
+fn connection(value: &Value) {
+    has(
+        value,
+        &[
+            ("protocol", &[TEXT]),
+            ("local", &[OBJECT]),
+            ("remote", &[OBJECT]),
+            ("direction", &[TEXT]),
+            ("translated", &[LIST]),
+        ],
+    );
+    for end in [&value["local"], &value["remote"]] {
+        has(
+            end,
+            &[
+                ("address", &[TEXT]),
+                ("port", &[NUMBER]),
+                ("netns", &[OBJECT, NULL]),
+            ],
+        );
+        netns(&end["netns"]);
+    }
+}
+
+fn boundary(value: &Value) {
+    has(
+        value,
+        &[
+            ("netns", &[OBJECT]),
+            ("ingress", &[TEXT, NULL]),
+            ("egress", &[TEXT, NULL]),
+            ("limit_bytes", &[NUMBER]),
+            ("packet_bytes", &[NUMBER]),
+            ("function", &[TEXT]),
+            ("reason", &[TEXT]),
+            ("silent", &[BOOL]),
+        ],
+    );
+    netns(&value["netns"]);
+}
+
+fn pmtud(value: &Value) {
+    has(
+        value,
+        &[
+            ("signalled", &[BOOL]),
+            ("delivered", &[BOOL, NULL]),
+            ("blocked_at", &[OBJECT, NULL]),
+        ],
+    );
+    let blocked = &value["blocked_at"];
+    if blocked.is_object() {
+        has(blocked, &[("netns", &[OBJECT]), ("hook", &[TEXT, NULL])]);
+        netns(&blocked["netns"]);
     }
 }
 
