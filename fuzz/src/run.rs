@@ -11,7 +11,7 @@ use mtu_trace::{
         network::Topology,
     },
     show::{
-        export::{Dated, Row},
+        export::{CsvRow, ExportedEvent},
         report::{Capture, Format, Report, Style},
     },
 };
@@ -84,14 +84,14 @@ impl Run {
     pub fn take(&mut self, event: &Event) {
         self.now_ns = self.now_ns.max(event.time_ns);
         let clock = &self.header.clock;
-        let dated = serde_json::to_string(&Dated::new(event, clock, &self.topology));
+        let dated = serde_json::to_string(&ExportedEvent::new(event, clock, &self.topology));
         let dated = dated.expect("an event is JSON");
         match &event.kind {
             // As long as all others, and its names are in those.
             EventKind::Topology(topology) => self.topology = Arc::clone(topology),
             _ => harmless(&dated),
         }
-        if let Some(row) = Row::new(event, clock, &self.topology) {
+        if let Some(row) = CsvRow::new(event, clock, &self.topology) {
             serde_json::to_string(&row).expect("a row is JSON");
         }
         let mut bytes = Vec::new();

@@ -21,7 +21,7 @@ use crate::{
 
 /// Runs the command; gives the exit status.
 pub fn run(options: &ExportOptions) -> Result<u8> {
-    let mut events = Selected {
+    let mut events = SelectedEvents {
         reader: replayed::open(&options.file)?,
         passed: Passed::default(),
         topology: Arc::default(),
@@ -49,7 +49,7 @@ pub fn run(options: &ExportOptions) -> Result<u8> {
 }
 
 /// The events, with the network as it is at each.
-struct Selected {
+struct SelectedEvents {
     reader: Reader<Input>,
     passed: Passed,
     topology: Arc<Topology>,
@@ -57,7 +57,7 @@ struct Selected {
     analysis: Analysis,
 }
 
-impl Selected {
+impl SelectedEvents {
     fn next(&mut self) -> Option<(Event, Arc<Topology>)> {
         loop {
             let event = self.reader.next_event()?;

@@ -13,7 +13,7 @@ use crate::{
         replay::Replay,
         tui::{
             App,
-            facts::{Facts, Risks, Spool},
+            facts::{Risks, SpoolState, TraceFacts},
             keys::Mode,
             run::{Ending, Source},
             terminal,
@@ -34,7 +34,7 @@ pub fn run(options: &cli::Replay, color: ColorChoice) -> Result<u8> {
     let replay = Replay::open(&options.file, scope)
         .with_context(|| format!("cannot use {}", options.file.display()))?;
     let header = replay.header();
-    let facts = Facts {
+    let facts = TraceFacts {
         mode: Mode::Replay,
         hostname: header.hostname.clone(),
         kernel: header.kernel.clone(),
@@ -42,7 +42,7 @@ pub fn run(options: &cli::Replay, color: ColorChoice) -> Result<u8> {
         hooks: header.hooks.clone(),
         selection: options.selection.clone(),
         recording: None,
-        spool: Spool::None,
+        spool: SpoolState::None,
         waiting: 0,
         risks: Risks::None,
         notes: Vec::new(),

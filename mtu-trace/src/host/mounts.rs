@@ -50,7 +50,7 @@ pub(crate) fn parse(mountinfo: &[u8]) -> Vec<Mounted> {
     let lines = || {
         mountinfo
             .split(|&byte| byte == b'\n')
-            .filter_map(Line::parse)
+            .filter_map(MountLine::parse)
     };
     let mut found: Vec<(u64, &[u8], u32)> = Vec::new();
     for line in lines() {
@@ -98,7 +98,7 @@ pub(crate) fn open(pid: i32, path: &Path) -> io::Result<OwnedFd> {
 pub(crate) fn remote_mounts(mountinfo: &[u8]) -> Vec<Vec<u8>> {
     mountinfo
         .split(|&byte| byte == b'\n')
-        .filter_map(Line::parse)
+        .filter_map(MountLine::parse)
         .filter(|line| is_remote(line.fs_type))
         .map(|line| unescape(line.mount_point))
         .collect()
@@ -118,7 +118,7 @@ pub(crate) struct Bound<'a> {
 pub(crate) fn bound(mountinfo: &[u8]) -> impl Iterator<Item = Bound<'_>> {
     mountinfo
         .split(|&byte| byte == b'\n')
-        .filter_map(Line::parse)
+        .filter_map(MountLine::parse)
         .map(|line| Bound {
             device: line.device,
             root: line.root,
@@ -133,7 +133,7 @@ pub(crate) fn net_inode(link: &[u8]) -> Option<u64> {
 }
 
 /// The fields of interest of one line.
-struct Line<'a> {
+struct MountLine<'a> {
     id: u32,
     parent: u32,
     device: &'a [u8],
@@ -142,7 +142,7 @@ struct Line<'a> {
     fs_type: &'a [u8],
 }
 
-impl<'a> Line<'a> {
+impl<'a> MountLine<'a> {
     fn parse(line: &'a [u8]) -> Option<Self> {
         let number = |field: &[u8]| str::from_utf8(field).ok()?.parse().ok();
         let mut fields = line.split(|&byte| byte == b' ');

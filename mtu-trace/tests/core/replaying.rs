@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use mtu_trace::{
     core::{select::Scope, verdicts::Analysis},
     model::event::Event,
-    show::replay::{Replay, Step},
+    show::replay::{PlayStep, Replay},
 };
 use proptest::prelude::*;
 
@@ -106,7 +106,7 @@ fn steps_lead_from_finding_to_finding() {
     let times: Vec<u64> = analysis.made().iter().map(|made| made.at_ns).collect();
     assert!(!times.is_empty());
     let mut met = Vec::new();
-    while replay.step_finding(Step::Forward) {
+    while replay.step_finding(PlayStep::Forward) {
         met.push(replay.now_ns());
     }
     let mut once = times.clone();
@@ -115,7 +115,7 @@ fn steps_lead_from_finding_to_finding() {
     assert_eq!(shown(&replay), live(&events, *once.last().unwrap()));
     replay.seek(u64::MAX);
     let mut back = Vec::new();
-    while replay.step_finding(Step::Back) {
+    while replay.step_finding(PlayStep::Back) {
         back.push(replay.now_ns());
     }
     back.reverse();
@@ -133,16 +133,16 @@ fn steps_take_in_one_event_and_take_it_back() {
     let begin = replay.watch().analysis().state().events;
     let mut states = vec![begin];
     for _ in 0..40 {
-        assert!(replay.step_event(Step::Forward));
+        assert!(replay.step_event(PlayStep::Forward));
         states.push(replay.watch().analysis().state().events);
     }
     assert_eq!(states[40], begin + 40);
     for expected in states.iter().rev().skip(1) {
-        assert!(replay.step_event(Step::Back));
+        assert!(replay.step_event(PlayStep::Back));
         assert_eq!(replay.watch().analysis().state().events, *expected);
     }
     replay.seek(u64::MAX);
-    assert!(!replay.step_event(Step::Forward));
+    assert!(!replay.step_event(PlayStep::Forward));
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn steps_back_lead_to_the_beginning() {
     replay.seek(u64::MAX);
     let all = replay.watch().analysis().state().events;
     let mut steps = 0;
-    while replay.step_event(Step::Back) {
+    while replay.step_event(PlayStep::Back) {
         steps += 1;
         assert_eq!(replay.watch().analysis().state().events, all - steps);
     }

@@ -1,6 +1,6 @@
 //! The whole table of keys: every key does something, and what it says.
 
-use mtu_trace::show::replay::Step;
+use mtu_trace::show::replay::PlayStep;
 use mtu_trace::show::tui::{
     action::{Action, Effect},
     app::{Overlay, Shown},
@@ -123,10 +123,10 @@ fn every_key_does_what_the_table_says() {
                             Action::Redraw => Effect::Redraw,
                             Action::Suspend => Effect::Suspend,
                             Action::Quit => Effect::Quit,
-                            Action::EventBack => Effect::StepEvent(Step::Back),
-                            Action::EventForward => Effect::StepEvent(Step::Forward),
-                            Action::FindingBack => Effect::StepFinding(Step::Back),
-                            Action::FindingForward => Effect::StepFinding(Step::Forward),
+                            Action::EventBack => Effect::StepEvent(PlayStep::Back),
+                            Action::EventForward => Effect::StepEvent(PlayStep::Forward),
+                            Action::FindingBack => Effect::StepFinding(PlayStep::Back),
+                            Action::FindingForward => Effect::StepFinding(PlayStep::Forward),
                             Action::SeekBack => Effect::Seek(MIDDLE_NS - step),
                             Action::SeekForward => Effect::Seek(MIDDLE_NS + step),
                             Action::ToStart => Effect::Seek(START_NS),

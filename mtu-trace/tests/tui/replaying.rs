@@ -12,7 +12,7 @@ use mtu_trace::{
     core::select::Scope,
     model::event::Event,
     show::{
-        replay::{Replay, Step},
+        replay::{PlayStep, Replay},
         tui::{App, draw, glyphs::UNICODE, keys::Mode, theme::Theme},
         watch::Watch,
     },
@@ -80,7 +80,7 @@ fn stepped_to_its_end_it_shows_what_its_report_says() {
     for name in ["filtered", "discovered"] {
         let mut replay = opened(name);
         let mut steps = 0;
-        while replay.step_event(Step::Forward) {
+        while replay.step_event(PlayStep::Forward) {
             steps += 1;
         }
         assert!(steps > 5, "{steps}");

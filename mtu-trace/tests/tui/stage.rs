@@ -9,7 +9,7 @@ use mtu_trace::{
             App,
             action::Effect,
             draw,
-            facts::{Facts, Risks, Spool},
+            facts::{Risks, SpoolState, TraceFacts},
             glyphs::{Glyphs, UNICODE},
             keys::Mode,
             theme::Theme,
@@ -44,8 +44,8 @@ pub struct Stage {
 }
 
 /// What is told of the trace.
-pub fn facts(mode: Mode) -> Facts {
-    Facts {
+pub fn facts(mode: Mode) -> TraceFacts {
+    TraceFacts {
         mode,
         hostname: "node-1".to_owned(),
         kernel: "6.18.44".to_owned(),
@@ -57,8 +57,8 @@ pub fn facts(mode: Mode) -> Facts {
         selection: Selection::default(),
         recording: None,
         spool: match mode {
-            Mode::Live => Spool::Kept(3 << 20),
-            Mode::Replay => Spool::None,
+            Mode::Live => SpoolState::Kept(3 << 20),
+            Mode::Replay => SpoolState::None,
         },
         waiting: 0,
         risks: Risks::Found(Vec::new()),
@@ -74,7 +74,7 @@ impl Stage {
     }
 
     pub fn with(
-        facts: Facts,
+        facts: TraceFacts,
         events: Vec<Event>,
         until_ms: u64,
         theme: Theme,

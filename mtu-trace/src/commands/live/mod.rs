@@ -24,8 +24,8 @@ use crate::{
     show::{
         tui::{
             App,
-            facts::{Facts, Risks, Spool},
-            feed::{Feeder, Told, feed},
+            facts::{Risks, SpoolState, TraceFacts},
+            feed::{FeedItem, Feeder, feed},
             glyphs::{ASCII, Glyphs},
             keys::Mode,
             run::{Ending, Source, run as show},
@@ -58,7 +58,7 @@ pub fn run(options: &cli::Live, color: ColorChoice) -> Result<u8> {
     let (tracer, hooks) = Tracer::start(load, recording, clock, feeder.clone())
         .map_err(|error| explain_refusal(error, LOCKED_DOWN))?;
     look_for_risks(feeder)?;
-    let facts = Facts {
+    let facts = TraceFacts {
         mode: Mode::Live,
         hostname: host::hostname(),
         kernel: host::kernel_release(),
@@ -70,7 +70,7 @@ pub fn run(options: &cli::Live, color: ColorChoice) -> Result<u8> {
             .output
             .as_ref()
             .map(|path| path.display().to_string()),
-        spool: Spool::None,
+        spool: SpoolState::None,
         waiting: 0,
         risks: Risks::Pending,
         notes: Vec::new(),
@@ -134,7 +134,7 @@ fn look_for_risks(feeder: Feeder) -> Result<()> {
                 }
                 Err(error) => Risks::Failed(format!("{error:#}")),
             };
-            feeder.tell(Told::Risks(risks));
+            feeder.tell(FeedItem::Risks(risks));
         })
         .context("cannot start the thread that looks at the network")?;
     Ok(())

@@ -23,7 +23,7 @@ use crate::{
         event::{Event, EventKind},
         hook_status::HookStatus,
     },
-    show::tui::feed::{Batches, Feeder, Told},
+    show::tui::feed::{Batches, FeedItem, Feeder},
 };
 
 /// The thread.
@@ -122,8 +122,8 @@ impl Tracing {
         let mut spool = spool
             .inspect_err(|error| {
                 let words = format!("nothing is kept for w: {error:#}");
-                let failed = crate::show::tui::facts::Spool::Failed(words);
-                self.feeder.tell(Told::Spool(failed));
+                let failed = crate::show::tui::facts::SpoolState::Failed(words);
+                self.feeder.tell(FeedItem::Spool(failed));
             })
             .ok();
         let _told = started.send(Ok(hooks.clone()));
@@ -150,7 +150,7 @@ impl Tracing {
             .finish(monotonic_ns(), hooks, interrupted())
             .await;
         let why = outcome.err().map(|error| format!("{error:#}"));
-        self.feeder.tell(Told::Ended(why));
+        self.feeder.tell(FeedItem::Ended(why));
     }
 }
 

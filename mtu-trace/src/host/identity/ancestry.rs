@@ -3,30 +3,30 @@
 
 use std::fs;
 
-use crate::host::identity::{cgroup::Place, located};
+use crate::host::identity::{cgroup::ContainerCgroup, located};
 
 /// Ancestors looked at: those inside the container, which are none for its first process.
 const MOST: usize = 16;
 
 /// A process of the engine that made a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Engine {
+pub struct EngineProcess {
     /// The process: a shim of containerd, conmon, or the engine itself.
     pub pid: i32,
     /// The container it is in.
-    pub place: Option<Place>,
+    pub place: Option<ContainerCgroup>,
 }
 
 /// The engine of the container `id` that the process is in. `None` if its ancestors are gone: then
 /// it has been handed to the first process.
 #[must_use]
-pub fn engine(pid: i32, id: &str) -> Option<Engine> {
+pub fn engine(pid: i32, id: &str) -> Option<EngineProcess> {
     let mut pid = pid;
     for _ in 0..MOST {
         pid = parent(&fs::read(format!("/proc/{pid}/stat")).ok()?).filter(|parent| *parent > 1)?;
         let place = located(pid);
         if place.as_ref().is_none_or(|place| place.id != id) {
-            return Some(Engine { pid, place });
+            return Some(EngineProcess { pid, place });
         }
     }
     None

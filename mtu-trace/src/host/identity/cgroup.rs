@@ -16,7 +16,7 @@
 
 /// Where a process is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ContainerCgroup {
     /// Identifier of the innermost container.
     pub id: String,
     /// Engine that made it.
@@ -45,7 +45,7 @@ const SCOPES: [(&str, &str); 6] = [
 /// The container of a process, from the contents of its `/proc/PID/cgroup`; `None` if it is in none
 /// that is known.
 #[must_use]
-pub fn place(cgroup: &[u8]) -> Option<Place> {
+pub fn place(cgroup: &[u8]) -> Option<ContainerCgroup> {
     // On a host with both versions only some of the hierarchies have the container's path.
     cgroup
         .split(|&byte| byte == b'\n')
@@ -59,8 +59,8 @@ pub fn place(cgroup: &[u8]) -> Option<Place> {
 }
 
 /// The innermost container of a path, and how many there are.
-fn nesting(path: &[u8]) -> Option<(Place, usize)> {
-    let mut innermost: Option<Place> = None;
+fn nesting(path: &[u8]) -> Option<(ContainerCgroup, usize)> {
+    let mut innermost: Option<ContainerCgroup> = None;
     let mut depth = 0;
     let mut pod = None;
     let mut above = "";
@@ -73,7 +73,7 @@ fn nesting(path: &[u8]) -> Option<(Place, usize)> {
             let repeated = innermost.as_ref().is_some_and(|known| known.id == id);
             if !repeated {
                 depth += 1;
-                innermost = Some(Place {
+                innermost = Some(ContainerCgroup {
                     id: id.to_owned(),
                     runtime,
                     pod: pod.take(),

@@ -13,11 +13,11 @@ pub(crate) mod rooted;
 pub(crate) mod unit;
 use std::fs;
 
-pub use names::{Names, Whereabouts};
+pub use names::{ContainerNames, Whereabouts};
 
 use crate::{
     base::text::printable,
-    host::identity::cgroup::Place,
+    host::identity::cgroup::ContainerCgroup,
     model::network::{Container, Process},
 };
 
@@ -79,11 +79,11 @@ pub fn identify(pid: i32) -> Identity {
 }
 
 /// The container of a process: by its cgroup, else by what is mounted in it.
-fn place(pid: i32, cgroup: &[u8]) -> Option<Place> {
+fn place(pid: i32, cgroup: &[u8]) -> Option<ContainerCgroup> {
     cgroup::place(cgroup).or_else(|| {
         let mountinfo = fs::read(format!("/proc/{pid}/mountinfo")).ok()?;
         let (id, runtime) = mounted::place(&mountinfo)?;
-        Some(Place {
+        Some(ContainerCgroup {
             id,
             runtime,
             pod: None,
@@ -99,7 +99,7 @@ pub fn is_in(pid: i32, id: &str) -> bool {
 }
 
 /// The container of a process, which may be gone.
-fn located(pid: i32) -> Option<Place> {
+fn located(pid: i32) -> Option<ContainerCgroup> {
     let cgroup = fs::read(format!("/proc/{pid}/cgroup")).ok()?;
     place(pid, &cgroup)
 }

@@ -57,14 +57,14 @@ fn view(pid: i32) -> Option<(PathBuf, u64, u64)> {
     Some((mounts, root.dev(), root.ino()))
 }
 
-/// Names by container identifier.
+/// ContainerNames by container identifier.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct ContainerNames {
     known: HashMap<String, Named>,
     missed: HashMap<String, u64>,
 }
 
-impl Names {
+impl ContainerNames {
     /// What the engine calls a container.
     pub fn find(&mut self, id: &str, at: &Whereabouts, now_ns: u64) -> Option<&Named> {
         if !self.known.contains_key(id) {
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn what_is_not_found_is_left_alone_for_a_while() {
-        let mut names = Names::default();
+        let mut names = ContainerNames::default();
         let host = Whereabouts::default();
         let id = "0".repeat(64);
         assert_eq!(names.find(&id, &host, 1), None);

@@ -35,7 +35,7 @@ pub struct Root {
 
 /// What a file has in it, and since when.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content {
+pub struct FileContent {
     /// What is in it.
     pub bytes: Vec<u8>,
     /// When it, its owner, its rights or its name changed last (`st_ctime`), since the Epoch: no one
@@ -45,7 +45,7 @@ pub struct Content {
 
 /// How a path may lead to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum LinkRule {
     /// Over symbolic links as well, which lead nowhere but inside.
     Linked,
     /// Over none: the path is known from somewhere that a container may have a say in.
@@ -97,7 +97,7 @@ impl Root {
     ///
     /// If there is none, if it is something else, too long, or on a file system that may not
     /// answer. Without `openat2` (before Linux 5.6) nothing is read.
-    pub fn read(&self, path: &str, way: Way) -> io::Result<Vec<u8>> {
+    pub fn read(&self, path: &str, way: LinkRule) -> io::Result<Vec<u8>> {
         Ok(self.read_dated(path, way)?.bytes)
     }
 
@@ -106,9 +106,9 @@ impl Root {
     /// # Errors
     ///
     /// As [`Root::read`].
-    pub fn read_dated(&self, path: &str, way: Way) -> io::Result<Content> {
+    pub fn read_dated(&self, path: &str, way: LinkRule) -> io::Result<FileContent> {
         let mut resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        if way == Way::Straight {
+        if way == LinkRule::Straight {
             resolve |= ResolveFlags::NO_SYMLINKS;
         }
         if !self.remote.is_empty() {
@@ -142,7 +142,7 @@ impl Root {
             return Err(io::Error::other("too long"));
         }
         // After reading: what was written meanwhile is not missed.
-        Ok(Content {
+        Ok(FileContent {
             bytes,
             changed: changed(&file.metadata()?),
         })
@@ -214,7 +214,7 @@ mod tests {
             "sub/../../inside",
         ] {
             assert_eq!(
-                root.read(path, Way::Linked).expect(path),
+                root.read(path, LinkRule::Linked).expect(path),
                 b"inside",
                 "{path}"
             );
@@ -234,7 +234,7 @@ mod tests {
             "away/secret",
             "magic/etc/passwd",
         ] {
-            assert!(root.read(path, Way::Linked).is_err(), "{path}");
+            assert!(root.read(path, LinkRule::Linked).is_err(), "{path}");
         }
     }
 
@@ -249,7 +249,7 @@ mod tests {
             .open(directory.0.join("root/inside"))
             .expect("a file");
         file.set_modified(epoch).expect("its own");
-        let content = root.read_dated("inside", Way::Linked).expect("there");
+        let content = root.read_dated("inside", LinkRule::Linked).expect("there");
         assert_eq!(content.bytes, b"inside");
         let after = epoch.elapsed().expect("after it");
         assert!((before..=after).contains(&content.changed), "{content:?}");
@@ -268,9 +268,9 @@ mod tests {
             ("/link", false),
             ("/around/file", false),
         ] {
-            assert!(root.read(path, Way::Linked).is_ok(), "{path}");
+            assert!(root.read(path, LinkRule::Linked).is_ok(), "{path}");
             assert_eq!(
-                root.read(path, Way::Straight).is_ok(),
+                root.read(path, LinkRule::Straight).is_ok(),
                 is_straight,
                 "{path}"
             );
@@ -285,7 +285,7 @@ mod tests {
             "/sys/kernel/mm/transparent_hugepage/enabled",
         ] {
             if Path::new(path).exists() {
-                assert!(root.read(path, Way::Linked).is_err(), "{path}");
+                assert!(root.read(path, LinkRule::Linked).is_err(), "{path}");
             }
         }
     }
@@ -298,17 +298,17 @@ mod tests {
         let mode = Mode::RUSR | Mode::WUSR;
         let pipe = directory.0.join("root/pipe");
         mknodat(CWD, &pipe, FileType::Fifo, mode, 0).expect("a pipe");
-        assert!(root.read("pipe", Way::Linked).is_err());
-        assert!(root.read("sub", Way::Linked).is_err());
-        assert!(root.read("missing", Way::Linked).is_err());
+        assert!(root.read("pipe", LinkRule::Linked).is_err());
+        assert!(root.read("sub", LinkRule::Linked).is_err());
+        assert!(root.read("missing", LinkRule::Linked).is_err());
         let long = File::create(directory.0.join("root/long")).expect("a file");
         long.set_len(MOST_BYTES).expect("room");
         assert_eq!(
-            root.read("long", Way::Linked).expect("just so").len() as u64,
+            root.read("long", LinkRule::Linked).expect("just so").len() as u64,
             MOST_BYTES
         );
         long.set_len(MOST_BYTES + 1).expect("room");
-        assert!(root.read("long", Way::Linked).is_err());
+        assert!(root.read("long", LinkRule::Linked).is_err());
     }
 
     #[test]
@@ -325,11 +325,11 @@ mod tests {
         // Being told of it must not end this program.
         assert_eq!(lease(SET_SIGNAL, libc::SIGURG), 0);
         assert_eq!(lease(libc::F_SETLEASE, libc::c_int::from(libc::F_WRLCK)), 0);
-        let read = directory.root().read("inside", Way::Linked);
+        let read = directory.root().read("inside", LinkRule::Linked);
         let error = read.expect_err("it is not given up yet");
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         assert_eq!(lease(libc::F_SETLEASE, libc::c_int::from(libc::F_UNLCK)), 0);
-        assert!(directory.root().read("inside", Way::Linked).is_ok());
+        assert!(directory.root().read("inside", LinkRule::Linked).is_ok());
     }
 
     #[test]
@@ -339,10 +339,10 @@ mod tests {
         directory.link("link", "/inside");
         fs::write(directory.0.join("root/sub/file"), "there").expect("a file");
         root.remote = vec![b"/sub".to_vec()];
-        assert!(root.read("/sub/file", Way::Linked).is_err());
-        assert!(root.read("/link", Way::Linked).is_err());
-        assert!(root.read("/inside", Way::Linked).is_ok());
+        assert!(root.read("/sub/file", LinkRule::Linked).is_err());
+        assert!(root.read("/link", LinkRule::Linked).is_err());
+        assert!(root.read("/inside", LinkRule::Linked).is_ok());
         root.remote = vec![b"/".to_vec()];
-        assert!(root.read("/inside", Way::Linked).is_err());
+        assert!(root.read("/inside", LinkRule::Linked).is_err());
     }
 }

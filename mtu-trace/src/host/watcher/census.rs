@@ -14,11 +14,11 @@ use crate::{
         netns::NetnsFile,
         watcher::{
             Changes, Watcher, discover,
-            discover::{Depth, Found, Scan},
+            discover::{Depth, FoundNetns, Scan},
             hearing::{AFTER_LOSS, Heard},
             hub::Nsid,
             looking::MAX_ROUNDS,
-            record::{Record, open_place},
+            record::{NetnsRecord, open_place},
             snapshot::{Devices, Due},
             survey::Look,
         },
@@ -110,7 +110,7 @@ impl Watcher {
     }
 
     /// Opens a namespace that was found, and gives it a number if it has none.
-    fn number(&self, inode: u64, found: &Found) -> io::Result<(NetnsFile, Nsid)> {
+    fn number(&self, inode: u64, found: &FoundNetns) -> io::Result<(NetnsFile, Nsid)> {
         let mut result = Err(io::ErrorKind::NotFound.into());
         for place in &found.places {
             result = open_place(place, inode).and_then(NetnsFile::from_fd);
@@ -128,7 +128,7 @@ impl Watcher {
         &mut self,
         file: &NetnsFile,
         nsid: Nsid,
-        found: Found,
+        found: FoundNetns,
         init: Option<u64>,
         changes: &mut Changes,
     ) {
@@ -141,11 +141,11 @@ impl Watcher {
         changes.gone.remove(&id);
         self.due.insert(id, Due::all());
         let new = !self.records.contains_key(&id);
-        let record = self.records.entry(id).or_insert_with(|| Record {
+        let record = self.records.entry(id).or_insert_with(|| NetnsRecord {
             nsid,
             inode,
             cookie: file.cookie,
-            found: Found::default(),
+            found: FoundNetns::default(),
             identity: Identity::default(),
             named: None,
             init: init == Some(inode),

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::{
     host::watcher::{
         linkinfo::LinkInfo,
-        routes::{IPV4, IPV6, Kept, MOST, Read, path_mtu, route},
+        routes::{IPV4, IPV6, MOST, Read, RouteCollector, path_mtu, route},
         rules::rule,
     },
     model::network::{OuterDf, PathMtu, Tunnel},
@@ -251,7 +251,7 @@ fn routes_that_are_not_in_use_or_not_for_all_are_told_apart() {
 
 #[test]
 fn of_too_many_routes_the_decisive_ones_are_kept() {
-    let mut kept = Kept::default();
+    let mut kept = RouteCollector::default();
     let gateway = ip_nla(libc::RTA_GATEWAY, "192.0.2.9");
     let to = |number: u32, len: u8, rest: &[Vec<u8>]| {
         let to = nla(libc::RTA_DST, &number.to_be_bytes());
@@ -273,7 +273,7 @@ fn of_too_many_routes_the_decisive_ones_are_kept() {
         .collect();
     assert_eq!(last, [32, 8, 0]);
     assert_eq!(routes[0].destination.prefix_len, 24);
-    let (routes, left_out) = Kept::default().finish();
+    let (routes, left_out) = RouteCollector::default().finish();
     assert_eq!((routes, left_out), (Vec::new(), 0));
 }
 

@@ -40,25 +40,25 @@ const MAX_PLACES: usize = 3;
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
     /// By inode number.
-    pub found: BTreeMap<u64, Found>,
+    pub found: BTreeMap<u64, FoundNetns>,
     /// Processes and mounts that could not be looked at.
     pub skipped: u32,
 }
 
 /// A namespace that was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct FoundNetns {
     /// The process with the lowest pid in it.
     pub pid: Option<i32>,
     /// Its name with `ip netns`.
     pub name: Option<String>,
     /// Where it can be opened.
-    pub places: Vec<Place>,
+    pub places: Vec<NetnsPath>,
 }
 
 /// Where a namespace can be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum NetnsPath {
     /// As the namespace of a process.
     Process(i32),
     /// As the namespace of a thread of a process.
@@ -69,7 +69,7 @@ pub(crate) enum Place {
     Mount(i32, PathBuf),
 }
 
-impl Place {
+impl NetnsPath {
     /// Opens what is there now, which may be another namespace than was found.
     pub fn open(&self) -> io::Result<OwnedFd> {
         match self {
@@ -96,7 +96,7 @@ pub(crate) fn scan(depth: Depth) -> io::Result<Scan> {
     let pids = numbers(&proc)?;
     for &pid in &pids {
         match readlinkat(&proc, format!("{pid}/ns/net"), Vec::new()) {
-            Ok(link) => scan.place(link.as_bytes(), Some(pid), Place::Process(pid)),
+            Ok(link) => scan.place(link.as_bytes(), Some(pid), NetnsPath::Process(pid)),
             Err(error) => scan.skip(error),
         }
         if depth >= Depth::Normal
@@ -152,7 +152,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 impl Scan {
     /// Adds what a link is to, if that is a network namespace. `inhabitant` is a process that is
     /// in it.
-    fn place(&mut self, link: &[u8], inhabitant: Option<i32>, place: Place) {
+    fn place(&mut self, link: &[u8], inhabitant: Option<i32>, place: NetnsPath) {
         let Some(inode) = mounts::net_inode(link) else {
             return;
         };
@@ -170,7 +170,7 @@ impl Scan {
             if tid != pid
                 && let Ok(link) = readlinkat(proc, format!("{pid}/task/{tid}/ns/net"), Vec::new())
             {
-                self.place(link.as_bytes(), Some(pid), Place::Thread(pid, tid));
+                self.place(link.as_bytes(), Some(pid), NetnsPath::Thread(pid, tid));
             }
         }
     }
@@ -179,7 +179,7 @@ impl Scan {
     fn files(&mut self, proc: &OwnedFd, pid: i32) {
         for fd in list(proc, &format!("{pid}/fd")) {
             if let Ok(link) = readlinkat(proc, format!("{pid}/fd/{fd}"), Vec::new()) {
-                self.place(link.as_bytes(), None, Place::File(pid, fd));
+                self.place(link.as_bytes(), None, NetnsPath::File(pid, fd));
             }
         }
     }
@@ -197,10 +197,10 @@ impl Scan {
                 continue;
             }
             let name = mounted.name();
-            let place = Place::Mount(pid, mounted.path);
+            let place = NetnsPath::Mount(pid, mounted.path);
             match self.found.entry(mounted.inode) {
                 Entry::Vacant(entry) => {
-                    entry.insert(Found {
+                    entry.insert(FoundNetns {
                         pid: None,
                         name,
                         places: vec![place],

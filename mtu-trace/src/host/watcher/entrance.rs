@@ -6,8 +6,8 @@ use crate::{
     host::{
         netns::NetnsFile,
         watcher::{
-            discover::Place,
-            record::{Record, open_place},
+            discover::NetnsPath,
+            record::{NetnsRecord, open_place},
         },
     },
     model::network::NetnsId,
@@ -18,11 +18,11 @@ use crate::{
 pub struct Entrance {
     netns: NetnsId,
     inode: u64,
-    places: Vec<Place>,
+    places: Vec<NetnsPath>,
 }
 
 impl Entrance {
-    pub(crate) fn of(netns: NetnsId, record: &Record) -> Self {
+    pub(crate) fn of(netns: NetnsId, record: &NetnsRecord) -> Self {
         Self {
             netns,
             inode: record.inode,

@@ -18,7 +18,7 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use crate::{
     base::netlink::{Netlink, attributes, unicast},
     host::watcher::{
-        routes::{Family, IPV4, IPV6, Kept, MOST, path_mtu},
+        routes::{Family, IPV4, IPV6, MOST, RouteCollector, path_mtu},
         rules::rule,
     },
     model::network::{Fdb, Inside, PathMtu, Route, Rule, Sysctls},
@@ -63,7 +63,7 @@ fn routes(
     let mut message = RouteMessage::default();
     message.header.address_family = name;
     let request = RouteNetlinkMessage::GetRoute(message);
-    let kept = dump(requests, &request, |kept: &mut Kept, payload| {
+    let kept = dump(requests, &request, |kept: &mut RouteCollector, payload| {
         kept.take(family, payload);
     })?;
     Ok(kept.finish())

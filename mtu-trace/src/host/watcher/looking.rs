@@ -10,7 +10,7 @@ use crate::{
         hub::Nsid,
         notice::What,
         snapshot,
-        snapshot::{Device, Due},
+        snapshot::{AskedLink, Due},
     },
     model::network::NetnsId,
 };
@@ -112,7 +112,7 @@ impl Watcher {
         let mut others = Vec::new();
         for (ifindex, new) in different {
             let is = new.as_ref().and_then(|device| device.peer);
-            leads.extend(new.as_ref().and_then(Device::leads));
+            leads.extend(new.as_ref().and_then(AskedLink::leads));
             let old = match new {
                 Some(device) => record.devices.insert(ifindex, device),
                 None => record.devices.remove(&ifindex),

@@ -43,7 +43,7 @@ use crate::{
             hub::{Hub, Nsid},
             naming::Naming,
             notice::Notice,
-            record::Record,
+            record::NetnsRecord,
             snapshot::Due,
         },
     },
@@ -59,7 +59,7 @@ const GONE_KEPT_NS: u64 = 60_000_000_000;
 pub struct Watcher {
     pub(crate) hub: Hub,
     /// The namespaces that live, by identity.
-    pub(crate) records: BTreeMap<NetnsId, Record>,
+    pub(crate) records: BTreeMap<NetnsId, NetnsRecord>,
     /// Who has which number. Whoever dies loses it here when the hub says so.
     pub(crate) nsids: HashMap<Nsid, NetnsId>,
     /// Numbers of namespaces that links lead to and that could not be found.
@@ -77,7 +77,7 @@ pub struct Watcher {
     pub(crate) stale: BTreeSet<NetnsId>,
     pub(crate) all_stale: bool,
     /// What was known of those that died, until it is published.
-    buried: Vec<(NetnsId, Record)>,
+    buried: Vec<(NetnsId, NetnsRecord)>,
     /// When the ones that are gone went, ns of `CLOCK_MONOTONIC`.
     pub(crate) gone: BTreeMap<NetnsId, u64>,
     pub(crate) naming: Naming,

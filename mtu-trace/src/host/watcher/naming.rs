@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs};
 use crate::{
     host::{
         identity,
-        identity::{Names, Whereabouts},
+        identity::{ContainerNames, Whereabouts},
         mounts,
         watcher::Watcher,
     },
@@ -19,22 +19,22 @@ const AGAIN_NS: u64 = 10_000_000_000;
 /// What is kept to name containers.
 #[derive(Debug, Default)]
 pub(crate) struct Naming {
-    names: Names,
+    names: ContainerNames,
     /// Containers that engines run in and that no namespace is known by: those of a pod share the
     /// one of its first.
-    engines: BTreeMap<String, Engine>,
+    engines: BTreeMap<String, EngineHost>,
 }
 
 /// A process of a container in which an engine runs.
 #[derive(Clone, Copy, Debug)]
-struct Engine {
+struct EngineHost {
     /// The process and the inode number of its namespace; `None` if there was none.
     process: Option<(i32, u64)>,
     looked_ns: u64,
 }
 
 impl Watcher {
-    /// Names the containers that have no name yet. Those that are already looked for are left alone,
+    /// ContainerNames the containers that have no name yet. Those that are already looked for are left alone,
     /// so this costs nothing most of the time.
     pub(crate) fn name_containers(&mut self, now_ns: u64) {
         let nameless: Vec<_> = self
@@ -99,7 +99,7 @@ impl Watcher {
             let inode = mounts::net_inode(link.as_os_str().as_encoded_bytes())?;
             Some((pid, inode))
         });
-        let engine = Engine {
+        let engine = EngineHost {
             process,
             looked_ns: now_ns,
         };

@@ -12,7 +12,7 @@ use crate::{
         identity::{Identity, engine::Named},
         netns,
         watcher::{
-            discover::{Found, Place},
+            discover::{FoundNetns, NetnsPath},
             hub::Nsid,
             snapshot,
             snapshot::Devices,
@@ -27,7 +27,7 @@ const NOBODY: Nsid = -1;
 
 /// What is kept about a namespace besides what the topology says.
 #[derive(Debug)]
-pub(crate) struct Record {
+pub(crate) struct NetnsRecord {
     /// Its number in the hub.
     pub nsid: Nsid,
     /// Inode number of its file.
@@ -35,7 +35,7 @@ pub(crate) struct Record {
     /// Its cookie, where the kernel has them.
     pub cookie: Option<u64>,
     /// Where it was found last.
-    pub found: Found,
+    pub found: FoundNetns,
     /// Who is in it, or was.
     pub identity: Identity,
     /// What the engine calls the container with this identifier.
@@ -48,11 +48,11 @@ pub(crate) struct Record {
     pub look: Look,
 }
 
-impl Record {
+impl NetnsRecord {
     /// Takes in where it was found this time and who is in it. What was known of its inhabitants
     /// stays when they are gone: it is the best name there is. So does its own name, unless that
     /// is among those that were `taken` by others.
-    pub fn meet(&mut self, mut found: Found, taken: &HashSet<String>) {
+    pub fn meet(&mut self, mut found: FoundNetns, taken: &HashSet<String>) {
         let before = self.found.name.take();
         found.name = found.name.or(before.filter(|name| !taken.contains(name)));
         if let Some(pid) = found.pid {
@@ -63,7 +63,7 @@ impl Record {
 
     /// Takes in what a quick look has found, which has not seen all the places: who is in it, unless
     /// that is known and has not changed.
-    pub fn meet_again(&mut self, mut found: Found) {
+    pub fn meet_again(&mut self, mut found: FoundNetns) {
         let Some(pid) = found.pid else {
             return;
         };
@@ -72,7 +72,7 @@ impl Record {
             self.identify(pid);
         }
         if self.found.pid != Some(pid) {
-            let mounts = |place: &Place| matches!(place, Place::Mount(..));
+            let mounts = |place: &NetnsPath| matches!(place, NetnsPath::Mount(..));
             found.places.retain(|place| !mounts(place));
             found
                 .places
@@ -156,7 +156,7 @@ impl Record {
 }
 
 /// Opens a namespace where it was found, if it is still the one with that inode number.
-pub(crate) fn open_place(place: &Place, inode: u64) -> io::Result<OwnedFd> {
+pub(crate) fn open_place(place: &NetnsPath, inode: u64) -> io::Result<OwnedFd> {
     let fd = place.open()?;
     if netns::inode(&fd)? == inode {
         Ok(fd)
@@ -168,21 +168,21 @@ pub(crate) fn open_place(place: &Place, inode: u64) -> io::Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{host::watcher::snapshot::Device, model::network::Tunnel};
+    use crate::{host::watcher::snapshot::AskedLink, model::network::Tunnel};
 
     #[test]
     fn a_number_of_the_dead_is_nobodys() {
-        let mut device = Device {
+        let mut device = AskedLink {
             peer: Some((Some(3), 7)),
             outer: Some(3),
-            ..Device::default()
+            ..AskedLink::default()
         };
         device.link.tunnel = Some(Tunnel::default());
-        let mut record = Record {
+        let mut record = NetnsRecord {
             nsid: 1,
             inode: 1,
             cookie: None,
-            found: Found::default(),
+            found: FoundNetns::default(),
             identity: Identity::default(),
             named: None,
             init: false,
@@ -190,7 +190,7 @@ mod tests {
             look: Look::default(),
         };
         let nsids = HashMap::from([(3, NetnsId(9))]);
-        let others = |record: &Record| {
+        let others = |record: &NetnsRecord| {
             let netns = record.model(NetnsId(8), &nsids, &BTreeMap::new());
             let link = &netns.links[&2];
             (

@@ -2,7 +2,7 @@
 //!
 //! There can be more routes than are worth keeping: a router with the whole Internet's has a
 //! million. What is kept first is what decides on packet sizes and on the usual way (see
-//! [`Rank`]); the others are counted.
+//! [`RouteRank`]); the others are counted.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -66,7 +66,7 @@ impl Family {
 
 /// Which routes are kept when there are too many, the first most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+enum RouteRank {
     /// Default routes, those with an MTU of their own, and networks that are directly connected.
     Decisive,
     /// Networks behind a router, and those that nothing is sent to.
@@ -75,7 +75,7 @@ enum Rank {
     Host,
 }
 
-impl Rank {
+impl RouteRank {
     fn of(route: &Route) -> Self {
         let Address {
             address,
@@ -99,18 +99,18 @@ impl Rank {
 
 /// Routes of one family while they come in.
 #[derive(Debug, Default)]
-pub(crate) struct Kept {
+pub(crate) struct RouteCollector {
     /// By rank, each with its place in the kernel's order.
     ranks: [Vec<(usize, Route)>; 3],
     seen: usize,
 }
 
-impl Kept {
+impl RouteCollector {
     /// Takes in one message.
     pub fn take(&mut self, family: Family, payload: &[u8]) {
         match route(family, payload) {
             Some(Read::Route(route)) => {
-                if let Some(rank) = self.ranks.get_mut(Rank::of(&route) as usize)
+                if let Some(rank) = self.ranks.get_mut(RouteRank::of(&route) as usize)
                     && rank.len() < MOST
                 {
                     rank.push((self.seen, route));

@@ -44,7 +44,7 @@ const AF_INET6: u16 = libc::AF_INET6 as u16;
 
 /// A link as its namespace was asked for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Device {
+pub(crate) struct AskedLink {
     /// Everything but its peer and the namespace of its outer packets.
     pub link: Link,
     /// Number of the peer's namespace, `None` for the own one, and the peer's interface index.
@@ -57,7 +57,7 @@ pub(crate) struct Device {
     pub forwards_ipv6: bool,
 }
 
-impl Device {
+impl AskedLink {
     /// Number of the other namespace that its peer or its underlay is in.
     pub fn leads(&self) -> Option<Nsid> {
         let peers = self.peer.and_then(|(nsid, _)| nsid);
@@ -70,7 +70,7 @@ impl Device {
 }
 
 /// The devices of a namespace, by interface index.
-pub(crate) type Devices = BTreeMap<u32, Device>;
+pub(crate) type Devices = BTreeMap<u32, AskedLink>;
 
 /// What is to be asked of a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -111,7 +111,7 @@ impl Due {
 }
 
 /// The devices that are not as they were known, as they are now: `None` if there is none any more.
-pub(crate) type Different = BTreeMap<u32, Option<Device>>;
+pub(crate) type Different = BTreeMap<u32, Option<AskedLink>>;
 
 /// Asks a namespace for what is due and says what is different from the known devices.
 ///
@@ -167,7 +167,7 @@ fn take(hub: &Hub, nsid: Nsid) -> io::Result<Devices> {
 }
 
 /// Asks for one device, without its addresses.
-fn take_one(hub: &Hub, nsid: Nsid, ifindex: u32) -> io::Result<Option<Device>> {
+fn take_one(hub: &Hub, nsid: Nsid, ifindex: u32) -> io::Result<Option<AskedLink>> {
     let request = RouteNetlinkMessage::GetLink(link_request(nsid, ifindex));
     let mut found = None;
     match hub.get(request, |payload| found = device(payload)) {
@@ -230,9 +230,9 @@ pub(crate) fn forwards(devices: &Devices) -> (bool, bool) {
 }
 
 /// Reads an `RTM_NEWLINK` message.
-fn device(payload: &[u8]) -> Option<(u32, Device)> {
+fn device(payload: &[u8]) -> Option<(u32, AskedLink)> {
     let header = LinkHeader::parse(payload).ok()?;
-    let mut device = Device::default();
+    let mut device = AskedLink::default();
     let mut info = LinkInfo::default();
     let mut lower = None;
     let mut lower_nsid = None;

@@ -27,12 +27,12 @@ pub static EXPORT: ExportDefinition = ExportDefinition {
 
 fn write(events: &mut Events<'_>, mut to: &mut dyn Write) -> io::Result<()> {
     // Also where no event follows.
-    writeln!(to, "{}", Row::header()?)?;
+    writeln!(to, "{}", CsvRow::header()?)?;
     let mut table = csv::WriterBuilder::new()
         .has_headers(false)
         .from_writer(&mut to);
     while let Some((event, topology)) = (events.next)() {
-        if let Some(row) = Row::new(&event, &events.clock, &topology) {
+        if let Some(row) = CsvRow::new(&event, &events.clock, &topology) {
             table.serialize(row)?;
         }
     }
@@ -41,7 +41,7 @@ fn write(events: &mut Events<'_>, mut to: &mut dyn Write) -> io::Result<()> {
 
 /// An event as a line of a table. A column that an event has nothing for is empty.
 #[derive(Debug, Default, Serialize)]
-pub struct Row {
+pub struct CsvRow {
     time: String,
     time_ns: u64,
     event: &'static str,
@@ -58,7 +58,7 @@ pub struct Row {
     count: Option<u64>,
 }
 
-impl Row {
+impl CsvRow {
     /// The first line, which names the columns.
     ///
     /// # Errors

@@ -33,7 +33,7 @@ pub static LINES: ExportDefinition = ExportDefinition {
 };
 
 fn write(events: &mut Events<'_>, to: &mut dyn Write) -> io::Result<()> {
-    let recording = serde_json::to_string(&Recording::from(events.capture))?;
+    let recording = serde_json::to_string(&RecordingHead::from(events.capture))?;
     // Everything of the recording, and the events behind it, without having them all in memory.
     let opened = recording.strip_suffix('}').unwrap_or(&recording);
     write!(to, "{opened},\"events\":[")?;
@@ -41,16 +41,22 @@ fn write(events: &mut Events<'_>, to: &mut dyn Write) -> io::Result<()> {
     while let Some((event, topology)) = (events.next)() {
         to.write_all(between)?;
         between = b",\n";
-        serde_json::to_writer(&mut *to, &Dated::new(&event, &events.clock, &topology))?;
+        serde_json::to_writer(
+            &mut *to,
+            &ExportedEvent::new(&event, &events.clock, &topology),
+        )?;
     }
     writeln!(to, "\n]}}")
 }
 
 fn write_lines(events: &mut Events<'_>, to: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *to, &Recording::from(events.capture))?;
+    serde_json::to_writer(&mut *to, &RecordingHead::from(events.capture))?;
     writeln!(to)?;
     while let Some((event, topology)) = (events.next)() {
-        serde_json::to_writer(&mut *to, &Dated::new(&event, &events.clock, &topology))?;
+        serde_json::to_writer(
+            &mut *to,
+            &ExportedEvent::new(&event, &events.clock, &topology),
+        )?;
         writeln!(to)?;
     }
     Ok(())
@@ -61,7 +67,7 @@ pub const EVENTS_SCHEMA: &str = "mtu-trace/events/1";
 
 /// An event as JSON has it.
 #[derive(Debug, Serialize)]
-pub struct Dated<'a> {
+pub struct ExportedEvent<'a> {
     /// Wall time.
     time: Timestamp,
     /// ns of `CLOCK_MONOTONIC`, and what happened.
@@ -75,7 +81,7 @@ pub struct Dated<'a> {
     head: Option<String>,
 }
 
-impl<'a> Dated<'a> {
+impl<'a> ExportedEvent<'a> {
     /// An event in the network as it was then.
     #[must_use]
     pub fn new(event: &'a Event, clock: &Clock, topology: &Topology) -> Self {
@@ -98,7 +104,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 /// What a capture is, as the first line of its events has it.
 #[derive(Debug, Serialize)]
-pub struct Recording<'a> {
+pub struct RecordingHead<'a> {
     /// [`EVENTS_SCHEMA`].
     pub schema: &'static str,
     /// When it began.
@@ -111,7 +117,7 @@ pub struct Recording<'a> {
     pub tool_version: &'a str,
 }
 
-impl<'a> From<&'a Capture> for Recording<'a> {
+impl<'a> From<&'a Capture> for RecordingHead<'a> {
     fn from(capture: &'a Capture) -> Self {
         Self {
             schema: EVENTS_SCHEMA,

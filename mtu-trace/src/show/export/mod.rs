@@ -15,8 +15,8 @@ use crate::{
     show::report::Capture,
 };
 
-pub use csv::{Row, path_mtu};
-pub use json::Dated;
+pub use csv::{CsvRow, path_mtu};
+pub use json::ExportedEvent;
 
 /// Every form, in the order in which the help lists them.
 pub const EXPORTS: &[ExportFormat] = &[

@@ -18,7 +18,7 @@ use crate::{
     show::{
         replay::{
             moment::Moment,
-            spool::{At, Spool},
+            spool::{At, CaptureBytes},
         },
         watch::Watch,
     },
@@ -48,12 +48,12 @@ pub struct Indexed {
 }
 
 /// What is known so far, between threads.
-pub struct Shared {
+pub struct SharedIndex {
     indexed: Mutex<Indexed>,
     done: Condvar,
 }
 
-impl Shared {
+impl SharedIndex {
     /// What is known so far.
     pub fn lock(&self) -> MutexGuard<'_, Indexed> {
         self.indexed.lock().unwrap_or_else(PoisonError::into_inner)
@@ -69,7 +69,11 @@ impl Shared {
 }
 
 /// Opens a capture and begins to go through it, until `closed` is set.
-pub fn start(path: &Path, scope: Scope, closed: Arc<AtomicBool>) -> Result<(Header, Arc<Shared>)> {
+pub fn start(
+    path: &Path,
+    scope: Scope,
+    closed: Arc<AtomicBool>,
+) -> Result<(Header, Arc<SharedIndex>)> {
     let (tell, told) = mpsc::channel();
     let path = path.to_owned();
     // What may not be sent to another thread is opened there.
@@ -80,7 +84,7 @@ pub fn start(path: &Path, scope: Scope, closed: Arc<AtomicBool>) -> Result<(Head
             Err(error) => return drop(tell.send(Err(error))),
         };
         let header = moment.reader().header().clone();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedIndex {
             indexed: Mutex::new(Indexed {
                 copies: vec![moment.copy(|offset| again.at(offset))],
                 taken: 0,
@@ -102,8 +106,8 @@ pub fn start(path: &Path, scope: Scope, closed: Arc<AtomicBool>) -> Result<(Head
     told.recv().context("the capture cannot be read")?
 }
 
-fn open(path: &Path, scope: Scope) -> Result<(Moment<Spool>, At)> {
-    let spool = Spool::open(path)?;
+fn open(path: &Path, scope: Scope) -> Result<(Moment<CaptureBytes>, At)> {
+    let spool = CaptureBytes::open(path)?;
     let again = spool.again();
     let moment = Moment::new(Reader::new(spool)?, Watch::of(scope));
     if let (true, Some(damage)) = (moment.is_over(), &moment.reader().condition().damage) {
@@ -113,7 +117,7 @@ fn open(path: &Path, scope: Scope) -> Result<(Moment<Spool>, At)> {
 }
 
 /// Tells those who wait that no more is to come, also if that is by a panic.
-struct Finish<'a>(&'a Shared);
+struct Finish<'a>(&'a SharedIndex);
 
 impl Drop for Finish<'_> {
     fn drop(&mut self) {
@@ -122,7 +126,12 @@ impl Drop for Finish<'_> {
     }
 }
 
-fn go_through(moment: &mut Moment<Spool>, again: &At, shared: &Shared, closed: &AtomicBool) {
+fn go_through(
+    moment: &mut Moment<CaptureBytes>,
+    again: &At,
+    shared: &SharedIndex,
+    closed: &AtomicBool,
+) {
     let _finish = Finish(shared);
     let mut distance = EVENTS;
     let mut next_copy = distance;
@@ -157,7 +166,7 @@ fn go_through(moment: &mut Moment<Spool>, again: &At, shared: &Shared, closed: &
     indexed.notes = reader.condition().notes();
 }
 
-fn tell(moment: &Moment<Spool>, indexed: &mut Indexed) {
+fn tell(moment: &Moment<CaptureBytes>, indexed: &mut Indexed) {
     indexed.taken = moment.taken;
     indexed.last_ns = indexed.last_ns.max(moment.latest_ns);
     indexed.made = moment.watch.analysis().made().clone();

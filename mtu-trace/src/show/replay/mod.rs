@@ -24,7 +24,7 @@ use crate::{
     model::event::EventKind,
     show::{
         replay::{
-            index::{Indexed, Shared},
+            index::{Indexed, SharedIndex},
             moment::Moment,
             spool::At,
         },
@@ -34,7 +34,7 @@ use crate::{
 
 /// Which way a step goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum PlayStep {
     /// To what came before.
     Back,
     /// To what comes next.
@@ -44,7 +44,7 @@ pub enum Step {
 /// A capture, and the moment of it that is looked at.
 pub struct Replay {
     header: Header,
-    shared: Arc<Shared>,
+    shared: Arc<SharedIndex>,
     moment: Moment<At>,
     /// The moment that was asked for, ns of `CLOCK_MONOTONIC`: no event is later in what is shown.
     now_ns: u64,
@@ -144,10 +144,10 @@ impl Replay {
 
     /// Takes in one more event, or takes back the latest one; those that are no news, such as the
     /// passing of time, go with the one before. False if there is none, as far as it is indexed.
-    pub fn step_event(&mut self, step: Step) -> bool {
+    pub fn step_event(&mut self, step: PlayStep) -> bool {
         let wanted = match step {
-            Step::Forward => self.next_news(),
-            Step::Back => self.news_before(self.moment.taken),
+            PlayStep::Forward => self.next_news(),
+            PlayStep::Back => self.news_before(self.moment.taken),
         };
         let Some(taken) = wanted else {
             return false;
@@ -159,12 +159,12 @@ impl Replay {
 
     /// Shows the moment at which the next finding was made, or the one before. False if there is none,
     /// as far as it is indexed.
-    pub fn step_finding(&mut self, step: Step) -> bool {
+    pub fn step_finding(&mut self, step: PlayStep) -> bool {
         let made = self.made();
         let mut times = made.iter().map(|made| made.at_ns);
         let wanted = match step {
-            Step::Forward => times.find(|&at_ns| at_ns > self.now_ns),
-            Step::Back => times.rfind(|&at_ns| at_ns < self.now_ns),
+            PlayStep::Forward => times.find(|&at_ns| at_ns > self.now_ns),
+            PlayStep::Back => times.rfind(|&at_ns| at_ns < self.now_ns),
         };
         if let Some(at_ns) = wanted {
             self.seek(at_ns);

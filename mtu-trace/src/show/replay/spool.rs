@@ -39,13 +39,13 @@ impl Read for At {
 
 /// The bytes of a capture in their order, which can be read again once they have passed: from the
 /// file itself, or from a nameless one beside it where they are compressed or come by a pipe.
-pub struct Spool {
+pub struct CaptureBytes {
     input: Input,
     kept: Option<Arc<File>>,
     whole: Arc<File>,
 }
 
-impl Spool {
+impl CaptureBytes {
     /// Opens a capture.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ impl Spool {
     }
 }
 
-impl Read for Spool {
+impl Read for CaptureBytes {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.input.read(buffer)?;
         if let Some(kept) = &self.kept {

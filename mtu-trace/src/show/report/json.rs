@@ -31,11 +31,11 @@ struct Document<'a> {
     capture: &'a Capture,
     #[serde(skip_serializing_if = "Option::is_none")]
     audit: Option<&'a Audited>,
-    findings: Vec<Dated<'a>>,
+    findings: Vec<DatedFinding<'a>>,
 }
 
 #[derive(Serialize)]
-struct Dated<'a> {
+struct DatedFinding<'a> {
     #[serde(flatten)]
     finding: &'a Finding,
     first_seen: Timestamp,
@@ -45,16 +45,16 @@ struct Dated<'a> {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum Line<'a> {
+enum JsonLine<'a> {
     Capture {
         schema: &'static str,
         #[serde(flatten)]
         capture: &'a Capture,
     },
-    Finding(Dated<'a>),
+    Finding(DatedFinding<'a>),
 }
 
-impl<'a> Dated<'a> {
+impl<'a> DatedFinding<'a> {
     fn new(finding: &'a Finding, clock: &Clock) -> Self {
         Self {
             finding,
@@ -73,7 +73,7 @@ fn write(report: &Report, to: &mut dyn Write) -> io::Result<()> {
         findings: report
             .findings
             .iter()
-            .map(|finding| Dated::new(finding, &report.clock))
+            .map(|finding| DatedFinding::new(finding, &report.clock))
             .collect(),
     };
     serde_json::to_writer_pretty(&mut *to, &document)?;
@@ -81,14 +81,14 @@ fn write(report: &Report, to: &mut dyn Write) -> io::Result<()> {
 }
 
 fn write_lines(report: &Report, to: &mut dyn Write) -> io::Result<()> {
-    let capture = Line::Capture {
+    let capture = JsonLine::Capture {
         schema: SCHEMA,
         capture: &report.capture,
     };
     let findings = report
         .findings
         .iter()
-        .map(|finding| Line::Finding(Dated::new(finding, &report.clock)));
+        .map(|finding| JsonLine::Finding(DatedFinding::new(finding, &report.clock)));
     for line in std::iter::once(capture).chain(findings) {
         serde_json::to_writer(&mut *to, &line)?;
         writeln!(to)?;

@@ -2,7 +2,7 @@
 
 use crate::{
     core::select::Selection,
-    show::{replay::Step, tui::panes::Pane},
+    show::{replay::PlayStep, tui::panes::Pane},
 };
 
 /// What a key means.
@@ -92,7 +92,7 @@ pub enum Effect {
     /// Go to this time of the capture, ns of `CLOCK_MONOTONIC`.
     Seek(u64),
     /// Go to the next event, or to the one before.
-    StepEvent(Step),
+    StepEvent(PlayStep),
     /// Go to when the next finding was made, or the one before.
-    StepFinding(Step),
+    StepFinding(PlayStep),
 }

@@ -14,7 +14,7 @@ use crate::{
 
 /// About the trace or the capture.
 #[derive(Clone, Debug)]
-pub struct Facts {
+pub struct TraceFacts {
     /// Whether it happens now.
     pub mode: Mode,
     /// Host name.
@@ -30,7 +30,7 @@ pub struct Facts {
     /// What is recorded to a file from the start on.
     pub recording: Option<String>,
     /// What is kept to be written on request.
-    pub spool: Spool,
+    pub spool: SpoolState,
     /// Events that wait for the screen's side of the program.
     pub waiting: usize,
     /// What a look at the network has found before any traffic.
@@ -43,7 +43,7 @@ pub struct Facts {
 
 /// What is kept to be written on request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Spool {
+pub enum SpoolState {
     /// Nothing.
     #[default]
     None,
@@ -94,7 +94,7 @@ impl Default for Playing {
     }
 }
 
-impl Facts {
+impl TraceFacts {
     /// The time of day of an event, to the second.
     #[must_use]
     pub fn time(&self, at_ns: u64) -> String {

@@ -17,7 +17,7 @@ use crate::{
     },
     show::tui::{
         app::Tone,
-        facts::{Risks, Spool},
+        facts::{Risks, SpoolState},
     },
 };
 
@@ -28,13 +28,13 @@ const MOST_BATCHES: usize = 100;
 
 /// What is told to the screens.
 #[derive(Debug)]
-pub enum Told {
+pub enum FeedItem {
     /// What happened, in its order.
     Events(Vec<Event>),
     /// What became of each hook.
     Hooks(Vec<HookStatus>),
     /// What is kept to be written on request.
-    Spool(Spool),
+    Spool(SpoolState),
     /// What is risky before any traffic.
     Risks(Risks),
     /// Something for the user.
@@ -46,7 +46,7 @@ pub enum Told {
 /// The end at which things come out.
 #[derive(Debug)]
 pub struct Feed {
-    receiver: Receiver<Told>,
+    receiver: Receiver<FeedItem>,
     wake: Arc<Notify>,
     waiting: Arc<AtomicUsize>,
 }
@@ -54,7 +54,7 @@ pub struct Feed {
 /// The end at which things are put in. All of them lead to the same place.
 #[derive(Clone, Debug)]
 pub struct Feeder {
-    sender: SyncSender<Told>,
+    sender: SyncSender<FeedItem>,
     waiting: Arc<AtomicUsize>,
     /// The last field: whoever is woken by its end finds that the sender is gone.
     wake: Wake,
@@ -92,8 +92,8 @@ pub fn feed() -> (Feeder, Feed) {
 
 impl Feeder {
     /// Hands something over; waits while there is no room. False once nobody listens any more.
-    pub fn tell(&self, told: Told) -> bool {
-        if let Told::Events(events) = &told {
+    pub fn tell(&self, told: FeedItem) -> bool {
+        if let FeedItem::Events(events) = &told {
             self.waiting.fetch_add(events.len(), Ordering::Relaxed);
         }
         let heard = self.sender.send(told).is_ok();
@@ -118,10 +118,10 @@ impl Feed {
     /// # Errors
     ///
     /// All feeders are gone.
-    pub fn next(&self) -> Result<Option<Told>, Gone> {
+    pub fn next(&self) -> Result<Option<FeedItem>, Gone> {
         match self.receiver.try_recv() {
             Ok(told) => {
-                if let Told::Events(events) = &told {
+                if let FeedItem::Events(events) = &told {
                     self.waiting.fetch_sub(events.len(), Ordering::Relaxed);
                 }
                 Ok(Some(told))
@@ -165,7 +165,7 @@ impl Batches {
         self.batch.push(event);
         if is_tick || self.batch.len() >= BATCH {
             self.feeder
-                .tell(Told::Events(std::mem::take(&mut self.batch)));
+                .tell(FeedItem::Events(std::mem::take(&mut self.batch)));
         }
     }
 }
@@ -199,7 +199,7 @@ mod tests {
         let mut next = 0;
         loop {
             match feed.next() {
-                Ok(Some(Told::Events(events))) => {
+                Ok(Some(FeedItem::Events(events))) => {
                     assert!(feed.waiting() <= BATCH * (MOST_BATCHES + 2));
                     for event in events {
                         assert_eq!(event.time_ns, next);
@@ -253,7 +253,7 @@ mod tests {
         let (feeder, feed) = feed();
         drop(feed);
         for _ in 0..MOST_BATCHES * 2 {
-            assert!(!feeder.tell(Told::Events(Vec::new())));
+            assert!(!feeder.tell(FeedItem::Events(Vec::new())));
         }
     }
 }

@@ -27,7 +27,7 @@ const MOST_STALLED: usize = 4096;
 /// What happened in each namespace, by time.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    namespaces: HashMap<NetnsId, Row>,
+    namespaces: HashMap<NetnsId, HistoryRow>,
     /// The number of the bucket that is being filled.
     current: u64,
     /// What has been counted so far, by what was counted.
@@ -37,7 +37,7 @@ pub struct History {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Row {
+struct HistoryRow {
     /// The newest last. Shorter than [`BUCKETS`] if the namespace is newer.
     buckets: VecDeque<Bucket>,
     /// The number of the newest bucket.
@@ -126,14 +126,14 @@ impl History {
     }
 
     /// The row of a namespace, with the current bucket in it.
-    fn row(&mut self, netns: NetnsId) -> Option<&mut Row> {
+    fn row(&mut self, netns: NetnsId) -> Option<&mut HistoryRow> {
         if self.namespaces.len() >= MOST_NAMESPACES && !self.namespaces.contains_key(&netns) {
             return None;
         }
         let current = self.current;
-        let row = self.namespaces.entry(netns).or_insert_with(|| Row {
+        let row = self.namespaces.entry(netns).or_insert_with(|| HistoryRow {
             newest: current,
-            ..Row::default()
+            ..HistoryRow::default()
         });
         row.reach(current);
         Some(row)
@@ -164,7 +164,7 @@ impl History {
     }
 }
 
-impl Row {
+impl HistoryRow {
     fn reach(&mut self, current: u64) {
         if self.buckets.is_empty() {
             self.buckets.push_back(Bucket::default());

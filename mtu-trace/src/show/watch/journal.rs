@@ -65,7 +65,7 @@ impl Pages {
 
 /// Something to show of a connection.
 #[derive(Clone, Debug)]
-pub enum Entry {
+pub enum JournalEntry {
     /// An event.
     Event(Arc<Event>),
     /// Events that were not kept.
@@ -117,7 +117,7 @@ impl Journal {
 
     /// What happened to a connection wherever it was seen, in the order it became known.
     #[must_use]
-    pub fn of(&self, connection: &Connection) -> Vec<Entry> {
+    pub fn of(&self, connection: &Connection) -> Vec<JournalEntry> {
         let ends = connection.ends.iter().map(|end| end.socket.flow);
         let flows = ends.chain(connection.seen_as.iter().copied());
         self.of_flows(flows)
@@ -125,7 +125,7 @@ impl Journal {
 
     /// The same by its flows.
     #[must_use]
-    pub fn of_flows(&self, flows: impl Iterator<Item = Flow>) -> Vec<Entry> {
+    pub fn of_flows(&self, flows: impl Iterator<Item = Flow>) -> Vec<JournalEntry> {
         let mut found: BTreeMap<u64, &Arc<Event>> = BTreeMap::new();
         // Where events were left out: before the first of the latest ones.
         let mut gaps: BTreeMap<u64, u64> = BTreeMap::new();
@@ -139,8 +139,8 @@ impl Journal {
         }
         let mut entries = Vec::with_capacity(found.len() + gaps.len());
         for (number, event) in found {
-            entries.extend(gaps.get(&number).copied().map(Entry::LeftOut));
-            entries.push(Entry::Event(Arc::clone(event)));
+            entries.extend(gaps.get(&number).copied().map(JournalEntry::LeftOut));
+            entries.push(JournalEntry::Event(Arc::clone(event)));
         }
         entries
     }
@@ -220,10 +220,10 @@ mod tests {
         }
     }
 
-    fn times(entries: &[Entry]) -> Vec<Result<u64, u64>> {
-        let time = |entry: &Entry| match entry {
-            Entry::Event(event) => Ok(event.time_ns),
-            Entry::LeftOut(count) => Err(*count),
+    fn times(entries: &[JournalEntry]) -> Vec<Result<u64, u64>> {
+        let time = |entry: &JournalEntry| match entry {
+            JournalEntry::Event(event) => Ok(event.time_ns),
+            JournalEntry::LeftOut(count) => Err(*count),
         };
         entries.iter().map(time).collect()
     }

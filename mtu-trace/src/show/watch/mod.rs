@@ -8,7 +8,7 @@ pub(crate) mod journal;
 
 pub use crate::show::watch::{
     history::{BUCKET_NS, BUCKETS, History, Series},
-    journal::{Entry, Journal},
+    journal::{Journal, JournalEntry},
 };
 use crate::{
     core::{select::Scope, verdicts::Analysis},

@@ -16,8 +16,8 @@ use jiff::Timestamp;
 
 use crate::show::tui::{
     app::Tone,
-    facts::Spool as State,
-    feed::{Feeder, Told},
+    facts::SpoolState,
+    feed::{FeedItem, Feeder},
 };
 
 /// What it is to do.
@@ -80,7 +80,7 @@ impl Keeper {
         for order in ordered {
             if let Err(error) = self.follow(order) {
                 let words = format!("nothing more is kept for w: {error:#}");
-                self.feeder.tell(Told::Spool(State::Failed(words)));
+                self.feeder.tell(FeedItem::Spool(SpoolState::Failed(words)));
                 // The other side notices that nobody takes orders any more.
                 return;
             }
@@ -102,15 +102,15 @@ impl Keeper {
             Order::Tell => {
                 let earlier = self.earlier.as_ref().map_or(0, |part| part.bytes);
                 let bytes = earlier + self.later.bytes;
-                self.feeder.tell(Told::Spool(State::Kept(bytes)));
+                self.feeder.tell(FeedItem::Spool(SpoolState::Kept(bytes)));
             }
             Order::Save(end) => {
                 let told = match self.save(&end) {
-                    Ok(path) => Told::Said(
+                    Ok(path) => FeedItem::Said(
                         format!("the capture so far is in {}", path.display()),
                         Tone::Notice,
                     ),
-                    Err(error) => Told::Said(format!("{error:#}"), Tone::Error),
+                    Err(error) => FeedItem::Said(format!("{error:#}"), Tone::Error),
                 };
                 self.feeder.tell(told);
             }

@@ -27,8 +27,8 @@ use crate::{
     },
     show::tui::{
         app::Tone,
-        facts::Spool as State,
-        feed::{Feeder, Told},
+        facts::SpoolState,
+        feed::{FeedItem, Feeder},
     },
 };
 
@@ -106,7 +106,7 @@ impl Spool {
         if let Err(error) = self.keep(event) {
             self.give_up();
             let words = format!("nothing more is kept for w: {error:#}");
-            self.feeder.tell(Told::Spool(State::Failed(words)));
+            self.feeder.tell(FeedItem::Spool(SpoolState::Failed(words)));
         }
     }
 
@@ -160,7 +160,7 @@ impl Spool {
         };
         if let Some(why) = failed {
             let words = format!("the capture so far cannot be written: {why}");
-            self.feeder.tell(Told::Said(words, Tone::Error));
+            self.feeder.tell(FeedItem::Said(words, Tone::Error));
         }
     }
 
@@ -238,7 +238,7 @@ mod tests {
     }
 
     /// Waits for what is wanted among what is told.
-    fn heard<T>(feed: &Feed, wanted: impl Fn(Told) -> Option<T>) -> T {
+    fn heard<T>(feed: &Feed, wanted: impl Fn(FeedItem) -> Option<T>) -> T {
         let deadline = Instant::now() + Duration::from_secs(10);
         while Instant::now() < deadline {
             match feed.next().unwrap() {
@@ -256,7 +256,7 @@ mod tests {
     /// What is in the one file that is written, once that is told.
     fn written(directory: &Path, feed: &Feed) -> (Vec<Event>, Reader<Input>) {
         let said = heard(feed, |told| match told {
-            Told::Said(words, bad) => Some((words, bad)),
+            FeedItem::Said(words, bad) => Some((words, bad)),
             _ => None,
         });
         let files: Vec<_> = fs::read_dir(directory).unwrap().collect();
@@ -331,7 +331,7 @@ mod tests {
         let (mut spool, feed) = spool(gone.path(), PART);
         gone.close().unwrap();
         let failed = |told| match told {
-            Told::Spool(State::Failed(why)) => Some(why),
+            FeedItem::Spool(SpoolState::Failed(why)) => Some(why),
             _ => None,
         };
         let mut now_ns = 0;
@@ -348,7 +348,7 @@ mod tests {
         spool.save(now_ns, Vec::new());
         loop {
             match feed.next().unwrap() {
-                Some(Told::Said(words, bad)) => {
+                Some(FeedItem::Said(words, bad)) => {
                     assert!(
                         bad == Tone::Error && words.contains("not kept any more"),
                         "{words}"

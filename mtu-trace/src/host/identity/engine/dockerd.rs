@@ -19,7 +19,7 @@ use crate::{
         identity::{
             engine::options::{Flags, is_detached, network, parse_settings, settings_path},
             processes,
-            rooted::{Root, Way},
+            rooted::{LinkRule, Root},
         },
         mounts::net_inode,
     },
@@ -55,7 +55,7 @@ enum Seen {
     /// It has no default network, or is none.
     Nothing,
     /// It has one.
-    Network(Dockerd),
+    DefaultNetwork(Dockerd),
     /// What its settings were when it was started is not known.
     Outdated,
 }
@@ -107,7 +107,7 @@ fn look_at(
         dockerds.unread -= 1;
         match seen {
             Seen::Nothing => {}
-            Seen::Network(found) => dockerds.found.push(found),
+            Seen::DefaultNetwork(found) => dockerds.found.push(found),
             Seen::Outdated => dockerds.outdated += 1,
         }
     }
@@ -134,7 +134,7 @@ fn look(pid: i32) -> Result<Seen> {
         (String::new(), Value::Null)
     } else {
         let path = settings_path(&flags, &environ)?;
-        match Root::of(pid)?.read_dated(&path, Way::Linked) {
+        match Root::of(pid)?.read_dated(&path, LinkRule::Linked) {
             Ok(content) if content.changed > started(pid)? => return Ok(Seen::Outdated),
             Ok(content) => (path, parse_settings(&content.bytes)?),
             // One that was named must have been there.
@@ -152,7 +152,7 @@ fn look(pid: i32) -> Result<Seen> {
         !is_detached(&environ, netns_inode, netns_of(1).ok()),
         "its networks are elsewhere"
     );
-    Ok(Seen::Network(Dockerd {
+    Ok(Seen::DefaultNetwork(Dockerd {
         pid,
         netns_inode,
         bridge: network.bridge,

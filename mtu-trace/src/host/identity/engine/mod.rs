@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::{
     base::text::printable,
-    host::identity::rooted::{Root, Way},
+    host::identity::rooted::{LinkRule, Root},
 };
 
 /// What an engine calls a container.
@@ -64,17 +64,18 @@ pub fn look(root: &Root, id: &str, directories: &[String]) -> Option<Named> {
 /// Reads JSON at the first of these paths that has some.
 fn json(root: &Root, paths: &[String]) -> Option<Value> {
     let mut paths = paths.iter();
-    paths.find_map(|path| parsed(root, path, Way::Linked))
+    paths.find_map(|path| parsed(root, path, LinkRule::Linked))
 }
 
 /// The same of a file in one of the directories that mounts tell of: a container can have a say in
 /// those, so nothing there may lead elsewhere.
 fn told(root: &Root, directories: &[String], file: &str) -> Option<Value> {
     let mut directories = directories.iter();
-    directories.find_map(|directory| parsed(root, &format!("{directory}/{file}"), Way::Straight))
+    directories
+        .find_map(|directory| parsed(root, &format!("{directory}/{file}"), LinkRule::Straight))
 }
 
-fn parsed(root: &Root, path: &str, way: Way) -> Option<Value> {
+fn parsed(root: &Root, path: &str, way: LinkRule) -> Option<Value> {
     serde_json::from_slice(&root.read(path, way).ok()?).ok()
 }
 

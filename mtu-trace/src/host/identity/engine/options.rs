@@ -137,7 +137,7 @@ pub fn parse_settings(bytes: &[u8]) -> Result<Value> {
 
 /// A default network.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Network {
+pub struct DefaultNetwork {
     /// Its bridge, made printable.
     pub bridge: String,
     /// MTU of the interfaces of containers, bytes.
@@ -147,7 +147,7 @@ pub struct Network {
 }
 
 /// What an engine is told of its default network; none if it shall have none.
-pub fn network(flags: &Flags, path: &str, settings: &Value) -> Result<Option<Network>> {
+pub fn network(flags: &Flags, path: &str, settings: &Value) -> Result<Option<DefaultNetwork>> {
     let bridge = match (&flags.bridge, settings.get("bridge")) {
         (Some(bridge), _) => bridge.as_str(),
         (None, None) => "",
@@ -171,7 +171,7 @@ pub fn network(flags: &Flags, path: &str, settings: &Value) -> Result<Option<Net
         told if MTUS.contains(&told) => (told, mtu_from),
         _ => bail!("no veth has such an MTU"),
     };
-    Ok(Some(Network {
+    Ok(Some(DefaultNetwork {
         bridge: printable(bridge.as_bytes()),
         mtu_bytes,
         mtu_from,

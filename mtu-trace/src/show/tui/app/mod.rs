@@ -11,14 +11,14 @@ use crate::{
     show::{
         tui::{
             action::{Action, Effect},
-            facts::{Facts, Playing},
+            facts::{Playing, TraceFacts},
             glyphs::Glyphs,
             keys,
             list::List,
             panes::Pane,
             prompt::Prompt,
             theme::Theme,
-            view::{ConnectionOrder, FindingKey, FindingOrder, View, Wanted},
+            view::{ConnectionOrder, FindingKey, FindingOrder, ListOrders, View},
         },
         watch::Watch,
     },
@@ -72,7 +72,7 @@ pub struct Message {
 #[derive(Debug)]
 pub struct App {
     /// About the trace.
-    pub facts: Facts,
+    pub facts: TraceFacts,
     /// How a capture is being played.
     pub playing: Playing,
     /// Colours.
@@ -124,7 +124,7 @@ pub struct App {
 impl App {
     /// The screens before anything was seen.
     #[must_use]
-    pub fn new(facts: Facts, theme: Theme, glyphs: &'static Glyphs) -> Self {
+    pub fn new(facts: TraceFacts, theme: Theme, glyphs: &'static Glyphs) -> Self {
         Self {
             facts,
             playing: Playing::default(),
@@ -177,7 +177,7 @@ impl App {
     /// Brings the lists up to date. `anyway` also where only time has passed.
     pub fn refresh(&mut self, watch: &Watch, anyway: bool) {
         let on_screen = self.pane == Pane::CONNECTIONS || self.lower == Pane::CONNECTIONS;
-        let wanted = Wanted {
+        let wanted = ListOrders {
             findings: self.finding_order,
             connections: on_screen.then_some(self.connection_order),
         };

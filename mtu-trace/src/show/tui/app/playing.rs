@@ -1,7 +1,7 @@
 //! Playing a capture: where keys lead in it, and how fast it goes.
 
 use crate::show::{
-    replay::Step,
+    replay::PlayStep,
     tui::{
         action::{Action, Effect},
         app::App,
@@ -33,10 +33,10 @@ impl App {
             Action::ToStart => return Some(Effect::Seek(start)),
             // Wherever that turns out to be.
             Action::ToEnd => return Some(Effect::Seek(u64::MAX)),
-            Action::EventBack => return self.stop_and(Effect::StepEvent(Step::Back)),
-            Action::EventForward => return self.stop_and(Effect::StepEvent(Step::Forward)),
-            Action::FindingBack => return self.stop_and(Effect::StepFinding(Step::Back)),
-            Action::FindingForward => return self.stop_and(Effect::StepFinding(Step::Forward)),
+            Action::EventBack => return self.stop_and(Effect::StepEvent(PlayStep::Back)),
+            Action::EventForward => return self.stop_and(Effect::StepEvent(PlayStep::Forward)),
+            Action::FindingBack => return self.stop_and(Effect::StepFinding(PlayStep::Back)),
+            Action::FindingForward => return self.stop_and(Effect::StepFinding(PlayStep::Forward)),
             _ => {}
         }
         None

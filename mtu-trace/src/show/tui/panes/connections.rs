@@ -5,7 +5,7 @@ use ratatui::{Frame, layout::Rect, text::Line};
 use crate::show::{
     tui::{
         app::{App, Shown},
-        panes::{Pane, PaneDefinition, Slot, position},
+        panes::{Pane, PaneDefinition, PaneSlot, position},
         render::{self, Pen},
         text,
         theme::Role,
@@ -18,7 +18,7 @@ use crate::show::{
 pub static PANE: PaneDefinition = PaneDefinition {
     name: "Connections",
     help: "connections",
-    slot: Slot::Bottom,
+    slot: PaneSlot::Bottom,
     place: |app| {
         let by = match app.connection_order {
             ConnectionOrder::Stalled => "stalled",

@@ -17,7 +17,7 @@ use crate::{
         report::{connection_lines, container_lines},
         tui::{
             app::{App, Shown},
-            panes::{Pane, PaneDefinition, Slot, findings, namespaces},
+            panes::{Pane, PaneDefinition, PaneSlot, findings, namespaces},
             render::{self, Pen, evidence, fix, path},
             text,
             theme::Role,
@@ -31,7 +31,7 @@ use crate::{
 pub static PANE: PaneDefinition = PaneDefinition {
     name: "Detail",
     help: "the finding in full: path, fix, evidence",
-    slot: Slot::Side,
+    slot: PaneSlot::Side,
     place: |_| String::new(),
     draw,
     page: |app| app.scroll_page.saturating_sub(1),

@@ -13,7 +13,7 @@ use crate::{
     },
     show::tui::{
         app::{App, Shown},
-        panes::{PaneDefinition, Slot, position},
+        panes::{PaneDefinition, PaneSlot, position},
         render::Pen,
         text,
         theme::Role,
@@ -25,7 +25,7 @@ use crate::{
 pub static PANE: PaneDefinition = PaneDefinition {
     name: "Findings",
     help: "findings",
-    slot: Slot::Top,
+    slot: PaneSlot::Top,
     place: |app| {
         let by = match app.finding_order {
             FindingOrder::Severity => "",

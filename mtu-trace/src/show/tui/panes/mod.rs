@@ -26,7 +26,7 @@ pub const PANES: [Pane; 4] = [
 
 /// Where a pane stands on a screen that has room for several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Slot {
+pub enum PaneSlot {
     /// Above the others.
     Top,
     /// Below the top.
@@ -42,7 +42,7 @@ pub struct PaneDefinition {
     /// What the help says that its key shows.
     pub help: &'static str,
     /// Where it stands.
-    pub slot: Slot,
+    pub slot: PaneSlot,
     /// What stands behind its name in its title: where one is in it, and its order.
     pub place: fn(&App) -> String,
     /// Draws it.

@@ -11,7 +11,7 @@ use crate::{
     show::{
         tui::{
             app::{App, Shown},
-            panes::{Pane, PaneDefinition, Slot, position},
+            panes::{Pane, PaneDefinition, PaneSlot, position},
             render::Pen,
             text,
             theme::Role,
@@ -26,7 +26,7 @@ use crate::{
 pub static PANE: PaneDefinition = PaneDefinition {
     name: "Namespaces",
     help: "namespaces and containers",
-    slot: Slot::Bottom,
+    slot: PaneSlot::Bottom,
     place: |app| position(app.namespaces.selected, app.view.tree().len()),
     draw,
     page: |app| app.namespaces.page,

@@ -13,7 +13,7 @@ use crate::{
         export::path_mtu,
         report::evidence_lines,
         tui::{app::App, render::Pen, text, theme::Role, view::label},
-        watch::Entry,
+        watch::JournalEntry,
     },
 };
 
@@ -30,7 +30,7 @@ pub fn numbers(app: &App, finding: &Finding, width: usize) -> Vec<Line<'static>>
 /// What happened, each with its time and how long after the first that was.
 pub fn timeline(
     app: &App,
-    entries: &[Entry],
+    entries: &[JournalEntry],
     topology: &Topology,
     width: usize,
 ) -> Vec<Line<'static>> {
@@ -40,16 +40,16 @@ pub fn timeline(
     }
     let mut lines = vec![pen.heading("timeline")];
     let first_ns = entries.iter().find_map(|entry| match entry {
-        Entry::Event(event) => Some(event.time_ns),
-        Entry::LeftOut(_) => None,
+        JournalEntry::Event(event) => Some(event.time_ns),
+        JournalEntry::LeftOut(_) => None,
     });
     for entry in entries {
         match entry {
-            Entry::LeftOut(count) => {
+            JournalEntry::LeftOut(count) => {
                 let words = format!("  {count} events between these are not kept");
                 lines.push(pen.line(Role::Faint, pen.fit(&words, width)));
             }
-            Entry::Event(event) => {
+            JournalEntry::Event(event) => {
                 let since = event.time_ns.saturating_sub(first_ns.unwrap_or(0));
                 lines.extend(entry_lines(app, event, since, topology, width));
             }

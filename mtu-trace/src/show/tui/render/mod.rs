@@ -37,7 +37,7 @@ use crate::show::{
     tui::{
         app::{App, Overlay},
         keys::Mode,
-        panes::{Pane, Slot, findings},
+        panes::{Pane, PaneSlot, findings},
         text,
         theme::Role,
     },
@@ -111,8 +111,8 @@ fn large(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
     let [left, right] =
         Layout::horizontal([Constraint::Percentage(54), Constraint::Fill(1)]).areas(area);
     let lower = match app.lower.definition().slot {
-        Slot::Bottom => app.lower,
-        Slot::Top | Slot::Side => Pane::NAMESPACES,
+        PaneSlot::Bottom => app.lower,
+        PaneSlot::Top | PaneSlot::Side => Pane::NAMESPACES,
     };
     let [above, below] = split(app, left);
     framed(frame, app, watch, Pane::FINDINGS, above);

@@ -38,7 +38,7 @@ const NARROWEST: usize = 6;
 
 /// The way, and what is known of what happens on it.
 #[derive(Default)]
-pub struct Way {
+pub struct PathLines {
     /// All of it.
     pub lines: Vec<Line<'static>>,
     /// Which of the lines is the place where packets die.
@@ -46,10 +46,10 @@ pub struct Way {
 }
 
 /// The way of a finding's packets.
-pub fn way(app: &App, finding: &Finding, width: usize) -> Way {
+pub fn way(app: &App, finding: &Finding, width: usize) -> PathLines {
     let pen = Pen::of(app);
     let Some(boundary) = &finding.boundary else {
-        return Way::default();
+        return PathLines::default();
     };
     let mut lines = vec![Line::from(vec![
         pen.span(Role::Label, "PATH  "),
@@ -96,7 +96,7 @@ pub fn way(app: &App, finding: &Finding, width: usize) -> Way {
         }
         lines.extend(wrapped);
     }
-    Way { lines, hole }
+    PathLines { lines, hole }
 }
 
 /// Adds the hops; says which line is the place where packets die.

@@ -12,7 +12,7 @@ use crate::{
     show::{
         tui::{
             app::{App, Overlay, Tone},
-            facts::Spool,
+            facts::SpoolState,
             keys,
             keys::Mode,
             render::Pen,
@@ -154,11 +154,11 @@ fn parts(app: &App, watch: &Watch) -> Vec<(Role, String)> {
         parts.push((Role::Text, format!("recording {name}")));
     }
     match &facts.spool {
-        Spool::None => {}
-        Spool::Kept(bytes) => {
+        SpoolState::None => {}
+        SpoolState::Kept(bytes) => {
             parts.push((Role::Faint, format!("{} kept for w", text::size(*bytes))));
         }
-        Spool::Failed(why) => parts.push((Role::Warning, why.clone())),
+        SpoolState::Failed(why) => parts.push((Role::Warning, why.clone())),
     }
     for note in watch.analysis().notes().iter().chain(&facts.notes) {
         parts.push((Role::Warning, note.clone()));

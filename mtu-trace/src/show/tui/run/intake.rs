@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::show::tui::{
     app::App,
-    feed::{Gone, Told},
+    feed::{FeedItem, Gone},
     run::{Ending, FRAME, Shell, Source},
 };
 
@@ -23,12 +23,12 @@ impl Shell<'_> {
         let mut changed = false;
         while ending.is_none() {
             match feed.next() {
-                Ok(Some(Told::Events(events))) => {
+                Ok(Some(FeedItem::Events(events))) => {
                     for event in &events {
                         watch.apply(event);
                     }
                 }
-                Ok(Some(Told::Ended(why))) => {
+                Ok(Some(FeedItem::Ended(why))) => {
                     let why = why.unwrap_or_else(|| "the trace has ended".to_owned());
                     ending = Some(Ending::Source(why));
                 }
@@ -68,17 +68,17 @@ impl Shell<'_> {
 }
 
 /// Takes in what is no event; says whether the screen changes by it.
-fn note(app: &mut App, told: Told) -> bool {
+fn note(app: &mut App, told: FeedItem) -> bool {
     match told {
-        Told::Hooks(hooks) => app.facts.hooks = hooks,
-        Told::Risks(risks) => app.facts.risks = risks,
-        Told::Said(text, tone) => app.tell(text, tone),
-        Told::Spool(spool) => {
+        FeedItem::Hooks(hooks) => app.facts.hooks = hooks,
+        FeedItem::Risks(risks) => app.facts.risks = risks,
+        FeedItem::Said(text, tone) => app.tell(text, tone),
+        FeedItem::Spool(spool) => {
             let changed = app.facts.spool != spool;
             app.facts.spool = spool;
             return changed;
         }
-        Told::Events(_) | Told::Ended(_) => {}
+        FeedItem::Events(_) | FeedItem::Ended(_) => {}
     }
     true
 }

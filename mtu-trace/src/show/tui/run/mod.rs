@@ -23,13 +23,13 @@ use crate::{
     core::select::Selection,
     host::netns::NetnsFile,
     show::{
-        replay::{Replay, Step},
+        replay::{PlayStep, Replay},
         tui::{
             action::Effect,
             app::{App, Tone},
             feed::Feed,
             osc52, render,
-            run::{pace::Pace, playback::Playback, signals::Caught},
+            run::{pace::FrameRate, playback::Playback, signals::Caught},
             terminal::Screen,
         },
         watch::Watch,
@@ -93,7 +93,7 @@ pub async fn run(
         screen,
         held: None,
         second: true,
-        pace: Pace::new(),
+        pace: FrameRate::new(),
         playback: Playback::new(),
     };
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
@@ -156,7 +156,7 @@ struct Shell<'a> {
     held: Option<Box<Watch>>,
     /// Whether time has passed, or something else was selected or gone to, since the lists were made.
     second: bool,
-    pace: Pace,
+    pace: FrameRate,
     playback: Playback,
 }
 
@@ -329,10 +329,10 @@ impl Shell<'_> {
 }
 
 /// What is said where a step leads nowhere.
-fn nothing(step: Step, what: &str) -> String {
+fn nothing(step: PlayStep, what: &str) -> String {
     let way = match step {
-        Step::Forward => "after",
-        Step::Back => "before",
+        PlayStep::Forward => "after",
+        PlayStep::Back => "before",
     };
     format!("no {what} is known {way} this moment")
 }

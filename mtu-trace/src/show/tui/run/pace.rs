@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 /// When the next screen is due.
-pub struct Pace {
+pub struct FrameRate {
     due: Option<Instant>,
     drawn: Instant,
     /// What the last one has cost.
     cost: Duration,
 }
 
-impl Pace {
+impl FrameRate {
     /// Wants the first one at once.
     pub fn new() -> Self {
         Self {

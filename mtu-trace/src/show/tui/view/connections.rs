@@ -20,7 +20,7 @@ use crate::{
 
 /// A connection in the list.
 #[derive(Clone, Copy, Debug)]
-pub struct Line {
+pub struct ConnectionLine {
     /// What it is known by.
     pub flow: Flow,
     stalled_ns: u64,
@@ -57,18 +57,18 @@ pub struct ConnectionRow {
 }
 
 /// All connections that are selected.
-pub fn lines(watch: &Watch, order: ConnectionOrder) -> Vec<Line> {
+pub fn lines(watch: &Watch, order: ConnectionOrder) -> Vec<ConnectionLine> {
     let state = watch.analysis().state();
     let scope = watch.analysis().scope();
     let now_ns = watch.now_ns();
-    let mut lines: Vec<Line> = state
+    let mut lines: Vec<ConnectionLine> = state
         .connections()
         .filter(|(_, connection)| {
             scope.is_everything() || scope.includes(&Subject::connection(connection, Side::Out))
         })
         .filter_map(|(_, connection)| {
             let tracks = [Side::Out, Side::In].map(|side| connection.track(side));
-            Some(Line {
+            Some(ConnectionLine {
                 flow: flow_of(connection)?,
                 stalled_ns: stalled_since(connection)
                     .map_or(0, |(_, since)| now_ns - since.min(now_ns)),
@@ -78,7 +78,7 @@ pub fn lines(watch: &Watch, order: ConnectionOrder) -> Vec<Line> {
             })
         })
         .collect();
-    let descending = |line: &Line| match order {
+    let descending = |line: &ConnectionLine| match order {
         ConnectionOrder::Stalled => (line.stalled_ns, line.drops, line.retransmits, line.last_ns),
         ConnectionOrder::Retransmits => (line.retransmits, line.stalled_ns, 0, line.last_ns),
         ConnectionOrder::Drops => (line.drops, line.stalled_ns, 0, line.last_ns),

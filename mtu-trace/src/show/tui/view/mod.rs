@@ -7,7 +7,7 @@ pub(crate) mod connections;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
-pub use crate::show::tui::view::connections::{ConnectionRow, Line, connection_row};
+pub use crate::show::tui::view::connections::{ConnectionLine, ConnectionRow, connection_row};
 use crate::{
     core::{
         graph::limits,
@@ -25,7 +25,7 @@ use crate::{
             tree::{Branch, tree},
             view::connections::lines,
         },
-        watch::{Entry, Watch},
+        watch::{JournalEntry, Watch},
     },
 };
 
@@ -78,7 +78,7 @@ pub struct Watched {
 
 /// What is wanted of the lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ListOrders {
     /// Order of findings.
     pub findings: FindingOrder,
     /// Order of connections; `None` if they are not on the screen.
@@ -88,11 +88,11 @@ pub struct Wanted {
 /// The lists as they were made last.
 #[derive(Debug, Default)]
 pub struct View {
-    made: Option<(u64, Wanted)>,
+    made: Option<(u64, ListOrders)>,
     findings: Option<Current>,
     /// Numbers of the findings in the analysis' own list, in the order they are shown in.
     order: Vec<usize>,
-    connections: Vec<Line>,
+    connections: Vec<ConnectionLine>,
     topology: Arc<Topology>,
     tree: Vec<Branch>,
     watched: Watched,
@@ -100,7 +100,7 @@ pub struct View {
 
 impl View {
     /// Makes the lists anew if there is something new, or if `anyway`.
-    pub fn refresh(&mut self, watch: &Watch, wanted: Wanted, anyway: bool) {
+    pub fn refresh(&mut self, watch: &Watch, wanted: ListOrders, anyway: bool) {
         let made = Some((watch.version(), wanted));
         if self.made == made && !anyway {
             return;
@@ -177,7 +177,7 @@ impl View {
 
     /// The connections, in their order.
     #[must_use]
-    pub fn connections(&self) -> &[Line] {
+    pub fn connections(&self) -> &[ConnectionLine] {
         &self.connections
     }
 }
@@ -202,7 +202,7 @@ pub fn label(netns: NetnsId, topology: &Topology) -> String {
 
 /// What happened to a finding's connection.
 #[must_use]
-pub fn entries(watch: &Watch, finding: &Finding) -> Vec<Entry> {
+pub fn entries(watch: &Watch, finding: &Finding) -> Vec<JournalEntry> {
     match connection_of(watch, finding) {
         Some(connection) => watch.journal().of(connection),
         None => Vec::new(),
