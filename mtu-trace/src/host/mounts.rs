@@ -106,7 +106,7 @@ pub(crate) fn remote_mounts(mountinfo: &[u8]) -> Vec<Vec<u8>> {
 
 /// What is mounted where, as `mountinfo` has it: paths are not unescaped.
 pub(crate) struct Bound<'a> {
-    /// The file system.
+    /// Device number of the file system, as `major:minor`.
     pub device: &'a [u8],
     /// The directory or file of it.
     pub root: &'a [u8],

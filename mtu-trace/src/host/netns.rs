@@ -27,9 +27,9 @@ const NSFS_MAGIC: FsWord = 0x6e73_6673;
 /// An open network namespace. It lives as long as this does: drop it soon.
 #[derive(Debug)]
 pub struct NetnsFile {
-    /// The namespace file.
+    /// Descriptor of the namespace file.
     pub fd: OwnedFd,
-    /// Its inode number.
+    /// Inode number of that file.
     pub inode: u64,
     /// What the namespace is known by.
     pub id: NetnsId,

@@ -13,7 +13,7 @@ use mtu_trace::{
     model::event::Event,
     show::{
         replay::{PlayStep, Replay},
-        tui::{App, draw, glyphs::UNICODE, keys::Mode, theme::Theme},
+        tui::{App, Refresh, draw, glyphs::UNICODE, keys::Mode, theme::Theme},
         watch::Watch,
     },
 };
@@ -44,7 +44,7 @@ fn screens(watch: &Watch, now_ns: u64) -> Vec<String> {
     for pane in ['1', '2', '3', '4'] {
         app.key(KeyCode::Char(pane).into());
         app.now_ns = now_ns;
-        app.refresh(watch, true);
+        app.refresh(watch, Refresh::Always);
         for (columns, rows) in SIZES {
             let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
             terminal.draw(|frame| draw(frame, &mut app, watch)).unwrap();

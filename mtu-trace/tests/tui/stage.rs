@@ -6,7 +6,7 @@ use mtu_trace::{
     model::event::{Event, EventKind},
     show::{
         tui::{
-            App,
+            App, Refresh,
             action::Effect,
             draw,
             facts::{Risks, SpoolState, TraceFacts},
@@ -93,7 +93,7 @@ impl Stage {
 
     fn refresh(&mut self) {
         self.app.now_ns = self.watch.now_ns();
-        self.app.refresh(&self.watch, false);
+        self.app.refresh(&self.watch, Refresh::News);
     }
 
     /// Takes in more events.

@@ -19,7 +19,7 @@ use mtu_trace::{
     model::event::Event,
     show::{
         tui::{
-            App, draw,
+            App, Refresh, draw,
             facts::{Facts, Risks, Spool},
             glyphs::UNICODE,
             keys::Mode,
@@ -94,7 +94,7 @@ fn frames(source: &Generated) -> Result<()> {
             taken.push(start.elapsed());
             let start = Instant::now();
             app.now_ns = watch.now_ns();
-            app.refresh(&watch, false);
+            app.refresh(&watch, Refresh::News);
             terminal.draw(|frame| draw(frame, &mut app, &watch))?;
             drawn.push(start.elapsed());
             black_box(terminal.backend().buffer());

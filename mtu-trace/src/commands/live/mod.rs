@@ -113,7 +113,11 @@ pub fn signal_status(signal: rustix::process::Signal) -> u8 {
 
 /// The colours to use.
 pub fn theme(color: ColorChoice) -> Theme {
-    Theme::detect(output::color(color))
+    if output::color(color) {
+        Theme::detect()
+    } else {
+        Theme::Mono
+    }
 }
 
 /// The signs to use.

@@ -26,7 +26,7 @@ use crate::{
     show::tui::feed::{Batches, FeedItem, Feeder},
 };
 
-/// The thread.
+/// The thread that traces.
 pub struct Tracer {
     stop: oneshot::Sender<()>,
     thread: JoinHandle<Recording>,

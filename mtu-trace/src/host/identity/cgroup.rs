@@ -67,7 +67,7 @@ fn nesting(path: &[u8]) -> Option<(ContainerCgroup, usize)> {
     for component in path.split(|&byte| byte == b'/') {
         // Components that are not UTF-8 are nobody's identifier, nor a known parent of one.
         let component = str::from_utf8(component).unwrap_or("?");
-        if let Some((id, runtime)) = container(component, above, pod.is_some()) {
+        if let Some((id, runtime)) = container(component, above, pod.as_deref()) {
             // systemd inside a Podman container repeats nothing, but Podman's own
             // `libpod-payload-` scope may sit in one of the same container.
             let repeated = innermost.as_ref().is_some_and(|known| known.id == id);
@@ -88,9 +88,13 @@ fn nesting(path: &[u8]) -> Option<(ContainerCgroup, usize)> {
     innermost.map(|place| (place, depth))
 }
 
-/// The container named by one component of a path, given the component above and whether a pod has
-/// been passed that has no container yet.
-fn container<'a>(component: &'a str, above: &str, in_pod: bool) -> Option<(&'a str, &'static str)> {
+/// The container named by one component of a path, given the component above and the pod that
+/// has been passed and has no container yet.
+fn container<'a>(
+    component: &'a str,
+    above: &str,
+    pod: Option<&str>,
+) -> Option<(&'a str, &'static str)> {
     let name = component.strip_suffix(".scope").unwrap_or(component);
     for (prefix, runtime) in SCOPES {
         if let Some(id) = name.strip_prefix(prefix) {
@@ -114,7 +118,7 @@ fn container<'a>(component: &'a str, above: &str, in_pod: bool) -> Option<(&'a s
         "libpod_parent" => "podman",
         // Namespaces of containerd.
         "k8s.io" | "moby" | "default" => "containerd",
-        _ if in_pod => "containerd",
+        _ if pod.is_some() => "containerd",
         // `--cgroup-parent` can be anything, and it is Docker that has it in common use.
         _ => "docker",
     };

@@ -32,7 +32,7 @@ pub struct Identity {
     pub outer: Option<String>,
     /// A process of that engine.
     pub engine: Option<i32>,
-    /// Its systemd unit.
+    /// The systemd unit it belongs to; `None` if it belongs to none.
     pub unit: Option<String>,
 }
 

@@ -168,7 +168,7 @@ mod tests {
 
     use super::*;
 
-    /// `F_SETSIG`.
+    /// The command `F_SETSIG` of fcntl(2), which libc lacks.
     const SET_SIGNAL: libc::c_int = 10;
 
     struct Directory(std::path::PathBuf);

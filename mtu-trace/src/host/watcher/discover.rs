@@ -39,7 +39,7 @@ const MAX_PLACES: usize = 3;
 /// The namespaces found by one scan.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
-    /// By inode number.
+    /// The namespaces found, by inode number.
     pub found: BTreeMap<u64, FoundNetns>,
     /// Processes and mounts that could not be looked at.
     pub skipped: u32,

@@ -15,7 +15,7 @@ pub(crate) const AFTER_LOSS: Depth = Depth::Everything;
 /// What was heard and needs more than a look at the namespaces concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Heard {
-    /// Nothing else.
+    /// There is nothing that was not known.
     Known,
     /// Something from a namespace that has not been found.
     Unknown,

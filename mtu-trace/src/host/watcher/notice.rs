@@ -42,24 +42,24 @@ const RTM_DELNETCONF: u16 = 81;
 const NETCONFA_IFINDEX: u16 = 1;
 const NETCONFA_IFINDEX_DEFAULT: i32 = -2;
 
-/// Something that happened.
+/// Something that the kernel says has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
     /// Something changed in a namespace.
     Changed {
-        /// Where.
+        /// The number of that namespace.
         nsid: Nsid,
-        /// What.
+        /// What has happened there.
         what: What,
     },
     /// A namespace got a number. Whoever had it before is gone.
     Given {
-        /// The number.
+        /// The number it got.
         nsid: Nsid,
     },
     /// A namespace is gone, and its number free for another.
     Died {
-        /// Its former number.
+        /// The number it had.
         nsid: Nsid,
     },
     /// There was more than the socket had room for: anything may have happened.

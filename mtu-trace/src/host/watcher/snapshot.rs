@@ -84,7 +84,7 @@ pub(crate) struct Due {
 const MAX_SINGLE: usize = 16;
 
 impl Due {
-    /// Everything.
+    /// Asks for all that can be asked.
     pub fn all() -> Self {
         Self {
             all: true,

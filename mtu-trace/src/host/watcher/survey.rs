@@ -29,7 +29,7 @@ const OLD_SHARE: usize = 5;
 /// What is kept of looks inside a namespace.
 #[derive(Debug, Default)]
 pub(crate) struct Look {
-    /// What was seen.
+    /// What was seen inside; `None` if it could not be entered.
     pub inside: Option<Arc<Inside>>,
     /// When, ns of `CLOCK_MONOTONIC`.
     seen_ns: u64,

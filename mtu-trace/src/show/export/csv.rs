@@ -18,7 +18,7 @@ use crate::{
     show::export::{Events, ExportDefinition},
 };
 
-/// The table.
+/// The events as a table.
 pub static EXPORT: ExportDefinition = ExportDefinition {
     name: "csv",
     help: "A table: a line for each event, ticks and topology left out",

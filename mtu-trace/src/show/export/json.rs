@@ -68,7 +68,7 @@ pub const EVENTS_SCHEMA: &str = "mtu-trace/events/1";
 /// An event as JSON has it.
 #[derive(Debug, Serialize)]
 pub struct ExportedEvent<'a> {
-    /// Wall time.
+    /// Wall time of the event.
     time: Timestamp,
     /// ns of `CLOCK_MONOTONIC`, and what happened.
     #[serde(flatten)]
@@ -105,13 +105,13 @@ fn hexadecimal(bytes: &[u8]) -> String {
 /// What a capture is, as the first line of its events has it.
 #[derive(Debug, Serialize)]
 pub struct RecordingHead<'a> {
-    /// [`EVENTS_SCHEMA`].
+    /// The name and version of this form, [`EVENTS_SCHEMA`].
     pub schema: &'static str,
-    /// When it began.
+    /// When the recording began.
     pub started: Timestamp,
-    /// Kernel release.
+    /// Kernel release, as `uname -r` prints it.
     pub kernel: &'a str,
-    /// Host name.
+    /// Name of the host it was recorded on.
     pub hostname: &'a str,
     /// Version of the tool that wrote it.
     pub tool_version: &'a str,

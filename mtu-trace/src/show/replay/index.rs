@@ -39,7 +39,7 @@ pub struct Indexed {
     pub taken: u64,
     /// The latest time, ns.
     pub last_ns: u64,
-    /// Findings so far.
+    /// Findings made up to this moment.
     pub made: imbl::Vector<Made>,
     /// What a user should know of the file.
     pub notes: Vec<String>,

@@ -120,7 +120,7 @@ impl Replay {
         &self.moment.watch
     }
 
-    /// Selects something else.
+    /// Shows what another selection covers.
     pub fn select(&mut self, scope: Scope) {
         self.moment.watch.select(scope.clone());
         self.scope = Some(scope);

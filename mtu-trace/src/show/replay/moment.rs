@@ -79,7 +79,7 @@ impl<R: Read> Moment<R> {
 }
 
 impl Moment<At> {
-    /// A copy.
+    /// A copy that goes on by itself.
     pub fn fork(&self) -> Self {
         let input = self.reader.input();
         self.copy(|offset| input.at(offset))

@@ -11,7 +11,7 @@ use crate::{
     show::report::{Audited, Capture, FormatDefinition, Report, SCHEMA},
 };
 
-/// One object.
+/// The report as one object.
 pub static FORMAT: FormatDefinition = FormatDefinition {
     name: "json",
     help: "One JSON object",

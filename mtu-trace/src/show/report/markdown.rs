@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// The Markdown.
+/// The report as Markdown.
 pub static FORMAT: FormatDefinition = FormatDefinition {
     name: "markdown",
     help: "For issues, merge requests and job summaries",

@@ -50,16 +50,16 @@ impl Format {
     pub const MARKDOWN: Self = Self(&markdown::FORMAT);
 }
 
-/// What was recorded.
+/// What was recorded, and how.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Capture {
-    /// When it began.
+    /// When the recording began.
     pub started: Timestamp,
     /// How long it took, s.
     pub duration_s: f64,
-    /// Kernel release.
+    /// Kernel release, as `uname -r` prints it.
     pub kernel: String,
-    /// Host name.
+    /// Name of the host it was recorded on.
     pub hostname: String,
     /// Version of this tool.
     pub tool_version: String,
@@ -68,7 +68,7 @@ pub struct Capture {
     pub selection: Option<Selected>,
     /// What became of each hook.
     pub hooks: Vec<HookStatus>,
-    /// Events seen.
+    /// Number of events seen.
     pub events: u64,
     /// Records of our own that were lost.
     pub lost_events: u64,
@@ -77,9 +77,9 @@ pub struct Capture {
     pub notes: Vec<String>,
 }
 
-/// The whole report.
+/// All that a report has to say.
 pub struct Report {
-    /// What was recorded.
+    /// What was recorded, and how.
     pub capture: Capture,
     /// What was found, worst first.
     pub findings: Vec<Finding>,
@@ -92,7 +92,7 @@ pub struct Report {
 /// What an audit has looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Audited {
-    /// How much.
+    /// How much was looked at.
     #[serde(flatten)]
     pub figures: Figures,
     /// Namespaces whose packet filter rules were read.

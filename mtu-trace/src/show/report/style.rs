@@ -7,9 +7,9 @@ use crate::model::finding::Severity;
 /// How text is to look.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
-    /// Whether to colour.
+    /// Whether words are coloured.
     pub color: bool,
-    /// Columns to fill.
+    /// Columns that lines may fill.
     pub width: usize,
 }
 
@@ -20,7 +20,7 @@ impl Style {
         width: 100,
     };
 
-    /// A severity's word.
+    /// The word of a severity, in its colour.
     #[must_use]
     pub fn severity(&self, severity: Severity) -> String {
         let color = match severity {

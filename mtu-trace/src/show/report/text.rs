@@ -41,7 +41,7 @@ type Told<'a> = HashMap<&'a Fix, String>;
 /// Column at which the parts' contents begin.
 const INDENT: usize = 14;
 
-/// The text.
+/// The report as text.
 pub static FORMAT: FormatDefinition = FormatDefinition {
     name: "text",
     help: "For people",

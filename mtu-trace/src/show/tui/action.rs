@@ -8,29 +8,29 @@ use crate::{
 /// What a key means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// The row above.
+    /// Moves to the row above.
     Up,
-    /// The row below.
+    /// Moves to the row below.
     Down,
-    /// A page up.
+    /// Moves up by a page.
     PageUp,
-    /// A page down.
+    /// Moves down by a page.
     PageDown,
-    /// The first row.
+    /// Moves to the first row.
     First,
-    /// The last row.
+    /// Moves to the last row.
     Last,
     /// The selected row in full.
     Open,
     /// Back to where one came from.
     Back,
-    /// The next pane.
+    /// Gives the keys to the next pane.
     NextPane,
-    /// The pane before.
+    /// Gives the keys to the previous pane.
     PreviousPane,
     /// A pane by its number.
     Focus(Pane),
-    /// Edit the filter.
+    /// Opens the filter for editing.
     Filter,
     /// Show or hide all keys.
     Help,
@@ -44,11 +44,11 @@ pub enum Action {
     NextFix,
     /// Sort by something else.
     Sort,
-    /// Draw everything anew.
+    /// Draws the whole screen anew.
     Redraw,
     /// Stop the process, to be continued by the shell.
     Suspend,
-    /// End.
+    /// Ends the program, or closes the help.
     Quit,
     /// Play a capture, or stop.
     Play,
@@ -64,30 +64,30 @@ pub enum Action {
     SeekBack,
     /// Forward by a part of the capture.
     SeekForward,
-    /// Half the speed.
+    /// Plays at half the speed.
     Slower,
-    /// Double the speed.
+    /// Plays at double the speed.
     Faster,
     /// To the start of the capture.
     ToStart,
-    /// To its end.
+    /// Goes to the end of the capture.
     ToEnd,
 }
 
 /// What is to be done outside the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// End.
+    /// Ends the program, or closes the help.
     Quit,
-    /// Stop the process.
+    /// Stops the process, to be continued by the shell.
     Suspend,
-    /// Draw everything anew.
+    /// Draws the whole screen anew.
     Redraw,
     /// Write the capture so far.
     Write,
     /// Give this to the clipboard.
     Copy(String),
-    /// Select something else.
+    /// Shows what another selection covers.
     Select(Selection),
     /// Go to this time of the capture, ns of `CLOCK_MONOTONIC`.
     Seek(u64),

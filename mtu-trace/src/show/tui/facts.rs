@@ -17,15 +17,15 @@ use crate::{
 pub struct TraceFacts {
     /// Whether it happens now.
     pub mode: Mode,
-    /// Host name.
+    /// Name of the host that is traced.
     pub hostname: String,
-    /// Kernel release.
+    /// Release of its kernel, as `uname -r` prints it.
     pub kernel: String,
     /// Kernel time to wall time.
     pub clock: Clock,
     /// What became of each hook.
     pub hooks: Vec<HookStatus>,
-    /// What is selected.
+    /// What the user wants to see.
     pub selection: Selection,
     /// What is recorded to a file from the start on.
     pub recording: Option<String>,
@@ -44,7 +44,7 @@ pub struct TraceFacts {
 /// What is kept to be written on request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum SpoolState {
-    /// Nothing.
+    /// No capture is kept.
     #[default]
     None,
     /// So many bytes so far.

@@ -71,7 +71,7 @@ impl Drop for Wake {
     }
 }
 
-/// Both ends.
+/// Makes both ends of a feed.
 #[must_use]
 pub fn feed() -> (Feeder, Feed) {
     let (sender, receiver) = sync_channel(MOST_BATCHES);
@@ -159,7 +159,7 @@ impl Batches {
         }
     }
 
-    /// Adds an event.
+    /// Adds an event to the current batch.
     pub fn add(&mut self, event: Event) {
         let is_tick = matches!(event.kind, EventKind::Tick);
         self.batch.push(event);

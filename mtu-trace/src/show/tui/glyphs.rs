@@ -21,7 +21,7 @@ pub struct Glyphs {
     pub to: &'static str,
     /// Packets travel up or down the path.
     pub travel: [&'static str; 2],
-    /// Where packets die.
+    /// Marks where packets are dropped.
     pub hole: &'static str,
     /// Where the message was dropped.
     pub blocked: &'static str,
@@ -37,11 +37,11 @@ pub struct Glyphs {
     pub timeline: [&'static str; 4],
     /// Between parts of a line.
     pub dot: &'static str,
-    /// Playing, and not.
+    /// Marks a capture that plays, and one that is stopped.
     pub play: [&'static str; 2],
-    /// A horizontal rule.
+    /// Draws a horizontal rule.
     pub rule: &'static str,
-    /// Frames.
+    /// Draws the frames of panes.
     pub border: border::Set<'static>,
 }
 
@@ -66,7 +66,7 @@ pub const UNICODE: Glyphs = Glyphs {
     border: border::PLAIN,
 };
 
-/// For all others.
+/// The glyphs for terminals without Unicode.
 pub const ASCII: Glyphs = Glyphs {
     severities: ["X", "!", "i"],
     ellipsis: "~",

@@ -9,18 +9,18 @@ use crate::show::tui::{action::Action, panes::PANES};
 /// Where a key means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// On every screen.
+    /// The key works on every screen.
     Always,
-    /// While tracing.
+    /// The key works while tracing.
     Live,
-    /// While replaying.
+    /// The key works while replaying.
     Replay,
 }
 
 /// Whether what is shown happens now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// It does.
+    /// The key works while tracing.
     Live,
     /// It comes from a capture.
     Replay,
@@ -29,9 +29,9 @@ pub enum Mode {
 /// A key, with Ctrl or without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chord {
-    /// The key.
+    /// The key as the terminal names it.
     pub code: KeyCode,
-    /// Whether with Ctrl.
+    /// Whether Ctrl is held with it.
     pub ctrl: bool,
 }
 
@@ -75,11 +75,11 @@ const fn ctrl(c: char) -> Chord {
 /// Keys with one meaning.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding {
-    /// Each of these.
+    /// The keys, each of which does it.
     pub keys: &'static [Chord],
-    /// What they do.
+    /// What the keys do.
     pub action: Action,
-    /// Where.
+    /// The screens on which they do it.
     pub when: When,
     /// What the footer says, and how much it wants to: 1 goes first, 0 is not there.
     pub footer: (u8, &'static str),
@@ -118,7 +118,7 @@ static DIGITS: [[Chord; 1]; 9] = [
     [char('9')],
 ];
 
-/// Every key.
+/// Every key, in the order of the help.
 pub static KEYS: LazyLock<Vec<Binding>> = LazyLock::new(|| {
     let panes = PANES.iter().zip(&DIGITS).map(|(&pane, digit)| {
         let help = pane.definition().help;

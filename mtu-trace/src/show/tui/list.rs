@@ -10,7 +10,7 @@ pub struct List<K> {
     /// What is selected, once the user has moved: the selection then stays with it. Before, it is the
     /// first entry, whatever that is.
     key: Option<K>,
-    /// Number of entries.
+    /// Number of entries in it.
     len: usize,
     /// Entries on the screen, as they were drawn last.
     pub page: usize,
@@ -86,7 +86,7 @@ impl<K: Clone + PartialEq> List<K> {
         self.offset = first;
     }
 
-    /// Number of entries.
+    /// The number of entries in it.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len

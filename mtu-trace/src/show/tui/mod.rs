@@ -23,4 +23,4 @@ pub mod theme;
 pub(crate) mod tree;
 pub(crate) mod view;
 
-pub use crate::show::tui::{app::App, render::draw};
+pub use crate::show::tui::{app::App, render::draw, view::Refresh};

@@ -78,7 +78,7 @@ impl Prompt {
         start.map_or(0, |space| space + 1)
     }
 
-    /// The text.
+    /// The text as typed so far.
     #[must_use]
     pub fn text(&self) -> String {
         self.text.iter().collect()

@@ -8,7 +8,7 @@ use ratatui::style::{Color, Modifier, Style};
 /// What a piece of text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Ordinary text.
+    /// Text without a special meaning.
     Text,
     /// What can be skipped.
     Faint,
@@ -22,13 +22,13 @@ pub enum Role {
     Warning,
     /// Worth knowing, nothing more.
     Info,
-    /// What passes.
+    /// What is as it should be.
     Good,
     /// What can be typed.
     Command,
     /// What the keys act on.
     Selected,
-    /// The title line.
+    /// The line at the top.
     Title,
     /// A state of the screen itself that must not be missed: paused, playing.
     Notice,
@@ -45,17 +45,14 @@ pub enum Theme {
     Mono,
     /// The sixteen that every colour terminal has, as its user has set them.
     Ansi,
-    /// All.
+    /// All 16 million colours.
     True,
 }
 
 impl Theme {
-    /// What the terminal can show; `color` is whether it should.
+    /// The colours that the terminal can show, by `COLORTERM`.
     #[must_use]
-    pub fn detect(color: bool) -> Self {
-        if !color {
-            return Self::Mono;
-        }
+    pub fn detect() -> Self {
         let value = env::var("COLORTERM").unwrap_or_default();
         if value == "truecolor" || value == "24bit" {
             Self::True

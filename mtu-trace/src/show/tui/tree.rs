@@ -13,7 +13,7 @@ const MOST_LEVELS: usize = 12;
 /// A namespace in the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Branch {
-    /// Which.
+    /// The namespace of this branch.
     pub netns: NetnsId,
     /// For each level above and its own, the roots' left out: whether it is the last there.
     pub last: Vec<bool>,

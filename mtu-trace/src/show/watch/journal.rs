@@ -66,7 +66,7 @@ impl Pages {
 /// Something to show of a connection.
 #[derive(Clone, Debug)]
 pub enum JournalEntry {
-    /// An event.
+    /// Something that happened to the flow.
     Event(Arc<Event>),
     /// Events that were not kept.
     LeftOut(u64),

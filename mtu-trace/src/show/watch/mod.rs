@@ -52,7 +52,7 @@ impl Watch {
         self.version += 1;
     }
 
-    /// What is concluded.
+    /// What the events seen so far amount to.
     #[must_use]
     pub fn analysis(&self) -> &Analysis {
         &self.analysis

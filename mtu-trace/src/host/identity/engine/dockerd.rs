@@ -54,7 +54,7 @@ pub struct Dockerds {
 enum Seen {
     /// It has no default network, or is none.
     Nothing,
-    /// It has one.
+    /// The engine has a default network.
     DefaultNetwork(Dockerd),
     /// What its settings were when it was started is not known.
     Outdated,

@@ -21,7 +21,7 @@ use crate::{
 /// What an engine calls a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Named {
-    /// Its name.
+    /// The container's name; `None` if the engine keeps none.
     pub name: Option<String>,
     /// The image it was made from.
     pub image: Option<String>,

@@ -23,7 +23,7 @@ const MTUS: std::ops::RangeInclusive<u32> = 68..=65535;
 pub struct Flags {
     /// Name of the bridge.
     pub bridge: Option<String>,
-    /// The MTU.
+    /// The value of `mtu`, as it is written.
     pub mtu: Option<String>,
     /// Path of the file of settings.
     pub settings: Option<String>,
@@ -135,7 +135,7 @@ pub fn parse_settings(bytes: &[u8]) -> Result<Value> {
     Ok(settings)
 }
 
-/// A default network.
+/// The default network of an engine.
 #[derive(Debug, PartialEq, Eq)]
 pub struct DefaultNetwork {
     /// Its bridge, made printable.

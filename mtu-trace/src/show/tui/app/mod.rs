@@ -18,7 +18,7 @@ use crate::{
             panes::Pane,
             prompt::Prompt,
             theme::Theme,
-            view::{ConnectionOrder, FindingKey, FindingOrder, ListOrders, View},
+            view::{ConnectionOrder, FindingKey, FindingOrder, ListOrders, Refresh, View},
         },
         watch::Watch,
     },
@@ -30,12 +30,12 @@ const MESSAGE_NS: u64 = 6_000_000_000;
 /// What is shown in full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Shown {
-    /// The selected finding.
+    /// The finding that is selected.
     #[default]
     Finding,
-    /// A connection.
+    /// The connection with this flow.
     Connection(Flow),
-    /// A namespace.
+    /// The namespace with this identity.
     Netns(NetnsId),
 }
 
@@ -60,7 +60,7 @@ pub enum Tone {
 /// Something told to the user for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// What.
+    /// What the user is told.
     pub text: String,
     /// What it is about.
     pub tone: Tone,
@@ -68,18 +68,18 @@ pub struct Message {
     until_ns: u64,
 }
 
-/// The screens.
+/// The state of the screens.
 #[derive(Debug)]
 pub struct App {
-    /// About the trace.
+    /// What is known of the trace itself.
     pub facts: TraceFacts,
     /// How a capture is being played.
     pub playing: Playing,
-    /// Colours.
+    /// The colours of each role.
     pub theme: Theme,
-    /// Signs.
+    /// The signs that are drawn.
     pub glyphs: &'static Glyphs,
-    /// The lists.
+    /// The lists as they were last made.
     pub view: View,
     /// The selected finding in full.
     finding: Option<Finding>,
@@ -91,11 +91,11 @@ pub struct App {
     pub lower: Pane,
     /// What is shown in full.
     pub shown: Shown,
-    /// The findings.
+    /// Cursor in the list of findings.
     pub findings: List<FindingKey>,
-    /// The namespaces.
+    /// Cursor in the tree of namespaces.
     pub namespaces: List<NetnsId>,
-    /// The connections.
+    /// Cursor in the list of connections.
     pub connections: List<Flow>,
     /// First line of the detail on the screen.
     pub scroll: usize,
@@ -174,15 +174,15 @@ impl App {
         }
     }
 
-    /// Brings the lists up to date. `anyway` also where only time has passed.
-    pub fn refresh(&mut self, watch: &Watch, anyway: bool) {
+    /// Brings the lists up to date.
+    pub fn refresh(&mut self, watch: &Watch, refresh: Refresh) {
         let on_screen = self.pane == Pane::CONNECTIONS || self.lower == Pane::CONNECTIONS;
         let wanted = ListOrders {
             findings: self.finding_order,
             connections: on_screen.then_some(self.connection_order),
         };
         let before = self.view.key(self.findings.selected);
-        self.view.refresh(watch, wanted, anyway);
+        self.view.refresh(watch, wanted, refresh);
         let (view, tree) = (&self.view, self.view.tree());
         let lines = self.view.connections();
         self.findings.settle(view.count(), |index| view.key(index));
@@ -202,7 +202,7 @@ impl App {
         }
     }
 
-    /// The selected finding.
+    /// The finding under the cursor; `None` if there is none.
     #[must_use]
     pub fn finding(&self) -> Option<&Finding> {
         self.finding.as_ref()
@@ -228,7 +228,7 @@ impl App {
         }
     }
 
-    /// Does something.
+    /// Carries out an action; what it asks of the outside is returned.
     pub fn act(&mut self, action: Action) -> Option<Effect> {
         if let Some(Overlay::Help(line)) = self.overlay {
             return self.act_in_help(action, line);

@@ -77,9 +77,8 @@ fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
     let mut lines = vec![pen.line(Role::Label, format!("  {}", header.join(" ")))];
     let all = app.view.connections().iter().enumerate();
     for (index, found) in all.skip(app.connections.offset).take(rows) {
-        let selected = index == app.connections.selected;
         lines.push(match connection_row(watch, &found.flow) {
-            Some(found) => row(app, &found, &columns, selected),
+            Some(found) => row(app, &found, &columns, index),
             None => pen.line(Role::Faint, format!("  {} is no longer known", found.flow)),
         });
     }
@@ -188,7 +187,7 @@ fn pen_column(pen: Pen, column: &Column, words: &str) -> String {
     }
 }
 
-fn row<'a>(app: &App, found: &ConnectionRow, columns: &[Column], selected: bool) -> Line<'a> {
+fn row<'a>(app: &App, found: &ConnectionRow, columns: &[Column], index: usize) -> Line<'a> {
     let pen = Pen::of(app);
     let cells: Vec<String> = columns
         .iter()
@@ -201,6 +200,7 @@ fn row<'a>(app: &App, found: &ConnectionRow, columns: &[Column], selected: bool)
     } else {
         Role::Faint
     };
+    let selected = index == app.connections.selected;
     let cursor = if selected { app.glyphs.cursor } else { " " };
     let line = Line::from(vec![
         pen.span(Role::Strong, format!("{cursor} ")),

@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// The findings.
+/// The pane of the findings.
 pub static PANE: PaneDefinition = PaneDefinition {
     name: "Findings",
     help: "findings",
@@ -90,7 +90,7 @@ fn draw(frame: &mut Frame<'_>, app: &mut App, area: Rect) {
             break;
         };
         let is_selected = index == selected;
-        lines.push(first(app, &finding, width, is_selected));
+        lines.push(first(app, &finding, width, index));
         if is_selected {
             lines.extend_from_slice(&below);
         } else if each > 1 {
@@ -106,7 +106,7 @@ fn draw(frame: &mut Frame<'_>, app: &mut App, area: Rect) {
 }
 
 /// Mark, verdict, who, and since when.
-fn first<'a>(app: &App, finding: &Finding, width: usize, selected: bool) -> Line<'a> {
+fn first<'a>(app: &App, finding: &Finding, width: usize, index: usize) -> Line<'a> {
     let pen = Pen::of(app);
     let mut since = since(app, finding);
     if width < NARROW {
@@ -126,6 +126,7 @@ fn first<'a>(app: &App, finding: &Finding, width: usize, selected: bool) -> Line
         &who(app, finding),
         room.saturating_sub(text::width(&verdict) + 2),
     );
+    let selected = index == app.findings.selected;
     let cursor = if selected { app.glyphs.cursor } else { " " };
     let gap = if room > text::width(&verdict) + 2 {
         "  "
@@ -236,7 +237,7 @@ fn place(app: &App, finding: &Finding) -> Option<String> {
     Some(words)
 }
 
-/// `ext0 → cni0`.
+/// The devices of a boundary, such as `ext0 → cni0`.
 pub fn interfaces(app: &App, boundary: &Boundary) -> String {
     let to = app.glyphs.to;
     match (&boundary.ingress, &boundary.egress) {

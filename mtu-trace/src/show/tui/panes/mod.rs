@@ -27,9 +27,9 @@ pub const PANES: [Pane; 4] = [
 /// Where a pane stands on a screen that has room for several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PaneSlot {
-    /// Above the others.
+    /// Above all other panes.
     Top,
-    /// Below the top.
+    /// Below the top pane.
     Bottom,
     /// Beside the others, or alone when it has the keys.
     Side,
@@ -41,11 +41,11 @@ pub struct PaneDefinition {
     pub name: &'static str,
     /// What the help says that its key shows.
     pub help: &'static str,
-    /// Where it stands.
+    /// Where it stands on a large screen.
     pub slot: PaneSlot,
     /// What stands behind its name in its title: where one is in it, and its order.
     pub place: fn(&App) -> String,
-    /// Draws it.
+    /// Draws it into an area.
     pub draw: fn(&mut Frame<'_>, &mut App, &Watch, Rect),
     /// Rows that a page key moves by.
     pub page: fn(&App) -> usize,
@@ -65,11 +65,11 @@ row!(
 );
 
 impl Pane {
-    /// What was concluded.
+    /// The list of what was concluded.
     pub const FINDINGS: Self = Self(&findings::PANE);
-    /// Namespaces and containers.
+    /// The tree of namespaces and containers.
     pub const NAMESPACES: Self = Self(&namespaces::PANE);
-    /// Connections.
+    /// The list of connections in trouble.
     pub const CONNECTIONS: Self = Self(&connections::PANE);
     /// The selected finding in full.
     pub const DETAIL: Self = Self(&detail::PANE);

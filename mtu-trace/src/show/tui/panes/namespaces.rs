@@ -61,13 +61,7 @@ fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
         .skip(app.namespaces.offset)
         .take(rows)
     {
-        lines.push(row(
-            app,
-            watch,
-            branch,
-            &columns,
-            index == app.namespaces.selected,
-        ));
+        lines.push(row(app, watch, branch, &columns, index));
     }
     for (line, row) in lines.iter().zip(area.rows()) {
         frame.render_widget(line, row);
@@ -120,13 +114,7 @@ impl Columns {
     }
 }
 
-fn row<'a>(
-    app: &App,
-    watch: &Watch,
-    branch: &Branch,
-    columns: &Columns,
-    selected: bool,
-) -> Line<'a> {
+fn row<'a>(app: &App, watch: &Watch, branch: &Branch, columns: &Columns, index: usize) -> Line<'a> {
     let pen = Pen::of(app);
     let topology = app.view.topology();
     let netns = topology.namespaces.get(&branch.netns);
@@ -143,6 +131,7 @@ fn row<'a>(
         .max()
         .unwrap_or(0);
     let lines = lead(app, branch);
+    let selected = index == app.namespaces.selected;
     let cursor = if selected { app.glyphs.cursor } else { " " };
     let name = pen.pad(
         &label(branch.netns, topology),

@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// Draws it.
+/// Draws what is said while nothing is found.
 pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
     let lines = lines(app, watch, usize::from(area.width));
     let height = usize::from(area.height);

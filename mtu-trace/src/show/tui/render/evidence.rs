@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// The numbers.
+/// The counters of a finding as lines.
 pub fn numbers(app: &App, finding: &Finding, width: usize) -> Vec<Line<'static>> {
     let pen = Pen::of(app);
     let mut lines = vec![pen.heading("evidence")];

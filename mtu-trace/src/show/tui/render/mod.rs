@@ -51,7 +51,16 @@ const LARGE: (u16, u16) = (120, 30);
 /// Below these nothing can be read.
 const LEAST: (u16, u16) = (20, 6);
 
-/// Draws the screen.
+/// How much there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// For one pane, and no line of the state of the trace.
+    Small,
+    /// For several panes and all lines around them.
+    Full,
+}
+
+/// Draws the whole screen.
 pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch) {
     let area = frame.area();
     if area.width < LEAST.0 || area.height < LEAST.1 {
@@ -59,18 +68,22 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch) {
         frame.render_widget(Paragraph::new(words), area);
         return;
     }
-    let small = area.width < SMALL.0 || area.height < SMALL.1;
+    let extent = if area.width < SMALL.0 || area.height < SMALL.1 {
+        Extent::Small
+    } else {
+        Extent::Full
+    };
     let timeline = u16::from(app.facts.mode == Mode::Replay);
     let [title, body, timeline, status, footer] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Fill(1),
         Constraint::Length(timeline),
-        Constraint::Length(u16::from(!small)),
+        Constraint::Length(u16::from(extent == Extent::Full)),
         Constraint::Length(1),
     ])
     .areas(area);
-    status::title(frame, app, title, small);
-    if small {
+    status::title(frame, app, title, extent);
+    if extent == Extent::Small {
         let focused = app.pane;
         bare(frame, app, watch, focused, body);
     } else if area.width >= LARGE.0 && area.height >= LARGE.1 {
@@ -82,7 +95,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch) {
         timeline::draw(frame, app, timeline);
     }
     status::status(frame, app, watch, status);
-    status::footer(frame, app, watch, footer, small);
+    status::footer(frame, app, watch, footer, extent);
     if let Some(Overlay::Help(line)) = app.overlay {
         let line = help::draw(frame, app, area, line);
         app.overlay = Some(Overlay::Help(line));

@@ -39,7 +39,7 @@ const NARROWEST: usize = 6;
 /// The way, and what is known of what happens on it.
 #[derive(Default)]
 pub struct PathLines {
-    /// All of it.
+    /// The path, line by line.
     pub lines: Vec<Line<'static>>,
     /// Which of the lines is the place where packets die.
     pub hole: Option<usize>,

@@ -18,9 +18,9 @@ use crate::{
 /// What everything is written with.
 #[derive(Clone, Copy)]
 pub struct Pen {
-    /// Colours.
+    /// The colours of each role.
     pub theme: Theme,
-    /// Signs.
+    /// The signs that are drawn.
     pub glyphs: &'static Glyphs,
 }
 

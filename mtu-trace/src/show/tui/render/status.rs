@@ -15,7 +15,7 @@ use crate::{
             facts::SpoolState,
             keys,
             keys::Mode,
-            render::Pen,
+            render::{Extent, Pen},
             text,
             theme::Role,
         },
@@ -24,10 +24,10 @@ use crate::{
 };
 
 /// Draws the title: whose trace it is, how bad things are, and the time.
-pub fn title(frame: &mut Frame<'_>, app: &App, area: Rect, small: bool) {
+pub fn title(frame: &mut Frame<'_>, app: &App, area: Rect, extent: Extent) {
     let pen = Pen::of(app);
     let dot = app.glyphs.dot;
-    let left = if small {
+    let left = if extent == Extent::Small {
         format!(" {} {}", app.pane.number(), app.pane.definition().name)
     } else {
         let facts = &app.facts;
@@ -48,7 +48,7 @@ pub fn title(frame: &mut Frame<'_>, app: &App, area: Rect, small: bool) {
         (Mode::Live, true) => "PAUSED",
         (Mode::Live, false) => "LIVE",
     };
-    let counts = counts(app, small);
+    let counts = counts(app, extent);
     let right = format!("  {state} {} ", app.facts.time(app.now_ns));
     let counts = format!("  {counts}");
     let columns = usize::from(area.width);
@@ -64,7 +64,7 @@ pub fn title(frame: &mut Frame<'_>, app: &App, area: Rect, small: bool) {
 }
 
 /// `✖ 1 error  ▲ 2 warnings`.
-fn counts(app: &App, small: bool) -> String {
+fn counts(app: &App, extent: Extent) -> String {
     let severities = [Severity::Error, Severity::Warning, Severity::Info];
     let counted = severities.into_iter().zip(app.view.severities());
     let mut parts: Vec<String> = Vec::new();
@@ -72,16 +72,19 @@ fn counts(app: &App, small: bool) -> String {
         let mark = app.glyphs.severity(severity);
         let word = severity.name();
         let s = if count == 1 { "" } else { "s" };
-        parts.push(if small {
+        parts.push(if extent == Extent::Small {
             format!("{mark}{count}")
         } else {
             format!("{mark} {count} {word}{s}")
         });
     }
-    if parts.is_empty() && !small {
+    if parts.is_empty() && extent == Extent::Full {
         return "no findings".to_owned();
     }
-    parts.join(if small { " " } else { "  " })
+    parts.join(match extent {
+        Extent::Small => " ",
+        Extent::Full => "  ",
+    })
 }
 
 /// Draws the state of the trace: hooks, events, losses, filter, recording.
@@ -167,7 +170,7 @@ fn parts(app: &App, watch: &Watch) -> Vec<(Role, String)> {
 }
 
 /// Draws the last line: what is being typed, what is told, or the keys.
-pub fn footer(frame: &mut Frame<'_>, app: &App, watch: &Watch, area: Rect, small: bool) {
+pub fn footer(frame: &mut Frame<'_>, app: &App, watch: &Watch, area: Rect, extent: Extent) {
     if let Some(Overlay::Filter(prompt)) = &app.overlay {
         return self::prompt(frame, app, prompt, area);
     }
@@ -185,7 +188,7 @@ pub fn footer(frame: &mut Frame<'_>, app: &App, watch: &Watch, area: Rect, small
     let mut spans = Vec::new();
     let mut left = columns;
     // A small screen has no line for what stands out.
-    if small {
+    if extent == Extent::Small {
         let warning = parts(app, watch)
             .into_iter()
             .find(|(role, _)| matches!(role, Role::Error | Role::Warning));

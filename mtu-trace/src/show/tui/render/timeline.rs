@@ -15,7 +15,7 @@ use crate::{
     show::tui::{app::App, render::Pen, text, theme::Role},
 };
 
-/// Draws the line.
+/// Draws the line of the capture's time.
 pub fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let pen = Pen::of(app);
     let playing = &app.playing;

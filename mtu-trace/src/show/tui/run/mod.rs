@@ -25,6 +25,7 @@ use crate::{
     show::{
         replay::{PlayStep, Replay},
         tui::{
+            Refresh,
             action::Effect,
             app::{App, Tone},
             feed::Feed,
@@ -49,12 +50,12 @@ pub enum Source {
     Live {
         /// All that was seen so far.
         watch: Box<Watch>,
-        /// What comes in.
+        /// What the tracing thread hands over.
         feed: Feed,
         /// Has the capture so far written to a file.
         write: Box<dyn Fn()>,
     },
-    /// From a capture.
+    /// What is shown comes from a capture.
     Replay(Box<Replay>),
 }
 
@@ -92,7 +93,7 @@ pub async fn run(
         source,
         screen,
         held: None,
-        second: true,
+        refresh: Refresh::Always,
         pace: FrameRate::new(),
         playback: Playback::new(),
     };
@@ -155,7 +156,7 @@ struct Shell<'a> {
     /// What was seen when the screen was held.
     held: Option<Box<Watch>>,
     /// Whether time has passed, or something else was selected or gone to, since the lists were made.
-    second: bool,
+    refresh: Refresh,
     pace: FrameRate,
     playback: Playback,
 }
@@ -189,7 +190,7 @@ impl Shell<'_> {
             // What is selected next depends on the lists of what is there now.
             if event::poll(KEY_WAIT)? {
                 let watch = shown(self.source, self.held.as_deref());
-                self.app.refresh(watch, std::mem::take(&mut self.second));
+                self.app.refresh(watch, std::mem::take(&mut self.refresh));
             }
         }
         Ok(None)
@@ -252,7 +253,7 @@ impl Shell<'_> {
                 let done = act(player);
                 // The next key may come before the next screen, and goes on from here.
                 self.app.now_ns = player.now_ns();
-                self.second = true;
+                self.refresh = Refresh::Always;
                 done
             }
             Source::Live { .. } => false,
@@ -272,7 +273,7 @@ impl Shell<'_> {
         match outcome {
             Ok(()) => {
                 self.app.facts.selection = selection;
-                self.second = true;
+                self.refresh = Refresh::Always;
             }
             Err(error) => self.app.tell(error.to_string(), Tone::Error),
         }
@@ -297,7 +298,7 @@ impl Shell<'_> {
     /// A second is over: times on the screen are to be drawn again.
     fn second(&mut self) {
         self.app.tick(monotonic_ns());
-        self.second = true;
+        self.refresh = Refresh::Always;
         self.pace.want(FRAME);
     }
 
@@ -308,7 +309,9 @@ impl Shell<'_> {
         if let Source::Replay(player) = &mut *self.source {
             let before_ns = player.now_ns();
             self.playback.go_on(player, &mut self.app.playing, begun);
-            self.second |= player.now_ns() != before_ns;
+            if player.now_ns() != before_ns {
+                self.refresh = Refresh::Always;
+            }
             self.app.facts.notes = player.notes();
         }
         let app = &mut *self.app;
@@ -318,7 +321,7 @@ impl Shell<'_> {
             Source::Live { .. } => watch.now_ns(),
             Source::Replay(player) => player.now_ns(),
         };
-        app.refresh(watch, std::mem::take(&mut self.second));
+        app.refresh(watch, std::mem::take(&mut self.refresh));
         self.screen.draw(|frame| render::draw(frame, app, watch))?;
         self.pace.drawn(begun);
         if self.app.playing.running || !self.app.playing.indexed {

@@ -13,7 +13,7 @@ pub struct Playback {
 }
 
 impl Playback {
-    /// Begins now.
+    /// Playback that begins at the present moment.
     pub fn new() -> Self {
         Self {
             played: Instant::now(),

@@ -36,15 +36,15 @@ pub struct ConnectionRow {
     pub state: &'static str,
     /// Where its local end is.
     pub place: String,
-    /// Its local end.
+    /// Address and port of its local end.
     pub local: SocketAddr,
-    /// Its remote end.
+    /// Address and port of its remote end.
     pub remote: SocketAddr,
     /// Which way the data goes that is in trouble.
     pub direction: Option<Direction>,
     /// How long it has stood still, ns; `None` if it moves.
     pub stalled_ns: Option<u64>,
-    /// Segments sent again.
+    /// Number of segments sent again.
     pub retransmits: u64,
     /// Doublings of the timeout now.
     pub backoff: u32,

@@ -32,10 +32,10 @@ use crate::{
 /// By what findings are sorted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FindingOrder {
-    /// The worst first.
+    /// The most severe come first.
     #[default]
     Severity,
-    /// The latest first.
+    /// The most recent come first.
     Latest,
 }
 
@@ -68,9 +68,9 @@ impl PartialEq for FindingKey {
 pub struct Watched {
     /// Namespaces that are there.
     pub namespaces: usize,
-    /// Containers among them.
+    /// Number of containers among them.
     pub containers: usize,
-    /// Interfaces.
+    /// Number of interfaces in them.
     pub links: usize,
     /// Devices at which a larger packet can meet a smaller limit.
     pub boundaries: usize,
@@ -79,10 +79,20 @@ pub struct Watched {
 /// What is wanted of the lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ListOrders {
-    /// Order of findings.
+    /// Order in which findings are listed.
     pub findings: FindingOrder,
     /// Order of connections; `None` if they are not on the screen.
     pub connections: Option<ConnectionOrder>,
+}
+
+/// When lists are made anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Refresh {
+    /// When there is something new.
+    #[default]
+    News,
+    /// Also where only time has passed.
+    Always,
 }
 
 /// The lists as they were made last.
@@ -99,10 +109,10 @@ pub struct View {
 }
 
 impl View {
-    /// Makes the lists anew if there is something new, or if `anyway`.
-    pub fn refresh(&mut self, watch: &Watch, wanted: ListOrders, anyway: bool) {
+    /// Makes the lists anew, as `refresh` asks.
+    pub fn refresh(&mut self, watch: &Watch, wanted: ListOrders, refresh: Refresh) {
         let made = Some((watch.version(), wanted));
-        if self.made == made && !anyway {
+        if self.made == made && refresh == Refresh::News {
             return;
         }
         self.made = made;
