@@ -20,7 +20,7 @@ use mtu_trace::{
     show::{
         tui::{
             App, Refresh, draw,
-            facts::{Facts, Risks, Spool},
+            facts::{Risks, SpoolState, TraceFacts},
             glyphs::UNICODE,
             keys::Mode,
             theme::Theme,
@@ -108,8 +108,8 @@ fn frames(source: &Generated) -> Result<()> {
     Ok(())
 }
 
-fn facts(source: &Generated) -> Facts {
-    Facts {
+fn facts(source: &Generated) -> TraceFacts {
+    TraceFacts {
         mode: Mode::Live,
         hostname: source.header.hostname.clone(),
         kernel: source.header.kernel.clone(),
@@ -117,7 +117,7 @@ fn facts(source: &Generated) -> Facts {
         hooks: source.header.hooks.clone(),
         selection: Selection::default(),
         recording: None,
-        spool: Spool::None,
+        spool: SpoolState::None,
         waiting: 0,
         risks: Risks::None,
         notes: Vec::new(),
