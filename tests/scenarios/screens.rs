@@ -17,8 +17,8 @@ use mtu_trace::{
     model::event::{Event, EventKind},
     show::tui::{
         App,
-        facts::{Facts, Risks, Spool},
-        feed::{Told, feed},
+        facts::{Risks, SpoolState, TraceFacts},
+        feed::{FeedItem, feed},
         glyphs::ASCII,
         keys::Mode,
         run::{Ending, Source, run},
@@ -241,7 +241,7 @@ fn a_panic_gives_the_terminal_back_before_its_message() -> Result<()> {
 fn floods() -> Result<()> {
     let (feeder, feed) = feed();
     // Nobody listens any more once the screens are gone.
-    std::thread::spawn(move || while feeder.tell(Told::Events(ticks())) {});
+    std::thread::spawn(move || while feeder.tell(FeedItem::Events(ticks())) {});
     let mut source = Source::Live {
         watch: Box::default(),
         feed,
@@ -269,8 +269,8 @@ fn ticks() -> Vec<Event> {
     (0..10_000).map(tick).collect()
 }
 
-fn facts() -> Facts {
-    Facts {
+fn facts() -> TraceFacts {
+    TraceFacts {
         mode: Mode::Live,
         hostname: String::new(),
         kernel: String::new(),
@@ -281,7 +281,7 @@ fn facts() -> Facts {
         hooks: Vec::new(),
         selection: Selection::default(),
         recording: None,
-        spool: Spool::None,
+        spool: SpoolState::None,
         waiting: 0,
         risks: Risks::None,
         notes: Vec::new(),
