@@ -15,6 +15,14 @@ pub struct End<'a> {
     pub mtu: u32,
 }
 
+impl<'a> End<'a> {
+    /// An end in `netns`.
+    #[must_use]
+    pub const fn new(netns: &'a Netns, name: &'a str, mtu: u32) -> Self {
+        Self { netns, name, mtu }
+    }
+}
+
 /// Makes a veth pair whose ends are born in their namespaces, and sets both up.
 ///
 /// # Errors

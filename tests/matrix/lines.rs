@@ -5,7 +5,7 @@ use std::{fs::File, io::Write};
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use crate::stage::Played;
+use crate::stage::Run;
 
 /// The file they go to.
 pub struct Lines(Option<File>);
@@ -30,11 +30,11 @@ impl Lines {
     /// # Errors
     ///
     /// The file cannot be written.
-    pub fn write(&mut self, played: &Played) -> Result<()> {
+    pub fn write(&mut self, ran: &Run) -> Result<()> {
         let Some(file) = &mut self.0 else {
             return Ok(());
         };
-        for line in &played.lines {
+        for line in &ran.lines {
             let line = json!({
                 "id": line.scenario.id,
                 "what": line.scenario.what,

@@ -36,7 +36,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     scenario::Scenario,
-    stage::Played,
+    stage::Run,
     table::Tally,
     view::{Hook, View},
 };
@@ -123,9 +123,9 @@ fn run() -> Result<Tally> {
     let mut lines = lines::Lines::asked_for()?;
     if !plan.together.is_empty() {
         for batch in chosen.chunks(batch(chosen.len())?) {
-            for played in stage::run(batch, &plan.together)? {
-                tally.add(table::print(&played));
-                lines.write(&played)?;
+            for ran in stage::run(batch, &plan.together)? {
+                tally.add(table::print(&ran));
+                lines.write(&ran)?;
             }
         }
     }
@@ -134,9 +134,9 @@ fn run() -> Result<Tally> {
     }
     let alone: Vec<_> = chosen.into_iter().filter(plan.alone).collect();
     if !alone.is_empty() {
-        let played = self::alone(alone)?;
-        tally.add(table::print(&played));
-        lines.write(&played)?;
+        let ran = self::alone(alone)?;
+        tally.add(table::print(&ran));
+        lines.write(&ran)?;
     }
     Ok(tally)
 }
@@ -167,15 +167,15 @@ fn batch(all: usize) -> Result<usize> {
 }
 
 /// Runs each scenario under a tracer of its own.
-fn alone(scenarios: Vec<Scenario>) -> Result<Played> {
+fn alone(scenarios: Vec<Scenario>) -> Result<Run> {
     let lines = stage::each(TRACERS_AT_ONCE, scenarios, |scenario| {
         stage::run(&[scenario], &[View::Alone])
     });
     let mut all = Vec::new();
-    for played in lines {
-        all.extend(played?.into_iter().flat_map(|played| played.lines));
+    for ran in lines {
+        all.extend(ran?.into_iter().flat_map(|ran| ran.lines));
     }
-    Ok(Played {
+    Ok(Run {
         view: View::Alone,
         lines: all,
     })

@@ -28,7 +28,7 @@ const UNDER_WAY_AT_ONCE: usize = 24;
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// What became of all scenarios as one tracer saw them.
-pub struct Played {
+pub struct Run {
     /// What the tracer saw.
     pub view: View,
     /// In the order of the scenarios.
@@ -66,7 +66,7 @@ enum Acted {
 /// # Errors
 ///
 /// A tracer or the audit fails. What is wrong with a scenario is told in its line.
-pub fn run(scenarios: &[Scenario], views: &[View]) -> Result<Vec<Played>> {
+pub fn run(scenarios: &[Scenario], views: &[View]) -> Result<Vec<Run>> {
     let numbered = scenarios.iter().copied().enumerate();
     let (older, younger): (Vec<_>, Vec<_>) =
         numbered.partition(|(_, scenario)| scenario.begins == Begins::BeforeTrace);
@@ -106,7 +106,7 @@ pub fn run(scenarios: &[Scenario], views: &[View]) -> Result<Vec<Played>> {
     let after: Vec<_> = acts.iter().map(|(it, act)| counters(it, act)).collect();
     keep(&recordings)?;
 
-    let played = views.iter().zip(&recordings).map(|(view, recording)| {
+    let ran = views.iter().zip(&recordings).map(|(view, recording)| {
         let missing = missing(recording, view);
         let rows: Vec<_> = acts.iter().zip(before.iter().zip(&after)).collect();
         let lines = each(
@@ -121,12 +121,12 @@ pub fn run(scenarios: &[Scenario], views: &[View]) -> Result<Vec<Played>> {
                 line
             },
         );
-        Played {
+        Run {
             view: view.clone(),
             lines,
         }
     });
-    Ok(played.collect())
+    Ok(ran.collect())
 }
 
 /// Starts the tracer that sees this.

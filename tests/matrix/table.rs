@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use lab::skips;
 
 use crate::{
-    stage::Played,
+    stage::Run,
     view::{Hook, View},
 };
 
@@ -50,12 +50,12 @@ pub fn skip(hook: &Hook) -> Tally {
 }
 
 /// Prints what became of the scenarios as one tracer saw them.
-pub fn print(played: &Played) -> Tally {
-    println!("\nmatrix, {}", played.view);
+pub fn print(ran: &Run) -> Tally {
+    println!("\nmatrix, {}", ran.view);
     println!("{:<10} {:<52} {:<22} got", "scenario", "what", "expected");
     let (mut right, mut missed) = (0, 0);
-    let judged = || played.lines.iter().filter(|it| it.judged.skipped.is_none());
-    for line in &played.lines {
+    let judged = || ran.lines.iter().filter(|it| it.judged.skipped.is_none());
+    for line in &ran.lines {
         let expected = line.scenario.expect.verdict().unwrap_or("-");
         if let Some(kind) = line.judged.skipped {
             let what = format!("{} ({})", line.scenario.id, line.scenario.what);
@@ -87,9 +87,9 @@ pub fn print(played: &Played) -> Tally {
         .filter(|line| line.scenario.expect.verdict().is_some())
         .count();
     let found = wanted - missed;
-    let extra: usize = played.lines.iter().map(|line| line.judged.extra).sum();
+    let extra: usize = ran.lines.iter().map(|line| line.judged.extra).sum();
     let all = judged().count();
-    let skipped = match played.lines.len() - all {
+    let skipped = match ran.lines.len() - all {
         0 => String::new(),
         more => format!(", {more} skipped"),
     };
@@ -97,12 +97,12 @@ pub fn print(played: &Played) -> Tally {
         "{right} of {all} right{skipped}; precision {}, recall {}{}",
         share(found, found + extra),
         share(found, wanted),
-        times(played),
+        times(ran),
     );
     Tally {
         passed: right,
         failed: all - right,
-        skipped: played.lines.len() - all,
+        skipped: ran.lines.len() - all,
     }
 }
 
@@ -117,8 +117,8 @@ fn share(part: usize, whole: usize) -> String {
     }
 }
 
-fn times(played: &Played) -> String {
-    let mut times: Vec<SignedDuration> = played
+fn times(ran: &Run) -> String {
+    let mut times: Vec<SignedDuration> = ran
         .lines
         .iter()
         .filter_map(|line| line.judged.took)

@@ -19,13 +19,13 @@ const STALLED: Duration = Duration::from_millis(7000);
 /// A look at sockets comes within a second.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Plays on a machine so slow that the sender tried again meanwhile say nothing.
-const MOST_PLAYS: usize = 3;
+/// Attempts on a machine so slow that the sender tried again meanwhile say nothing.
+const MOST_ATTEMPTS: usize = 3;
 
 #[test]
 fn a_stall_is_named_before_anything_is_sent_again() -> Result<()> {
-    for _ in 0..MOST_PLAYS {
-        if play()? {
+    for _ in 0..MOST_ATTEMPTS {
+        if attempt()? {
             return Ok(());
         }
     }
@@ -33,7 +33,7 @@ fn a_stall_is_named_before_anything_is_sent_again() -> Result<()> {
 }
 
 /// Whether it could be seen.
-fn play() -> Result<bool> {
+fn attempt() -> Result<bool> {
     // Behind two NATs, only the container knows whose the way is.
     let lab = Nested {
         masquerade: true,

@@ -15,17 +15,13 @@
 //!
 //! The client is 192.0.2.2 and the server 203.0.113.10, whichever way a packet goes.
 
-use std::net::{IpAddr, SocketAddr};
-
 use anyhow::Result;
 
 use crate::{
-    address::{EXTERNAL, Family, INNER, MIDDLE, OUTER, Subnet},
-    connection::Connection,
+    address::{EXTERNAL, INNER, MIDDLE, OUTER, Subnet},
     lifetime::Lab,
     link::{self, End},
     netns::Netns,
-    traffic::{self, Outcome, Transfer},
 };
 
 /// What may be wrong in the asymmetric topology. The default has nothing wrong: 1500 everywhere.
@@ -119,11 +115,7 @@ impl Asymmetric {
         ];
         for ((netns, port), mtu) in ends.into_iter().zip(mtus) {
             let near = End { netns, name, mtu };
-            let far = End {
-                netns: router,
-                name: port,
-                mtu,
-            };
+            let far = End::new(router, port, mtu);
             link::veth(near, far)?;
             for end in [near, far] {
                 link::set_offloads(end.netns, end.name, self.offloads)?;
@@ -157,65 +149,17 @@ impl AsymmetricLab {
     pub const TO_CLIENT: &'static str = "eth0";
     /// The interface of either router to the server.
     pub const TO_SERVER: &'static str = "eth1";
-
-    /// The client.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn client(&self) -> Result<&Netns> {
-        self.lab.netns("in")
-    }
-
-    /// The router of what the client sends.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn forth(&self) -> Result<&Netns> {
-        self.lab.netns("forth")
-    }
-
-    /// The router of what the server sends.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn back(&self) -> Result<&Netns> {
-        self.lab.netns("back")
-    }
-
-    /// The server.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn server(&self) -> Result<&Netns> {
-        self.lab.netns("srv")
-    }
-
-    /// The server's address.
-    #[must_use]
-    pub fn server_address(&self, family: Family) -> IpAddr {
-        EXTERNAL.host(Asymmetric::SERVER, family)
-    }
-
-    /// Opens a connection from the client to the server, for `transfer` to be made on it.
-    ///
-    /// # Errors
-    ///
-    /// The connection cannot be opened.
-    pub fn open(&self, transfer: &Transfer) -> Result<Connection> {
-        let address = SocketAddr::new(self.server_address(transfer.family), transfer.port);
-        Connection::open(self.client()?, self.server()?, address, transfer.limit)
-    }
-
-    /// Makes a transfer between the client and the server.
-    ///
-    /// # Errors
-    ///
-    /// The connection cannot be opened.
-    pub fn run(&self, transfer: &Transfer) -> Result<Outcome> {
-        traffic::carry(self.open(transfer)?, transfer)
-    }
 }
+
+roles!(AsymmetricLab {
+    /// The client.
+    client: "in",
+    /// The router of what the client sends.
+    forth: "forth",
+    /// The router of what the server sends.
+    back: "back",
+    /// The server.
+    server: "srv",
+});
+transfers!(AsymmetricLab, client, |_, family| EXTERNAL
+    .host(Asymmetric::SERVER, family));

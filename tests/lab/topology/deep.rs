@@ -12,19 +12,15 @@
 //!     level 2                level 1                  level 0
 //! ```
 
-use std::net::{IpAddr, SocketAddr};
-
 use anyhow::Result;
 
 use crate::{
-    address::{EXTERNAL, Family, INNER, MIDDLE, OUTER, Subnet},
+    address::{EXTERNAL, INNER, MIDDLE, OUTER, Subnet},
     bridge,
-    connection::Connection,
     lifetime::Lab,
     link::{self, End},
     nat,
     netns::Netns,
-    traffic::{self, Outcome, Transfer},
 };
 
 /// The MTUs of one level: of the link between a container and what it runs in.
@@ -94,12 +90,8 @@ impl Deep {
 
     fn connect_server(self, deep: &DeepLab) -> Result<()> {
         let (host, server) = (deep.forwarder(0)?, deep.server()?);
-        let ends =
-            [(host, DeepLab::EXTERNAL), (server, DeepLab::CONTAINER)].map(|(netns, name)| End {
-                netns,
-                name,
-                mtu: 1500,
-            });
+        let ends = [(host, DeepLab::EXTERNAL), (server, DeepLab::CONTAINER)]
+            .map(|(netns, name)| End::new(netns, name, 1500));
         link::veth(ends[0], ends[1])?;
         for end in ends {
             link::set_offloads(end.netns, end.name, self.offloads)?;
@@ -115,16 +107,8 @@ impl Deep {
             deep.lab.netns(DeepLab::ROLES[depth + 1])?,
         );
         let (level, subnet) = (self.levels[depth], Self::SUBNETS[depth]);
-        let inner = End {
-            netns: container,
-            name: DeepLab::CONTAINER,
-            mtu: level.container,
-        };
-        let port = End {
-            netns: around,
-            name: DeepLab::PORT,
-            mtu: level.port,
-        };
+        let inner = End::new(container, DeepLab::CONTAINER, level.container);
+        let port = End::new(around, DeepLab::PORT, level.port);
         link::veth(inner, port)?;
         around.forward()?;
         bridge::set_netfilter(around, false)?;
@@ -184,48 +168,13 @@ impl DeepLab {
             Self::CONTAINER
         }
     }
-
-    /// The innermost container.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn inside(&self) -> Result<&Netns> {
-        self.lab.netns("in")
-    }
-
-    /// The server.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn server(&self) -> Result<&Netns> {
-        self.lab.netns("srv")
-    }
-
-    /// The server's address.
-    #[must_use]
-    pub fn server_address(&self, family: Family) -> IpAddr {
-        EXTERNAL.host(Deep::SERVER, family)
-    }
-
-    /// Opens a connection from the container to the server, for `transfer` to be made on it.
-    ///
-    /// # Errors
-    ///
-    /// The connection cannot be opened.
-    pub fn open(&self, transfer: &Transfer) -> Result<Connection> {
-        let address = SocketAddr::new(self.server_address(transfer.family), transfer.port);
-        Connection::open(self.inside()?, self.server()?, address, transfer.limit)
-    }
-
-    /// Makes a transfer between the container and the server.
-    ///
-    /// # Errors
-    ///
-    /// The connection cannot be opened.
-    pub fn run(&self, transfer: &Transfer) -> Result<Outcome> {
-        let address = self.server_address(transfer.family);
-        traffic::exchange(self.inside()?, self.server()?, address, transfer)
-    }
 }
+
+roles!(DeepLab {
+    /// The innermost container.
+    inside: "in",
+    /// The server.
+    server: "srv",
+});
+transfers!(DeepLab, inside, |_, family| EXTERNAL
+    .host(Deep::SERVER, family));

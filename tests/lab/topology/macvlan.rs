@@ -22,8 +22,7 @@ use crate::{
     connection::Connection,
     lifetime::Lab,
     link::{self, End},
-    netns::Netns,
-    traffic::{self, Outcome, Transfer},
+    traffic::Transfer,
 };
 
 /// What may be wrong in the macvlan topology. The default has nothing wrong: 1500 everywhere.
@@ -65,16 +64,8 @@ impl Macvlan {
         lab.add(&["in", "in2", "host", "srv"])?;
         let macvlan = MacvlanLab { lab };
         let (host, server) = (macvlan.host()?, macvlan.server()?);
-        let lower = End {
-            netns: host,
-            name: MacvlanLab::LOWER,
-            mtu: self.lower,
-        };
-        let far = End {
-            netns: server,
-            name: MacvlanLab::DEVICE,
-            mtu: self.far,
-        };
+        let lower = End::new(host, MacvlanLab::LOWER, self.lower);
+        let far = End::new(server, MacvlanLab::DEVICE, self.far);
         link::veth(lower, far)?;
         for end in [lower, far] {
             link::set_offloads(end.netns, end.name, self.offloads)?;
@@ -115,62 +106,10 @@ impl MacvlanLab {
     /// The host's interface, which the macvlans are on.
     pub const LOWER: &'static str = "ext0";
 
-    /// The first container.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn first(&self) -> Result<&Netns> {
-        self.lab.netns("in")
-    }
-
-    /// The second container.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn second(&self) -> Result<&Netns> {
-        self.lab.netns("in2")
-    }
-
-    /// The machine.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn host(&self) -> Result<&Netns> {
-        self.lab.netns("host")
-    }
-
-    /// The server.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn server(&self) -> Result<&Netns> {
-        self.lab.netns("srv")
-    }
-
     /// The second container's address.
     #[must_use]
     pub fn second_address(&self, family: Family) -> IpAddr {
         EXTERNAL.host(Macvlan::FIRST + 1, family)
-    }
-
-    /// The server's address.
-    #[must_use]
-    pub fn server_address(&self, family: Family) -> IpAddr {
-        EXTERNAL.host(Macvlan::SERVER, family)
-    }
-
-    /// Opens a connection from the first container to the server, for `transfer` to be made on it.
-    ///
-    /// # Errors
-    ///
-    /// The connection cannot be opened.
-    pub fn open(&self, transfer: &Transfer) -> Result<Connection> {
-        let address = SocketAddr::new(self.server_address(transfer.family), transfer.port);
-        Connection::open(self.first()?, self.server()?, address, transfer.limit)
     }
 
     /// Opens a connection from the first container to the second.
@@ -182,13 +121,17 @@ impl MacvlanLab {
         let address = SocketAddr::new(self.second_address(transfer.family), transfer.port);
         Connection::open(self.first()?, self.second()?, address, transfer.limit)
     }
-
-    /// Makes a transfer between the first container and the server.
-    ///
-    /// # Errors
-    ///
-    /// The connection cannot be opened.
-    pub fn run(&self, transfer: &Transfer) -> Result<Outcome> {
-        traffic::carry(self.open(transfer)?, transfer)
-    }
 }
+
+roles!(MacvlanLab {
+    /// The first container.
+    first: "in",
+    /// The second container.
+    second: "in2",
+    /// The machine.
+    host: "host",
+    /// The server.
+    server: "srv",
+});
+transfers!(MacvlanLab, first, |_, family| EXTERNAL
+    .host(Macvlan::SERVER, family));

@@ -10,20 +10,17 @@
 //!   192.0.2.0/28                                198.51.100.0/28              203.0.113.0/28
 //! ```
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use anyhow::Result;
 
 use crate::{
     address::{EXTERNAL, Family, INNER, OUTER},
     bridge,
-    connection::Connection,
     lifetime::Lab,
     link,
     link::End,
     nat,
-    netns::Netns,
-    traffic::{self, Outcome, Transfer},
     wire::{Policy, Wire},
 };
 
@@ -94,40 +91,16 @@ impl Nested {
         let (inside, out, host, server) = (lab.inside()?, lab.out()?, lab.host()?, lab.server()?);
         let ends = [
             (
-                End {
-                    netns: inside,
-                    name: NestedLab::CONTAINER,
-                    mtu: self.container,
-                },
-                End {
-                    netns: out,
-                    name: NestedLab::INNER_PORT,
-                    mtu: self.container,
-                },
+                End::new(inside, NestedLab::CONTAINER, self.container),
+                End::new(out, NestedLab::INNER_PORT, self.container),
             ),
             (
-                End {
-                    netns: out,
-                    name: NestedLab::UPLINK,
-                    mtu: self.uplink,
-                },
-                End {
-                    netns: host,
-                    name: NestedLab::OUTER_PORT,
-                    mtu: self.port,
-                },
+                End::new(out, NestedLab::UPLINK, self.uplink),
+                End::new(host, NestedLab::OUTER_PORT, self.port),
             ),
             (
-                End {
-                    netns: host,
-                    name: NestedLab::EXTERNAL,
-                    mtu: 1500,
-                },
-                End {
-                    netns: server,
-                    name: NestedLab::SERVER,
-                    mtu: 1500,
-                },
+                End::new(host, NestedLab::EXTERNAL, 1500),
+                End::new(server, NestedLab::SERVER, 1500),
             ),
         ];
         for (a, b) in ends {
@@ -208,48 +181,6 @@ impl NestedLab {
     /// The server's interface.
     pub const SERVER: &'static str = "eth0";
 
-    /// The container.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn inside(&self) -> Result<&Netns> {
-        self.lab.netns("in")
-    }
-
-    /// The container's host, itself a container.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn out(&self) -> Result<&Netns> {
-        self.lab.netns("out")
-    }
-
-    /// The machine.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn host(&self) -> Result<&Netns> {
-        self.lab.netns("host")
-    }
-
-    /// The server.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn server(&self) -> Result<&Netns> {
-        self.lab.netns("srv")
-    }
-
-    /// The server's address.
-    #[must_use]
-    pub fn server_address(&self, family: Family) -> IpAddr {
-        EXTERNAL.host(Nested::SERVER, family)
-    }
-
     /// An address of the server's subnet that nobody has, with a link-layer address that nobody has
     /// either, so that what is sent there is lost without a word.
     ///
@@ -275,16 +206,8 @@ impl NestedLab {
         let (host, server) = (self.host()?, self.server()?);
         host.ip(&format!("link del {}\n", Self::EXTERNAL))?;
         let wire = Wire::new(
-            End {
-                netns: host,
-                name: Self::EXTERNAL,
-                mtu: 1500,
-            },
-            End {
-                netns: server,
-                name: Self::SERVER,
-                mtu: 1500,
-            },
+            End::new(host, Self::EXTERNAL, 1500),
+            End::new(server, Self::SERVER, 1500),
             policy,
         )?;
         host.ip(&EXTERNAL.assign(Nested::GATEWAY, Self::EXTERNAL))?;
@@ -295,24 +218,17 @@ impl NestedLab {
         .concat())?;
         Ok(wire)
     }
-
-    /// Opens a connection from the container to the server, for `transfer` to be made on it.
-    ///
-    /// # Errors
-    ///
-    /// The connection cannot be opened.
-    pub fn open(&self, transfer: &Transfer) -> Result<Connection> {
-        let address = SocketAddr::new(self.server_address(transfer.family), transfer.port);
-        Connection::open(self.inside()?, self.server()?, address, transfer.limit)
-    }
-
-    /// Makes a transfer between the container and the server.
-    ///
-    /// # Errors
-    ///
-    /// The connection cannot be opened.
-    pub fn run(&self, transfer: &Transfer) -> Result<Outcome> {
-        let address = self.server_address(transfer.family);
-        traffic::exchange(self.inside()?, self.server()?, address, transfer)
-    }
 }
+
+roles!(NestedLab {
+    /// The container.
+    inside: "in",
+    /// The container's host, itself a container.
+    out: "out",
+    /// The machine.
+    host: "host",
+    /// The server.
+    server: "srv",
+});
+transfers!(NestedLab, inside, |_, family| EXTERNAL
+    .host(Nested::SERVER, family));

@@ -62,16 +62,8 @@ impl Node {
         lab.add(&["host", "srv"])?;
         let node = NodeLab { lab };
         let (host, server) = (node.host()?, node.server()?);
-        let external = End {
-            netns: host,
-            name: NodeLab::EXTERNAL,
-            mtu: self.external,
-        };
-        let served = End {
-            netns: server,
-            name: "eth0",
-            mtu: 1500,
-        };
+        let external = End::new(host, NodeLab::EXTERNAL, self.external);
+        let served = End::new(server, "eth0", 1500);
         link::veth(external, served)?;
         host.forward()?;
         bridge::set_netfilter(host, false)?;
@@ -113,24 +105,6 @@ impl NodeLab {
     /// A container's interface.
     pub const CONTAINER: &'static str = "eth0";
 
-    /// The machine.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn host(&self) -> Result<&Netns> {
-        self.lab.netns("host")
-    }
-
-    /// The server.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn server(&self) -> Result<&Netns> {
-        self.lab.netns("srv")
-    }
-
     /// The server's address.
     #[must_use]
     pub fn server_address(&self) -> IpAddr {
@@ -153,6 +127,13 @@ impl NodeLab {
         })
     }
 }
+
+roles!(NodeLab {
+    /// The machine.
+    host: "host",
+    /// The server.
+    server: "srv",
+});
 
 /// A container's namespace; removed when dropped.
 #[derive(Debug)]

@@ -18,8 +18,6 @@
 //!  .2       192.0.2.0/28       .1   .1   198.51.100.0/28   .2   .1       203.0.113.0/28       .10
 //! ```
 
-use std::net::IpAddr;
-
 use anyhow::{Result, ensure};
 
 use super::encapsulation::{self, TunnelEnd};
@@ -31,7 +29,6 @@ use crate::{
     link,
     link::End,
     netns::Netns,
-    traffic::{self, Outcome, Transfer},
 };
 
 /// What may be wrong in the overlay topology. The default has nothing wrong: the overlay leaves the
@@ -111,16 +108,8 @@ impl Overlay {
         let overlay = OverlayLab { lab, servers };
         let (node1, node2) = (overlay.node1()?, overlay.node2()?);
         link::veth(
-            End {
-                netns: node1,
-                name: OverlayLab::UNDERLAY,
-                mtu: self.underlay,
-            },
-            End {
-                netns: node2,
-                name: OverlayLab::UNDERLAY,
-                mtu: self.far,
-            },
+            End::new(node1, OverlayLab::UNDERLAY, self.underlay),
+            End::new(node2, OverlayLab::UNDERLAY, self.far),
         )?;
         self.add_node(&Node {
             netns: node1,
@@ -145,16 +134,8 @@ impl Overlay {
 
     fn add_node(self, node: &Node<'_>) -> Result<()> {
         link::veth(
-            End {
-                netns: node.container,
-                name: OverlayLab::CONTAINER,
-                mtu: self.container,
-            },
-            End {
-                netns: node.netns,
-                name: node.port,
-                mtu: self.container,
-            },
+            End::new(node.container, OverlayLab::CONTAINER, self.container),
+            End::new(node.netns, node.port, self.container),
         )?;
         bridge::set_netfilter(node.netns, false)?;
         node.netns.forward()?;
@@ -241,56 +222,18 @@ impl OverlayLab {
     pub const fn tunnel(kind: Kind) -> &'static str {
         encapsulation::device(kind)
     }
-
-    /// The client's container.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn inside(&self) -> Result<&Netns> {
-        self.lab.netns("in")
-    }
-
-    /// The machine the client's container runs on.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn node1(&self) -> Result<&Netns> {
-        self.lab.netns("node1")
-    }
-
-    /// The machine the server's container runs on.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn node2(&self) -> Result<&Netns> {
-        self.lab.netns("node2")
-    }
-
-    /// The server's container.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn server(&self) -> Result<&Netns> {
-        self.lab.netns("srv")
-    }
-
-    /// The server's address.
-    #[must_use]
-    pub fn server_address(&self, family: Family) -> IpAddr {
-        self.servers.host(Overlay::SERVER, family)
-    }
-
-    /// Makes a transfer between the two containers.
-    ///
-    /// # Errors
-    ///
-    /// The connection cannot be opened.
-    pub fn run(&self, transfer: &Transfer) -> Result<Outcome> {
-        let address = self.server_address(transfer.family);
-        traffic::exchange(self.inside()?, self.server()?, address, transfer)
-    }
 }
+
+roles!(OverlayLab {
+    /// The client's container.
+    inside: "in",
+    /// The machine the client's container runs on.
+    node1: "node1",
+    /// The machine the server's container runs on.
+    node2: "node2",
+    /// The server's container.
+    server: "srv",
+});
+transfers!(OverlayLab, inside, |lab, family| lab
+    .servers
+    .host(Overlay::SERVER, family));

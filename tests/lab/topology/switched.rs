@@ -10,19 +10,9 @@
 //!                                192.0.2.0/28
 //! ```
 
-use std::net::IpAddr;
-
 use anyhow::Result;
 
-use crate::{
-    address::{Family, INNER},
-    bridge,
-    lifetime::Lab,
-    link,
-    link::End,
-    netns::Netns,
-    traffic::{self, Outcome, Transfer},
-};
+use crate::{address::INNER, bridge, lifetime::Lab, link, link::End};
 
 /// What may be wrong in the switched topology. The default has nothing wrong: 1500 everywhere.
 #[derive(Debug, Clone, Copy)]
@@ -63,26 +53,10 @@ impl Switched {
         let switched = SwitchedLab { lab };
         let (client, switch, server) = (switched.client()?, switched.switch()?, switched.server()?);
         let ends = [
-            End {
-                netns: client,
-                name: SwitchedLab::CLIENT,
-                mtu: 1500,
-            },
-            End {
-                netns: switch,
-                name: SwitchedLab::CLIENT_PORT,
-                mtu: self.port,
-            },
-            End {
-                netns: switch,
-                name: SwitchedLab::SERVER_PORT,
-                mtu: 1500,
-            },
-            End {
-                netns: server,
-                name: SwitchedLab::SERVER,
-                mtu: 1500,
-            },
+            End::new(client, SwitchedLab::CLIENT, 1500),
+            End::new(switch, SwitchedLab::CLIENT_PORT, self.port),
+            End::new(switch, SwitchedLab::SERVER_PORT, 1500),
+            End::new(server, SwitchedLab::SERVER, 1500),
         ];
         link::veth(ends[0], ends[1])?;
         link::veth(ends[2], ends[3])?;
@@ -116,47 +90,15 @@ impl SwitchedLab {
     pub const SERVER_PORT: &'static str = "veth91fe37b";
     /// The server's interface.
     pub const SERVER: &'static str = "eth0";
-
-    /// The client.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn client(&self) -> Result<&Netns> {
-        self.lab.netns("in")
-    }
-
-    /// The bridge's namespace.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn switch(&self) -> Result<&Netns> {
-        self.lab.netns("sw")
-    }
-
-    /// The server.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn server(&self) -> Result<&Netns> {
-        self.lab.netns("srv")
-    }
-
-    /// The server's address.
-    #[must_use]
-    pub fn server_address(&self, family: Family) -> IpAddr {
-        INNER.host(Switched::SERVER, family)
-    }
-
-    /// Makes a transfer between the client and the server.
-    ///
-    /// # Errors
-    ///
-    /// The connection cannot be opened.
-    pub fn run(&self, transfer: &Transfer) -> Result<Outcome> {
-        let address = self.server_address(transfer.family);
-        traffic::exchange(self.client()?, self.server()?, address, transfer)
-    }
 }
+
+roles!(SwitchedLab {
+    /// The client.
+    client: "in",
+    /// The bridge's namespace.
+    switch: "sw",
+    /// The server.
+    server: "srv",
+});
+transfers!(SwitchedLab, client, |_, family| INNER
+    .host(Switched::SERVER, family));

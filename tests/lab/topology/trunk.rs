@@ -10,17 +10,12 @@
 //!         198.51.100.0/28                     203.0.113.0/28
 //! ```
 
-use std::net::{IpAddr, SocketAddr};
-
 use anyhow::Result;
 
 use crate::{
-    address::{EXTERNAL, Family, OUTER},
-    connection::Connection,
+    address::{EXTERNAL, OUTER},
     lifetime::Lab,
     link::{self, End},
-    netns::Netns,
-    traffic::{self, Outcome, Transfer},
 };
 
 /// What may be wrong in the trunk topology. The default has nothing wrong: 1500 everywhere.
@@ -67,11 +62,7 @@ impl Trunk {
             [(host, TrunkLab::LOWER), (server, TrunkLab::SERVER_LOWER)],
         ];
         for pair in pairs {
-            let [a, b] = pair.map(|(netns, name)| End {
-                netns,
-                name,
-                mtu: 1500,
-            });
+            let [a, b] = pair.map(|(netns, name)| End::new(netns, name, 1500));
             link::veth(a, b)?;
             for end in [a, b] {
                 link::set_offloads(end.netns, end.name, self.offloads)?;
@@ -130,56 +121,15 @@ impl TrunkLab {
     pub const SERVER_LOWER: &'static str = "eth0";
     /// The server's VLAN on it.
     pub const SERVER: &'static str = "eth0.7";
-
-    /// The client.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn client(&self) -> Result<&Netns> {
-        self.lab.netns("in")
-    }
-
-    /// The machine.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn host(&self) -> Result<&Netns> {
-        self.lab.netns("host")
-    }
-
-    /// The server.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn server(&self) -> Result<&Netns> {
-        self.lab.netns("srv")
-    }
-
-    /// The server's address.
-    #[must_use]
-    pub fn server_address(&self, family: Family) -> IpAddr {
-        EXTERNAL.host(Trunk::SERVER, family)
-    }
-
-    /// Opens a connection from the client to the server, for `transfer` to be made on it.
-    ///
-    /// # Errors
-    ///
-    /// The connection cannot be opened.
-    pub fn open(&self, transfer: &Transfer) -> Result<Connection> {
-        let address = SocketAddr::new(self.server_address(transfer.family), transfer.port);
-        Connection::open(self.client()?, self.server()?, address, transfer.limit)
-    }
-
-    /// Makes a transfer between the client and the server.
-    ///
-    /// # Errors
-    ///
-    /// The connection cannot be opened.
-    pub fn run(&self, transfer: &Transfer) -> Result<Outcome> {
-        traffic::carry(self.open(transfer)?, transfer)
-    }
 }
+
+roles!(TrunkLab {
+    /// The client.
+    client: "in",
+    /// The machine.
+    host: "host",
+    /// The server.
+    server: "srv",
+});
+transfers!(TrunkLab, client, |_, family| EXTERNAL
+    .host(Trunk::SERVER, family));

@@ -9,17 +9,14 @@
 //!                  203.0.113.0/28
 //! ```
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use anyhow::Result;
 
 use crate::{
     address::{EXTERNAL, Family},
-    connection::Connection,
     lifetime::Lab,
     link::End,
-    netns::Netns,
-    traffic::{self, Outcome, Transfer},
     wire::{Policy, Wire},
 };
 
@@ -54,11 +51,7 @@ impl Wired {
         let mut lab = Lab::new()?;
         lab.add(&["in", "srv"])?;
         let (client, server) = (lab.netns("in")?, lab.netns("srv")?);
-        let [near, far] = [client, server].map(|netns| End {
-            netns,
-            name: WiredLab::DEVICE,
-            mtu: self.mtu,
-        });
+        let [near, far] = [client, server].map(|netns| End::new(netns, WiredLab::DEVICE, self.mtu));
         let wire = Wire::new(near, far, self.policy)?;
         client.ip(&EXTERNAL.assign(Self::CLIENT, WiredLab::DEVICE))?;
         server.ip(&EXTERNAL.assign(Self::SERVER, WiredLab::DEVICE))?;
@@ -79,53 +72,18 @@ impl WiredLab {
     /// The interface of either end.
     pub const DEVICE: &'static str = "eth0";
 
-    /// The client.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn client(&self) -> Result<&Netns> {
-        self.lab.netns("in")
-    }
-
-    /// The server.
-    ///
-    /// # Errors
-    ///
-    /// Never, once built.
-    pub fn server(&self) -> Result<&Netns> {
-        self.lab.netns("srv")
-    }
-
     /// The client's address.
     #[must_use]
     pub fn client_address(&self, family: Family) -> IpAddr {
         EXTERNAL.host(Wired::CLIENT, family)
     }
-
-    /// The server's address.
-    #[must_use]
-    pub fn server_address(&self, family: Family) -> IpAddr {
-        EXTERNAL.host(Wired::SERVER, family)
-    }
-
-    /// Opens a connection from the client to the server, for `transfer` to be made on it.
-    ///
-    /// # Errors
-    ///
-    /// The connection cannot be opened.
-    pub fn open(&self, transfer: &Transfer) -> Result<Connection> {
-        let address = SocketAddr::new(self.server_address(transfer.family), transfer.port);
-        Connection::open(self.client()?, self.server()?, address, transfer.limit)
-    }
-
-    /// Makes a transfer between the client and the server.
-    ///
-    /// # Errors
-    ///
-    /// The connection cannot be opened.
-    pub fn run(&self, transfer: &Transfer) -> Result<Outcome> {
-        let address = self.server_address(transfer.family);
-        traffic::exchange(self.client()?, self.server()?, address, transfer)
-    }
 }
+
+roles!(WiredLab {
+    /// The client.
+    client: "in",
+    /// The server.
+    server: "srv",
+});
+transfers!(WiredLab, client, |_, family| EXTERNAL
+    .host(Wired::SERVER, family));

@@ -1,5 +1,5 @@
-//! Real namespaces, read with the real tools. They need root, `ip`, `nft` and iptables, and pass
-//! without a look where there is no root.
+//! Real namespaces, read with the real tools. They need root, `ip`, `nft` and iptables, and are
+//! counted as skipped where there is no root.
 
 use std::{
     process::Command,
@@ -18,7 +18,7 @@ struct Lab(String);
 impl Lab {
     fn new(test: &str) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
-            eprintln!("skipped: not root");
+            lab::skips::skip(module_path!(), "not root");
             return None;
         }
         let lab = Self(format!("mtf{}-{test}", std::process::id()));

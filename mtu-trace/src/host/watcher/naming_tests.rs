@@ -22,7 +22,7 @@ impl Made {
     /// `None` where it cannot be.
     fn new() -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
-            eprintln!("skipped: not root");
+            lab::skips::skip(module_path!(), "not root");
             return None;
         }
         let mounts = fs::read_to_string("/proc/self/mounts").expect("mounts");
@@ -31,10 +31,14 @@ impl Made {
             let (point, kind) = (fields.nth(1)?, fields.next()?);
             (kind == "cgroup2").then_some(point)
         });
+        let Some(mounted) = mounted else {
+            lab::skips::skip(module_path!(), "no control groups of version 2 are mounted");
+            return None;
+        };
         let name = format!("mtt-naming-{}", std::process::id());
-        let cgroup = Path::new(mounted?).join(&name);
+        let cgroup = Path::new(mounted).join(&name);
         if let Err(error) = fs::create_dir(&cgroup) {
-            eprintln!("skipped: no control groups: {error}");
+            lab::skips::skip(module_path!(), &format!("no control groups: {error}"));
             return None;
         }
         let directory = std::env::temp_dir().join(name);

@@ -37,7 +37,7 @@ impl Lab {
     /// `None` without root.
     pub fn new(prefix: &'static str) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
-            eprintln!("skipped: not root");
+            lab::skips::skip(module_path!(), "not root");
             return None;
         }
         let lab = Self {
