@@ -10,7 +10,7 @@ use std::{
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use mtu_trace::{
-    capture::{self, Header, Reader},
+    capture::{self, PartHeader, Reader},
     kernel::{
         KernelTypes,
         decode::{Decoder, flow, key, name_devices, told},
@@ -33,7 +33,7 @@ const ANY_BYTES: usize = 2 << 20;
 const FOR_EACH_BYTE: usize = 256;
 
 /// How a real trace came about, and the network it was made in.
-static TRACE: LazyLock<(Header, Arc<Topology>)> = LazyLock::new(|| {
+static TRACE: LazyLock<(PartHeader, Arc<Topology>)> = LazyLock::new(|| {
     let path = "../mtu-trace/tests/core/golden/filtered.pcapng.zst";
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let input = capture::open(&path).expect("the golden capture is there");

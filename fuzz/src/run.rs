@@ -3,7 +3,7 @@
 use std::{cell::RefCell, io::Read, rc::Rc, sync::Arc};
 
 use mtu_trace::{
-    capture::{Encoder, Header, Reader},
+    capture::{Encoder, PartHeader, Reader},
     core::{select::Selection, verdicts::Analysis},
     model::{
         event::{Event, EventKind},
@@ -35,7 +35,7 @@ impl Read for Pipe {
 
 /// A trace, or a capture that is being read.
 pub struct Run {
-    header: Header,
+    header: PartHeader,
     topology: Arc<Topology>,
     now_ns: u64,
     all: Analysis,
@@ -51,7 +51,7 @@ pub struct Run {
 impl Run {
     /// The beginning.
     #[must_use]
-    pub fn new(header: &Header) -> Self {
+    pub fn new(header: &PartHeader) -> Self {
         let selection = Selection {
             filter: vec!["tcp and (net 192.0.2.0/24 or not port 443)".to_owned()],
             netns: vec!["a".to_owned(), "4026531840".to_owned()],
@@ -59,7 +59,7 @@ impl Run {
             pid: vec![1],
         };
         let scope = selection.recorded().expect("the selection is sound");
-        let mut encoder = Encoder::new(Header {
+        let mut encoder = Encoder::new(PartHeader {
             part: 1,
             ..header.clone()
         });

@@ -10,7 +10,7 @@ use pcap_parser::{
 
 use crate::capture::{
     format::{BLOCK_TYPE, FORMAT, MAGIC, OPTION_CODE},
-    stream::MOST_BLOCK_BYTES,
+    stream::{ByteOrder, MOST_BLOCK_BYTES},
 };
 
 /// The longest part of an event that one option can hold, bytes: options have 16-bit lengths.
@@ -82,20 +82,20 @@ pub struct PacketBlock<'a> {
     pub interface: u32,
     /// Wall time, ns since 1970.
     pub wall_ns: u64,
-    /// The headers.
+    /// The packet's headers, from the IP header on.
     pub head: &'a [u8],
     /// Length of the whole packet, bytes.
     pub length_bytes: u32,
-    /// What happened.
+    /// What happened to the packet, in words.
     pub comment: &'a str,
     /// Whether it was coming in or leaving, if that is known.
     pub egress: Option<bool>,
-    /// The event, encoded.
+    /// The event, encoded as a row.
     pub event: &'a [u8],
 }
 
 impl PacketBlock<'_> {
-    /// The block.
+    /// The bytes of the block.
     pub fn write(&self) -> io::Result<Vec<u8>> {
         // epb_flags: 1 is inbound, 2 outbound.
         let flags = self.egress.map(|egress| 1 + u32::from(egress));
@@ -125,7 +125,7 @@ impl PacketBlock<'_> {
 
 /// What an enhanced packet block has for us.
 pub struct KeptPacket<'a> {
-    /// The headers.
+    /// The packet's headers, from the IP header on.
     pub head: &'a [u8],
     /// The event, encoded, if it is in there.
     pub event: Option<Cow<'a, [u8]>>,
@@ -134,23 +134,17 @@ pub struct KeptPacket<'a> {
 /// What is in an enhanced packet block; `None` if the packet says it is longer than its block.
 ///
 /// pcap-parser would make a list of the options first, which takes as long as all the rest.
-pub fn packet(block: &[u8], big_endian: bool) -> Option<KeptPacket<'_>> {
+pub fn packet(block: &[u8], order: ByteOrder) -> Option<KeptPacket<'_>> {
     // Type, length, interface, two of time, captured length, original length (section 4.3).
     let (fixed, rest) = block.split_at_checked(28)?;
     let length: [u8; 4] = fixed[20..24].try_into().ok()?;
-    let length = if big_endian {
-        u32::from_be_bytes(length)
-    } else {
-        u32::from_le_bytes(length)
-    };
-    let length = usize::try_from(length).ok()?;
+    let length = usize::try_from(order.number(length)).ok()?;
     let (rest, _length_again) = rest.split_last_chunk::<4>()?;
     let (padded, mut options) = rest.split_at_checked(length.checked_next_multiple_of(4)?)?;
     let mut event: Option<Cow<'_, [u8]>> = None;
-    let parse = if big_endian {
-        parse_option_be::<PcapError<&[u8]>>
-    } else {
-        parse_option_le::<PcapError<&[u8]>>
+    let parse = match order {
+        ByteOrder::Big => parse_option_be::<PcapError<&[u8]>>,
+        ByteOrder::Little => parse_option_le::<PcapError<&[u8]>>,
     };
     while let Ok((rest, option)) = parse(options) {
         options = rest;

@@ -5,7 +5,7 @@ use crate::{
     capture::{
         change::Change,
         dictionary::{Dictionary, Entry},
-        format::{End, Header},
+        format::{PartEnd, PartHeader},
         older,
         row::{self, Field, FieldError, RowReader, Taken},
         rows,
@@ -13,9 +13,9 @@ use crate::{
     model::event::{Device, Event, Name},
 };
 
-/// The key of a block with the recording's [`Header`].
+/// The key of a block with the recording's [`PartHeader`].
 pub const HEADER: &str = "header";
-/// The key of a block with the part's [`End`].
+/// The key of a block with the part's [`PartEnd`].
 pub const END: &str = "end";
 /// The key of a block with a [`Change`] of the network.
 pub const CHANGE: &str = "change";
@@ -26,7 +26,7 @@ pub const CARRIED: &str = "carried";
 #[derive(Debug)]
 pub enum Content {
     /// How the recording came about.
-    Header(Box<Header>),
+    Header(Box<PartHeader>),
     /// Something that happened.
     Event(Event),
     /// Something that happened in an earlier part and still matters.
@@ -34,7 +34,7 @@ pub enum Content {
     /// How the network differs from what it was before.
     Change(Box<Change>),
     /// The end of the part.
-    End(Box<End>),
+    End(Box<PartEnd>),
     /// A name that has a number from now on.
     Name(u32, Name),
     /// A device that has a number from now on.
@@ -133,7 +133,7 @@ mod tests {
             time_ns: u64::MAX,
             kind: EventKind::Lost(3),
         };
-        to.key(rows::key(&event.kind))?;
+        to.key(rows::kind_name(&event.kind))?;
         rows::put_event(&event, to)
     }
 

@@ -10,14 +10,14 @@ use crate::{
         blocks::PacketBlock,
         carried::Carried,
         change::Change,
-        comment::describe,
         content,
         dictionary::{Numbered, Numbers},
-        format::{End, Header},
+        format::{PartEnd, PartHeader},
         interfaces::Description,
         row::{self, Put, RowWriter},
         rows,
     },
+    core::sites::describe_packet,
     model::{
         event::{Device, Event, EventKind, Packet},
         hook_status::HookStatus,
@@ -27,7 +27,7 @@ use crate::{
 
 /// Turns events into blocks, and remembers what the start of another part must tell again.
 pub struct Encoder {
-    header: Header,
+    header: PartHeader,
     /// The interfaces of this part. A device that is renamed or gets another MTU has another one from
     /// then on.
     interfaces: Numbered<Device>,
@@ -43,7 +43,7 @@ pub struct Encoder {
 impl Encoder {
     /// An encoder of a recording of which nothing is written yet.
     #[must_use]
-    pub fn new(header: Header) -> Self {
+    pub fn new(header: PartHeader) -> Self {
         Self {
             header,
             interfaces: Numbered::default(),
@@ -60,7 +60,7 @@ impl Encoder {
     ///
     /// If something is too long for a block.
     pub fn opening(&mut self) -> io::Result<Vec<u8>> {
-        let Header {
+        let PartHeader {
             tool_version,
             hostname,
             kernel,
@@ -88,7 +88,7 @@ impl Encoder {
             }
             put_row(&mut self.numbers, &mut to, |to| {
                 to.key(content::CARRIED)?;
-                to.key(rows::key(&event.kind))?;
+                to.key(rows::kind_name(&event.kind))?;
                 rows::put_event(event, to)
             })?;
         }
@@ -101,7 +101,7 @@ impl Encoder {
     ///
     /// If something is too long for a block.
     pub fn next_part(&mut self, now_ns: u64) -> io::Result<(Vec<u8>, Vec<u8>)> {
-        let end = self.end(End {
+        let end = self.end(PartEnd {
             ended_ns: now_ns,
             hooks: self.header.hooks.clone(),
             events: self.events,
@@ -118,7 +118,7 @@ impl Encoder {
     ///
     /// If something is too long for a block.
     pub fn close(&mut self, now_ns: u64, hooks: Vec<HookStatus>) -> io::Result<Vec<u8>> {
-        self.end(End {
+        self.end(PartEnd {
             ended_ns: now_ns,
             hooks,
             events: self.events,
@@ -126,7 +126,7 @@ impl Encoder {
         })
     }
 
-    fn end(&self, end: End) -> io::Result<Vec<u8>> {
+    fn end(&self, end: PartEnd) -> io::Result<Vec<u8>> {
         let mut to = Vec::new();
         put_structure(&mut to, content::END, &end)?;
         Ok(to)
@@ -152,7 +152,7 @@ impl Encoder {
             _ => {}
         }
         put_row(&mut self.numbers, to, |to| {
-            to.key(rows::key(&event.kind))?;
+            to.key(rows::kind_name(&event.kind))?;
             rows::put_event(event, to)
         })
     }
@@ -175,7 +175,7 @@ impl Encoder {
             head: &packet.head,
             // What the headers that are kept speak of: of a GSO packet, all of it.
             length_bytes: packet.buffer_bytes,
-            comment: &describe(packet, &self.topology),
+            comment: &describe_packet(packet, &self.topology),
             egress: packet.egress(),
             event: &row,
         };

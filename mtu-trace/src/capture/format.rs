@@ -24,7 +24,7 @@ pub const OPTION_CODE: u16 = 0x8d54;
 
 /// What stands first in each section: how the trace came about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Header {
+pub struct PartHeader {
     /// Version of the tool that wrote it.
     #[serde(deserialize_with = "printable")]
     pub tool_version: String,
@@ -51,7 +51,7 @@ pub struct Header {
 
 /// What stands last in a part.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct End {
+pub struct PartEnd {
     /// When, ns of `CLOCK_MONOTONIC`.
     pub ended_ns: u64,
     /// What became of each hook by then.

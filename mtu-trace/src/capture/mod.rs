@@ -2,43 +2,42 @@
 //!
 //! A file is a valid pcapng. Packets are in it as packets, with a comment that says what happened to
 //! them; everything else that the analysis sees is in blocks that other programs skip, in CBOR: what is
-//! rare with the fields' names, what is frequent as rows ([`rows`]). `docs/capture-format.md` specifies
+//! rare with the fields' names, events as rows ([`rows`]). `docs/capture-format.md` specifies
 //! it. Reading a file yields the very events that were written, so the same analysis comes to the same
 //! findings, byte for byte.
 //!
-//! [`Encoder`] turns events into bytes, [`Recorder`] has them written while the trace goes on, and
+//! [`Encoder`] turns events into bytes, [`PartWriter`] has them written while the trace goes on, and
 //! [`Reader`] reads them again. Nothing in a file is believed: lengths are bounded before memory is
 //! taken for them, and what was good before a damage is used.
 
 pub(crate) mod blocks;
 pub(crate) mod carried;
 pub(crate) mod change;
-pub(crate) mod comment;
 pub(crate) mod condition;
 pub(crate) mod content;
-pub(crate) mod destination;
 pub(crate) mod dictionary;
 pub(crate) mod encoder;
 pub(crate) mod format;
 pub(crate) mod input;
 pub(crate) mod interfaces;
 pub(crate) mod older;
+pub(crate) mod output;
+pub(crate) mod part_writer;
 pub(crate) mod reader;
 #[cfg(test)]
 mod reader_tests;
-pub(crate) mod recorder;
 pub(crate) mod row;
 pub(crate) mod rows;
 pub(crate) mod stream;
 
 pub use crate::capture::{
-    comment::describe,
     condition::{Condition, Damage, ReadError},
-    destination::{Destination, Limits},
     encoder::Encoder,
-    format::{End, FORMAT, Header},
+    format::{FORMAT, PartEnd, PartHeader},
     input::{Input, open, open_plain, unpacked},
+    output::{CaptureOutput, Existing, PartLimits},
+    part_writer::{PartBounds, PartStore, PartWriter, WriteError},
     reader::Reader,
-    recorder::{MOST_INTERFACES, Recorder},
+    rows::kind_name,
     stream::MOST_BLOCK_BYTES,
 };

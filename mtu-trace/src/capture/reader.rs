@@ -11,8 +11,8 @@ use crate::{
         content,
         content::{Content, Misread},
         dictionary::{Dictionary, EntryError},
-        format::{BLOCK_TYPE, End, FORMAT, Header, MAGIC},
-        stream::{Blocks, Found, NoBlock},
+        format::{BLOCK_TYPE, FORMAT, MAGIC, PartEnd, PartHeader},
+        stream::{Blocks, FoundBlock, NoBlock},
     },
     model::{
         event::{Event, EventKind},
@@ -26,7 +26,7 @@ const MOST_NAMES: usize = 20;
 /// Reads a capture, event by event.
 pub struct Reader<R> {
     blocks: Blocks<R>,
-    first: Header,
+    first: PartHeader,
     /// That of the part that is being read.
     part: u32,
     /// Whether what earlier parts have told is to be told again.
@@ -36,7 +36,7 @@ pub struct Reader<R> {
     topology: Arc<Topology>,
     /// Names and devices of the section.
     dictionary: Dictionary,
-    end: Option<End>,
+    end: Option<PartEnd>,
     condition: Condition,
     done: bool,
 }
@@ -127,20 +127,20 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// What is read.
+    /// The input that is read.
     pub fn input(&self) -> &R {
         self.blocks.input()
     }
 
     /// How the recording, or the first part of it that was read, came about.
     #[must_use]
-    pub fn header(&self) -> &Header {
+    pub fn header(&self) -> &PartHeader {
         &self.first
     }
 
     /// How the recording, or the last part of it that was read, ended.
     #[must_use]
-    pub fn end(&self) -> Option<&End> {
+    pub fn end(&self) -> Option<&PartEnd> {
         self.end.as_ref()
     }
 
@@ -186,7 +186,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// Takes in a block: the event it has, or what is wrong with it.
-    fn block(&mut self, found: &Found) -> Result<Option<Event>, String> {
+    fn block(&mut self, found: &FoundBlock) -> Result<Option<Event>, String> {
         if found.block_type == SHB_MAGIC {
             self.section = Section::New;
             return Ok(None);
@@ -254,7 +254,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// Takes in the first block of a further section.
-    fn section_header(&mut self, found: &Found) -> Result<(), String> {
+    fn section_header(&mut self, found: &FoundBlock) -> Result<(), String> {
         self.section = Section::Other;
         self.dictionary = Dictionary::default();
         let header = match own(&self.blocks, found) {
@@ -286,9 +286,9 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    fn packet(&mut self, found: &Found) -> Result<Option<Event>, String> {
+    fn packet(&mut self, found: &FoundBlock) -> Result<Option<Event>, String> {
         let bytes = self.blocks.bytes(found);
-        let Some(packet) = blocks::packet(bytes, found.big_endian) else {
+        let Some(packet) = blocks::packet(bytes, found.order) else {
             return Err("a packet that is longer than its block".to_owned());
         };
         let Some(event) = packet.event else {
@@ -312,7 +312,7 @@ impl<R: Read> Reader<R> {
 }
 
 /// Version and content of a block of ours.
-fn own<'a, R: Read>(blocks: &'a Blocks<R>, found: &Found) -> Option<(u8, &'a [u8])> {
+fn own<'a, R: Read>(blocks: &'a Blocks<R>, found: &FoundBlock) -> Option<(u8, &'a [u8])> {
     if found.block_type != BLOCK_TYPE {
         return None;
     }

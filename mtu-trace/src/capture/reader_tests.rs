@@ -7,7 +7,7 @@ use crate::{
     capture::{
         blocks,
         blocks::PacketBlock,
-        format::{Header, MAGIC},
+        format::{MAGIC, PartHeader},
         reader::Reader,
     },
     model::{
@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-fn header() -> Header {
-    Header {
+fn header() -> PartHeader {
+    PartHeader {
         tool_version: String::new(),
         hostname: String::new(),
         kernel: String::new(),

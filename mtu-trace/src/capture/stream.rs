@@ -16,6 +16,26 @@ pub const MOST_BLOCK_BYTES: usize = 64 << 20;
 /// What the buffer begins with, bytes.
 const FIRST_BUFFER_BYTES: usize = 256 << 10;
 
+/// The order of a section's bytes, which its header decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByteOrder {
+    /// The least significant byte is first.
+    Little,
+    /// The most significant byte is first.
+    Big,
+}
+
+impl ByteOrder {
+    /// A number from its bytes.
+    #[inline]
+    pub fn number(self, bytes: [u8; 4]) -> u32 {
+        match self {
+            Self::Little => u32::from_le_bytes(bytes),
+            Self::Big => u32::from_be_bytes(bytes),
+        }
+    }
+}
+
 /// Why there is no block.
 #[derive(Debug)]
 pub enum NoBlock {
@@ -31,13 +51,13 @@ pub enum NoBlock {
 
 /// A block in the buffer.
 #[derive(Debug)]
-pub struct Found {
+pub struct FoundBlock {
     /// Where it begins in the input, bytes.
     pub offset: u64,
-    /// Its type.
+    /// The number of its type.
     pub block_type: u32,
-    /// Whether its section is big-endian.
-    pub big_endian: bool,
+    /// The byte order of its section.
+    pub order: ByteOrder,
     start: usize,
     end: usize,
 }
@@ -51,7 +71,7 @@ pub struct Blocks<R> {
     filled: usize,
     /// Where `start` is in the input.
     offset: u64,
-    big_endian: bool,
+    order: ByteOrder,
     ended: bool,
 }
 
@@ -64,7 +84,7 @@ impl<R: Read> Blocks<R> {
             start: 0,
             filled: 0,
             offset: 0,
-            big_endian: false,
+            order: ByteOrder::Little,
             ended: false,
         }
     }
@@ -73,7 +93,7 @@ impl<R: Read> Blocks<R> {
     pub fn fork<S: Read>(&self, input: S) -> Blocks<S> {
         Blocks {
             offset: self.offset,
-            big_endian: self.big_endian,
+            order: self.order,
             ..Blocks::new(input)
         }
     }
@@ -83,16 +103,16 @@ impl<R: Read> Blocks<R> {
     /// # Errors
     ///
     /// If there is none.
-    pub fn next(&mut self) -> Result<Found, NoBlock> {
+    pub fn next(&mut self) -> Result<FoundBlock, NoBlock> {
         loop {
             let have = &self.buffer[self.start..self.filled];
-            match framed(have, self.big_endian) {
-                Ok((length, block_type, big_endian)) => {
-                    self.big_endian = big_endian;
-                    let found = Found {
+            match framed(have, self.order) {
+                Ok((length, block_type, order)) => {
+                    self.order = order;
+                    let found = FoundBlock {
                         offset: self.offset,
                         block_type,
-                        big_endian,
+                        order,
                         start: self.start,
                         end: self.start + length,
                     };
@@ -114,11 +134,11 @@ impl<R: Read> Blocks<R> {
     }
 
     /// The bytes of a block that was just found.
-    pub fn bytes(&self, found: &Found) -> &[u8] {
+    pub fn bytes(&self, found: &FoundBlock) -> &[u8] {
         &self.buffer[found.start..found.end]
     }
 
-    /// What is read.
+    /// The input that is read.
     pub fn input(&self) -> &R {
         &self.input
     }
@@ -170,31 +190,40 @@ enum Frame {
 }
 
 /// The block at the start of `have`: its length, its type, and its section's byte order.
-fn framed(have: &[u8], big_endian: bool) -> Result<(usize, u32, bool), Frame> {
+fn framed(have: &[u8], order: ByteOrder) -> Result<(usize, u32, ByteOrder), Frame> {
     let [a, b, c, d, rest @ ..] = have else {
         return Err(Frame::Incomplete);
     };
-    let mut big_endian = big_endian;
+    let mut order = order;
     // The same in both byte orders, of which it decides.
     if u32::from_le_bytes([*a, *b, *c, *d]) == SHB_MAGIC {
         match parse_sectionheaderblock(have) {
-            Ok((_, section)) => big_endian = section.big_endian(),
+            Ok((_, section)) => {
+                order = if section.big_endian() {
+                    ByteOrder::Big
+                } else {
+                    ByteOrder::Little
+                };
+            }
             Err(nom::Err::Incomplete(_)) => {
                 if have.len() >= 12 {
-                    too_long(rest, have[8] == 0x1a)?;
+                    let order = match have[8] {
+                        0x1a => ByteOrder::Big,
+                        _ => ByteOrder::Little,
+                    };
+                    too_long(rest, order)?;
                 }
                 return Err(Frame::Incomplete);
             }
             Err(_) => return Err(Frame::Wrong("a section header that is none".to_owned())),
         }
     }
-    if let Some((length, block_type)) = whole(have, big_endian) {
-        return Ok((length, block_type, big_endian));
+    if let Some((length, block_type)) = whole(have, order) {
+        return Ok((length, block_type, order));
     }
-    let parsed = if big_endian {
-        parse_unknownblock_be(have)
-    } else {
-        parse_unknownblock_le(have)
+    let parsed = match order {
+        ByteOrder::Big => parse_unknownblock_be(have),
+        ByteOrder::Little => parse_unknownblock_le(have),
     };
     match parsed {
         Ok((_, block)) => {
@@ -204,17 +233,13 @@ fn framed(have: &[u8], big_endian: bool) -> Result<(usize, u32, bool), Frame> {
                     block.block_len1, block.block_len2
                 )));
             }
-            too_long(rest, big_endian)?;
+            too_long(rest, order)?;
             // pcap-parser reads the type as little-endian in any section.
-            let block_type = if big_endian {
-                block.block_type.swap_bytes()
-            } else {
-                block.block_type
-            };
-            Ok((block.block_len1 as usize, block_type, big_endian))
+            let block_type = order.number(block.block_type.to_le_bytes());
+            Ok((block.block_len1 as usize, block_type, order))
         }
         Err(nom::Err::Incomplete(_)) => {
-            too_long(rest, big_endian)?;
+            too_long(rest, order)?;
             Err(Frame::Incomplete)
         }
         Err(_) => Err(Frame::Wrong("a block of less than 12 bytes".to_owned())),
@@ -223,32 +248,21 @@ fn framed(have: &[u8], big_endian: bool) -> Result<(usize, u32, bool), Frame> {
 
 /// Length and type of a block that is all there, as nearly all are. Of any other, the parser knows what
 /// is wrong or missing, but takes several times as long.
-fn whole(have: &[u8], big_endian: bool) -> Option<(usize, u32)> {
-    let number = |bytes: &[u8; 4]| {
-        if big_endian {
-            u32::from_be_bytes(*bytes)
-        } else {
-            u32::from_le_bytes(*bytes)
-        }
-    };
+fn whole(have: &[u8], order: ByteOrder) -> Option<(usize, u32)> {
     let (block_type, rest) = have.split_first_chunk::<4>()?;
     let length_bytes = rest.first_chunk::<4>()?;
-    let length = usize::try_from(number(length_bytes)).ok()?;
+    let length = usize::try_from(order.number(*length_bytes)).ok()?;
     let is_length = length >= 12 && length.is_multiple_of(4) && length <= MOST_BLOCK_BYTES;
     let (_, length_again) = have.get(..length)?.split_last_chunk::<4>()?;
-    (is_length && length_again == length_bytes).then(|| (length, number(block_type)))
+    (is_length && length_again == length_bytes).then(|| (length, order.number(*block_type)))
 }
 
 /// Refuses a block that is longer than any of ours, before it is read; `rest` is what follows its type.
-fn too_long(rest: &[u8], big_endian: bool) -> Result<(), Frame> {
+fn too_long(rest: &[u8], order: ByteOrder) -> Result<(), Frame> {
     let [a, b, c, d, ..] = rest else {
         return Ok(());
     };
-    let length = if big_endian {
-        u32::from_be_bytes([*a, *b, *c, *d])
-    } else {
-        u32::from_le_bytes([*a, *b, *c, *d])
-    };
+    let length = order.number([*a, *b, *c, *d]);
     if length as usize > MOST_BLOCK_BYTES {
         return Err(Frame::Wrong(format!(
             "a block that says it has {length} bytes, where {MOST_BLOCK_BYTES} are the most"

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 
 use crate::{
-    capture::Limits,
+    capture::{Existing, PartLimits},
     core::select::Selection,
     show::{export::ExportFormat, report::Format},
 };
@@ -43,10 +43,20 @@ pub struct Keep {
 }
 
 impl Keep {
+    /// What happens to a file that is there already.
+    #[must_use]
+    pub fn existing(&self) -> Existing {
+        if self.force {
+            Existing::Overwritten
+        } else {
+            Existing::Refused
+        }
+    }
+
     /// How much is kept.
     #[must_use]
-    pub fn limits(&self) -> Limits {
-        Limits {
+    pub fn limits(&self) -> PartLimits {
+        PartLimits {
             part_bytes: self.max_size,
             parts: self.max_files,
         }

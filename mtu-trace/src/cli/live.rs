@@ -9,12 +9,20 @@ use crate::{
     core::select::Selection,
 };
 
-/// `live`.
+/// How screens are drawn.
 #[derive(Clone, Debug, Args)]
-pub struct Live {
+pub struct Drawing {
     /// Draw with ASCII alone, whatever the locale says of the terminal
     #[arg(long)]
     pub ascii: bool,
+}
+
+/// `live`.
+#[derive(Clone, Debug, Args)]
+pub struct LiveOptions {
+    /// How to draw.
+    #[command(flatten)]
+    pub drawing: Drawing,
     /// What to keep.
     #[command(flatten)]
     pub keep: Keep,
@@ -26,7 +34,7 @@ pub struct Live {
     pub selection: Selection,
 }
 
-impl Default for Live {
+impl Default for LiveOptions {
     /// What the options are when none is given.
     fn default() -> Self {
         let matches = Self::augment_args(clap::Command::new("live")).get_matches_from(["live"]);
@@ -37,13 +45,13 @@ impl Default for Live {
 
 /// `replay`.
 #[derive(Debug, Args)]
-pub struct Replay {
+pub struct ReplayOptions {
     /// The capture, also compressed with gzip or zstd
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
-    /// Draw with ASCII alone, whatever the locale says of the terminal
-    #[arg(long)]
-    pub ascii: bool,
+    /// How to draw.
+    #[command(flatten)]
+    pub drawing: Drawing,
     /// What to show.
     #[command(flatten)]
     pub selection: Selection,

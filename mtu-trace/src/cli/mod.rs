@@ -14,7 +14,7 @@ use clap::{
 pub use crate::cli::{
     capture::{ExportOptions, Keep, ReportOptions},
     generated::{Completions, Man},
-    live::{Live, Replay},
+    live::{Drawing, LiveOptions, ReplayOptions},
 };
 use crate::{
     core::{select::Selection, verdicts::entry},
@@ -46,21 +46,21 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show what is stalled, where and why, while it happens; also without a subcommand (needs root)
-    Live(Box<Live>),
+    Live(Box<LiveOptions>),
     /// Show a capture as `live` does: play, pause, seek (needs no root)
-    Replay(Replay),
+    Replay(ReplayOptions),
     /// Trace until the time is up, COMMAND ends or Ctrl-C, then print the report (needs root)
-    Record(Record),
+    Record(RecordOptions),
     /// Print the report of a capture (needs no root)
     Report(ReportOptions),
     /// Print the events of a capture (needs no root)
     Export(ExportOptions),
     /// Look for places where a larger MTU leads into a smaller one, before any traffic (needs root)
-    Check(Check),
+    Check(CheckOptions),
     /// Show which hooks this kernel offers, and what is lost without the missing ones
-    Doctor(Doctor),
+    Doctor(DoctorOptions),
     /// Say what a verdict means, how to confirm it and what to do; without one, list them all
-    Explain(Explain),
+    Explain(ExplainOptions),
     /// Print the script that completes this command line in a shell
     ///
     /// Put it where the shell looks for such scripts:
@@ -81,7 +81,7 @@ pub enum Command {
 
 /// `record`.
 #[derive(Debug, Args)]
-pub struct Record {
+pub struct RecordOptions {
     /// Stop after this time, such as 30s, 500ms or 2m
     #[arg(long, value_name = "TIME", value_parser = duration, value_hint = ValueHint::Other)]
     pub duration: Option<Duration>,
@@ -110,7 +110,7 @@ pub struct Record {
 
 /// `check`.
 #[derive(Debug, Args)]
-pub struct Check {
+pub struct CheckOptions {
     /// Form of the report
     #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
     pub format: CheckFormat,
@@ -139,7 +139,7 @@ impl From<CheckFormat> for Format {
 
 /// `doctor`.
 #[derive(Debug, Args)]
-pub struct Doctor {
+pub struct DoctorOptions {
     /// Form of the answer
     #[arg(long, value_enum, default_value_t = DoctorFormat::Text)]
     pub format: DoctorFormat,
@@ -150,7 +150,7 @@ pub struct Doctor {
 
 /// `explain`.
 #[derive(Debug, Args)]
-pub struct Explain {
+pub struct ExplainOptions {
     /// Name of the verdict, as reports have it
     #[arg(value_enum, value_name = "VERDICT", hide_possible_values = true)]
     pub verdict: Option<Verdict>,
@@ -273,7 +273,7 @@ mod tests {
                 .command
                 .is_none()
         );
-        let live = Live::default();
+        let live = LiveOptions::default();
         assert!(live.selection == Selection::default() && live.keep.output.is_none());
         assert_eq!(
             live.tracing.btf,
@@ -303,7 +303,7 @@ mod tests {
         }
     }
 
-    fn record(arguments: &[&str]) -> Record {
+    fn record(arguments: &[&str]) -> RecordOptions {
         let arguments = [&["mtu-trace", "record"], arguments].concat();
         let cli = Cli::try_parse_from(arguments).unwrap();
         let Some(Command::Record(options)) = cli.command else {

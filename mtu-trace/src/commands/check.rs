@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use crate::{
     base::clock::{Clock, monotonic_ns},
-    cli::{Check, ColorChoice},
-    commands::{FOUND, explain_refusal, host, output},
+    cli::{CheckOptions, ColorChoice},
+    commands::{FOUND, explain_refusal, hostname, kernel_release, output, stands},
     core::{
         audit::{Audit, Circumstances, Firewalls, Prospect},
         sites::VETH_FUNCTION,
@@ -36,8 +36,8 @@ const EARLIER_VETH_FUNCTION: &str = "__dev_forward_skb";
 const FORBIDDEN: &str = "a seccomp or security module forbids to look at the network";
 
 /// Runs the command; gives the exit status.
-pub fn run(options: &Check, color: ColorChoice) -> Result<u8> {
-    output::log_to_stderr(false);
+pub fn run(options: &CheckOptions, color: ColorChoice) -> Result<u8> {
+    output::log_to_stderr("warn");
     let clock = Clock {
         wall: Timestamp::now(),
         monotonic_ns: monotonic_ns(),
@@ -48,8 +48,8 @@ pub fn run(options: &Check, color: ColorChoice) -> Result<u8> {
         capture: Capture {
             started: clock.wall,
             duration_s: std::time::Duration::from_nanos(now_ns - clock.monotonic_ns).as_secs_f64(),
-            kernel: host::kernel_release(),
-            hostname: host::hostname(),
+            kernel: kernel_release(),
+            hostname: hostname(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             selection: None,
             hooks: Vec::new(),
@@ -62,10 +62,7 @@ pub fn run(options: &Check, color: ColorChoice) -> Result<u8> {
         findings,
     };
     output::print(&report, options.format.into(), color)?;
-    let found = report
-        .findings
-        .iter()
-        .any(|finding| finding.severity >= Severity::Warning);
+    let found = stands(&report, Severity::Warning);
     Ok(if options.exit_code && found { FOUND } else { 0 })
 }
 

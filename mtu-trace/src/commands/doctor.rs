@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::{
-    cli::{ColorChoice, Doctor, DoctorFormat},
-    commands::{host, load_options, output::style, trace::runtime},
+    cli::{ColorChoice, DoctorFormat, DoctorOptions},
+    commands::{kernel_release, load_options, output::style, trace::runtime},
     kernel::{
         CAPABILITIES, Effective, HOOKS, KernelTypes, LOST as WITHOUT_SYMBOLS, Live, Symbols,
         refusal as lockdown_refusal,
@@ -34,7 +34,7 @@ struct Check {
 }
 
 /// Runs the command; gives the exit status.
-pub fn run(options: &Doctor, color: ColorChoice) -> Result<u8> {
+pub fn run(options: &DoctorOptions, color: ColorChoice) -> Result<u8> {
     let diagnosis = runtime()?.block_on(async { diagnose(options) })?;
     let mut stdout = io::stdout().lock();
     match options.format {
@@ -47,7 +47,7 @@ pub fn run(options: &Doctor, color: ColorChoice) -> Result<u8> {
     Ok(0)
 }
 
-fn diagnose(options: &Doctor) -> Result<Diagnosis> {
+fn diagnose(options: &DoctorOptions) -> Result<Diagnosis> {
     let mut checks = capabilities()?;
     let btf = &options.tracing.btf;
     checks.push(match KernelTypes::load(btf) {
@@ -111,7 +111,7 @@ fn diagnose(options: &Doctor) -> Result<Diagnosis> {
     };
     Ok(Diagnosis {
         schema: "mtu-trace/doctor/1",
-        kernel: host::kernel_release(),
+        kernel: kernel_release(),
         tool_version: env!("CARGO_PKG_VERSION"),
         root: rustix::process::geteuid().is_root(),
         checks,

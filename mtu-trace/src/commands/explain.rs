@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     base::text::wrap,
-    cli::{ColorChoice, Explain},
+    cli::{ColorChoice, ExplainOptions},
     commands::output::style,
     core::verdicts::entry,
     model::finding::Verdict,
@@ -19,7 +19,7 @@ const GAP: usize = 2;
 const LEAST_COLUMNS: usize = 24;
 
 /// Runs the command and gives the exit status.
-pub fn run(options: &Explain, color: ColorChoice) -> Result<u8> {
+pub fn run(options: &ExplainOptions, color: ColorChoice) -> Result<u8> {
     let mut stdout = io::stdout().lock();
     match options.verdict {
         Some(verdict) => stdout.write_all(entry(verdict).page.as_bytes()),

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     capture::{Input, Reader},
     cli::ExportOptions,
-    commands::{replayed, replayed::Passed},
+    commands::{report, report::Passed},
     core::verdicts::Analysis,
     model::{
         event::{Event, EventKind},
@@ -22,13 +22,13 @@ use crate::{
 /// Runs the command; gives the exit status.
 pub fn run(options: &ExportOptions) -> Result<u8> {
     let mut events = SelectedEvents {
-        reader: replayed::open(&options.file)?,
+        reader: report::open(&options.file)?,
         passed: Passed::default(),
         topology: Arc::default(),
         analysis: Analysis::of(options.selection.recorded()?),
     };
     let mut to = BufWriter::new(io::stdout().lock());
-    let capture = replayed::summary(&events.reader, &events.passed);
+    let capture = report::summary(&events.reader, &events.passed);
     let clock = events.reader.header().clock;
     let mut exported = Events {
         capture: &capture,
@@ -40,11 +40,11 @@ pub fn run(options: &ExportOptions) -> Result<u8> {
         .write(&mut exported, &mut to)
         .and_then(|()| to.flush())
         .context("cannot write the events to standard output")?;
-    replayed::judge(&events.reader, &events.passed, &options.file)?;
+    report::judge(&events.reader, &events.passed, &options.file)?;
     let scope = events.analysis.scope();
     scope
         .complete()
-        .with_context(|| replayed::name(&options.file))?;
+        .with_context(|| report::name(&options.file))?;
     Ok(0)
 }
 

@@ -5,24 +5,26 @@ pub mod completions;
 pub mod doctor;
 pub mod explain;
 pub mod export;
-pub mod host;
 pub mod live;
 pub mod man;
 pub mod output;
 pub mod record;
 pub mod recording;
 pub mod replay;
-pub mod replayed;
 pub mod report;
 pub mod trace;
 pub mod workload;
 
 use std::{io, process::ExitCode};
 
+use rustix::{process::Signal, system::uname};
+
 use crate::{
     cli::{Cli, Command, Tracing},
     core::select::SelectError,
     kernel::{BtfError, Effective, LoadOptions},
+    model::finding::Severity,
+    show::report::Report,
 };
 
 /// Exit status of a failure.
@@ -71,6 +73,27 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
+/// The kernel's release, such as `6.18.44`.
+fn kernel_release() -> String {
+    uname().release().to_string_lossy().into_owned()
+}
+
+/// The name of this host.
+fn hostname() -> String {
+    uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Whether a finding of at least this severity stands.
+fn stands(report: &Report, least: Severity) -> bool {
+    let findings = &report.findings;
+    findings.iter().any(|finding| finding.severity >= least)
+}
+
+/// 128 plus its number, as shells have it.
+fn signal_status(signal: Signal) -> u8 {
+    u8::try_from(128 + signal.as_raw()).unwrap_or(FAILED)
+}
+
 #[expect(
     clippy::cast_precision_loss,
     reason = "a duration for people and programs to read"
@@ -80,16 +103,17 @@ fn seconds(ns: u64) -> f64 {
 }
 
 fn load_options(tracing: &Tracing) -> LoadOptions {
-    output::log_to_stderr(tracing.kernel_log);
+    let (log_level, level) = if tracing.kernel_log {
+        (log::Level::Trace as u8, "trace")
+    } else {
+        (0, "warn")
+    };
+    output::log_to_stderr(level);
     LoadOptions {
         btf: tracing.btf.clone(),
         without: tracing.without.clone(),
         mechanism: tracing.mechanism.map(Into::into),
-        log_level: if tracing.kernel_log {
-            log::Level::Trace as u8
-        } else {
-            0
-        },
+        log_level,
     }
 }
 

@@ -78,10 +78,9 @@ pub fn complain(message: &str) {
     say(&line.join("; "));
 }
 
-/// Sends diagnostics to standard error: warnings, or what `RUST_LOG` asks for. With `kernel_log` the
-/// kernel programs' own are among them.
-pub fn log_to_stderr(kernel_log: bool) {
-    let level = if kernel_log { "trace" } else { "warn" };
+/// Sends diagnostics to standard error: those of this level, or what `RUST_LOG` asks for. The kernel
+/// programs' own are among them at `trace`.
+pub fn log_to_stderr(level: &str) {
     let environment = env_logger::Env::default().default_filter_or(level);
     // A second call, from a test, changes nothing.
     let _already_set = env_logger::Builder::from_env(environment)

@@ -1,6 +1,6 @@
 //! `record`: traces for a while and reports.
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{fs, io, path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
@@ -8,125 +8,186 @@ use rustix::process::Signal;
 
 use crate::{
     base::clock::{Clock, monotonic_ns},
-    cli::{ColorChoice, Record},
+    cli::{ColorChoice, RecordOptions},
     commands::{
-        FOUND, LOCKED_DOWN, USAGE, explain_refusal, host, load_options, output,
+        FOUND, LOCKED_DOWN, USAGE, explain_refusal, hostname, kernel_release, load_options, output,
         output::{complain, say},
-        recording::{Recording, misuse},
-        seconds,
+        recording::{KeptCapture, misuse},
+        seconds, stands,
         trace::{Interrupts, runtime},
         workload::Workload,
     },
     core::verdicts::Analysis,
     host::netns::NetnsFile,
     kernel::Live,
-    model::{event::Event, finding::Severity, hook_status::HookStatus},
+    model::{
+        event::{Event, EventKind},
+        finding::Severity,
+        hook_status::HookStatus,
+    },
     show::report::{Capture, Format, Report},
 };
 
-/// How long a command has to notice a Ctrl-C of its own before it is passed on.
+/// How long a command has to notice a Ctrl-C of its own before it is passed on. A choice: shells and
+/// build tools end within it.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Runs the command; gives the exit status.
-pub fn run(options: &Record, color: ColorChoice) -> Result<u8> {
+pub fn run(options: &RecordOptions, color: ColorChoice) -> Result<u8> {
     if let Some(why) = misuse(&options.keep) {
         complain(why);
         return Ok(USAGE);
     }
-    runtime()?.block_on(record(options, color))
+    runtime()?.block_on(async {
+        let mut session = Session::start(options)?;
+        if let Err((status, error)) = session.launch() {
+            complain(&format!("{error:#}"));
+            return Ok(status);
+        }
+        session.follow().await?;
+        session.finish(color).await
+    })
 }
 
-async fn record(options: &Record, color: ColorChoice) -> Result<u8> {
-    let scope = options.selection.live(&NetnsFile::id_of);
-    let scope = scope.map_err(|error| explain_refusal(error.into(), LOCKED_DOWN))?;
-    let mut interrupts = Interrupts::new()?;
-    let clock = Clock {
-        wall: Timestamp::now(),
-        monotonic_ns: monotonic_ns(),
-    };
-    if let Some(path) = &options.ready_file {
-        remove_stale(path)?;
-    }
-    let mut recording = Recording::prepare(&options.keep)?;
-    let mut live = Live::start(&load_options(&options.tracing))
-        .map_err(|error| explain_refusal(error, LOCKED_DOWN))?;
-    announce(&live.hooks(), live.limits(), options.ready_file.as_deref())?;
+/// A trace for a while, and the command that is traced, if there is one.
+struct Session<'o> {
+    options: &'o RecordOptions,
+    interrupts: Interrupts,
+    clock: Clock,
+    live: Live,
+    sink: EventSink,
+    workload: Option<Workload>,
+    /// The command's status, once it has ended.
+    status: Option<u8>,
+}
 
-    recording.start(clock, live.hooks());
-    let stdout_free = options.format != Format::TEXT || recording.to_stdout();
-    let mut workload = if options.run.is_empty() {
-        None
-    } else {
-        match Workload::start(&options.run, stdout_free) {
-            Ok(workload) => Some(workload),
-            Err((status, error)) => {
-                complain(&format!("{error:#}"));
-                return Ok(status);
-            }
+impl<'o> Session<'o> {
+    /// Loads and attaches everything, and says that tracing has begun.
+    fn start(options: &'o RecordOptions) -> Result<Self> {
+        let scope = options.selection.live(&NetnsFile::id_of);
+        let scope = scope.map_err(|error| explain_refusal(error.into(), LOCKED_DOWN))?;
+        let interrupts = Interrupts::new()?;
+        let clock = Clock {
+            wall: Timestamp::now(),
+            monotonic_ns: monotonic_ns(),
+        };
+        if let Some(path) = &options.ready_file {
+            remove_stale(path)?;
         }
-    };
-    let mut analysis = Analysis::of(scope);
-    let mut progress = Progress::default();
-    let mut status = None;
-    let mut sink = |event: Event| {
-        recording.note(&event);
-        analysis.apply(&event);
-        progress.tell(&analysis, &event);
-    };
-    {
+        let mut capture = KeptCapture::prepare(&options.keep)?;
+        let live = Live::start(&load_options(&options.tracing))
+            .map_err(|error| explain_refusal(error, LOCKED_DOWN))?;
+        announce(&live.hooks(), live.limits(), options.ready_file.as_deref())?;
+        capture.start(clock, live.hooks());
+        Ok(Self {
+            options,
+            interrupts,
+            clock,
+            live,
+            sink: EventSink {
+                capture,
+                analysis: Analysis::of(scope),
+                progress: Progress::default(),
+            },
+            workload: None,
+            status: None,
+        })
+    }
+
+    /// Starts the command, if there is one. Where standard output is taken, its own goes to standard
+    /// error.
+    fn launch(&mut self) -> Result<(), (u8, anyhow::Error)> {
+        if self.options.run.is_empty() {
+            return Ok(());
+        }
+        let taken = self.options.format != Format::TEXT || self.sink.capture.to_stdout();
+        let stdout = if taken {
+            Stdio::from(io::stderr())
+        } else {
+            Stdio::inherit()
+        };
+        self.workload = Some(Workload::start(&self.options.run, stdout)?);
+        Ok(())
+    }
+
+    /// Traces until the time is up, the command ends or somebody interrupts.
+    async fn follow(&mut self) -> Result<()> {
+        let mut sink = |event: Event| self.sink.take(&event);
         let stop = until(
-            options.duration,
-            workload.as_mut(),
-            &mut interrupts,
-            &mut status,
+            self.options.duration,
+            self.workload.as_mut(),
+            &mut self.interrupts,
+            &mut self.status,
         );
-        live.run(stop, &mut sink).await?;
+        self.live.run(stop, &mut sink).await
     }
-    let hooks = live.hooks();
-    live.finish(&mut sink);
-    let ended_ns = monotonic_ns();
-    recording
-        .finish(ended_ns, hooks.clone(), interrupts.insists())
-        .await;
 
-    let report = Report {
-        capture: Capture {
-            started: clock.wall,
-            duration_s: seconds(ended_ns.saturating_sub(clock.monotonic_ns)),
-            kernel: host::kernel_release(),
-            hostname: host::hostname(),
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            selection: analysis.selected(),
-            hooks,
-            events: analysis.state().events,
-            lost_events: analysis.state().lost,
-            notes: analysis.notes(),
-        },
-        findings: analysis.findings(),
-        clock,
-        audit: None,
-    };
-    if recording.to_stdout() {
-        output::print_beside(&report, options.format);
-    } else {
-        output::print(&report, options.format, color)?;
-    }
-    drop(live);
+    /// Takes in what is still counted, completes the capture, prints the report and gives the exit
+    /// status.
+    async fn finish(mut self, color: ColorChoice) -> Result<u8> {
+        let hooks = self.live.hooks();
+        self.live.finish(&mut |event: Event| self.sink.take(&event));
+        let ended_ns = monotonic_ns();
+        let insists = self.interrupts.insists();
+        let capture = &mut self.sink.capture;
+        capture.finish(ended_ns, hooks.clone(), insists).await;
+        let report = self.report(ended_ns, hooks);
+        if self.sink.capture.to_stdout() {
+            output::print_beside(&report, self.options.format);
+        } else {
+            output::print(&report, self.options.format, color)?;
+        }
+        drop(self.live);
 
-    // The time was up first: the command goes on, and its status is still the answer.
-    if let (Some(workload), None) = (&mut workload, status) {
-        say("the report is done; waiting for the command to end");
-        status = Some(wait(workload, &mut interrupts).await?);
+        // The time was up first: the command goes on, and its status is still the answer.
+        if let (Some(workload), None) = (&mut self.workload, self.status) {
+            say("the report is done; waiting for the command to end");
+            self.status = Some(wait(workload, &mut self.interrupts).await?);
+        }
+        Ok(
+            if self.options.exit_code && stands(&report, Severity::Error) {
+                FOUND
+            } else {
+                self.sink.capture.status(self.status.unwrap_or(0))
+            },
+        )
     }
-    let found = report
-        .findings
-        .iter()
-        .any(|finding| finding.severity == Severity::Error);
-    Ok(if options.exit_code && found {
-        FOUND
-    } else {
-        recording.status(status.unwrap_or(0))
-    })
+
+    fn report(&self, ended_ns: u64, hooks: Vec<HookStatus>) -> Report {
+        let analysis = &self.sink.analysis;
+        Report {
+            capture: Capture {
+                started: self.clock.wall,
+                duration_s: seconds(ended_ns.saturating_sub(self.clock.monotonic_ns)),
+                kernel: kernel_release(),
+                hostname: hostname(),
+                tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+                selection: analysis.selected(),
+                hooks,
+                events: analysis.state().events,
+                lost_events: analysis.state().lost,
+                notes: analysis.notes(),
+            },
+            findings: analysis.findings(),
+            clock: self.clock,
+            audit: None,
+        }
+    }
+}
+
+/// Where the events of a recorded trace go.
+struct EventSink {
+    capture: KeptCapture,
+    analysis: Analysis,
+    progress: Progress,
+}
+
+impl EventSink {
+    fn take(&mut self, event: &Event) {
+        self.capture.note(event);
+        self.analysis.apply(event);
+        self.progress.tell(&self.analysis, event);
+    }
 }
 
 /// Says on standard error that tracing has begun, and what is missing; creates the ready file.
@@ -211,7 +272,7 @@ struct Progress {
 
 impl Progress {
     fn tell(&mut self, analysis: &Analysis, event: &Event) {
-        if !matches!(event.kind, crate::model::event::EventKind::Tick) {
+        if !matches!(event.kind, EventKind::Tick) {
             return;
         }
         if !self.begun {

@@ -1,4 +1,4 @@
-//! The capture that `record` keeps beside its report.
+//! The capture that a trace keeps beside what it shows.
 
 use std::{
     future::Future,
@@ -10,14 +10,17 @@ use rustix::system::uname;
 
 use crate::{
     base::clock::Clock,
-    capture::{Destination, Header, Recorder},
+    capture::{CaptureOutput, PartBounds, PartHeader, PartWriter, WriteError},
     cli::Keep,
     commands::{
-        FAILED, host,
+        FAILED, hostname, kernel_release,
         output::{complain, say},
     },
     model::{event::Event, hook_status::HookStatus},
 };
+
+/// The most bytes that may wait to be written. A choice: seconds of the greatest load.
+const MAX_WAITING_BYTES: usize = 64 << 20;
 
 /// What is wrong with what is asked for.
 pub fn misuse(options: &Keep) -> Option<&'static str> {
@@ -34,14 +37,14 @@ pub fn misuse(options: &Keep) -> Option<&'static str> {
 }
 
 /// How a capture of this trace begins.
-pub fn header(clock: Clock, hooks: Vec<HookStatus>) -> Header {
+pub fn header(clock: Clock, hooks: Vec<HookStatus>) -> PartHeader {
     // The low bits of the time are all that is needed.
     let wall_ns = clock.wall.as_nanosecond().unsigned_abs();
     let recording = u64::try_from(wall_ns & u128::from(u64::MAX)).unwrap_or(0);
-    Header {
+    PartHeader {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        hostname: host::hostname(),
-        kernel: host::kernel_release(),
+        hostname: hostname(),
+        kernel: kernel_release(),
         machine: uname().machine().to_string_lossy().into_owned(),
         clock,
         recording: recording ^ u64::from(std::process::id()).rotate_right(16),
@@ -52,25 +55,28 @@ pub fn header(clock: Clock, hooks: Vec<HookStatus>) -> Header {
 }
 
 /// A capture that is kept, if one is to be.
-pub struct Recording {
-    destination: Option<Destination>,
-    recorder: Option<Recorder>,
+pub struct KeptCapture {
+    output: Option<CaptureOutput>,
+    writer: Option<PartWriter<CaptureOutput>>,
+    /// The name of the output, for messages.
+    name: String,
     to_stdout: bool,
     failed: bool,
 }
 
-impl Recording {
+impl KeptCapture {
     /// Makes the file, before anything else is done that would be for nothing without it.
     pub fn prepare(options: &Keep) -> Result<Self> {
-        let destination = options
+        let output = options
             .output
             .as_deref()
-            .map(|path| Destination::open(path, options.limits(), options.force))
+            .map(|path| CaptureOutput::open(path, options.limits(), options.existing()))
             .transpose()?;
         Ok(Self {
-            to_stdout: destination.as_ref().is_some_and(Destination::is_stdout),
-            destination,
-            recorder: None,
+            to_stdout: output.as_ref().is_some_and(CaptureOutput::is_stdout),
+            name: output.as_ref().map(CaptureOutput::name).unwrap_or_default(),
+            output,
+            writer: None,
             failed: false,
         })
     }
@@ -82,22 +88,26 @@ impl Recording {
 
     /// Begins to write. A failure is told, and the trace goes on.
     pub fn start(&mut self, clock: Clock, hooks: Vec<HookStatus>) {
-        let Some(destination) = self.destination.take() else {
+        let Some(output) = self.output.take() else {
             return;
         };
-        match Recorder::start(destination, header(clock, hooks)) {
-            Ok(recorder) => self.recorder = Some(recorder),
-            Err(error) => self.fail(&error),
+        let bounds = PartBounds {
+            part_bytes: output.limits().part_bytes,
+            waiting_bytes: MAX_WAITING_BYTES,
+        };
+        match PartWriter::start("capture", output, header(clock, hooks), bounds) {
+            Ok(writer) => self.writer = Some(writer),
+            Err(error) => self.fail(&format!("{error:#}")),
         }
     }
 
     /// Keeps an event. A failure is told once, and the trace goes on.
     pub fn note(&mut self, event: &Event) {
-        if let Some(recorder) = &mut self.recorder
-            && let Err(error) = recorder.note(event)
+        if let Some(writer) = &mut self.writer
+            && let Err(error) = writer.note(event)
         {
-            self.recorder = None;
-            self.fail(&error);
+            self.writer = None;
+            self.fail(&self.words(&error));
         }
     }
 
@@ -108,12 +118,12 @@ impl Recording {
         hooks: Vec<HookStatus>,
         give_up: impl Future<Output = ()>,
     ) {
-        let Some(recorder) = self.recorder.take() else {
+        let Some(writer) = self.writer.take() else {
             return;
         };
         let outcome = tokio::select! {
             biased;
-            outcome = recorder.finish(ended_ns, hooks) => outcome,
+            outcome = writer.finish(ended_ns, hooks) => outcome,
             () = give_up => {
                 self.failed = true;
                 say("the end of the capture was not written: nothing takes it");
@@ -121,14 +131,26 @@ impl Recording {
             }
         };
         if let Err(error) = outcome {
-            self.fail(&error);
+            self.fail(&self.words(&error));
         }
     }
 
-    fn fail(&mut self, error: &anyhow::Error) {
+    fn words(&self, error: &WriteError) -> String {
+        let name = &self.name;
+        match error {
+            WriteError::Encode(error) => format!("cannot write the capture to {name}: {error}"),
+            WriteError::TooSlow => format!(
+                "{name} takes the capture too slowly: {} MiB wait for it",
+                MAX_WAITING_BYTES >> 20
+            ),
+            WriteError::Store(_) | WriteError::Died => error.to_string(),
+        }
+    }
+
+    fn fail(&mut self, why: &str) {
         self.failed = true;
         complain(&format!(
-            "{error:#}; nothing more is captured, the trace goes on"
+            "{why}; nothing more is captured, the trace goes on"
         ));
     }
 

@@ -3,11 +3,10 @@
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    cli,
-    cli::ColorChoice,
+    cli::{ColorChoice, ReplayOptions},
     commands::{
-        live::{glyphs, screens, signal_status, theme},
-        output,
+        live::{glyphs, screens, theme},
+        output, signal_status,
     },
     show::{
         replay::Replay,
@@ -25,7 +24,7 @@ use crate::{
 const INSTEAD: &str = "`mtu-trace report FILE` needs none";
 
 /// Runs the command; gives the exit status.
-pub fn run(options: &cli::Replay, color: ColorChoice) -> Result<u8> {
+pub fn run(options: &ReplayOptions, color: ColorChoice) -> Result<u8> {
     if options.file.as_os_str() == "-" {
         bail!("standard input is where the keys come from: keep the capture in a file first");
     }
@@ -48,7 +47,7 @@ pub fn run(options: &cli::Replay, color: ColorChoice) -> Result<u8> {
         notes: Vec::new(),
         file: Some(options.file.clone()),
     };
-    let mut app = App::new(facts, theme(color), glyphs(options.ascii));
+    let mut app = App::new(facts, theme(color), glyphs(&options.drawing));
     let ending = screens(&mut app, &mut Source::Replay(Box::new(replay)));
     output::release();
     match ending? {

@@ -1,20 +1,130 @@
-//! `report`: what a capture says.
+//! `report`: what a capture says; and captures as the other commands that read them need them.
 
-use anyhow::Result;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::{
+    capture,
+    capture::{Input, Reader},
     cli::{ColorChoice, ReportOptions},
-    commands::{FOUND, output, replayed},
-    model::finding::Severity,
+    commands::{FOUND, output, output::complain, seconds, stands},
+    core::{select::Scope, verdicts::Analysis},
+    model::{
+        event::{Event, EventKind},
+        finding::Severity,
+    },
+    show::report::{Capture, Report},
 };
 
 /// Runs the command; gives the exit status.
 pub fn run(options: &ReportOptions, color: ColorChoice) -> Result<u8> {
-    let report = replayed::analyse(&options.file, options.selection.recorded()?)?;
+    let report = analyse(&options.file, options.selection.recorded()?)?;
     output::print(&report, options.format, color)?;
-    let found = report
-        .findings
-        .iter()
-        .any(|finding| finding.severity == Severity::Error);
+    let found = stands(&report, Severity::Error);
     Ok(if options.exit_code && found { FOUND } else { 0 })
+}
+
+/// Opens a capture and reads its beginning.
+pub fn open(path: &Path) -> Result<Reader<Input>> {
+    let name = name(path);
+    let input = capture::open(path).with_context(|| format!("cannot read {name}"))?;
+    Reader::new(input).map_err(|error| anyhow!("cannot use {name}: {error}"))
+}
+
+/// The name of a capture in messages.
+pub fn name(path: &Path) -> String {
+    if path.as_os_str() == "-" {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    }
+}
+
+/// What passes by while a capture is read.
+#[derive(Debug, Default)]
+pub struct Passed {
+    /// How many events of all kinds there were.
+    pub events: u64,
+    /// Records that were lost, as the last event of that kind says.
+    pub lost: u64,
+    /// Time of the latest event, ns of `CLOCK_MONOTONIC`.
+    pub last_ns: u64,
+    /// Events as reports count them: ticks, topology and what hooks are missing left out.
+    pub counted: u64,
+}
+
+impl Passed {
+    /// Takes in an event.
+    pub fn note(&mut self, event: &Event) {
+        self.events += 1;
+        self.last_ns = self.last_ns.max(event.time_ns);
+        match event.kind {
+            EventKind::Tick
+            | EventKind::Topology(_)
+            | EventKind::Blind(_)
+            | EventKind::Limited(_) => {}
+            EventKind::Lost(lost) => {
+                self.lost = lost;
+                self.counted += 1;
+            }
+            _ => self.counted += 1,
+        }
+    }
+}
+
+/// How a capture came about, once it has been read, and what is wrong with it.
+pub fn summary(reader: &Reader<Input>, passed: &Passed) -> Capture {
+    let header = reader.header();
+    let end = reader.end();
+    let ended_ns = end.map_or(passed.last_ns, |end| end.ended_ns);
+    Capture {
+        started: header.clock.wall(header.began_ns),
+        duration_s: seconds(ended_ns.saturating_sub(header.began_ns)),
+        kernel: header.kernel.clone(),
+        hostname: header.hostname.clone(),
+        tool_version: header.tool_version.clone(),
+        selection: None,
+        hooks: end.map_or(&header.hooks, |end| &end.hooks).clone(),
+        events: passed.counted,
+        lost_events: passed.lost,
+        notes: reader.condition().notes(),
+    }
+}
+
+/// Fails if a damage has left nothing, and says on standard error what is wrong otherwise.
+pub fn judge(reader: &Reader<Input>, passed: &Passed, path: &Path) -> Result<()> {
+    let condition = reader.condition();
+    if let (Some(damage), 0) = (&condition.damage, passed.events) {
+        bail!(
+            "cannot use {}: it is damaged {damage}, before the first event",
+            name(path)
+        );
+    }
+    for note in condition.notes() {
+        complain(&format!("{}: {note}", name(path)));
+    }
+    Ok(())
+}
+
+/// Analyses a whole capture, of which the selected is reported.
+fn analyse(path: &Path, scope: Scope) -> Result<Report> {
+    let mut reader = open(path)?;
+    let mut analysis = Analysis::of(scope);
+    let mut passed = Passed::default();
+    while let Some(event) = reader.next_event() {
+        passed.note(&event);
+        analysis.apply(&event);
+    }
+    judge(&reader, &passed, path)?;
+    analysis.scope().complete().with_context(|| name(path))?;
+    let mut capture = summary(&reader, &passed);
+    capture.selection = analysis.selected();
+    capture.notes.extend(analysis.notes());
+    Ok(Report {
+        capture,
+        findings: analysis.findings(),
+        clock: reader.header().clock,
+        audit: None,
+    })
 }

@@ -11,31 +11,28 @@ use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
-/// Status of a command that cannot be found, as shells have it.
-pub const NOT_FOUND: u8 = 127;
-/// Status of a command that cannot be run.
-pub const NOT_EXECUTABLE: u8 = 126;
+/// The status of a command that cannot be found, as shells have it.
+const NOT_FOUND: u8 = 127;
+/// The status of a command that cannot be run, as shells have it.
+const NOT_EXECUTABLE: u8 = 126;
 
-/// A running command.
+/// The command that is traced, while it runs.
 pub struct Workload {
     child: Child,
 }
 
 impl Workload {
-    /// Starts a command. With `stdout_free` its standard output goes to our standard error.
+    /// Starts a command with this standard output.
     ///
     /// # Errors
     ///
     /// If it cannot be started: the status to end with, and why.
-    pub fn start(words: &[OsString], stdout_free: bool) -> Result<Self, (u8, anyhow::Error)> {
+    pub fn start(words: &[OsString], stdout: Stdio) -> Result<Self, (u8, anyhow::Error)> {
         let [program, arguments @ ..] = words else {
             return Err((NOT_FOUND, anyhow::anyhow!("no command to run")));
         };
         let mut command = Command::new(program);
-        command.args(arguments);
-        if stdout_free {
-            command.stdout(Stdio::from(io::stderr()));
-        }
+        command.args(arguments).stdout(stdout);
         let child = command.spawn().map_err(|error| {
             let status = match error.kind() {
                 io::ErrorKind::NotFound => NOT_FOUND,

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use mtu_trace::{
-    capture::{Encoder, End, Header},
+    capture::{Encoder, PartEnd, PartHeader},
     core::verdicts::Analysis,
     model::{
-        event::{Event, EventKind, Flow, PacketKind, PathMtu, Timers},
+        event::{Count, Event, EventKind, Flow, PacketKind, PathMtu, Timers},
         network,
         network::{Inside, Link, NetnsId, Topology},
     },
@@ -67,7 +67,7 @@ fn events_come_back_and_mean_the_same() {
         assert_eq!(findings(&again), findings(&events));
         assert_eq!(*reader.header(), header());
         assert_eq!(reader.condition().notes(), Vec::<String>::new());
-        let end = End {
+        let end = PartEnd {
             ended_ns: events.last().unwrap().time_ns,
             hooks: Vec::new(),
             events: events.len() as u64,
@@ -77,8 +77,8 @@ fn events_come_back_and_mean_the_same() {
     }
 }
 
-/// What only functions of the kernel tell, and what cannot be seen.
-fn told_by_functions() -> Vec<Event> {
+/// Events of every kind: what only functions of the kernel tell, and what cannot be seen, too.
+pub fn every_kind() -> Vec<Event> {
     let conn = Conn::new(0);
     let mut events = story();
     let mut resent = conn.server_resends(0, 1);
@@ -99,12 +99,33 @@ fn told_by_functions() -> Vec<Event> {
         events.push(at(4000, EventKind::PathMtu(told)));
     }
     events.push(at(4000, again(resent)));
+    let blind = vec!["icmp:icmp_send".to_owned(), "tc:egress".to_owned()];
+    events.push(at(4001, EventKind::Blind(blind)));
+    events.push(at(4002, EventKind::Lost(7)));
+    let function = "ip_forward".into();
+    for count in [
+        Count::Dropped {
+            flow,
+            function,
+            count: 9,
+            last_ns: START_NS,
+        },
+        Count::Retransmitted {
+            flow,
+            count: 3,
+            last_ns: START_NS,
+        },
+    ] {
+        events.push(at(4003, EventKind::Count(count)));
+    }
+    events.push(at(4004, conn.server_stands(3, 1448)));
+    events.push(at(4005, ends(conn.server, 1, 110)));
     events
 }
 
 #[test]
 fn what_functions_tell_comes_back_in_each_part() {
-    let events = told_by_functions();
+    let events = every_kind();
     for most in [1, 7, 20] {
         let files = parts(&events, most);
         let (again, _) = read(&files.concat());
@@ -157,7 +178,7 @@ fn a_part_alone_has_what_is_needed_and_says_what_is_not_there() {
 #[test]
 fn another_recording_behind_is_left_out() {
     let events = story();
-    let mut other = Encoder::new(Header {
+    let mut other = Encoder::new(PartHeader {
         recording: 8,
         ..header()
     });

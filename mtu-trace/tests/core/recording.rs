@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use mtu_trace::{
     base::clock::Clock,
-    capture::{Encoder, Header, Reader},
+    capture::{Encoder, PartHeader, Reader},
     model::{event::Event, hook_status::HookStatus},
 };
 
@@ -27,8 +27,8 @@ pub fn hooks() -> Vec<HookStatus> {
 }
 
 /// How a made-up recording came about.
-pub fn header() -> Header {
-    Header {
+pub fn header() -> PartHeader {
+    PartHeader {
         tool_version: "0.1.0".to_owned(),
         hostname: "node-1".to_owned(),
         kernel: "6.18.44".to_owned(),

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use mtu_trace::{
     capture,
-    capture::{Encoder, Header, Reader},
+    capture::{Encoder, PartHeader, Reader},
     model::event::{Count, Event, EventKind, Flow, Isn, Socket, Tcp},
 };
 
@@ -27,7 +27,7 @@ const CLIENTS: u16 = 10_000;
 /// The real trace.
 pub struct Generated {
     /// How it came about.
-    pub header: Header,
+    pub header: PartHeader,
     events: Vec<Event>,
     took_ns: u64,
 }

@@ -1,6 +1,6 @@
 //! `live`: shows what is stalled while it happens.
 
-pub mod spool;
+pub mod kept_parts;
 pub mod tracer;
 
 use std::{sync::atomic::Ordering, thread};
@@ -10,13 +10,13 @@ use jiff::Timestamp;
 
 use crate::{
     base::clock::{Clock, monotonic_ns},
-    cli,
-    cli::ColorChoice,
+    cli::{ColorChoice, Drawing, LiveOptions},
     commands::{
-        FAILED, LOCKED_DOWN, USAGE, check, explain_refusal, host,
+        FAILED, LOCKED_DOWN, USAGE, check, explain_refusal, hostname, kernel_release,
         live::tracer::Tracer,
         load_options, output,
-        recording::{Recording, misuse},
+        recording::{KeptCapture, misuse},
+        signal_status,
         trace::runtime,
     },
     host::netns::NetnsFile,
@@ -40,7 +40,7 @@ use crate::{
 const INSTEAD: &str = "`mtu-trace record` needs none";
 
 /// Runs the command; gives the exit status.
-pub fn run(options: &cli::Live, color: ColorChoice) -> Result<u8> {
+pub fn run(options: &LiveOptions, color: ColorChoice) -> Result<u8> {
     if let Some(why) = misuse(&options.keep) {
         output::complain(why);
         return Ok(USAGE);
@@ -52,7 +52,7 @@ pub fn run(options: &cli::Live, color: ColorChoice) -> Result<u8> {
         wall: Timestamp::now(),
         monotonic_ns: monotonic_ns(),
     };
-    let recording = Recording::prepare(&options.keep)?;
+    let recording = KeptCapture::prepare(&options.keep)?;
     let (feeder, feed) = feed();
     let load = load_options(&options.tracing);
     let (tracer, hooks) = Tracer::start(load, recording, clock, feeder.clone())
@@ -60,8 +60,8 @@ pub fn run(options: &cli::Live, color: ColorChoice) -> Result<u8> {
     look_for_risks(feeder)?;
     let facts = TraceFacts {
         mode: Mode::Live,
-        hostname: host::hostname(),
-        kernel: host::kernel_release(),
+        hostname: hostname(),
+        kernel: kernel_release(),
         clock,
         hooks,
         selection: options.selection.clone(),
@@ -82,7 +82,7 @@ pub fn run(options: &cli::Live, color: ColorChoice) -> Result<u8> {
         feed,
         write: Box::new(move || save.store(true, Ordering::Relaxed)),
     };
-    let mut app = App::new(facts, theme(color), glyphs(options.ascii));
+    let mut app = App::new(facts, theme(color), glyphs(&options.drawing));
     let ending = screens(&mut app, &mut source);
     // The thread must not wait for anybody to take its last events.
     drop(source);
@@ -106,11 +106,6 @@ pub fn screens(app: &mut App, source: &mut Source) -> Result<Ending> {
     runtime.block_on(show(app, source, output::take_held))
 }
 
-/// 128 plus its number, as shells have it.
-pub fn signal_status(signal: rustix::process::Signal) -> u8 {
-    u8::try_from(128 + signal.as_raw()).unwrap_or(FAILED)
-}
-
 /// The colours to use.
 pub fn theme(color: ColorChoice) -> Theme {
     if output::color(color) {
@@ -121,8 +116,12 @@ pub fn theme(color: ColorChoice) -> Theme {
 }
 
 /// The signs to use.
-pub fn glyphs(ascii: bool) -> &'static Glyphs {
-    if ascii { &ASCII } else { Glyphs::detect() }
+pub fn glyphs(drawing: &Drawing) -> &'static Glyphs {
+    if drawing.ascii {
+        &ASCII
+    } else {
+        Glyphs::detect()
+    }
 }
 
 /// Looks at the network once, as `check` does, and tells what is bad.

@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 use crate::{
     base::clock::{Clock, monotonic_ns},
     commands::{
-        live::spool::Spool,
-        recording::{Recording, header},
+        live::kept_parts::KeptParts,
+        recording::{KeptCapture, header},
         trace::{Interrupts, runtime},
     },
     kernel::{Live, LoadOptions},
@@ -29,7 +29,7 @@ use crate::{
 /// The thread that traces.
 pub struct Tracer {
     stop: oneshot::Sender<()>,
-    thread: JoinHandle<Recording>,
+    thread: JoinHandle<KeptCapture>,
     save: Arc<AtomicBool>,
 }
 
@@ -41,7 +41,7 @@ impl Tracer {
     /// Those of [`Live::start`], and what keeps the recording from beginning.
     pub fn start(
         options: LoadOptions,
-        recording: Recording,
+        recording: KeptCapture,
         clock: Clock,
         feeder: Feeder,
     ) -> Result<(Self, Vec<HookStatus>)> {
@@ -86,7 +86,7 @@ impl Tracer {
     /// # Errors
     ///
     /// If the thread has died.
-    pub fn finish(self) -> Result<Recording> {
+    pub fn finish(self) -> Result<KeptCapture> {
         // It may have ended by itself.
         let _stopped = self.stop.send(());
         self.thread
@@ -96,7 +96,7 @@ impl Tracer {
 }
 
 struct Tracing {
-    recording: Recording,
+    recording: KeptCapture,
     clock: Clock,
     feeder: Feeder,
     save: Arc<AtomicBool>,
@@ -118,7 +118,7 @@ impl Tracing {
         };
         let hooks = live.hooks();
         self.recording.start(self.clock, hooks.clone());
-        let spool = Spool::start(header(self.clock, hooks.clone()), self.feeder.clone());
+        let spool = KeptParts::start(header(self.clock, hooks.clone()), self.feeder.clone());
         let mut spool = spool
             .inspect_err(|error| {
                 let words = format!("nothing is kept for w: {error:#}");

@@ -9,11 +9,11 @@ use serde::Serialize;
 
 use crate::{
     base::clock::Clock,
-    capture::describe,
+    capture::kind_name,
+    core::sites::{describe_briefly, netns_label},
     model::{
-        event::{Count, Device, Event, EventKind, Flow, PathMtu, TcpState},
-        netns_ref::NetnsRef,
-        network::{NetnsId, Topology},
+        event::{Count, Device, Event, EventKind, Flow},
+        network::Topology,
     },
     show::export::{Events, ExportDefinition},
 };
@@ -80,23 +80,14 @@ impl CsvRow {
         let mut row = Self {
             time: clock.wall(event.time_ns).to_string(),
             time_ns: event.time_ns,
+            event: kind_name(&event.kind),
+            what: describe_briefly(event, topology),
             ..Self::default()
         };
         match &event.kind {
             EventKind::Tick | EventKind::Topology(_) => return None,
-            EventKind::Connection(socket) => {
-                row.event = "connection";
-                row.what = match socket.active {
-                    Some(true) => "opened from here",
-                    Some(false) => "accepted here",
-                    None => "open",
-                }
-                .to_owned();
-                row.flow(&socket.flow, topology);
-            }
+            EventKind::Connection(socket) => row.flow(&socket.flow, topology),
             EventKind::Packet(packet) => {
-                row.event = "packet";
-                row.what = describe(packet, topology);
                 row.flow(&packet.flow, topology);
                 row.device(&packet.device);
                 row.length_bytes = Some(packet.length_bytes);
@@ -105,13 +96,6 @@ impl CsvRow {
                 row.count = Some(packet.count);
             }
             EventKind::Retransmit(sent) => {
-                row.event = "retransmit";
-                row.what = format!(
-                    "sent again in {}, {} timeouts, {} bytes acknowledged so far",
-                    sent.state.name(),
-                    sent.timeouts,
-                    sent.bytes_acked
-                );
                 row.flow(&sent.socket.flow, topology);
                 row.length_bytes = Some(sent.end_seq.wrapping_sub(sent.seq));
                 row.mtu_bytes = Some(sent.pmtu_bytes);
@@ -119,8 +103,6 @@ impl CsvRow {
                 row.count = Some(sent.count);
             }
             EventKind::PathMtu(told) => {
-                row.event = "path_mtu";
-                row.what = path_mtu(told);
                 row.flow(&told.flow, topology);
                 if !told.is_socket() {
                     // A route is to somewhere, for whatever protocol, from whomever.
@@ -132,59 +114,24 @@ impl CsvRow {
                 row.count = Some(told.count);
             }
             EventKind::Sample(sample) => {
-                row.event = "sample";
-                row.what = format!(
-                    "{}: {} segments in flight, {} timeouts, {} bytes acknowledged, {} received",
-                    sample.state.name(),
-                    sample.unacked,
-                    sample.timeouts,
-                    sample.bytes_acked,
-                    sample.bytes_received
-                );
                 row.flow(&sample.flow, topology);
                 row.mtu_bytes = Some(sample.pmtu_bytes);
             }
-            EventKind::Closed(closed) => {
-                row.event = "closed";
-                row.what = ending(closed.last_state, closed.error);
-                row.flow(&closed.flow, topology);
-            }
-            EventKind::Count(Count::Dropped {
-                flow,
-                function,
-                count,
-                ..
-            }) => {
-                row.event = "count";
-                row.what = format!("dropped by {function}, all told");
+            EventKind::Closed(closed) => row.flow(&closed.flow, topology),
+            EventKind::Count(
+                Count::Dropped { flow, count, .. } | Count::Retransmitted { flow, count, .. },
+            ) => {
                 row.flow(flow, topology);
                 row.count = Some(*count);
             }
-            EventKind::Count(Count::Retransmitted { flow, count, .. }) => {
-                row.event = "count";
-                row.what = "retransmits, all told".to_owned();
-                row.flow(flow, topology);
-                row.count = Some(*count);
-            }
-            EventKind::Lost(lost) => {
-                row.event = "lost";
-                row.what = "records lost, all told".to_owned();
-                row.count = Some(*lost);
-            }
-            EventKind::Blind(hooks) => {
-                row.event = "blind";
-                row.what = format!("not at work: {}", hooks.join(", "));
-            }
-            EventKind::Limited(limits) => {
-                row.event = "limited";
-                row.what = limits.join(" ");
-            }
+            EventKind::Lost(lost) => row.count = Some(*lost),
+            EventKind::Blind(_) | EventKind::Limited(_) => {}
         }
         Some(row)
     }
 
     fn flow(&mut self, flow: &Flow, topology: &Topology) {
-        self.netns = label(flow.netns, topology);
+        self.netns = netns_label(flow.netns, topology);
         self.protocol = match flow.protocol {
             1 => "icmp".to_owned(),
             6 => "tcp".to_owned(),
@@ -200,31 +147,4 @@ impl CsvRow {
         self.interface = device.name.as_deref().unwrap_or_default().to_owned();
         self.mtu_bytes = Some(device.mtu_bytes);
     }
-}
-
-fn label(netns: NetnsId, topology: &Topology) -> String {
-    NetnsRef::new(netns, topology).label()
-}
-
-fn ending(state: TcpState, error: u32) -> String {
-    if error == 0 {
-        return format!("closed from {}", state.name());
-    }
-    let error = io::Error::from_raw_os_error(i32::try_from(error).unwrap_or(0));
-    format!("closed from {}: {error}", state.name())
-}
-
-/// A path MTU taken over, in words.
-#[must_use]
-pub fn path_mtu(told: &PathMtu) -> String {
-    let by = if told.is_socket() {
-        "the socket was told that"
-    } else {
-        "the route there keeps that"
-    };
-    let mut words = format!("{by} packets of up to {} bytes pass", told.mtu_bytes);
-    if let Some(before) = told.before_bytes {
-        words.push_str(&format!(", it sent up to {before} before"));
-    }
-    words
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     base::clock::Clock,
-    capture::describe,
+    core::sites::describe_packet,
     model::{
         event::{Event, EventKind},
         network::Topology,
@@ -92,7 +92,7 @@ impl<'a> ExportedEvent<'a> {
         Self {
             time: clock.wall(event.time_ns),
             event,
-            summary: packet.map(|packet| describe(packet, topology)),
+            summary: packet.map(|packet| describe_packet(packet, topology)),
             head: packet.map(|packet| hexadecimal(&packet.head)),
         }
     }

@@ -15,7 +15,7 @@ use crate::{
     show::report::Capture,
 };
 
-pub use csv::{CsvRow, path_mtu};
+pub use csv::CsvRow;
 pub use json::ExportedEvent;
 
 /// Every form, in the order in which the help lists them.

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    capture::{Header, Reader},
+    capture::{PartHeader, Reader},
     core::{select::Scope, verdicts::Made},
     show::{
         replay::{
@@ -73,7 +73,7 @@ pub fn start(
     path: &Path,
     scope: Scope,
     closed: Arc<AtomicBool>,
-) -> Result<(Header, Arc<SharedIndex>)> {
+) -> Result<(PartHeader, Arc<SharedIndex>)> {
     let (tell, told) = mpsc::channel();
     let path = path.to_owned();
     // What may not be sent to another thread is opened there.

@@ -19,7 +19,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    capture::Header,
+    capture::PartHeader,
     core::{select::Scope, verdicts::Made},
     model::event::EventKind,
     show::{
@@ -43,7 +43,7 @@ pub enum PlayStep {
 
 /// A capture, and the moment of it that is looked at.
 pub struct Replay {
-    header: Header,
+    header: PartHeader,
     shared: Arc<SharedIndex>,
     moment: Moment<At>,
     /// The moment that was asked for, ns of `CLOCK_MONOTONIC`: no event is later in what is shown.
@@ -75,7 +75,7 @@ impl Replay {
 
     /// How it was recorded.
     #[must_use]
-    pub fn header(&self) -> &Header {
+    pub fn header(&self) -> &PartHeader {
         &self.header
     }
 

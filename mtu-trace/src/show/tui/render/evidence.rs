@@ -3,16 +3,15 @@
 use ratatui::text::Line;
 
 use crate::{
-    capture::describe,
+    core::sites::describe_in_place,
     model::{
-        event::{Event, EventKind, PacketKind, Retransmit, Sample, Timers},
+        event::{Event, EventKind, PacketKind},
         finding::Finding,
         network::Topology,
     },
     show::{
-        export::path_mtu,
         report::evidence_lines,
-        tui::{app::App, render::Pen, text, theme::Role, view::label},
+        tui::{app::App, render::Pen, text, theme::Role},
         watch::JournalEntry,
     },
 };
@@ -73,7 +72,7 @@ fn entry_lines(
     } else {
         format!("{since:>8} ")
     };
-    let (role, words) = told(event, topology);
+    let (role, words) = (role(&event.kind), describe_in_place(event, topology));
     let indent = text::width(&time);
     let mut wrapped = text::wrap(&words, width.saturating_sub(indent)).into_iter();
     let mut lines = vec![Line::from(vec![
@@ -84,95 +83,22 @@ fn entry_lines(
     lines
 }
 
-/// An event in words.
-fn told(event: &Event, topology: &Topology) -> (Role, String) {
-    match &event.kind {
-        EventKind::Packet(packet) => {
-            let place = label(packet.flow.netns, topology);
-            let words = describe(packet, topology);
-            let is_message = packet.icmp_error.is_some();
-            let role = match packet.what {
-                PacketKind::Dropped { .. } if is_message => Role::Warning,
-                PacketKind::Dropped { .. } => Role::Error,
-                _ => Role::Text,
-            };
-            let what = if is_message { "ICMP error " } else { "" };
-            (role, format!("{place}: {what}{words}"))
-        }
-        EventKind::Connection(socket) => {
-            let place = label(socket.flow.netns, topology);
-            let what = match (socket.opened_ns, socket.active) {
-                (0, _) => "was open before the trace",
-                (_, Some(true)) => "connected",
-                (_, Some(false)) => "accepted",
-                (_, None) => "is open",
-            };
-            (
-                Role::Faint,
-                format!("{place}: socket {} {what}", socket.flow),
-            )
-        }
-        EventKind::Retransmit(sent) => (Role::Warning, retransmit(sent, topology)),
-        EventKind::Sample(sample) => (Role::Text, self::sample(sample, topology)),
-        EventKind::Closed(closed) => {
-            let place = label(closed.flow.netns, topology);
-            let how = match closed.error {
-                0 => "closed".to_owned(),
-                error => std::io::Error::from_raw_os_error(error.cast_signed()).to_string(),
-            };
-            let state = closed.last_state.name();
-            (
-                Role::Text,
-                format!("{place}: socket closed in {state}: {how}"),
-            )
-        }
-        EventKind::PathMtu(told) => {
-            let place = label(told.flow.netns, topology);
-            (Role::Text, format!("{place}: {}", path_mtu(told)))
-        }
-        EventKind::Topology(_)
+/// How the words of an event are drawn.
+fn role(kind: &EventKind) -> Role {
+    match kind {
+        EventKind::Packet(packet) => match packet.what {
+            PacketKind::Dropped { .. } if packet.icmp_error.is_some() => Role::Warning,
+            PacketKind::Dropped { .. } => Role::Error,
+            _ => Role::Text,
+        },
+        EventKind::Retransmit(_) => Role::Warning,
+        EventKind::Sample(_) | EventKind::Closed(_) | EventKind::PathMtu(_) => Role::Text,
+        EventKind::Connection(_)
+        | EventKind::Topology(_)
         | EventKind::Count(_)
         | EventKind::Lost(_)
         | EventKind::Blind(_)
         | EventKind::Limited(_)
-        | EventKind::Tick => (Role::Faint, String::new()),
+        | EventKind::Tick => Role::Faint,
     }
-}
-
-fn retransmit(sent: &Retransmit, topology: &Topology) -> String {
-    let place = label(sent.socket.flow.netns, topology);
-    let bytes = sent.end_seq.wrapping_sub(sent.seq);
-    let mut words = format!("{place}: {bytes} bytes sent again, seq {}", sent.seq);
-    for (count, _, what) in sent.timers.iter().flat_map(Timers::counted) {
-        words.push_str(&format!(", {count} {what}"));
-    }
-    if sent.backoff > 0 {
-        words.push_str(&format!(", timeout doubled {} times", sent.backoff));
-    }
-    words.push_str(&format!(", mss {}", sent.mss_cache));
-    if sent.count > 1 {
-        words.push_str(&format!("; {} retransmits so far", sent.count));
-    }
-    words
-}
-
-fn sample(sample: &Sample, topology: &Topology) -> String {
-    let place = label(sample.flow.netns, topology);
-    let mut words = format!(
-        "{place}: socket is {}, {} bytes acknowledged, {} received",
-        sample.state.name(),
-        sample.bytes_acked,
-        sample.bytes_received,
-    );
-    if sample.backoff > 0 {
-        words.push_str(&format!(", timeout doubled {} times", sample.backoff));
-    }
-    if sample.window_closed {
-        words.push_str(", the peer's window is closed");
-    }
-    if sample.held_bytes > 0 {
-        words.push_str(", holds data behind a gap");
-    }
-    words.push_str(&format!("; mss {}, pmtu {}", sample.mss, sample.pmtu_bytes));
-    words
 }

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
     use crate::{
         base::clock::Clock,
-        capture::{Encoder, Header},
+        capture::{Encoder, PartHeader},
         core::select::Scope,
         model::event::{Event, EventKind},
     };
@@ -69,7 +69,7 @@ mod tests {
 
     /// The beginning of a capture: ticks of a hundred seconds and more.
     fn beginning() -> Vec<u8> {
-        let mut encoder = Encoder::new(Header {
+        let mut encoder = Encoder::new(PartHeader {
             tool_version: String::new(),
             hostname: String::new(),
             kernel: String::new(),

@@ -12,25 +12,36 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-/// How often it is looked whether the file is still there.
+use crate::capture::PartStore;
+
+/// How often it is looked whether the file is still there. A choice: a look is a system call.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How much is kept.
+/// How much of a capture is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// The size of a part at which another begins, bytes; without it there is only one.
+pub struct PartLimits {
+    /// The size of a part at which another begins, bytes; `None` for one part of any size.
     pub part_bytes: Option<u64>,
-    /// How many parts are kept.
+    /// How many parts are kept; `None` for all.
     pub parts: Option<u32>,
 }
 
-/// Where a capture is written to.
+/// What happens to a file that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It is left alone, and the capture is not begun.
+    Refused,
+    /// It is overwritten, and parts of an earlier capture are removed.
+    Overwritten,
+}
+
+/// The file, files or pipe to which a capture is written.
 #[derive(Debug)]
-pub struct Destination {
+pub struct CaptureOutput {
     /// The name the user gave; `-` is standard output.
     path: PathBuf,
-    limits: Limits,
-    force: bool,
+    limits: PartLimits,
+    existing: Existing,
     file: File,
     /// What of the file is known to be whole, bytes; `None` where nothing can be taken back.
     whole_bytes: Option<u64>,
@@ -40,13 +51,13 @@ pub struct Destination {
     looked: Instant,
 }
 
-impl Destination {
+impl CaptureOutput {
     /// Opens a file, the first of a row of files if they are limited, or standard output for `-`.
     ///
     /// # Errors
     ///
-    /// If there is something already and `force` is not set, or it cannot be made.
-    pub fn open(path: &Path, limits: Limits, force: bool) -> Result<Self> {
+    /// If there is something already that is not to be overwritten, or it cannot be made.
+    pub fn open(path: &Path, limits: PartLimits, existing: Existing) -> Result<Self> {
         if path.as_os_str() == "-" {
             let stdout = io::stdout();
             let file = stdout.as_fd().try_clone_to_owned();
@@ -54,7 +65,7 @@ impl Destination {
             return Ok(Self {
                 path: path.to_owned(),
                 limits,
-                force,
+                existing,
                 file: File::from(file),
                 whole_bytes: None,
                 parts: VecDeque::new(),
@@ -65,13 +76,13 @@ impl Destination {
         let mut first = path.to_owned();
         if limits.part_bytes.is_some() {
             first = part_path(path, 1);
-            clear(path, force)?;
+            clear(path, existing)?;
         }
-        let (file, whole_bytes) = create(&first, force)?;
+        let (file, whole_bytes) = create(&first, existing)?;
         Ok(Self {
             path: path.to_owned(),
             limits,
-            force,
+            existing,
             file,
             whole_bytes,
             parts: VecDeque::from([first]),
@@ -88,7 +99,7 @@ impl Destination {
 
     /// How much is kept.
     #[must_use]
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> PartLimits {
         self.limits
     }
 
@@ -99,30 +110,6 @@ impl Destination {
             || "standard output".to_owned(),
             |path| path.display().to_string(),
         )
-    }
-
-    /// Writes whole blocks. After an error the file ends with the last whole block.
-    ///
-    /// # Errors
-    ///
-    /// If it is full, closed, or no longer there.
-    pub(crate) fn write(&mut self, blocks: &[u8]) -> Result<()> {
-        self.touched = true;
-        let mut done = 0;
-        while done < blocks.len() {
-            match self.file.write(&blocks[done..]) {
-                Ok(0) => {
-                    return self.give_up(blocks, done, &io::ErrorKind::WriteZero.into());
-                }
-                Ok(count) => done += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return self.give_up(blocks, done, &error),
-            }
-        }
-        if let Some(whole) = &mut self.whole_bytes {
-            *whole += blocks.len() as u64;
-        }
-        self.look()
     }
 
     fn give_up(&mut self, blocks: &[u8], done: usize, error: &io::Error) -> Result<()> {
@@ -151,15 +138,41 @@ impl Destination {
         }
         Ok(())
     }
+}
+
+impl PartStore for CaptureOutput {
+    /// Writes whole blocks. After an error the file ends with the last whole block.
+    ///
+    /// # Errors
+    ///
+    /// If it is full, closed, or no longer there.
+    fn write(&mut self, blocks: &[u8]) -> Result<()> {
+        self.touched = true;
+        let mut done = 0;
+        while done < blocks.len() {
+            match self.file.write(&blocks[done..]) {
+                Ok(0) => {
+                    return self.give_up(blocks, done, &io::ErrorKind::WriteZero.into());
+                }
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return self.give_up(blocks, done, &error),
+            }
+        }
+        if let Some(whole) = &mut self.whole_bytes {
+            *whole += blocks.len() as u64;
+        }
+        self.look()
+    }
 
     /// Goes on in another file, and removes the oldest if there are too many.
     ///
     /// # Errors
     ///
     /// If it cannot be made.
-    pub(crate) fn next_part(&mut self, number: u32) -> Result<()> {
+    fn next_part(&mut self, number: u32) -> Result<()> {
         let path = part_path(&self.path, number);
-        let (file, whole_bytes) = create(&path, self.force)?;
+        let (file, whole_bytes) = create(&path, self.existing)?;
         self.file = file;
         self.whole_bytes = whole_bytes;
         self.parts.push_back(path);
@@ -181,7 +194,7 @@ impl Destination {
     }
 }
 
-impl Drop for Destination {
+impl Drop for CaptureOutput {
     /// A file that was made for nothing goes again.
     fn drop(&mut self) {
         if self.touched || self.whole_bytes.is_none() {
@@ -194,7 +207,7 @@ impl Drop for Destination {
 }
 
 /// Makes a file, and says whether it is one whose end can be taken back.
-fn create(path: &Path, force: bool) -> Result<(File, Option<u64>)> {
+fn create(path: &Path, existing: Existing) -> Result<(File, Option<u64>)> {
     let special = fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
     let mut options = OpenOptions::new();
     options.write(true);
@@ -204,11 +217,10 @@ fn create(path: &Path, force: bool) -> Result<(File, Option<u64>)> {
         let file = file.with_context(|| format!("cannot open {}", path.display()))?;
         return Ok((file, None));
     }
-    if force {
-        options.create(true).truncate(true);
-    } else {
-        options.create_new(true);
-    }
+    match existing {
+        Existing::Overwritten => options.create(true).truncate(true),
+        Existing::Refused => options.create_new(true),
+    };
     match options.open(path) {
         Ok(file) => Ok((file, Some(0))),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => bail!(
@@ -233,7 +245,7 @@ fn part_path(path: &Path, number: u32) -> PathBuf {
 }
 
 /// Makes way for a new row of parts: those of an earlier one would be taken for its continuation.
-fn clear(path: &Path, force: bool) -> Result<()> {
+fn clear(path: &Path, existing: Existing) -> Result<()> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -245,7 +257,7 @@ fn clear(path: &Path, force: bool) -> Result<()> {
         if !is_part(path, &old) {
             continue;
         }
-        if !force {
+        if existing == Existing::Refused {
             bail!(
                 "{} exists already: choose another name, or have all parts of it removed with --force",
                 old.display()

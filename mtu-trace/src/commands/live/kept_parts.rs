@@ -1,0 +1,382 @@
+//! The capture so far, kept to be written when the user wants it.
+//!
+//! It lies encoded in files without a name, so that neither memory nor anything that is left behind
+//! grows with the trace. There are two parts, each of which can be read alone: when the later one is
+//! full, the earlier one goes.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+
+use crate::{
+    capture::{PartBounds, PartHeader, PartStore, PartWriter, WriteError},
+    model::{
+        event::{Event, EventKind},
+        hook_status::HookStatus,
+    },
+    show::tui::{
+        app::Tone,
+        facts::SpoolState,
+        feed::{FeedItem, Feeder},
+    },
+};
+
+/// The size of a part at which another begins, bytes: so much is kept at least, and twice as much at
+/// most. A choice: an hour of a busy node fits, and no disk is short of it.
+const PART_BYTES: u64 = 128 << 20;
+/// The most bytes that may wait to be written. A choice: seconds of the greatest load.
+const MAX_WAITING_BYTES: usize = 32 << 20;
+/// How many ticks pass between two words on how much is kept: a second.
+const TICKS_BETWEEN_WORDS: u32 = 10;
+/// The most names that are tried for a file of one second.
+const MAX_FILE_NAMES: u32 = 1000;
+
+/// The capture so far of a trace that is shown.
+pub struct KeptParts {
+    writer: PartWriter<LatestParts>,
+    feeder: Feeder,
+    ticks: u32,
+}
+
+impl KeptParts {
+    /// Begins to keep.
+    ///
+    /// # Errors
+    ///
+    /// If there is no room for a file, or no thread to write it.
+    pub fn start(header: PartHeader, feeder: Feeder) -> Result<Self> {
+        // Relative to where the user is, as the names of other files.
+        let to = PathBuf::from(".");
+        Self::limited(header, feeder, PART_BYTES, scratch(), to)
+    }
+
+    /// Begins to keep parts of this size in `scratch`, from which captures are written `to`.
+    fn limited(
+        header: PartHeader,
+        feeder: Feeder,
+        part_bytes: u64,
+        scratch: PathBuf,
+        to: PathBuf,
+    ) -> Result<Self> {
+        let store = LatestParts {
+            earlier: None,
+            later: KeptPart::new(&scratch)?,
+            scratch,
+            to,
+        };
+        let bounds = PartBounds {
+            part_bytes: Some(part_bytes),
+            waiting_bytes: MAX_WAITING_BYTES,
+        };
+        Ok(Self {
+            writer: PartWriter::start("spool", store, header, bounds)?,
+            feeder,
+            ticks: 0,
+        })
+    }
+
+    /// Keeps an event. What fails is told on the screen, and the trace goes on.
+    pub fn note(&mut self, event: &Event) {
+        if let Err(error) = self.writer.note(event) {
+            let why = match error {
+                WriteError::TooSlow => "the disk takes it too slowly".to_owned(),
+                other => other.to_string(),
+            };
+            let words = format!("nothing more is kept for w: {why}");
+            self.feeder.tell(FeedItem::Spool(SpoolState::Failed(words)));
+        }
+        if matches!(event.kind, EventKind::Tick) {
+            if self.ticks.is_multiple_of(TICKS_BETWEEN_WORDS) {
+                let feeder = self.feeder.clone();
+                let tell = move |parts: &mut LatestParts| {
+                    feeder.tell(FeedItem::Spool(SpoolState::Kept(parts.bytes())));
+                };
+                self.writer.ask(tell);
+            }
+            self.ticks = self.ticks.wrapping_add(1);
+        }
+    }
+
+    /// Has everything so far written to a file of this directory.
+    pub fn save(&mut self, now_ns: u64, hooks: Vec<HookStatus>) {
+        let failed = match self.writer.ending(now_ns, hooks) {
+            Ok(_) if !self.writer.is_open() => "it is not kept any more".to_owned(),
+            Ok(end) => {
+                let feeder = self.feeder.clone();
+                self.writer.ask(move |parts| {
+                    feeder.tell(match parts.save(&end) {
+                        Ok(path) => {
+                            let words = format!("the capture so far is in {}", path.display());
+                            FeedItem::Said(words, Tone::Notice)
+                        }
+                        Err(error) => FeedItem::Said(format!("{error:#}"), Tone::Error),
+                    });
+                });
+                return;
+            }
+            Err(error) => error.to_string(),
+        };
+        let words = format!("the capture so far cannot be written: {failed}");
+        self.feeder.tell(FeedItem::Said(words, Tone::Error));
+    }
+}
+
+/// The two latest parts of the capture so far.
+struct LatestParts {
+    earlier: Option<KeptPart>,
+    later: KeptPart,
+    /// The directory of the parts' files.
+    scratch: PathBuf,
+    /// The directory to which captures are written.
+    to: PathBuf,
+}
+
+/// A part in a file without a name.
+struct KeptPart {
+    file: File,
+    bytes: u64,
+}
+
+impl KeptPart {
+    fn new(directory: &Path) -> Result<Self> {
+        let file = tempfile::tempfile_in(directory)
+            .with_context(|| format!("cannot make a file in {}", directory.display()))?;
+        Ok(Self { file, bytes: 0 })
+    }
+}
+
+impl PartStore for LatestParts {
+    fn write(&mut self, blocks: &[u8]) -> Result<()> {
+        self.later.file.write_all(blocks)?;
+        self.later.bytes += blocks.len() as u64;
+        Ok(())
+    }
+
+    fn next_part(&mut self, _number: u32) -> Result<()> {
+        let next = KeptPart::new(&self.scratch)?;
+        self.earlier = Some(std::mem::replace(&mut self.later, next));
+        Ok(())
+    }
+}
+
+impl LatestParts {
+    fn bytes(&self) -> u64 {
+        self.earlier.as_ref().map_or(0, |part| part.bytes) + self.later.bytes
+    }
+
+    /// Writes everything to a new file; what cannot be written completely is removed.
+    fn save(&mut self, end: &[u8]) -> Result<PathBuf> {
+        let (mut file, path) = named(&std::path::absolute(&self.to)?, Timestamp::now())?;
+        let parts = self.earlier.iter_mut().chain([&mut self.later]);
+        let copied = parts
+            .map(|part| {
+                part.file.seek(SeekFrom::Start(0))?;
+                let copied = io::copy(&mut (&mut part.file).take(part.bytes), &mut file);
+                part.file.seek(SeekFrom::Start(part.bytes))?;
+                copied
+            })
+            .collect::<io::Result<Vec<u64>>>();
+        let written = copied.and_then(|_| file.write_all(end));
+        match written {
+            Ok(()) => Ok(path),
+            Err(error) => {
+                let _stays = fs::remove_file(&path);
+                Err(error).with_context(|| format!("cannot write {}", path.display()))
+            }
+        }
+    }
+}
+
+/// A new file that is named by the time, `mtu-trace-20261125-120322.pcapng`; nothing is overwritten.
+fn named(directory: &Path, now: Timestamp) -> Result<(File, PathBuf)> {
+    let stem = format!("mtu-trace-{}", now.strftime("%Y%m%d-%H%M%S"));
+    for number in 1..MAX_FILE_NAMES {
+        let name = match number {
+            1 => format!("{stem}.pcapng"),
+            number => format!("{stem}-{number}.pcapng"),
+        };
+        let path = directory.join(name);
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(file) => return Ok((file, path)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot create {}", path.display()));
+            }
+        }
+    }
+    anyhow::bail!("{stem}.pcapng and many others like it exist already")
+}
+
+/// Where large files that do not matter for long are kept.
+fn scratch() -> PathBuf {
+    match std::env::var_os("TMPDIR") {
+        Some(directory) if !directory.is_empty() => PathBuf::from(directory),
+        _ => PathBuf::from("/var/tmp"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        path::Path,
+        thread,
+        time::{Duration, Instant},
+    };
+
+    use super::*;
+    use crate::{
+        base::clock::Clock,
+        capture,
+        capture::{Input, Reader, part_writer::MAX_INTERFACES},
+        commands::recording::header,
+        show::tui::feed::{Feed, feed},
+    };
+
+    /// Size of a part, bytes.
+    const PART: u64 = 4096;
+
+    fn kept(directory: &Path, part_bytes: u64) -> (KeptParts, Feed) {
+        let clock = Clock {
+            wall: Timestamp::now(),
+            monotonic_ns: 0,
+        };
+        let (feeder, feed) = feed();
+        let header = header(clock, Vec::new());
+        let (scratch, to) = (directory.to_owned(), directory.to_owned());
+        let kept = KeptParts::limited(header, feeder, part_bytes, scratch, to);
+        (kept.unwrap(), feed)
+    }
+
+    fn tick(time_ns: u64) -> Event {
+        Event {
+            time_ns,
+            kind: EventKind::Tick,
+        }
+    }
+
+    /// Waits for what is wanted among what is told.
+    fn heard<T>(feed: &Feed, wanted: impl Fn(FeedItem) -> Option<T>) -> T {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
+            match feed.next().unwrap() {
+                Some(told) => {
+                    if let Some(found) = wanted(told) {
+                        return found;
+                    }
+                }
+                None => thread::yield_now(),
+            }
+        }
+        panic!("it was not told");
+    }
+
+    /// What is in the one file that is written, once that is told.
+    fn written(directory: &Path, feed: &Feed) -> (Vec<Event>, Reader<Input>) {
+        let said = heard(feed, |told| match told {
+            FeedItem::Said(words, tone) => Some((words, tone)),
+            _ => None,
+        });
+        let files: Vec<_> = fs::read_dir(directory).unwrap().collect();
+        let [Ok(file)] = &files[..] else {
+            panic!("{files:?}");
+        };
+        let path = file.path();
+        let words = format!("the capture so far is in {}", path.display());
+        assert_eq!(said, (words, Tone::Notice));
+        let mut reader = Reader::new(capture::open(&path).unwrap()).unwrap();
+        let events = std::iter::from_fn(|| reader.next_event()).collect();
+        (events, reader)
+    }
+
+    #[test]
+    fn the_last_two_parts_are_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut kept, feed) = kept(directory.path(), PART);
+        let (mut now_ns, mut of_third) = (0, 0);
+        while of_third < 50 {
+            now_ns += 1;
+            kept.note(&tick(now_ns));
+            of_third += u64::from(kept.writer.part() == 3);
+        }
+        kept.save(now_ns, Vec::new());
+        let (events, reader) = written(directory.path(), &feed);
+        let first_ns = events[0].time_ns;
+        // The first part is gone, and nothing of the others is.
+        assert!(
+            first_ns > 10 && first_ns < now_ns - of_third,
+            "{first_ns} of {now_ns}"
+        );
+        assert_eq!(events, (first_ns..=now_ns).map(tick).collect::<Vec<_>>());
+        assert!(reader.condition().damage.is_none());
+        assert_eq!(reader.end().map(|end| end.ended_ns), Some(now_ns));
+        // It is kept on, and can be written again.
+        kept.note(&tick(now_ns + 1));
+        assert!(kept.writer.is_open());
+    }
+
+    #[test]
+    fn interfaces_alone_begin_no_other_file() {
+        let golden = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/core/golden/filtered.pcapng.zst"
+        );
+        let mut reader = Reader::new(capture::open(Path::new(golden)).unwrap()).unwrap();
+        let packet =
+            std::iter::from_fn(|| reader.next_event()).find_map(|event| match event.kind {
+                EventKind::Packet(packet) => Some(packet),
+                _ => None,
+            });
+        let mut packet = packet.unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let (mut kept, feed) = kept(directory.path(), PART_BYTES);
+        let count = MAX_INTERFACES * 2 + 10;
+        for number in 0..count {
+            packet.device.ifindex = number + 1;
+            kept.note(&Event {
+                time_ns: number.into(),
+                kind: EventKind::Packet(packet.clone()),
+            });
+        }
+        assert_eq!(kept.writer.part(), 3);
+        kept.save(count.into(), Vec::new());
+        let (events, _) = written(directory.path(), &feed);
+        assert!(events.iter().map(|event| event.time_ns).eq(0..count.into()));
+    }
+
+    #[test]
+    fn why_it_is_not_kept_is_told_once() {
+        let gone = tempfile::tempdir().unwrap();
+        let (mut kept, feed) = kept(gone.path(), PART);
+        gone.close().unwrap();
+        let failed = |told| match told {
+            FeedItem::Spool(SpoolState::Failed(why)) => Some(why),
+            _ => None,
+        };
+        let mut now_ns = 0;
+        while kept.writer.is_open() {
+            now_ns += 1;
+            kept.note(&tick(now_ns));
+            thread::yield_now();
+        }
+        let why = heard(&feed, failed);
+        assert!(why.contains("cannot make a file in"), "{why}");
+        kept.save(now_ns, Vec::new());
+        loop {
+            match feed.next().unwrap() {
+                Some(FeedItem::Said(words, tone)) => {
+                    assert!(
+                        tone == Tone::Error && words.contains("not kept any more"),
+                        "{words}"
+                    );
+                    break;
+                }
+                told => assert!(told.and_then(failed).is_none()),
+            }
+        }
+    }
+}
