@@ -4,7 +4,8 @@
 //! The files were recorded by version 0.1.0 on Linux 6.18.44, a router between two namespaces whose
 //! interface towards the client has an MTU of 1400: once with the ICMP error dropped by its OUTPUT
 //! rules, once without. They are compressed with `zstd -19`. They have version 1 of the format;
-//! those with `-2` have the same events in version 2.
+//! those with `-2` and `-3` have the same events in versions 2 and 3, and `kinds-3` has every kind
+//! of event.
 
 use std::{path::Path, process::Command};
 
@@ -14,6 +15,8 @@ use mtu_trace::{
     capture::Reader,
     model::event::{Event, EventKind},
 };
+
+use super::captured::every_kind;
 
 fn path(name: &str) -> String {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -51,7 +54,7 @@ fn events(name: &str) -> (u64, usize) {
 
 #[test]
 fn a_filtered_message() {
-    for name in ["filtered", "filtered-2"] {
+    for name in ["filtered", "filtered-2", "filtered-3"] {
         assert_eq!(events(name), (68, 1208));
         assert_snapshot!("filtered", report(name));
     }
@@ -59,7 +62,7 @@ fn a_filtered_message() {
 
 #[test]
 fn a_discovered_mtu() {
-    for name in ["discovered", "discovered-2"] {
+    for name in ["discovered", "discovered-2", "discovered-3"] {
         assert_eq!(events(name), (21, 420));
         assert_snapshot!("discovered", report(name));
     }
@@ -80,13 +83,23 @@ fn other_kernels() {
 
 #[test]
 fn versions_have_the_same_events() {
-    let all = |name: &str| -> Vec<Event> {
-        let mut reader = Reader::new(capture::open(Path::new(&path(name))).unwrap()).unwrap();
-        std::iter::from_fn(|| reader.next_event()).collect()
-    };
     for name in ["filtered", "discovered"] {
-        assert_eq!(all(name), all(&format!("{name}-2")));
+        for version in [2, 3] {
+            assert_eq!(all(name), all(&format!("{name}-{version}")));
+        }
     }
+    assert_eq!(all("kernel-7.x"), all("kernel-7.x-3"));
+}
+
+fn all(name: &str) -> Vec<Event> {
+    let mut reader = Reader::new(capture::open(Path::new(&path(name))).unwrap()).unwrap();
+    std::iter::from_fn(|| reader.next_event()).collect()
+}
+
+/// It is in two parts, so that what is told again is in it, too.
+#[test]
+fn every_kind_of_event_is_read() {
+    assert_eq!(all("kinds-3"), every_kind());
 }
 
 #[test]
