@@ -25,9 +25,10 @@ impl Subject {
     /// A connection, about the data that goes one way.
     #[must_use]
     pub fn connection(connection: &Connection, side: Side) -> Self {
-        let first = connection.ends.first().map(|end| end.socket.flow);
-        let second = connection.ends.get(1).map(|end| end.socket.flow.reversed());
-        let outwards = first.into_iter().chain(second);
+        let outwards = connection.ends.by_side().map(|(sends, end)| match sends {
+            Side::Out => end.socket.flow,
+            Side::In => end.socket.flow.reversed(),
+        });
         let mut subject = Self::default();
         for flow in outwards.chain(connection.seen_as.iter().copied()) {
             subject.add(match side {
@@ -35,7 +36,7 @@ impl Subject {
                 Side::In => flow.reversed(),
             });
         }
-        for track in [&connection.out, &connection.incoming] {
+        for track in connection.tracks() {
             subject.places.extend(places(track));
             let icmp = &track.icmp;
             subject.icmp |= icmp.generated > 0

@@ -1,9 +1,12 @@
 //! Sockets and packets find their connection, and the ends of one connection find each other.
 
+use std::cmp::Reverse;
+
 use crate::{
     core::track::{
-        connection::{Connection, End, Side},
+        connection::{Connection, Handshake, TrackedSocket},
         seq_match::{BY_ADDRESSES, CLOSE, belongs, faces},
+        side::Side,
         state::{ConnectionId, State},
     },
     model::{
@@ -12,9 +15,45 @@ use crate::{
     },
 };
 
-/// How much worse the same connection may fit on the other side of a NAT: the data between its first
-/// losses there and here.
-const NEAR: u64 = 1 << 20;
+/// How much worse the same connection may fit on the other side of a NAT, bytes: the data between its
+/// first losses there and here. A choice: a window of data, so that what another connection fits by is
+/// not taken for the same one.
+const NEAR_BYTES: u64 = 1 << 20;
+
+/// A connection that a socket or a packet may be of. The one that is least in order fits best: numbers
+/// come before addresses, then what is connected, then what fits more exactly, then what is newer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    /// Whether only addresses speak for it.
+    by_addresses: bool,
+    /// Whether its network is known to have nothing to do with the one asked from.
+    apart: bool,
+    /// How badly it fits, see [`belongs`].
+    misfit: u64,
+    newest: Reverse<ConnectionId>,
+    /// The direction in which the socket sends that fits.
+    end: Side,
+    /// The direction of the packet, or that in which the socket sends.
+    side: Side,
+}
+
+impl Candidate {
+    fn id(&self) -> ConnectionId {
+        self.newest.0
+    }
+
+    /// The one that fits best; `None` if there is none, or where addresses alone speak, and speak for
+    /// two.
+    fn best(mut candidates: Vec<Self>) -> Option<Self> {
+        candidates.sort_unstable();
+        let best = *candidates.first()?;
+        let is_twin = |twin: &Self| {
+            (twin.apart, twin.misfit) == (best.apart, best.misfit) && twin.id() != best.id()
+        };
+        let has_twin = best.by_addresses && candidates.get(1).is_some_and(is_twin);
+        (!has_twin).then_some(best)
+    }
+}
 
 impl State {
     /// Whether a packet seen in one namespace can be of a socket in another. Sequence numbers that are
@@ -27,29 +66,26 @@ impl State {
         }
     }
 
-    /// The connection of a socket, made if it is new. One that is `opening` has no numbers yet, but will.
-    pub(crate) fn socket(&mut self, socket: Socket, opening: bool) -> (ConnectionId, usize) {
-        if let Some(&(id, index)) = self.sockets.get(&socket.flow)
-            && let Some(known) = self.get(id).map(|it| it.ends[index].socket)
+    /// The connection of a socket, made if it is new, and the direction in which the socket sends.
+    pub(crate) fn socket(&mut self, socket: Socket, handshake: Handshake) -> (ConnectionId, Side) {
+        if let Some(&(id, side)) = self.sockets.get(&socket.flow)
+            && let Some(known) = self
+                .get(id)
+                .and_then(|it| it.sender(side))
+                .map(|it| it.socket)
         {
             if known.isn.is_none() && socket.isn.is_some() {
-                self.rearrange(id, |connection| {
-                    let end = &mut connection.ends[index];
-                    end.socket = socket;
-                    end.established = true;
-                });
-                self.isns.extend(socket.isn.map(|isn| (isn, id)));
-                self.unite(id, &socket);
-                return (id, index);
+                self.learn_numbers((id, side), socket);
+                return (id, side);
             }
             if socket.isn.is_none() || known.isn == socket.isn {
                 if known.active.is_none()
                     && socket.active.is_some()
-                    && let Some(connection) = self.edit(id)
+                    && let Some(end) = self.edit(id).and_then(|it| it.ends.get_mut(side))
                 {
-                    connection.ends[index].socket.active = socket.active;
+                    end.socket.active = socket.active;
                 }
-                return (id, index);
+                return (id, side);
             }
             // The addresses are used again by a new connection: forget what pointed to the old.
             let flows = self.edit(id).map(|it| std::mem::take(&mut it.flows));
@@ -57,79 +93,85 @@ impl State {
         }
         let known = self
             .other_end(&socket)
-            .or_else(|| self.facing_end(&socket, opening))
+            .or_else(|| self.facing_end(&socket, handshake))
             .or_else(|| self.adopt(&socket));
-        let end = End {
-            opening,
-            ..End::new(socket)
-        };
+        let end = TrackedSocket::new(socket, handshake);
         let place = match known {
             Some(place) => {
                 self.add_end(place, end);
                 place
             }
-            None => {
-                let mut connection = Connection::new(vec![end]);
-                connection.seen_as.insert(socket.flow);
-                (self.insert(connection), 0)
-            }
+            None => (self.insert(Connection::of_socket(end)), Side::Out),
         };
         self.sockets.insert(socket.flow, place);
         self.isns.extend(socket.isn.map(|isn| (isn, place.0)));
         place
     }
 
+    /// Takes in the initial sequence numbers of a socket that was known without.
+    fn learn_numbers(&mut self, (id, side): (ConnectionId, Side), socket: Socket) {
+        self.rearrange(id, |connection| {
+            if let Some(end) = connection.ends.get_mut(side) {
+                end.socket = socket;
+                end.established = true;
+            }
+        });
+        self.isns.extend(socket.isn.map(|isn| (isn, id)));
+        self.unite(id, &socket);
+    }
+
     /// A connection whose one known end is the other end of this socket: their initial sequence
     /// numbers are each other's.
-    pub(crate) fn other_end(&self, socket: &Socket) -> Option<(ConnectionId, usize)> {
+    fn other_end(&self, socket: &Socket) -> Option<(ConnectionId, Side)> {
         let isn = socket.isn?;
         let id = *self.isns.get(&Isn {
             iss: isn.irs,
             irs: isn.iss,
         })?;
-        (self.get(id)?.ends.len() == 1).then_some((id, 1))
+        (self.get(id)?.ends.len() == 1).then_some((id, Side::In))
     }
 
-    /// The same for a connection whose handshake was not seen at one end or both: addresses alone
-    /// speak, and must speak for one. Ends that packets can go between come before ends that are
-    /// known to have the addresses only.
-    fn facing_end(&self, socket: &Socket, opening: bool) -> Option<(ConnectionId, usize)> {
+    /// A connection whose one known end may be the other end of this socket, where the handshake was not
+    /// seen at one end or both: addresses alone speak, and must speak for one. Ends that packets can go
+    /// between come before ends that are known to have the addresses only.
+    fn facing_end(&self, socket: &Socket, handshake: Handshake) -> Option<(ConnectionId, Side)> {
         // Numbers that will be known speak better.
         let numbers_come = !self.is_blind(hook::STATES);
-        if opening && numbers_come {
+        if handshake == Handshake::Pending && numbers_come {
             return None;
         }
-        let mut facing: Vec<(bool, u64, ConnectionId)> = self
-            .ends
-            .alike(&socket.flow)
-            .into_iter()
-            .filter_map(|id| {
-                let [end] = self.get(id)?.ends.as_slice() else {
-                    return None;
-                };
-                let unseen = end.socket.isn.is_none() || socket.isn.is_none();
-                if !unseen || end.closed.is_some() || (end.opening && numbers_come) {
-                    return None;
-                }
-                let misfit = faces(&end.socket, socket)?;
-                let (here, there) = (socket.flow.netns, end.socket.flow.netns);
-                if self.is_apart(here, there) {
-                    return None;
-                }
-                let beyond = !self.is_connected(here, there);
-                // Behind a NAT only the port is left to go by: too little between strangers.
-                (!beyond || misfit == BY_ADDRESSES).then_some((beyond, misfit, id))
+        let proposed = self.ends.alike(&socket.flow).into_iter();
+        let facing = proposed.filter_map(|id| {
+            let [end] = &*self.get(id)?.ends else {
+                return None;
+            };
+            let unseen = end.socket.isn.is_none() || socket.isn.is_none();
+            if !unseen || end.closed.is_some() || (end.opening && numbers_come) {
+                return None;
+            }
+            let misfit = faces(&end.socket, socket)?;
+            let (here, there) = (socket.flow.netns, end.socket.flow.netns);
+            if self.is_apart(here, there) {
+                return None;
+            }
+            let beyond = !self.is_connected(here, there);
+            // Behind a NAT only the port is left to go by: too little between strangers.
+            (!beyond || misfit == BY_ADDRESSES).then_some(Candidate {
+                by_addresses: true,
+                apart: beyond,
+                misfit,
+                newest: Reverse(id),
+                end: Side::Out,
+                side: Side::In,
             })
-            .collect();
-        facing.sort_unstable();
-        let &(beyond, misfit, id) = facing.first()?;
-        let is_twin = |twin: &(bool, u64, ConnectionId)| (twin.0, twin.1) == (beyond, misfit);
-        (!facing.get(1).is_some_and(is_twin)).then_some((id, 1))
+        });
+        let found = Candidate::best(facing.collect())?;
+        Some((found.id(), found.side))
     }
 
     /// Makes the other end's connection a part of this one, whose only end was not known to be that
     /// one's until now: its SYN was sent again, before it had initial sequence numbers.
-    pub(crate) fn unite(&mut self, id: ConnectionId, socket: &Socket) {
+    fn unite(&mut self, id: ConnectionId, socket: &Socket) {
         let Some((other, _)) = self.other_end(socket).filter(|(other, _)| *other != id) else {
             return;
         };
@@ -140,7 +182,7 @@ impl State {
         let Some(end) = self.rearrange(other, |it| it.ends.pop()).flatten() else {
             return;
         };
-        self.sockets.insert(end.socket.flow, (id, 1));
+        self.sockets.insert(end.socket.flow, (id, Side::In));
         self.isns.extend(end.socket.isn.map(|isn| (isn, id)));
         self.rearrange(id, |connection| connection.ends.push(end));
         self.absorb(id, other);
@@ -148,51 +190,39 @@ impl State {
 
     /// The connection known only from packets that belong to this socket. What they went by on both
     /// sides of a NAT becomes one.
-    pub(crate) fn adopt(&mut self, socket: &Socket) -> Option<(ConnectionId, usize)> {
-        let found: Vec<(bool, u64, ConnectionId, Side)> = self
-            .strays
-            .of_socket(&socket.flow, socket.numbers())
-            .into_iter()
-            .filter_map(|id| {
-                let connection = self.get(id)?;
-                let (seq, ack) = connection.first_numbers?;
-                let flow = connection.seen_as.first()?;
-                let (side, misfit) = belongs(socket, flow, seq, ack)?;
-                let (there, here) = (flow.netns, socket.flow.netns);
-                self.may_meet(misfit, there, here)
-                    .then(|| (self.is_apart(there, here), misfit, id, side))
-            })
-            .collect();
+    fn adopt(&mut self, socket: &Socket) -> Option<(ConnectionId, Side)> {
+        let proposed = self.strays.of_socket(&socket.flow, socket.numbers());
+        let found = proposed.into_iter().filter_map(|id| {
+            let connection = self.get(id)?;
+            let (seq, ack) = connection.first_numbers?;
+            let flow = connection.seen_as.first()?;
+            self.candidate((id, Side::Out), socket, flow, seq, ack)
+        });
+        let mut found: Vec<Candidate> = found.collect();
         // Of a network that has nothing to do with it only what has no other place.
-        let any_here = found.iter().any(|(apart, ..)| !apart);
-        let mut found: Vec<(u64, ConnectionId, Side)> = found
-            .into_iter()
-            .filter(|(apart, ..)| !(any_here && *apart))
-            .map(|(_, misfit, id, side)| (misfit, id, side))
-            .collect();
+        let any_here = found.iter().any(|it| !it.apart);
+        found.retain(|it| !(any_here && it.apart));
         // One that fits far worse than the best is somebody else's; addresses fit or do not.
-        let best = found.iter().map(|(misfit, ..)| *misfit).min()?;
+        let best = found.iter().map(|it| it.misfit).min()?;
         let worst = if best < BY_ADDRESSES {
-            best.saturating_add(NEAR)
+            best.saturating_add(NEAR_BYTES)
         } else {
             best
         };
-        found.retain(|(misfit, ..)| *misfit <= worst);
-        let found: Vec<(ConnectionId, Side)> =
-            found.into_iter().map(|(_, id, side)| (id, side)).collect();
-        for (id, _) in found.iter().filter(|(_, side)| *side == Side::In) {
-            self.turn(*id);
+        found.retain(|it| it.misfit <= worst);
+        for turned in found.iter().filter(|it| it.side == Side::In) {
+            self.turn(turned.id());
         }
-        let (&(id, _), others) = found.split_first()?;
-        for (other, _) in others {
-            self.absorb(id, *other);
+        let (first, others) = found.split_first()?;
+        for other in others {
+            self.absorb(first.id(), other.id());
         }
-        Some((id, 0))
+        Some((first.id(), Side::Out))
     }
 
     /// Makes SYNs that were lost on the way a part of the connection that sends them: it has no
     /// initial sequence numbers yet but theirs.
-    pub(crate) fn adopt_syns(&mut self, id: ConnectionId, index: usize, seq: u32) {
+    pub(crate) fn adopt_syns(&mut self, (id, side): (ConnectionId, Side), seq: u32) {
         let lost: Vec<ConnectionId> = self
             .strays
             .numbered(seq)
@@ -202,22 +232,17 @@ impl State {
             })
             .collect();
         for other in lost {
-            if Connection::sends(index) == Side::In {
+            if side == Side::In {
                 self.turn(other);
             }
             self.absorb(id, other);
         }
     }
 
-    /// Exchanges the two directions of a connection.
-    pub(crate) fn turn(&mut self, id: ConnectionId) {
+    /// Exchanges the two directions of a connection, and of the flows that lead to it.
+    fn turn(&mut self, id: ConnectionId) {
         let turned = self.rearrange(id, |connection| {
-            std::mem::swap(&mut connection.out, &mut connection.incoming);
-            connection.seen_as = connection
-                .seen_as
-                .iter()
-                .map(|flow| flow.reversed())
-                .collect();
+            connection.turn();
             connection.flows.clone()
         });
         for flow in turned.unwrap_or_default() {
@@ -230,7 +255,7 @@ impl State {
     }
 
     /// Makes another connection a part of this one.
-    pub(crate) fn absorb(&mut self, id: ConnectionId, other: ConnectionId) {
+    fn absorb(&mut self, id: ConnectionId, other: ConnectionId) {
         let Some(part) = self.remove(other) else {
             return;
         };
@@ -241,17 +266,7 @@ impl State {
                 *known = id;
             }
         }
-        self.rearrange(id, |connection| {
-            connection.seen_as.extend(part.seen_as);
-            connection.flows.extend(part.flows);
-            if let Some(out) = part.out.into_known() {
-                connection.out.make().merge(out);
-            }
-            if let Some(incoming) = part.incoming.into_known() {
-                connection.incoming.make().merge(incoming);
-            }
-            connection.last_ns = connection.last_ns.max(part.last_ns);
-        });
+        self.rearrange(id, |connection| connection.absorb(part));
     }
 
     /// The connection a packet belongs to, and its direction there. One is made for a packet that
@@ -260,15 +275,13 @@ impl State {
         if let Some(found) = self.look_up(flow, seq, ack) {
             return found;
         }
-        let mut connection = Connection::new(Vec::new());
-        connection.seen_as.insert(flow);
-        connection.first_numbers = Some((seq, ack));
-        let id = self.insert(connection);
-        self.lead(flow, id, Side::Out);
-        self.lead(flow.reversed(), id, Side::In);
+        let id = self.insert(Connection::of_packet(flow, seq, ack));
+        self.lead_both_ways(flow, id, Side::Out);
         (id, Side::Out)
     }
 
+    /// The connection of a known socket that a packet belongs to, and its direction there; `None` if it
+    /// is of no known one, or may be of several.
     pub(crate) fn look_up(
         &mut self,
         flow: Flow,
@@ -278,42 +291,50 @@ impl State {
         if let Some(&found) = self.flows.get(&flow) {
             return Some(found);
         }
-        let mut found: Vec<(bool, u64, ConnectionId, Side)> = self
-            .ends
-            .of_packet(&flow, seq, ack)
-            .into_iter()
-            .flat_map(|id| {
-                let ends = self.get(id).into_iter().flat_map(|it| it.ends.iter());
-                ends.enumerate().map(move |(index, end)| (id, index, end))
-            })
-            .filter_map(|(id, index, end)| {
-                let (side, misfit) = belongs(&end.socket, &flow, seq, ack)?;
-                if !self.may_meet(misfit, flow.netns, end.socket.flow.netns) {
-                    return None;
-                }
-                let side = if index == 0 { side } else { side.flip() };
-                let apart = self.is_apart(flow.netns, end.socket.flow.netns);
-                Some((apart, misfit, id, side))
-            })
-            .collect();
-        // Numbers before addresses, then what is connected.
-        found.sort_by_key(|(apart, misfit, id, _)| {
-            let by_address = *misfit >= BY_ADDRESSES;
-            (by_address, *apart, *misfit, std::cmp::Reverse(*id))
+        let proposed = self.ends.of_packet(&flow, seq, ack).into_iter();
+        let ends = proposed.flat_map(|id| {
+            let ends = self.get(id).into_iter().flat_map(|it| it.ends.by_side());
+            ends.map(move |(side, end)| ((id, side), end.socket))
         });
-        let &(_, misfit, id, side) = found.first()?;
-        // Where addresses alone speak, they must speak for one.
-        let twin = found.get(1);
-        if misfit >= BY_ADDRESSES && twin.is_some_and(|twin| twin.1 == misfit && twin.2 != id) {
-            return None;
-        }
-        let (outwards, side_of) = match side {
-            Side::Out => (flow, Side::Out),
-            Side::In => (flow.reversed(), Side::In),
+        let found =
+            ends.filter_map(|(place, socket)| self.candidate(place, &socket, &flow, seq, ack));
+        let found = Candidate::best(found.collect())?;
+        let outwards = match found.side {
+            Side::Out => flow,
+            Side::In => flow.reversed(),
         };
-        self.edit(id)?.seen_as.insert(outwards);
-        self.lead(flow, id, side_of);
-        self.lead(flow.reversed(), id, side_of.flip());
-        Some((id, side))
+        self.edit(found.id())?.seen_as.insert(outwards);
+        self.lead_both_ways(flow, found.id(), found.side);
+        Some((found.id(), found.side))
+    }
+
+    /// A connection as a candidate, where one of its sockets, which sends in direction `end`, and a packet
+    /// fit together and can have met.
+    fn candidate(
+        &self,
+        (id, end): (ConnectionId, Side),
+        socket: &Socket,
+        flow: &Flow,
+        seq: u32,
+        ack: Option<u32>,
+    ) -> Option<Candidate> {
+        let (side, misfit) = belongs(socket, flow, seq, ack)?;
+        let (there, here) = (flow.netns, socket.flow.netns);
+        self.may_meet(misfit, there, here).then(|| Candidate {
+            by_addresses: misfit >= BY_ADDRESSES,
+            apart: self.is_apart(there, here),
+            misfit,
+            newest: Reverse(id),
+            end,
+            side: match end {
+                Side::Out => side,
+                Side::In => side.flip(),
+            },
+        })
+    }
+
+    fn lead_both_ways(&mut self, flow: Flow, id: ConnectionId, side: Side) {
+        self.lead(flow, id, side);
+        self.lead(flow.reversed(), id, side.flip());
     }
 }

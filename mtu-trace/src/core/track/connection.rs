@@ -1,46 +1,28 @@
 //! A connection as far as this host sees it: its sockets here, and each direction of its data.
 
 use crate::{
-    core::track::{direction::Track, flows::Flows, lazy_box::Rare},
+    core::track::{
+        direction::Track,
+        flows::Flows,
+        lazy_box::LazyBox,
+        side::{BySide, Ends, Side},
+    },
     model::event::{Closed, Flow, Retransmit, Sample, Socket, TCP},
 };
 
-/// Which way data goes, seen from the first end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Side {
-    /// Sent by the first end.
-    Out,
-    /// Sent to the first end.
-    In,
-}
-
-impl Side {
-    /// The other way.
-    #[must_use]
-    pub fn flip(self) -> Self {
-        match self {
-            Self::Out => Self::In,
-            Self::In => Self::Out,
-        }
-    }
-}
-
-/// What a connection is worth: that it lost something for its size, that it is open, and when it was last
-/// heard of, ns.
+/// What a connection is worth when room is needed: that it lost something for its size, that it is open,
+/// and when it was last heard of, ns.
 pub(crate) type Worth = (bool, bool, u64);
 
-/// A connection.
-#[derive(Clone, Debug, PartialEq)]
+/// A TCP connection, or what goes between two UDP sockets.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Connection {
-    /// Its sockets on this host: none where only its packets are known, two where both ends are
-    /// here.
-    pub ends: Vec<End>,
+    /// Its sockets on this host.
+    pub ends: Ends,
     /// Its packets' flows wherever they were seen, each in the direction [`Side::Out`].
     pub seen_as: Flows,
-    /// Data sent by the first end.
-    pub out: Rare<Track>,
-    /// Data sent to the first end.
-    pub incoming: Rare<Track>,
+    /// What is known of its data, by direction.
+    tracks: BySide<LazyBox<Track>>,
     /// Latest event that belongs to it, ns.
     pub last_ns: u64,
     /// Sequence and acknowledgement number of the packet it was first known by.
@@ -51,14 +33,14 @@ pub struct Connection {
 
 /// A socket of this host.
 #[derive(Clone, Debug, PartialEq)]
-pub struct End {
+pub struct TrackedSocket {
     /// Addresses and initial sequence numbers.
     pub socket: Socket,
-    /// How it stood at the last look.
+    /// How it stood at the last look; `None` before the first.
     pub sample: Option<Box<Sample>>,
-    /// Its latest retransmit.
+    /// The segment it sent again last.
     pub retransmit: Option<Box<Retransmit>>,
-    /// Its end.
+    /// How it ended; `None` while it is open.
     pub closed: Option<Box<Closed>>,
     /// Whether its handshake is known to be done.
     pub established: bool,
@@ -70,11 +52,20 @@ pub struct End {
     pub gap_ns: Option<u64>,
 }
 
-impl End {
-    pub(crate) fn new(socket: Socket) -> Self {
+/// Whether a socket has yet to learn its initial sequence numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handshake {
+    /// It has none yet, but will.
+    Pending,
+    /// It has them, unless they were never seen.
+    Done,
+}
+
+impl TrackedSocket {
+    pub(crate) fn new(socket: Socket, handshake: Handshake) -> Self {
         Self {
             established: socket.isn.is_some(),
-            opening: false,
+            opening: handshake == Handshake::Pending,
             socket,
             sample: None,
             retransmit: None,
@@ -90,7 +81,8 @@ impl End {
         self.window_closed_ns.is_some() || self.gap_ns.is_some()
     }
 
-    /// First byte not acknowledged, after so many acknowledged bytes.
+    /// First byte not acknowledged, after so many acknowledged bytes; `None` without initial sequence
+    /// numbers.
     ///
     /// The count includes the SYN on the side that opened, because `snd_una` began at the SYN
     /// there (`tcp_snd_una_update`).
@@ -101,7 +93,7 @@ impl End {
         Some(isn.iss.wrapping_add(syn).wrapping_add(bytes_acked as u32))
     }
 
-    /// Next byte expected, after so many received bytes.
+    /// Next byte expected, after so many received bytes; `None` without initial sequence numbers.
     pub(crate) fn rcv_nxt(&self, bytes_received: u64) -> Option<u32> {
         let isn = self.socket.isn?;
         #[expect(clippy::cast_possible_truncation, reason = "sequence numbers wrap")]
@@ -110,16 +102,20 @@ impl End {
 }
 
 impl Connection {
-    pub(crate) fn new(ends: Vec<End>) -> Self {
-        Self {
-            ends,
-            seen_as: Flows::default(),
-            out: Rare::default(),
-            incoming: Rare::default(),
-            last_ns: 0,
-            first_numbers: None,
-            flows: Flows::default(),
-        }
+    /// A connection that is known by its first socket.
+    pub(crate) fn of_socket(socket: TrackedSocket) -> Self {
+        let mut connection = Self::default();
+        connection.seen_as.insert(socket.socket.flow);
+        connection.ends.push(socket);
+        connection
+    }
+
+    /// A connection that is known by its first packet, of no known socket.
+    pub(crate) fn of_packet(flow: Flow, seq: u32, ack: Option<u32>) -> Self {
+        let mut connection = Self::default();
+        connection.seen_as.insert(flow);
+        connection.first_numbers = Some((seq, ack));
+        connection
     }
 
     /// By what it is found while no socket of it is known: the TCP packet it was first known by.
@@ -133,57 +129,62 @@ impl Connection {
     /// The data of one direction.
     #[must_use]
     pub fn track(&self, side: Side) -> &Track {
-        match side {
-            Side::Out => &self.out,
-            Side::In => &self.incoming,
-        }
+        &self.tracks[side]
     }
 
-    /// The same to be changed.
+    /// The data of both directions.
+    pub fn tracks(&self) -> impl Iterator<Item = &Track> {
+        self.tracks.iter().map(|(_, track)| &**track)
+    }
+
+    /// The data of one direction, to be changed.
     pub(crate) fn track_mut(&mut self, side: Side) -> &mut Track {
-        self.rare_track(side).make()
+        self.tracks[side].make()
     }
 
-    /// The same if anything is known of it.
+    /// The data of one direction, to be changed; `None` if nothing is known of it.
     pub(crate) fn known_track_mut(&mut self, side: Side) -> Option<&mut Track> {
-        self.rare_track(side).known_mut()
+        self.tracks[side].known_mut()
     }
 
-    fn rare_track(&mut self, side: Side) -> &mut Rare<Track> {
-        match side {
-            Side::Out => &mut self.out,
-            Side::In => &mut self.incoming,
-        }
-    }
-
-    /// The direction in which the `index`th end sends.
-    pub(crate) fn sends(index: usize) -> Side {
-        if index == 0 { Side::Out } else { Side::In }
-    }
-
-    /// The end that sends in a direction, if it is on this host.
+    /// The socket that sends in a direction; `None` if it is not on this host.
     #[must_use]
-    pub fn sender(&self, side: Side) -> Option<&End> {
-        match side {
-            Side::Out => self.ends.first(),
-            Side::In => self.ends.get(1),
-        }
+    pub fn sender(&self, side: Side) -> Option<&TrackedSocket> {
+        self.ends.get(side)
     }
 
-    /// The end that receives in a direction, if it is on this host.
+    /// The socket that receives in a direction; `None` if it is not on this host.
     #[must_use]
-    pub fn receiver(&self, side: Side) -> Option<&End> {
+    pub fn receiver(&self, side: Side) -> Option<&TrackedSocket> {
         self.sender(side.flip())
+    }
+
+    /// Exchanges the two directions of one that has no sockets yet.
+    pub(crate) fn turn(&mut self) {
+        self.tracks.turn();
+        self.seen_as = self.seen_as.iter().map(|flow| flow.reversed()).collect();
+    }
+
+    /// Takes in another one, whose sockets are taken out.
+    pub(crate) fn absorb(&mut self, part: Self) {
+        self.seen_as.extend(part.seen_as);
+        self.flows.extend(part.flows);
+        for (side, track) in Side::BOTH.into_iter().zip(part.tracks.into_values()) {
+            if let Some(track) = track.into_known() {
+                self.track_mut(side).merge(track);
+            }
+        }
+        self.last_ns = self.last_ns.max(part.last_ns);
     }
 
     /// Whether more is known of it than that it is there: most often that something was lost.
     pub(crate) fn is_troubled(&self) -> bool {
-        self.out.is_known() || self.incoming.is_known()
+        self.tracks.iter().any(|(_, track)| track.is_known())
     }
 
     /// Whether it lost anything for its size.
     pub(crate) fn lost_for_size(&self) -> bool {
-        !(self.out.oversized.is_empty() && self.incoming.oversized.is_empty())
+        self.tracks().any(|track| !track.oversized.is_empty())
     }
 
     /// What it is worth to keep it.

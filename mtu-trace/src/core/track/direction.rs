@@ -6,7 +6,11 @@ use crate::{
     core::{
         sites::{Hook, Site, SiteKey},
         track::{
-            lazy_box::Rare, repeats::Repeats, retransmitted_drops::Fallen, wireguard_match::Loss,
+            lazy_box::LazyBox,
+            observation::{OtherDrop, Tally},
+            repeats::Repeats,
+            retransmitted_drops::RetransmittedDrops,
+            wireguard_match::Loss,
         },
     },
     model::{
@@ -21,7 +25,7 @@ pub struct Track {
     /// Drops for their size, by place.
     pub oversized: BTreeMap<SiteKey, Box<SiteDrops>>,
     /// Sequence numbers that died for their size.
-    pub holes: Rare<Repeats>,
+    pub holes: LazyBox<Repeats>,
     /// Drops for other reasons, by place.
     pub other: BTreeMap<OtherKey, OtherDrops>,
     /// What became of the message to the sender.
@@ -29,7 +33,7 @@ pub struct Track {
     /// What the sender sent again, if it is on this host.
     pub retransmits: Option<Box<Retransmits>>,
     /// Oversized packets seen by the tc programs, by flow and device, exact.
-    pub seen: BTreeMap<(NetnsId, u32, bool), u64>,
+    pub seen: BTreeMap<SeenAt, u64>,
     /// Segment size of the sender at the last look, payload bytes.
     pub sender_mss: Option<u32>,
     /// Path MTU the sender works with at the last look, bytes.
@@ -41,67 +45,70 @@ pub struct Track {
     /// Oversized packets that only pass by, with the place they should not pass.
     pub passing: Option<Box<SiteDrops>>,
     /// Sequence numbers that pass by too long, again and again.
-    pub passed: Rare<Repeats>,
+    pub passed: LazyBox<Repeats>,
 }
+
+/// Where packets were seen: a namespace, the index of a device, and whether they were leaving by it.
+pub type SeenAt = (NetnsId, u32, bool);
 
 /// A sender that waits for an acknowledgement, as its socket tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waits {
     /// Since when that is known, ns.
     pub first_ns: u64,
-    /// Until when, ns.
+    /// Until when that is known, ns.
     pub last_ns: u64,
     /// Doublings of the retransmission timeout.
     pub backoff: u32,
-    /// The same when it was first known to wait.
+    /// Doublings of the retransmission timeout when it was first known to wait.
     pub first_backoff: u32,
 }
 
-/// Drops at one place.
+/// Packets that were dropped for their size at one place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SiteDrops {
     /// The place, as the latest drop showed it.
     pub site: Site,
-    /// How many, exact.
+    /// How many were dropped, exact.
     pub count: u64,
     /// How many there were before, of a connection with the same addresses.
     pub(crate) before: u64,
-    /// The first, ns.
+    /// When the first was dropped, ns.
     pub first_ns: u64,
-    /// The latest, ns.
+    /// When the latest was dropped, ns.
     pub last_ns: u64,
 }
 
 /// A place of drops for other reasons.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OtherKey {
-    /// Namespace.
+    /// The namespace in which it happened.
     pub netns: NetnsId,
-    /// Kernel function.
+    /// The kernel function that dropped them.
     pub function: Name,
-    /// The kernel's drop reason.
+    /// The kernel's drop reason; `None` where the kernel gives none.
     pub reason: Option<Name>,
-    /// Netfilter hook, if that dropped it.
+    /// The netfilter hook; `None` if something else dropped it.
     pub hook: Option<Hook>,
 }
 
 /// Drops for another reason at one place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OtherDrops {
-    /// How many, exact.
+    /// How many were dropped, exact.
     pub count: u64,
-    /// The first, ns.
+    /// When the first was dropped, ns.
     pub first_ns: u64,
-    /// The latest, ns.
+    /// When the latest was dropped, ns.
     pub last_ns: u64,
-    /// The device there.
+    /// The device at which the first was dropped.
     pub device: Device,
     /// Longest packet among them, bytes.
     pub largest_bytes: u32,
     /// Whether any of them carried a SYN.
     pub syn: bool,
-    /// Which of them were sent again.
-    pub fallen: Fallen,
+    /// Those of them that were sent again.
+    pub retransmitted: RetransmittedDrops,
 }
 
 /// What became of the ICMP message that should tell the sender.
@@ -112,26 +119,39 @@ pub struct Icmp {
     /// Where it was dropped.
     pub blocked: Vec<Blocked>,
     /// Where it was seen on its way, by device and whether it was leaving, with counts.
-    pub seen: BTreeMap<(NetnsId, u32, bool), u64>,
+    pub seen: BTreeMap<SeenAt, u64>,
     /// The MTU it told last, bytes.
     pub mtu_bytes: Option<u32>,
-    /// What the sender has made of it, where that is seen.
-    pub heeded: Option<Box<Heeded>>,
+    /// The MTU that the sender has taken over from it; `None` where that is not seen.
+    pub pmtu_accepted: Option<Box<PmtuAccepted>>,
 }
 
 impl Icmp {
+    /// Takes in that messages were dropped at a place, so many so far.
+    pub(crate) fn block(&mut self, blocked: Blocked) {
+        let is_same = |known: &&mut Blocked| {
+            known.netns == blocked.netns
+                && known.hook == blocked.hook
+                && known.function == blocked.function
+        };
+        match self.blocked.iter_mut().find(is_same) {
+            Some(known) => known.count = known.count.max(blocked.count),
+            None => self.blocked.push(blocked),
+        }
+    }
+
     /// Whether a message has arrived that tells of so narrow a place: one of a wider place before it
     /// says nothing of this one.
     #[must_use]
-    pub fn is_heeded(&self, fits_bytes: u32) -> bool {
-        let heeded = self.heeded.as_ref();
-        heeded.is_some_and(|heeded| heeded.mtu_bytes <= fits_bytes)
+    pub fn is_pmtu_accepted(&self, fits_bytes: u32) -> bool {
+        let accepted = self.pmtu_accepted.as_ref();
+        accepted.is_some_and(|accepted| accepted.mtu_bytes <= fits_bytes)
     }
 }
 
 /// The message has arrived, and its MTU was taken over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Heeded {
+pub struct PmtuAccepted {
     /// The smallest MTU taken over, bytes.
     pub mtu_bytes: u32,
     /// How often by the socket, exact.
@@ -140,7 +160,7 @@ pub struct Heeded {
     pub by_route: u64,
 }
 
-impl Heeded {
+impl PmtuAccepted {
     /// Takes in what was known elsewhere of the same data.
     pub(crate) fn add(&mut self, other: &Self) {
         self.mtu_bytes = self.mtu_bytes.min(other.mtu_bytes);
@@ -152,32 +172,32 @@ impl Heeded {
 /// A place where the message was dropped.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Blocked {
-    /// Namespace.
+    /// The namespace in which it was dropped.
     pub netns: NetnsId,
-    /// Netfilter hook, if that dropped it.
+    /// The netfilter hook; `None` if something else dropped it.
     pub hook: Option<Hook>,
     /// The device it was at; `None` before it had one.
     pub device: Option<Device>,
-    /// Kernel function.
+    /// The kernel function that dropped it.
     pub function: Name,
-    /// The kernel's drop reason.
+    /// The kernel's drop reason; `None` where the kernel gives none.
     pub reason: Option<Name>,
-    /// How many, exact.
+    /// How many were dropped there, exact.
     pub count: u64,
 }
 
 /// What a sender sent again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Retransmits {
-    /// How many, exact.
+    /// How many segments were sent again, exact.
     pub count: u64,
-    /// The first, ns.
+    /// When the first was sent again, ns.
     pub first_ns: u64,
-    /// The latest, ns.
+    /// When the latest was sent again, ns.
     pub last_ns: u64,
     /// Most doublings of the retransmission timeout.
     pub max_backoff: u32,
-    /// Longest segment among them, bytes from the IP header on as far as known from its length.
+    /// Payload of the longest segment among them, bytes.
     pub largest_payload: u32,
     /// Sequence numbers sent again.
     pub repeats: Repeats,
@@ -220,6 +240,26 @@ impl Track {
         };
         drops.count = drops.count.max(count.saturating_sub(drops.before));
         drops.last_ns = drops.last_ns.max(time_ns);
+    }
+
+    /// Takes in a segment that died for another reason than its size.
+    pub(crate) fn drop_otherwise(&mut self, drop: OtherDrop, tally: &Tally) {
+        let drops = self.other.entry(drop.key).or_insert_with(|| OtherDrops {
+            count: 0,
+            first_ns: tally.first_ns,
+            last_ns: tally.last_ns,
+            device: drop.device,
+            largest_bytes: 0,
+            syn: false,
+            retransmitted: RetransmittedDrops::default(),
+        });
+        drops.count = drops.count.max(tally.count);
+        drops.last_ns = drops.last_ns.max(tally.last_ns);
+        drops.largest_bytes = drops.largest_bytes.max(drop.length_bytes);
+        drops.syn |= drop.syn;
+        if let Some(seq) = drop.seq {
+            drops.retransmitted.add(seq);
+        }
     }
 
     /// Takes in segments that died in a tunnel's datagrams: of those it is known how many there were of
@@ -284,8 +324,9 @@ impl Track {
         self.icmp.generated = self.icmp.generated.max(other.icmp.generated);
         self.icmp.blocked.extend(other.icmp.blocked);
         self.icmp.seen.extend(other.icmp.seen);
-        if let Some(other) = other.icmp.heeded {
-            self.icmp.heeded.get_or_insert(other.clone()).add(&other);
+        if let Some(other) = other.icmp.pmtu_accepted {
+            let accepted = self.icmp.pmtu_accepted.get_or_insert(other.clone());
+            accepted.add(&other);
         }
         self.icmp.mtu_bytes = other.icmp.mtu_bytes.or(self.icmp.mtu_bytes);
         self.seen.extend(other.seen);
@@ -293,6 +334,16 @@ impl Track {
         if let Some(passed) = other.passed.into_known() {
             self.passed.make().merge(&passed);
         }
+    }
+
+    /// Takes in that data has moved on, up to a sequence number if that is known: else all that was lost
+    /// is taken to be through.
+    pub(crate) fn moved(&mut self, upto: Option<u32>, time_ns: u64) {
+        match upto {
+            Some(seq) => self.through(seq, time_ns),
+            None => self.complete(time_ns),
+        }
+        self.progress_ns = Some(time_ns);
     }
 
     /// Data up to `seq` is known to have got through.

@@ -10,7 +10,7 @@ use crate::model::event::Flow;
 pub struct Flows(Vec<Flow>);
 
 impl Flows {
-    /// Adds one that may be there.
+    /// Adds a flow that may be there already.
     pub(crate) fn insert(&mut self, flow: Flow) {
         if let Err(place) = self.0.binary_search(&flow) {
             // One or two are all that most have, and a list that grows by itself begins with four.

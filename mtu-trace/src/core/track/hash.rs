@@ -8,11 +8,11 @@ use std::{
 
 use crate::model::event::Flow;
 
-/// One end of a flow.
+/// One end of a flow, as it is hashed.
 #[derive(Clone, Copy)]
-pub(crate) struct Address(pub SocketAddr);
+pub(crate) struct FlowEnd(pub SocketAddr);
 
-impl Hash for Address {
+impl Hash for FlowEnd {
     #[inline]
     fn hash<H: Hasher>(&self, to: &mut H) {
         match self.0 {
@@ -31,8 +31,8 @@ impl Hash for Flow {
     #[inline]
     fn hash<H: Hasher>(&self, to: &mut H) {
         to.write_u64(self.netns.0);
-        Address(self.source).hash(to);
-        Address(self.destination).hash(to);
+        FlowEnd(self.source).hash(to);
+        FlowEnd(self.destination).hash(to);
         to.write_u8(self.protocol);
     }
 }

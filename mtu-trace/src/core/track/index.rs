@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use crate::{
     core::track::{
-        hash::Address,
+        hash::FlowEnd,
         seq_match::{WINDOW_DATA, WINDOW_REQUESTS, WINDOW_STRANGER},
         state::{ConnectionId, HashMap},
     },
@@ -22,7 +22,7 @@ use crate::{
 pub(crate) struct Index {
     /// Each number with the one of the other direction, so that few of those that are near have to be
     /// looked at.
-    numbers: OrdSet<Entry>,
+    numbers: OrdSet<NumberEntry>,
     /// By hashes of what flows may have in common: a tenth of the memory of the addresses themselves,
     /// and whoever has the same hash by chance is proposed in vain.
     addresses: HashMap<u64, Few>,
@@ -33,16 +33,16 @@ pub(crate) struct Index {
 type Pair = (u32, Option<u32>);
 
 /// A sequence number, whose it is, and that of the other direction.
-type Entry = (u32, ConnectionId, Option<u32>);
+type NumberEntry = (u32, ConnectionId, Option<u32>);
 
 /// Connections that have something in common, most often one alone.
 type Few = SmallVec<[ConnectionId; 2]>;
 
 /// Connections that are proposed.
-pub(crate) type Found = SmallVec<[ConnectionId; 8]>;
+pub(crate) type Proposed = SmallVec<[ConnectionId; 8]>;
 
 /// One end of a flow, and the port of the other: what a NAT leaves of it.
-type Half = (u8, Address, u16);
+type Half = (u8, FlowEnd, u16);
 
 impl Index {
     /// Makes a connection known by a flow and by sequence numbers.
@@ -79,14 +79,14 @@ impl Index {
     }
 
     /// Those whose addresses may fit a flow, in either direction.
-    pub fn alike(&self, flow: &Flow) -> Found {
+    pub fn alike(&self, flow: &Flow) -> Proposed {
         each_once(self.with_addresses(flow))
     }
 
-    /// The same, some perhaps more than once.
-    fn with_addresses(&self, flow: &Flow) -> Found {
+    /// Those whose addresses may fit a flow, some perhaps more than once.
+    fn with_addresses(&self, flow: &Flow) -> Proposed {
         if self.addresses.is_empty() {
-            return Found::new();
+            return Proposed::new();
         }
         let hashes = self.hashes(flow);
         let known = hashes.iter().filter_map(|hash| self.addresses.get(hash));
@@ -94,7 +94,7 @@ impl Index {
     }
 
     /// Those, known by initial sequence numbers, which a packet may be of.
-    pub fn of_packet(&self, flow: &Flow, seq: u32, ack: Option<u32>) -> Found {
+    pub fn of_packet(&self, flow: &Flow, seq: u32, ack: Option<u32>) -> Proposed {
         let mut found = self.with_addresses(flow);
         let Some(ack) = ack else {
             found.extend(self.numbered(seq));
@@ -112,7 +112,7 @@ impl Index {
     }
 
     /// Those, known by the numbers of one packet, which a socket with these initial numbers may have.
-    pub fn of_socket(&self, flow: &Flow, isn: impl Iterator<Item = Pair>) -> Found {
+    pub fn of_socket(&self, flow: &Flow, isn: impl Iterator<Item = Pair>) -> Proposed {
         let mut found = self.with_addresses(flow);
         for (here, there) in isn {
             let near = self.between(here, here.wrapping_add(WINDOW_STRANGER));
@@ -134,7 +134,7 @@ impl Index {
     }
 
     /// Those with a number from one to another, which may have wrapped in between.
-    fn between(&self, from: u32, to: u32) -> impl Iterator<Item = &Entry> {
+    fn between(&self, from: u32, to: u32) -> impl Iterator<Item = &NumberEntry> {
         let (first, second) = if from <= to {
             ((from, to), None)
         } else {
@@ -157,7 +157,7 @@ fn may_fit(here: u32, there: Option<u32>) -> bool {
 }
 
 /// In their order, which does not depend on how they were found.
-fn each_once(mut found: Found) -> Found {
+fn each_once(mut found: Proposed) -> Proposed {
     found.sort_unstable();
     found.dedup();
     found
@@ -165,8 +165,8 @@ fn each_once(mut found: Found) -> Found {
 
 fn halves(flow: &Flow) -> [Half; 2] {
     [
-        (flow.protocol, Address(flow.source), flow.destination.port()),
-        (flow.protocol, Address(flow.destination), flow.source.port()),
+        (flow.protocol, FlowEnd(flow.source), flow.destination.port()),
+        (flow.protocol, FlowEnd(flow.destination), flow.source.port()),
     ]
 }
 

@@ -1,5 +1,8 @@
-//! Events to connections: what was lost where, told again how often, and whether it got through in
+//! Events to connections: what was lost where, sent again how often, and whether it got through in
 //! the end.
+//!
+//! A packet becomes an [`observation`] of one direction of one connection ([`attach`] finds which), and
+//! the direction takes it in; what sockets tell goes the same way ([`progress`]).
 //!
 //! Pure: no clock and no I/O. Time is the events' time, and the same events give the same state.
 
@@ -10,15 +13,18 @@ pub(crate) mod flows;
 pub(crate) mod hash;
 pub(crate) mod index;
 pub(crate) mod lazy_box;
+pub(crate) mod observation;
 pub(crate) mod packets;
 pub(crate) mod progress;
 pub(crate) mod repeats;
 pub(crate) mod retransmitted_drops;
 pub(crate) mod seq_match;
+pub(crate) mod side;
 pub(crate) mod state;
 pub(crate) mod wireguard_match;
-pub use connection::{Connection, End, Side};
-pub use direction::{Heeded, Icmp, OtherDrops, OtherKey, SiteDrops, Track};
+pub use connection::{Connection, TrackedSocket};
+pub use direction::{Icmp, OtherDrops, OtherKey, PmtuAccepted, SiteDrops, Track};
 pub use repeats::{Open, Recovery};
 pub use seq_match::{BY_ADDRESSES, CLOSE, belongs};
+pub use side::{BySide, Side};
 pub use state::{ConnectionId, State};

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::{
     core::track::{
-        connection::{Connection, Side},
-        direction::{Heeded, Retransmits, Track, Waits},
+        connection::{Connection, Handshake},
+        direction::{PmtuAccepted, Retransmits, Waits},
+        side::Side,
         state::{ConnectionId, State},
     },
     model::{
@@ -15,25 +16,31 @@ use crate::{
     },
 };
 
-/// What routes were told, by namespace and destination.
-pub(crate) type RoutesTold = BTreeMap<(NetnsId, IpAddr), PathMtu>;
+/// The path MTUs that routes were told, by namespace and destination.
+pub(crate) type RoutePmtus = BTreeMap<(NetnsId, IpAddr), PathMtu>;
 
-/// Routes whose news wait for the next tick at most.
+/// Routes whose path MTUs wait for the next tick at most. A choice: a second's worth on a busy host; each
+/// is looked for in every connection that has lost something.
 const MOST_ROUTES: usize = 64;
 
 impl State {
     pub(crate) fn retransmit(&mut self, time_ns: u64, retransmit: &Retransmit) {
-        self.sealed.resent(time_ns, retransmit);
-        let handshake = retransmit.state.is_handshake();
-        let (id, index) = self.socket(retransmit.socket, handshake);
+        self.wireguard.resent(time_ns, retransmit);
+        let handshake = if retransmit.state.is_handshake() {
+            Handshake::Pending
+        } else {
+            Handshake::Done
+        };
+        let (id, side) = self.socket(retransmit.socket, handshake);
         let Some(connection) = self.edit(id) else {
             return;
         };
         connection.last_ns = time_ns;
-        let end = &mut connection.ends[index];
-        end.established |= !handshake;
-        put(&mut end.retransmit, retransmit.clone());
-        let track = connection.track_mut(Connection::sends(index));
+        if let Some(end) = connection.ends.get_mut(side) {
+            end.established |= handshake == Handshake::Done;
+            put(&mut end.retransmit, retransmit.clone());
+        }
+        let track = connection.track_mut(side);
         track.sender_mss = Some(retransmit.mss_cache);
         track.sender_pmtu_bytes = Some(retransmit.pmtu_bytes);
         let sent = track.retransmits.get_or_insert_with(|| {
@@ -46,20 +53,18 @@ impl State {
         sent.count = sent.count.max(retransmit.count);
         sent.last_ns = sent.last_ns.max(time_ns);
         sent.max_backoff = sent.max_backoff.max(retransmit.backoff);
-        sent.largest_payload = sent
-            .largest_payload
-            .max(retransmit.end_seq.wrapping_sub(retransmit.seq));
         sent.payload_bytes = retransmit.end_seq.wrapping_sub(retransmit.seq);
+        sent.largest_payload = sent.largest_payload.max(sent.payload_bytes);
         sent.sacked = retransmit.sacked_out > 0;
         sent.bytes_acked = retransmit.bytes_acked;
         sent.timers = retransmit.timers.or(sent.timers);
-        if handshake {
+        if handshake == Handshake::Pending {
             sent.handshake = sent.count;
-            self.adopt_syns(id, index, retransmit.seq);
+            self.adopt_syns((id, side), retransmit.seq);
             return;
         }
         for drops in track.other.values_mut() {
-            drops.fallen.resend(retransmit.seq);
+            drops.retransmitted.resend(retransmit.seq);
         }
         // First what is through, so that the new loss is not taken for one that waits behind it.
         track.through(retransmit.snd_una, time_ns);
@@ -69,27 +74,23 @@ impl State {
     }
 
     pub(crate) fn sample(&mut self, time_ns: u64, sample: &Sample) {
-        let Some(&(id, index)) = self.sockets.get(&sample.flow) else {
+        let Some((connection, side)) = self.edit_socket(&sample.flow) else {
             return;
         };
-        let Some(connection) = self.edit(id) else {
+        let Some(end) = connection.ends.get_mut(side) else {
             return;
         };
-        let end = &mut connection.ends[index];
         end.established |= !sample.state.is_handshake();
         let before = put(&mut end.sample, *sample);
         let moved = before.is_some_and(|before| before.bytes_acked < sample.bytes_acked);
         let received = before.is_some_and(|before| before.bytes_received < sample.bytes_received);
-        end.window_closed_ns = since(
-            end.window_closed_ns,
-            sample.window_closed && !moved,
-            time_ns,
-        );
-        end.gap_ns = since(end.gap_ns, sample.held_bytes > 0 && !received, time_ns);
+        let no_room = sample.window_closed && !moved;
+        end.window_closed_ns = no_room.then(|| end.window_closed_ns.unwrap_or(time_ns));
+        let has_gap = sample.held_bytes > 0 && !received;
+        end.gap_ns = has_gap.then(|| end.gap_ns.unwrap_or(time_ns));
         let snd_una = end.snd_una(sample.bytes_acked);
         let rcv_nxt = end.rcv_nxt(sample.bytes_received);
-        let sends = Connection::sends(index);
-        let out = connection.track_mut(sends);
+        let out = connection.track_mut(side);
         out.sender_mss = Some(sample.mss);
         out.sender_pmtu_bytes = Some(sample.pmtu_bytes);
         let times_out = sample.unacked > 0 && sample.backoff > 0 && !moved;
@@ -104,40 +105,44 @@ impl State {
         if let Some(sent) = &mut out.retransmits {
             sent.bytes_acked = sent.bytes_acked.max(sample.bytes_acked);
         }
-        progress(out, snd_una, moved, time_ns);
-        progress(
-            connection.track_mut(sends.flip()),
-            rcv_nxt,
-            received,
-            time_ns,
-        );
+        let incoming = [(side, snd_una, moved), (side.flip(), rcv_nxt, received)];
+        for (side, upto, has_moved) in incoming {
+            let track = connection.track_mut(side);
+            if has_moved {
+                track.moved(upto, time_ns);
+            } else if let Some(seq) = upto {
+                track.through(seq, time_ns);
+            }
+        }
+    }
+
+    /// The connection of a socket, to be changed, and the direction in which the socket sends.
+    fn edit_socket(&mut self, flow: &Flow) -> Option<(&mut Connection, Side)> {
+        let &(id, side) = self.sockets.get(flow)?;
+        Some((self.edit(id)?, side))
     }
 
     pub(crate) fn closed(&mut self, time_ns: u64, closed: &Closed) {
-        let Some(&(id, index)) = self.sockets.get(&closed.flow) else {
-            return;
-        };
-        let Some(connection) = self.edit(id) else {
+        let Some((connection, side)) = self.edit_socket(&closed.flow) else {
             return;
         };
         connection.last_ns = time_ns;
-        let end = &mut connection.ends[index];
+        let Some(end) = connection.ends.get_mut(side) else {
+            return;
+        };
         end.established |= !closed.last_state.is_handshake();
         put(&mut end.closed, *closed);
         let snd_una = end.snd_una(closed.bytes_acked);
         let rcv_nxt = end.rcv_nxt(closed.bytes_received);
-        let sends = Connection::sends(index);
-        if let Some(out) = connection.known_track_mut(sends) {
-            progress(out, snd_una, false, time_ns);
-            if closed.error == 0
-                && closed.unacknowledged == 0
-                && closed.last_state.is_orderly_close()
-            {
-                out.complete(time_ns);
+        for (side, upto) in [(side, snd_una), (side.flip(), rcv_nxt)] {
+            if let (Some(track), Some(seq)) = (connection.known_track_mut(side), upto) {
+                track.through(seq, time_ns);
             }
         }
-        if let Some(incoming) = connection.known_track_mut(sends.flip()) {
-            progress(incoming, rcv_nxt, false, time_ns);
+        let is_orderly =
+            closed.error == 0 && closed.unacknowledged == 0 && closed.last_state.is_orderly_close();
+        if let Some(out) = connection.known_track_mut(side).filter(|_| is_orderly) {
+            out.complete(time_ns);
         }
     }
 
@@ -145,26 +150,25 @@ impl State {
     /// that have lost something.
     pub(crate) fn path_mtu(&mut self, time_ns: u64, told: &PathMtu) {
         if told.is_socket() {
-            let Some(&(id, index)) = self.sockets.get(&told.flow) else {
-                return;
-            };
-            self.heed(id, Connection::sends(index), told, time_ns);
+            if let Some(&(id, side)) = self.sockets.get(&told.flow) {
+                self.accept_pmtu(id, side, told, time_ns);
+            }
             return;
         }
         // At the next tick, all at once: that takes a look at every connection that has lost something.
-        let has_room = self.routes_told.len() < MOST_ROUTES;
+        let has_room = self.route_pmtus.len() < MOST_ROUTES;
         let key = (told.flow.netns, told.flow.destination.ip());
-        if has_room || self.routes_told.contains_key(&key) {
-            self.routes_told.insert(key, *told);
+        if has_room || self.route_pmtus.contains_key(&key) {
+            self.route_pmtus.insert(key, *told);
         }
     }
 
     /// Takes in what routes were told since the last tick.
-    pub(crate) fn heed_routes(&mut self, time_ns: u64) {
-        if self.routes_told.is_empty() {
+    pub(crate) fn accept_route_pmtus(&mut self, time_ns: u64) {
+        if self.route_pmtus.is_empty() {
             return;
         }
-        let all_told = std::mem::take(&mut self.routes_told);
+        let all_told = std::mem::take(&mut self.route_pmtus);
         for id in self.ailing() {
             let Some(connection) = self.get(id) else {
                 continue;
@@ -178,7 +182,7 @@ impl State {
                     Some((side, *told))
                 });
             if let Some((side, told)) = found {
-                self.heed(id, side, &told, time_ns);
+                self.accept_pmtu(id, side, &told, time_ns);
             }
         }
     }
@@ -190,7 +194,7 @@ impl State {
         connection: &Connection,
         side: Side,
         flow: &Flow,
-        all_told: &'a RoutesTold,
+        all_told: &'a RoutePmtus,
     ) -> Option<&'a PathMtu> {
         let there = flow.destination.ip();
         if let Some(end) = connection.sender(side) {
@@ -206,7 +210,7 @@ impl State {
         told.find(is_senders).map(|(_, told)| told)
     }
 
-    fn heed(&mut self, id: ConnectionId, side: Side, told: &PathMtu, time_ns: u64) {
+    fn accept_pmtu(&mut self, id: ConnectionId, side: Side, told: &PathMtu, time_ns: u64) {
         let Some(connection) = self.edit(id) else {
             return;
         };
@@ -218,12 +222,13 @@ impl State {
         } else {
             (0, told.count)
         };
-        let heard = Heeded {
+        let accepted = PmtuAccepted {
             mtu_bytes: told.mtu_bytes,
             by_socket,
             by_route,
         };
-        icmp.heeded.get_or_insert(Box::new(heard)).add(&heard);
+        let known = icmp.pmtu_accepted.get_or_insert(Box::new(accepted));
+        known.add(&accepted);
     }
 
     pub(crate) fn count(&mut self, count: &Count) {
@@ -252,14 +257,10 @@ impl State {
                 count,
                 last_ns,
             } => {
-                let Some(&(id, index)) = self.sockets.get(flow) else {
+                let Some((connection, side)) = self.edit_socket(flow) else {
                     return;
                 };
-                let Some(connection) = self.edit(id) else {
-                    return;
-                };
-                let track = connection.track_mut(Connection::sends(index));
-                if let Some(sent) = &mut track.retransmits {
+                if let Some(sent) = &mut connection.track_mut(side).retransmits {
                     sent.count = sent.count.max(*count);
                     sent.last_ns = sent.last_ns.max(*last_ns);
                 }
@@ -268,7 +269,7 @@ impl State {
     }
 }
 
-/// Replaces what most connections have not.
+/// Replaces a value that most connections do not have, and gives the one before.
 fn put<T>(kept: &mut Option<Box<T>>, new: T) -> Option<T> {
     match kept {
         Some(kept) => Some(std::mem::replace(&mut **kept, new)),
@@ -276,23 +277,5 @@ fn put<T>(kept: &mut Option<Box<T>>, new: T) -> Option<T> {
             *kept = Some(Box::new(new));
             None
         }
-    }
-}
-
-/// Since when something has been so.
-fn since(before: Option<u64>, is: bool, time_ns: u64) -> Option<u64> {
-    is.then(|| before.unwrap_or(time_ns))
-}
-
-/// Tells a direction how far its data has come: exactly where sequence numbers are known, else by
-/// the mere fact that it moved.
-fn progress(track: &mut Track, upto: Option<u32>, moved: bool, time_ns: u64) {
-    match upto {
-        Some(seq) => track.through(seq, time_ns),
-        None if moved => track.complete(time_ns),
-        None => {}
-    }
-    if moved {
-        track.progress_ns = Some(time_ns);
     }
 }

@@ -1,15 +1,16 @@
 //! One sequence number lost again and again: what makes a stall.
 
 /// Losses of one sequence number closer than this are one attempt, seen twice: as the segment sent
-/// again and as its drop. The kernel's smallest retransmission timeout is 200 ms, and a tail loss
+/// again and as its drop, ns. A choice between what two records of one attempt lie apart, well below a
+/// millisecond, and the nearest next one: the kernel's smallest retransmission timeout is 200 ms, and a tail loss
 /// probe waits at least two jiffies and two round trips (RFC 8985, section 7.2).
 const SAME_ATTEMPT_NS: u64 = 5_000_000;
 
-/// The kernel's smallest retransmission timeout (`TCP_RTO_MIN`): what is lost twice that far apart is
+/// The kernel's smallest retransmission timeout (`TCP_RTO_MIN`), ns: what is lost twice that far apart is
 /// at the head of the queue, since only its first segment is sent again on a timeout.
 const RESENT_NS: u64 = 200_000_000;
 
-/// Losses of one sequence number whose times are kept: with doubling timeouts, those of its first
+/// Losses of one sequence number whose times are kept. A choice: with doubling timeouts, those of its first
 /// half a minute.
 const MOST_TIMES: usize = 8;
 
@@ -29,7 +30,7 @@ pub struct Repeats {
 /// A sequence number that does not get through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Open {
-    /// The sequence number.
+    /// The sequence number that does not get through.
     pub seq: u32,
     /// Its first loss, ns.
     pub first_ns: u64,
@@ -89,7 +90,7 @@ pub fn after(a: u32, b: u32) -> bool {
 }
 
 impl Repeats {
-    /// A loss of `seq`.
+    /// Takes in a loss of `seq`.
     pub fn lost(&mut self, seq: u32, time_ns: u64) {
         let Some(open) = &mut self.open else {
             self.open = Some(Open::new(seq, time_ns));
@@ -125,7 +126,7 @@ impl Repeats {
         }
     }
 
-    /// Everything before `seq` is known to have got through.
+    /// Takes in that everything before `seq` is known to have got through.
     pub fn through(&mut self, seq: u32, time_ns: u64) {
         if self.open.is_some_and(|open| after(seq, open.seq)) {
             self.recovered(time_ns);
@@ -147,7 +148,7 @@ impl Repeats {
         self.recoveries += other.recoveries;
     }
 
-    /// The open one is known to have got through.
+    /// Takes in that the open one is known to have got through.
     pub fn recovered(&mut self, time_ns: u64) {
         let Some(open) = self.open.take() else {
             return;

@@ -1,20 +1,20 @@
 //! Segments that were dropped at a place for no reason that the kernel gives, and that were sent again:
 //! only those were lost there. Others may have been delivered before they were freed.
 
-/// Sequence numbers that are remembered of one place: what a window loses in one go, or most of it.
+/// Sequence numbers that are remembered of one place. A choice: most of what a window loses in one go.
 const MOST: usize = 16;
 
 /// The latest sequence numbers that were dropped at one place, and how many of them came again.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Fallen {
+pub struct RetransmittedDrops {
     seqs: [u32; MOST],
-    /// How many there ever were.
+    /// How many were dropped, the forgotten ones included.
     count: usize,
     resent: u64,
 }
 
-impl Fallen {
-    /// One with this sequence number was dropped.
+impl RetransmittedDrops {
+    /// Takes in that a segment with this sequence number was dropped.
     pub(crate) fn add(&mut self, seq: u32) {
         if let Some(place) = self.seqs.get_mut(self.count % MOST) {
             *place = seq;
@@ -22,13 +22,13 @@ impl Fallen {
         }
     }
 
-    /// One with this sequence number is sent again.
+    /// Takes in that a segment with this sequence number is sent again.
     pub(crate) fn resend(&mut self, seq: u32) {
         let known = self.seqs.get(..self.count.min(MOST)).unwrap_or_default();
         self.resent += u64::from(known.contains(&seq));
     }
 
-    /// How often one of them was sent again, as far as that was told.
+    /// How often one of the dropped segments was sent again, as far as that was told.
     #[must_use]
     pub fn resent(&self) -> u64 {
         self.resent
@@ -41,16 +41,16 @@ mod tests {
 
     #[test]
     fn what_was_dropped_and_comes_again_is_counted() {
-        let mut fallen = Fallen::default();
-        fallen.resend(0);
-        assert_eq!(fallen.resent(), 0);
+        let mut drops = RetransmittedDrops::default();
+        drops.resend(0);
+        assert_eq!(drops.resent(), 0);
         for seq in 100..100 + 2 * u32::try_from(MOST).unwrap_or(0) {
-            fallen.add(seq);
+            drops.add(seq);
         }
         // The first half is forgotten.
         for (seq, resent) in [(100, 0), (131, 1), (116, 2), (131, 3), (132, 3)] {
-            fallen.resend(seq);
-            assert_eq!(fallen.resent(), resent, "{seq}");
+            drops.resend(seq);
+            assert_eq!(drops.resent(), resent, "{seq}");
         }
     }
 }

@@ -5,18 +5,20 @@
 //! ISS, wherever it is seen.
 
 use crate::{
-    core::track::connection::Side,
+    core::track::side::Side,
     model::event::{Flow, Socket},
 };
 
 /// How far above the initial sequence numbers a packet may be to belong to a socket whose
-/// addresses have nothing in common with the packet's: 1 MiB both ways, so that an unrelated packet
-/// fits by chance once in 2^24 times.
+/// addresses have nothing in common with the packet's, bytes. A choice: 1 MiB both ways, so that an
+/// unrelated packet fits by chance once in 2^24 times.
 pub(crate) const WINDOW_STRANGER: u32 = 1 << 20;
-/// The same where one end's address and port agree, as all downloads from one registry do: most
-/// of a long transfer one way, and its requests the other way. An unrelated packet fits once in
-/// 2^17 times, and hardly ever better than the right one.
+/// How far above one initial sequence number a packet may be where one end's address and port agree, as
+/// all downloads from one registry do, bytes. A choice: most of a long transfer one way, while the other
+/// way carries requests ([`WINDOW_REQUESTS`]); an unrelated packet fits once in 2^17 times, and hardly
+/// ever better than the right one.
 pub(crate) const WINDOW_DATA: u32 = 1 << 30;
+/// How far above the other initial sequence number it may then be, bytes. A choice: see [`WINDOW_DATA`].
 pub(crate) const WINDOW_REQUESTS: u32 = 1 << 16;
 
 /// Whether a packet with this flow and these numbers belongs to the socket, in which direction,
@@ -63,16 +65,17 @@ pub fn belongs(socket: &Socket, flow: &Flow, seq: u32, ack: Option<u32>) -> Opti
     }
 }
 
-/// Misfits from here on rest on addresses alone: another connection may have the same.
+/// Misfits from here on rest on addresses alone: another connection may have the same. A choice: above
+/// every distance in sequence numbers, of which there are 2^33 at most.
 pub const BY_ADDRESSES: u64 = 1 << 40;
 
-/// Misfits up to here are too small for chance, even where nothing leads from the packet's network to
+/// Misfits up to here, in bytes from both initial sequence numbers, are too small for chance, even where nothing leads from the packet's network to
 /// the socket's, unless both were opened within 70 ms: networks that have nothing to do with each other
 /// have the same addresses, then the kernel gives their connections the same ports, and initial sequence
 /// numbers that differ by the time alone (`secure_tcp_seq`).
 pub const CLOSE: u64 = 2 + 2 * WINDOW_STRANGER as u64;
 
-/// The same for a connection whose handshake was not seen: its addresses in another namespace, or
+/// As [`belongs`] for a connection whose handshake was not seen: its addresses in another namespace, or
 /// behind a NAT.
 fn by_addresses(socket: &Socket, flow: &Flow) -> Option<(Side, u64)> {
     let outwards = alike(&socket.flow, flow);

@@ -9,10 +9,11 @@ use crate::{
     core::{
         graph::Networks,
         track::{
-            connection::{Connection, End, Side, Worth},
+            connection::{Connection, Handshake, TrackedSocket, Worth},
             index::Index,
-            progress::RoutesTold,
-            wireguard_match::Sealed,
+            progress::RoutePmtus,
+            side::Side,
+            wireguard_match::WireguardMatch,
         },
     },
     model::{
@@ -24,19 +25,22 @@ use crate::{
 /// Copies share what does not change.
 pub(crate) type HashMap<K, V> = GenericHashMap<K, V, RandomState, DefaultSharedPtr>;
 
-/// Connections kept at most; quiet ones that nothing ails go first.
+/// Connections kept at most; quiet ones that nothing ails go first. A choice: what fits in about a hundred
+/// megabytes.
 const MOST_CONNECTIONS: usize = 60_000;
 
 /// Connections kept at most of which more is known than that they are there: they take ten times the
-/// memory. Those go first that lost nothing for its size, of them the closed ones, and of those the ones
+/// memory. A choice, as with [`MOST_CONNECTIONS`]. Those go first that lost nothing for its size, of them the closed ones, and of those the ones
 /// of which nothing was heard for longest.
 const MOST_TROUBLED: usize = 10_000;
 
-/// Sentences about what cannot be seen, and characters of each, that are kept at most.
+/// Sentences about what cannot be seen that are kept at most. A choice: there is one a hook.
 const MOST_LIMITS: usize = 16;
+/// Characters of such a sentence that are kept at most. A choice: three lines of a terminal.
 const MOST_LIMIT_CHARS: usize = 256;
 
-/// Changes after which they are counted, even if nobody asks what has changed.
+/// Changes after which they are counted, even if nobody asks what has changed. A choice: the list of them
+/// then takes half a megabyte.
 const MANY_CHANGES: usize = 1 << 16;
 
 /// A connection's number in the order of first sight.
@@ -65,7 +69,7 @@ pub struct State {
     pub limits: Arc<[String]>,
     networks: Arc<Networks>,
     connections: OrdMap<ConnectionId, Arc<Connection>>,
-    pub(crate) sockets: HashMap<Flow, (ConnectionId, usize)>,
+    pub(crate) sockets: HashMap<Flow, (ConnectionId, Side)>,
     pub(crate) flows: HashMap<Flow, (ConnectionId, Side)>,
     pub(crate) isns: HashMap<Isn, ConnectionId>,
     /// Connections with a socket here.
@@ -80,10 +84,10 @@ pub struct State {
     /// with what they are worth: to look at ten thousand of them in their own places takes longer.
     troubled: OrdMap<ConnectionId, Worth>,
     /// Path MTUs of routes, by namespace and destination, that are yet to be taken in.
-    pub(crate) routes_told: RoutesTold,
+    pub(crate) route_pmtus: RoutePmtus,
     /// What may be in datagrams that cannot be read.
-    pub(crate) sealed: Sealed,
-    /// How many of them had to be forgotten.
+    pub(crate) wireguard: WireguardMatch,
+    /// How many troubled connections had to be forgotten.
     pub forgotten: u64,
     next: u64,
 }
@@ -104,9 +108,7 @@ impl State {
     #[must_use]
     pub fn connection(&self, flow: &Flow) -> Option<(&Connection, Side)> {
         let of_socket = self.sockets.get(flow);
-        let (id, side) = of_socket
-            .map(|&(id, index)| (id, Connection::sends(index)))
-            .or_else(|| self.flows.get(flow).copied())?;
+        let &(id, side) = of_socket.or_else(|| self.flows.get(flow))?;
         Some((self.get(id)?, side))
     }
 
@@ -192,11 +194,11 @@ impl State {
         match &event.kind {
             EventKind::Topology(topology) => {
                 self.networks = Arc::new(Networks::new(topology));
-                self.sealed.look(topology);
+                self.wireguard.look(topology);
                 self.topology = Arc::clone(topology);
             }
             EventKind::Connection(socket) => {
-                self.socket(*socket, false);
+                self.socket(*socket, Handshake::Done);
             }
             EventKind::Packet(packet) => self.packet(event.time_ns, packet),
             EventKind::Retransmit(retransmit) => self.retransmit(event.time_ns, retransmit),
@@ -211,7 +213,7 @@ impl State {
                 let cut = |limit: &String| limit.chars().take(MOST_LIMIT_CHARS).collect();
                 self.limits = limits.iter().take(MOST_LIMITS).map(cut).collect();
             }
-            EventKind::Tick => self.heed_routes(event.time_ns),
+            EventKind::Tick => self.accept_route_pmtus(event.time_ns),
         }
     }
 
@@ -249,7 +251,7 @@ impl State {
     }
 
     /// Gives a connection another end.
-    pub(crate) fn add_end(&mut self, (id, index): (ConnectionId, usize), end: End) {
+    pub(crate) fn add_end(&mut self, (id, side): (ConnectionId, Side), end: TrackedSocket) {
         let socket = end.socket;
         let stray = self.get(id).and_then(Connection::stray);
         if let Some((flow, numbers)) = stray {
@@ -258,9 +260,8 @@ impl State {
         let Some(connection) = self.edit(id) else {
             return;
         };
-        connection.ends.reserve_exact(1);
-        connection.ends.insert(index, end);
-        let outwards = match Connection::sends(index) {
+        connection.ends.push(end);
+        let outwards = match side {
             Side::Out => socket.flow,
             Side::In => socket.flow.reversed(),
         };
@@ -303,7 +304,7 @@ impl State {
         let Some(connection) = self.connections.get(&id) else {
             return;
         };
-        for end in &connection.ends {
+        for end in connection.ends.iter() {
             self.ends.insert(id, &end.socket.flow, end.socket.numbers());
         }
         if let Some((flow, numbers)) = connection.stray() {
@@ -315,7 +316,7 @@ impl State {
         let Some(connection) = self.connections.get(&id) else {
             return;
         };
-        for end in &connection.ends {
+        for end in connection.ends.iter() {
             self.ends.remove(id, &end.socket.flow, end.socket.numbers());
         }
         if let Some((flow, numbers)) = connection.stray() {
@@ -349,7 +350,7 @@ impl State {
         };
         self.forgotten += u64::from(gone.is_troubled());
         self.forget_flows(id, &gone.flows);
-        for end in &gone.ends {
+        for end in gone.ends.iter() {
             let flow = &end.socket.flow;
             if self.sockets.get(flow).is_some_and(|known| known.0 == id) {
                 self.sockets.remove(flow);
@@ -378,7 +379,7 @@ mod tests {
             destination: ([192, 0, 2, 2], 80).into(),
         };
         let mut state = State::default();
-        let both = [1, 2].map(|_| state.insert(Connection::new(Vec::new())));
+        let both = [1, 2].map(|_| state.insert(Connection::default()));
         for nth in 0..100 {
             state.lead(flow(4789), both[nth % 2], Side::Out);
         }

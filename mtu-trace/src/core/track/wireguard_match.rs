@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     core::track::{
-        connection::{Connection, Side},
+        side::Side,
         state::{ConnectionId, State},
     },
     model::{
@@ -18,26 +18,34 @@ use crate::{
     },
 };
 
-/// How long encryption may take: it waits for its turn on another CPU, ns.
+/// How long encryption may take, ns. A choice: it waits for its turn on another CPU, a few scheduling
+/// ticks at most.
 const SOON_NS: u64 = 20_000_000;
-/// It may be done before the sender's own CPU has told that it sent, ns.
+/// How long before the sender's own CPU has told that it sent it may be done, ns. A choice: a few times
+/// what records of two CPUs were seen to differ by.
 const BEFORE_NS: u64 = 2_000_000;
-/// Segments sent again lately that are remembered, and pairs of flows of which one may carry the other.
+/// Segments sent again lately that are remembered. A choice: more than a host sends again in
+/// [`SOON_NS`].
 const MOST_RESENT: usize = 64;
+/// Pairs of flows of which one may carry the other that are remembered. A choice: more than there are
+/// connections that stall at once.
 const MOST_PAIRS: usize = 256;
 /// So many segments sent again one after the other must each have died in a datagram of a flow before
-/// it is believed that they are in it. A stall takes as many to be one.
+/// it is believed that they are in it. A choice: a stall takes as many to be one.
 const ENOUGH: usize = 3;
-/// What is added to the packet inside: the outer IP header, UDP's, and WireGuard's own header and
-/// authentication tag (16 bytes each), bytes.
+/// What is added to the packet inside over IPv4, bytes: the outer IP header, UDP's, and WireGuard's own
+/// header and authentication tag, 16 each (`struct message_data`, `drivers/net/wireguard/messages.h`).
 const ADDED_V4: u32 = 20 + 8 + 32;
+/// What is added to the packet inside over IPv6, bytes, as with [`ADDED_V4`].
 const ADDED_V6: u32 = 40 + 8 + 32;
-/// It is filled up to a multiple of this before, but not beyond the tunnel's MTU, bytes.
+/// The packet inside is filled up to a multiple of this before, but not beyond the tunnel's MTU, bytes
+/// (`MESSAGE_PADDING_MULTIPLE`, `drivers/net/wireguard/messages.h`).
 const PADDED_TO: u32 = 16;
-/// Headers of the packet inside: IPv4 or IPv6 and TCP's, bytes; and what TCP options data has at most
-/// (timestamps and padding, 12, and some more).
+/// Headers of a packet inside that is IPv4, bytes: its own and TCP's without options.
 const LEAST_V4: u32 = 20 + 20;
+/// Headers of a packet inside that is IPv6, bytes: its own and TCP's without options.
 const LEAST_V6: u32 = 40 + 20;
+/// TCP options of data at most, bytes. A choice: timestamps and padding take 12, and there may be some more.
 const MOST_OPTIONS: u32 = 20;
 
 /// A segment that was sent again just now.
@@ -54,19 +62,19 @@ struct Resent {
 /// A segment that died in a datagram: when, ns, and its sequence number.
 pub(crate) type Loss = (u64, u32);
 
-/// What a datagram that was dropped is.
+/// What a datagram that was dropped carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Sealing {
-    /// What it seems to be.
-    Plain,
-    /// A tunnel's, and nobody knows whose inside it.
-    Others,
-    /// A connection's, in a direction, with what has become known by this.
-    Of((ConnectionId, Side), Vec<Loss>),
+pub(crate) enum DatagramContent {
+    /// It is what it seems to be.
+    Itself,
+    /// It is a tunnel's, and nobody knows whose data is inside.
+    Unknown,
+    /// It carries data of a connection in a direction; these segments have become known to have died so.
+    Segments((ConnectionId, Side), Vec<Loss>),
 }
 
 /// What a tunnel adds to a packet, bytes, by the flow of its datagrams.
-pub(crate) fn added(flow: &Flow) -> u32 {
+pub(crate) fn added_bytes(flow: &Flow) -> u32 {
     if flow.source.is_ipv4() {
         ADDED_V4
     } else {
@@ -76,28 +84,28 @@ pub(crate) fn added(flow: &Flow) -> u32 {
 
 /// A namespace with such tunnels.
 #[derive(Clone, Debug)]
-struct End {
+struct TunnelNetns {
     addresses: BTreeSet<IpAddr>,
     mtus: BTreeSet<u32>,
 }
 
 /// What was sent again lately and what has died since, where there are such tunnels.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sealed {
-    ends: BTreeMap<NetnsId, End>,
+pub(crate) struct WireguardMatch {
+    ends: BTreeMap<NetnsId, TunnelNetns>,
     lately: VecDeque<Resent>,
     /// By the flow of datagrams and the socket whose segments they seem to carry.
     pairs: BTreeMap<(Flow, Flow), Vec<Loss>>,
-    /// The flows of datagrams of which that is believed.
+    /// The flows of datagrams that are believed to carry some socket's segments.
     open: BTreeSet<Flow>,
 }
 
-impl Sealed {
+impl WireguardMatch {
     /// Looks where there are such tunnels.
     pub fn look(&mut self, topology: &Topology) {
         let ends = topology.namespaces.iter();
         self.ends = ends
-            .filter_map(|(id, netns)| Some((*id, End::of(netns)?)))
+            .filter_map(|(id, netns)| Some((*id, TunnelNetns::of(netns)?)))
             .collect();
     }
 
@@ -152,7 +160,7 @@ impl Sealed {
     }
 }
 
-impl End {
+impl TunnelNetns {
     fn of(netns: &Netns) -> Option<Self> {
         let tunnels = netns
             .links
@@ -168,50 +176,49 @@ impl End {
 }
 
 impl State {
-    /// Whose segment a datagram that was dropped carries.
-    pub(crate) fn unseal(&mut self, time_ns: u64, packet: &Packet) -> Sealing {
+    /// What a packet that was dropped carries, if it is a datagram of such a tunnel.
+    pub(crate) fn content_of(&mut self, time_ns: u64, packet: &Packet) -> DatagramContent {
         let is_dropped = matches!(packet.what, PacketKind::Dropped { .. });
         if !is_dropped || packet.inner.is_some() {
-            return Sealing::Plain;
+            return DatagramContent::Itself;
         }
         let Some(end) = self.tunnels_end(&packet.flow) else {
-            return Sealing::Plain;
+            return DatagramContent::Itself;
         };
-        let inside = packet.length_bytes.saturating_sub(added(&packet.flow));
+        let inside = packet
+            .length_bytes
+            .saturating_sub(added_bytes(&packet.flow));
         let is_padded = inside.is_multiple_of(PADDED_TO) || end.mtus.contains(&inside);
         let resent = self.resent_in(time_ns, packet.flow.netns, inside);
-        let place = |resent: &Resent| {
-            let &(id, index) = self.sockets.get(&resent.flow)?;
-            Some((id, Connection::sends(index)))
-        };
+        let place = |resent: &Resent| self.sockets.get(&resent.flow).copied();
         let found = resent.filter(|_| is_padded);
         let found = found.and_then(|(at, resent)| Some((at, resent, place(&resent)?)));
         if let Some((at, resent, place)) = found {
-            if let Some(resent) = self.sealed.lately.get_mut(at) {
+            if let Some(resent) = self.wireguard.lately.get_mut(at) {
                 resent.matched = true;
             }
-            let losses = self.sealed.carried(packet.flow, &resent, time_ns);
+            let losses = self.wireguard.carried(packet.flow, &resent, time_ns);
             if !losses.is_empty() {
                 if losses.len() > 1 {
                     self.forget_stray(&packet.flow);
                 }
-                return Sealing::Of(place, losses);
+                return DatagramContent::Segments(place, losses);
             }
         }
-        if self.sealed.open.contains(&packet.flow) {
-            Sealing::Others
+        if self.wireguard.open.contains(&packet.flow) {
+            DatagramContent::Unknown
         } else {
-            Sealing::Plain
+            DatagramContent::Itself
         }
     }
 
     /// The host with such a tunnel from or to whose own address a flow is.
-    fn tunnels_end(&self, flow: &Flow) -> Option<&End> {
+    fn tunnels_end(&self, flow: &Flow) -> Option<&TunnelNetns> {
         if flow.protocol != UDP {
             return None;
         }
-        let mut ends = self.sealed.ends.iter();
-        let is_its = |(netns, end): &(&NetnsId, &End)| {
+        let mut ends = self.wireguard.ends.iter();
+        let is_its = |(netns, end): &(&NetnsId, &TunnelNetns)| {
             let own = [flow.source.ip(), flow.destination.ip()];
             own.iter().any(|ip| end.addresses.contains(ip))
                 && self.is_connected(**netns, flow.netns)
@@ -235,7 +242,7 @@ impl State {
                 && (least..=least + MOST_OPTIONS + PADDED_TO - 1).contains(&headers)
                 && self.is_connected(netns, resent.flow.netns)
         };
-        let mut fitting = self.sealed.lately.iter().enumerate().filter(may_be);
+        let mut fitting = self.wireguard.lately.iter().enumerate().filter(may_be);
         let (at, resent) = fitting.next()?;
         // The same one may have been sent again twice.
         let all = fitting.all(|(_, other)| other.flow == resent.flow);

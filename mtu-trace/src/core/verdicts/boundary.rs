@@ -54,7 +54,7 @@ pub fn pmtud(track: &Track, fits_bytes: u32, site: Option<&Site>, topology: &Top
     let blocked = icmp.blocked.iter().max_by_key(|blocked| blocked.count);
     // The path MTU of a socket changes by such a message alone: probing lowers its segment size
     // only (`tcp_mtu_probing`).
-    let heeded = icmp.is_heeded(fits_bytes);
+    let accepted = icmp.is_pmtu_accepted(fits_bytes);
     let came_down = track
         .sender_pmtu_bytes
         .is_some_and(|pmtu| pmtu > 0 && pmtu <= fits_bytes);
@@ -62,17 +62,17 @@ pub fn pmtud(track: &Track, fits_bytes: u32, site: Option<&Site>, topology: &Top
         // A message that is heeded, dropped or seen must have been generated, also where that could
         // not be observed.
         signalled: came_down
-            || heeded
+            || accepted
             || (icmp.generated > 0 && !silent)
             || blocked.is_some()
             || !icmp.seen.is_empty(),
-        delivered: if came_down || heeded {
+        delivered: if came_down || accepted {
             Some(true)
         } else {
             blocked.map(|_| false)
         },
         blocked_at: blocked
-            .filter(|_| !came_down && !heeded)
+            .filter(|_| !came_down && !accepted)
             .map(|blocked| BlockedAt {
                 netns: NetnsRef::new(blocked.netns, topology),
                 hook: blocked.hook,

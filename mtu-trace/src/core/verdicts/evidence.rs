@@ -5,7 +5,7 @@ use std::io;
 use crate::{
     core::{
         sites::SiteKind,
-        track::{End, Heeded, Icmp, OtherDrops, OtherKey, SiteDrops},
+        track::{Icmp, OtherDrops, OtherKey, PmtuAccepted, SiteDrops, TrackedSocket},
         verdicts::{facts::TrackFacts, table::Trouble},
     },
     model::{
@@ -122,11 +122,11 @@ impl NoteNames<'_> {
                 self.label(netns),
             )
         }));
-        notes.extend(icmp.heeded.as_deref().map(taken_over));
+        notes.extend(icmp.pmtu_accepted.as_deref().map(taken_over));
         notes
     }
 
-    fn socket(&self, end: &End) -> Option<String> {
+    fn socket(&self, end: &TrackedSocket) -> Option<String> {
         let sample = end.sample.as_ref()?;
         let waits = if sample.unacked > 0 && sample.backoff > 0 {
             format!(
@@ -157,7 +157,7 @@ impl NoteNames<'_> {
         )
     }
 
-    fn ending(&self, end: &End) -> Option<String> {
+    fn ending(&self, end: &TrackedSocket) -> Option<String> {
         let closed = end.closed.as_ref().filter(|closed| closed.error != 0)?;
         Some(format!(
             "{}: the socket in {} ended with {}",
@@ -169,21 +169,21 @@ impl NoteNames<'_> {
 }
 
 /// Whom the message has reached, by the functions that take its MTU over.
-fn taken_over(heeded: &Heeded) -> String {
+fn taken_over(accepted: &PmtuAccepted) -> String {
     let by = [
         (
-            heeded.by_socket,
+            accepted.by_socket,
             hook::TOLD,
             hook::TOLD6,
             "the sender's socket",
         ),
-        (heeded.by_route, hook::ROUTE, hook::ROUTE6, "its route"),
+        (accepted.by_route, hook::ROUTE, hook::ROUTE6, "its route"),
     ];
     let by = by.iter().filter(|(count, ..)| *count > 0);
     let by: Vec<String> = by
         .map(|(count, hook, hook6, whom)| format!("{hook}, {hook6}: {count} times by {whom}"))
         .collect();
-    format!("{}; MTU {} taken over", by.join("; "), heeded.mtu_bytes)
+    format!("{}; MTU {} taken over", by.join("; "), accepted.mtu_bytes)
 }
 
 /// Why segments were sent again; `None` where that is not seen.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::{
     core::{
         sites::{Site, SiteKind},
-        track::End,
+        track::TrackedSocket,
         verdicts::{local_end::LocalEnd, remedy},
     },
     model::{
@@ -19,7 +19,7 @@ pub struct FixContext<'a> {
     /// The user's own end.
     pub local: &'a LocalEnd<'a>,
     /// The end that sends the packets; `None` if it is not on this host.
-    pub sender: Option<&'a End>,
+    pub sender: Option<&'a TrackedSocket>,
     /// The place where packets are dropped for their size; `None` where none was seen.
     pub site: Option<&'a Site>,
     /// The longest packet that passes, bytes; `None` where that is not known.

@@ -1,7 +1,7 @@
 //! Which end of a connection is the user's own, and what it looks like from there.
 
 use crate::{
-    core::track::{Connection, End, Side},
+    core::track::{Connection, Side, TrackedSocket},
     model::{
         event::{Flow, TCP, UDP},
         finding::{ConnectionRef, Direction, Endpoint},
@@ -13,11 +13,11 @@ use crate::{
 /// The end of a connection that a report is told from.
 #[derive(Clone, Copy)]
 pub struct LocalEnd<'a> {
-    /// Its position among the ends; 0 where none is known.
-    index: usize,
+    /// The direction in which it sends; where no socket is known, the one in which packets came.
+    sends: Side,
     /// The socket, if it is on this host.
-    pub end: Option<&'a End>,
-    other: Option<&'a End>,
+    pub end: Option<&'a TrackedSocket>,
+    other: Option<&'a TrackedSocket>,
     /// Its flow: source is local.
     pub flow: Flow,
 }
@@ -26,36 +26,37 @@ impl<'a> LocalEnd<'a> {
     /// Picks the end: a container's before the host's, one behind NAT before one that is not, the
     /// one that opened the connection before the one that answered, as far as that is known.
     pub fn of(connection: &'a Connection, topology: &Topology) -> Option<Self> {
-        let index = match connection.ends.as_slice() {
+        let sends = match &*connection.ends {
             [] => {
                 // Only packets are known: their receiver stands for the local end.
                 let flow = connection.seen_as.iter().next()?.reversed();
                 return Some(Self {
-                    index: 1,
+                    sends: Side::In,
                     end: None,
                     other: None,
                     flow,
                 });
             }
-            [_] => 0,
-            [first, second, ..] => {
-                usize::from(score(second, first, topology) > score(first, second, topology))
+            [first, second] if score(second, first, topology) > score(first, second, topology) => {
+                Side::In
             }
+            _ => Side::Out,
         };
-        let end = &connection.ends[index];
+        let end = connection.sender(sends)?;
         Some(Self {
-            index,
+            sends,
             end: Some(end),
-            other: connection.ends.get(1 - index),
+            other: connection.receiver(sends),
             flow: end.socket.flow,
         })
     }
 
     /// Which way data goes on a side of the connection.
     pub fn direction(&self, side: Side) -> Direction {
-        match (self.index, side) {
-            (0, Side::Out) | (1.., Side::In) => Direction::Upload,
-            (0, Side::In) | (1.., Side::Out) => Direction::Download,
+        if side == self.sends {
+            Direction::Upload
+        } else {
+            Direction::Download
         }
     }
 
@@ -66,16 +67,13 @@ impl<'a> LocalEnd<'a> {
         direction: Direction,
         topology: &Topology,
     ) -> ConnectionRef {
-        let netns = |end: Option<&End>| end.map(|end| end.socket.flow.netns);
+        let netns = |end: Option<&TrackedSocket>| end.map(|end| end.socket.flow.netns);
         let mut translated: Vec<String> = connection
             .seen_as
             .iter()
-            .map(|flow| {
-                if self.index == 0 {
-                    *flow
-                } else {
-                    flow.reversed()
-                }
+            .map(|flow| match self.sends {
+                Side::Out => *flow,
+                Side::In => flow.reversed(),
             })
             .filter(|flow| {
                 (flow.source, flow.destination) != (self.flow.source, self.flow.destination)
@@ -100,7 +98,11 @@ impl<'a> LocalEnd<'a> {
     }
 }
 
-fn score(end: &End, other: &End, topology: &Topology) -> (bool, bool, bool, bool) {
+fn score(
+    end: &TrackedSocket,
+    other: &TrackedSocket,
+    topology: &Topology,
+) -> (bool, bool, bool, bool) {
     let netns = topology.namespaces.get(&end.socket.flow.netns);
     let opened = opened(end, other);
     // The other end knows it by another address: it is behind NAT. That a server has one for its
@@ -117,7 +119,7 @@ fn score(end: &End, other: &End, topology: &Topology) -> (bool, bool, bool, bool
 /// Whether this end opened the connection. Of an older one that may be known from the other end, whose
 /// port is listened on; else the port tells: those of clients are from the top of the range (RFC 6335,
 /// section 6).
-fn opened(end: &End, other: &End) -> bool {
+fn opened(end: &TrackedSocket, other: &TrackedSocket) -> bool {
     let of_other = || other.socket.active.map(|active| !active);
     let by_port = || end.socket.flow.source.port() > other.socket.flow.source.port();
     end.socket.active.or_else(of_other).unwrap_or_else(by_port)

@@ -14,7 +14,7 @@ use std::{
 use crate::{
     core::{
         sites::{Foreseen, Joints},
-        track::{Connection, End, Open, Side, State, Track},
+        track::{Connection, Open, Side, State, Track, TrackedSocket},
         verdicts::cause::Cause,
     },
     model::event::{Flow, UDP, hook},
@@ -199,7 +199,7 @@ impl<'a> TrackFacts<'a> {
         side: Side,
     ) -> Option<Self> {
         let track = connection.track(side);
-        let waits = connection.ends.iter().any(End::waits);
+        let waits = connection.ends.iter().any(TrackedSocket::waits);
         (waits || track.first_loss_ns().is_some()).then_some(Self {
             state,
             joints,
@@ -285,7 +285,7 @@ impl<'a> TrackFacts<'a> {
     }
 
     /// The sending end; `None` where it is not on this host.
-    pub(crate) fn sender(&self) -> Option<&'a End> {
+    pub(crate) fn sender(&self) -> Option<&'a TrackedSocket> {
         self.connection.sender(self.side)
     }
 

@@ -100,7 +100,8 @@ pub(crate) fn is_told(facts: &TrackFacts<'_>) -> bool {
         return false;
     };
     let icmp = &facts.track.icmp;
-    icmp.is_heeded(drops.site.fits_bytes()) || (icmp.generated > 0 && !message_is_missing(facts))
+    icmp.is_pmtu_accepted(drops.site.fits_bytes())
+        || (icmp.generated > 0 && !message_is_missing(facts))
 }
 
 /// The stall of a sender of which oversized packets pass by. Of a sender on this host its socket

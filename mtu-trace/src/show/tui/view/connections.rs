@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::{
     core::{
         select::Subject,
-        track::{Connection, End, Side, Track},
+        track::{Connection, Side, Track, TrackedSocket},
     },
     model::{
         event::{Flow, TcpState},
@@ -120,17 +120,16 @@ fn stalled_since(connection: &Connection) -> Option<(Side, u64)> {
             .map(move |open| (side, open.first_ns))
             .collect::<Vec<_>>()
     };
-    let waits = |index: usize, end: &End| {
-        let sends = if index == 0 { Side::Out } else { Side::In };
+    let waits = |(sends, end): (Side, &TrackedSocket)| {
         let closed = end.window_closed_ns.map(|since| (sends, since));
         let gap = end.gap_ns.map(|since| (sends.flip(), since));
         [closed, gap]
     };
-    let ends = connection.ends.iter().enumerate();
-    [Side::Out, Side::In]
+    let ends = connection.ends.by_side();
+    Side::BOTH
         .into_iter()
         .flat_map(open)
-        .chain(ends.flat_map(|(index, end)| waits(index, end)).flatten())
+        .chain(ends.flat_map(waits).flatten())
         .min_by_key(|&(_, since)| since)
 }
 
@@ -195,17 +194,19 @@ fn worse(connection: &Connection) -> Option<Side> {
 /// The connection's flow from the end that matters to the user, and the direction that end sends in: a
 /// container's, or the one that opened it.
 fn local(connection: &Connection, topology: &Topology) -> Option<(Flow, Side)> {
-    let rank = |end: &End| {
+    let rank = |end: &TrackedSocket| {
         let netns = topology.namespaces.get(&end.socket.flow.netns);
         (
             netns.is_some_and(|netns| netns.container.is_some()),
             end.socket.active == Some(true),
         )
     };
-    let ends = connection.ends.iter().enumerate();
-    let best = ends.rev().max_by_key(|(_, end)| rank(end));
-    if let Some((index, end)) = best {
-        let side = if index == 0 { Side::Out } else { Side::In };
+    let best = connection
+        .ends
+        .by_side()
+        .rev()
+        .max_by_key(|(_, end)| rank(end));
+    if let Some((side, end)) = best {
         return Some((end.socket.flow, side));
     }
     Some((connection.seen_as.first().copied()?, Side::Out))
