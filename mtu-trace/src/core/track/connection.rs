@@ -7,7 +7,7 @@ use crate::{
         lazy_box::LazyBox,
         side::{BySide, Ends, Side},
     },
-    model::event::{Closed, Flow, Retransmit, Sample, Socket, TCP},
+    model::event::{Closed, Flow, Retransmit, Sample, Socket, TCP, TcpState},
 };
 
 /// What a connection is worth when room is needed: that it lost something for its size, that it is open,
@@ -59,6 +59,17 @@ pub(crate) enum Handshake {
     Pending,
     /// It has them, unless they were never seen.
     Done,
+}
+
+impl Handshake {
+    /// As far as a socket's state tells.
+    pub(crate) fn of(state: TcpState) -> Self {
+        if state.is_handshake() {
+            Self::Pending
+        } else {
+            Self::Done
+        }
+    }
 }
 
 impl TrackedSocket {
@@ -134,7 +145,7 @@ impl Connection {
 
     /// The data of both directions.
     pub fn tracks(&self) -> impl Iterator<Item = &Track> {
-        self.tracks.iter().map(|(_, track)| &**track)
+        self.tracks.0.iter().map(|track| &**track)
     }
 
     /// The data of one direction, to be changed.
@@ -161,7 +172,7 @@ impl Connection {
 
     /// Exchanges the two directions of one that has no sockets yet.
     pub(crate) fn turn(&mut self) {
-        self.tracks.turn();
+        self.tracks.0.reverse();
         self.seen_as = self.seen_as.iter().map(|flow| flow.reversed()).collect();
     }
 
@@ -169,7 +180,7 @@ impl Connection {
     pub(crate) fn absorb(&mut self, part: Self) {
         self.seen_as.extend(part.seen_as);
         self.flows.extend(part.flows);
-        for (side, track) in Side::BOTH.into_iter().zip(part.tracks.into_values()) {
+        for (side, track) in Side::BOTH.into_iter().zip(part.tracks.0) {
             if let Some(track) = track.into_known() {
                 self.track_mut(side).merge(track);
             }
@@ -179,7 +190,7 @@ impl Connection {
 
     /// Whether more is known of it than that it is there: most often that something was lost.
     pub(crate) fn is_troubled(&self) -> bool {
-        self.tracks.iter().any(|(_, track)| track.is_known())
+        self.tracks.0.iter().any(LazyBox::is_known)
     }
 
     /// Whether it lost anything for its size.

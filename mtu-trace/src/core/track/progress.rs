@@ -26,11 +26,7 @@ const MOST_ROUTES: usize = 64;
 impl State {
     pub(crate) fn retransmit(&mut self, time_ns: u64, retransmit: &Retransmit) {
         self.wireguard.resent(time_ns, retransmit);
-        let handshake = if retransmit.state.is_handshake() {
-            Handshake::Pending
-        } else {
-            Handshake::Done
-        };
+        let handshake = Handshake::of(retransmit.state);
         let (id, side) = self.socket(retransmit.socket, handshake);
         let Some(connection) = self.edit(id) else {
             return;
@@ -105,8 +101,8 @@ impl State {
         if let Some(sent) = &mut out.retransmits {
             sent.bytes_acked = sent.bytes_acked.max(sample.bytes_acked);
         }
-        let incoming = [(side, snd_una, moved), (side.flip(), rcv_nxt, received)];
-        for (side, upto, has_moved) in incoming {
+        let both = [(side, snd_una, moved), (side.flip(), rcv_nxt, received)];
+        for (side, upto, has_moved) in both {
             let track = connection.track_mut(side);
             if has_moved {
                 track.moved(upto, time_ns);

@@ -27,46 +27,21 @@ impl Side {
     }
 }
 
-/// One value for each direction.
+/// One value for each direction, that of [`Side::Out`] first.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct BySide<T>([T; 2]);
-
-impl<T> BySide<T> {
-    /// The values with their directions.
-    pub fn iter(&self) -> impl Iterator<Item = (Side, &T)> {
-        Side::BOTH.into_iter().zip(&self.0)
-    }
-
-    /// The values, the one of [`Side::Out`] first.
-    pub(crate) fn into_values(self) -> [T; 2] {
-        self.0
-    }
-
-    /// Exchanges the directions.
-    pub(crate) fn turn(&mut self) {
-        self.0.reverse();
-    }
-}
+pub struct BySide<T>(pub [T; 2]);
 
 impl<T> Index<Side> for BySide<T> {
     type Output = T;
 
     fn index(&self, side: Side) -> &T {
-        let [out, incoming] = &self.0;
-        match side {
-            Side::Out => out,
-            Side::In => incoming,
-        }
+        &self.0[side as usize]
     }
 }
 
 impl<T> IndexMut<Side> for BySide<T> {
     fn index_mut(&mut self, side: Side) -> &mut T {
-        let [out, incoming] = &mut self.0;
-        match side {
-            Side::Out => out,
-            Side::In => incoming,
-        }
+        &mut self.0[side as usize]
     }
 }
 
@@ -89,8 +64,7 @@ impl Ends {
 
     /// The sockets with the directions in which they send.
     pub fn by_side(&self) -> impl DoubleEndedIterator<Item = (Side, &TrackedSocket)> {
-        let [out, incoming] = Side::BOTH.map(|side| self.get(side).map(|socket| (side, socket)));
-        out.into_iter().chain(incoming)
+        Side::BOTH.into_iter().zip(self.iter())
     }
 
     /// Adds a socket after those that are known, of which there is one at most.
