@@ -10,4 +10,5 @@ mod names;
 mod rules;
 mod sizes;
 mod source;
+mod tables;
 mod thresholds;

@@ -22,37 +22,37 @@ const RULES: [Rule; 7] = [
     Rule {
         name: "a layer uses itself and those below it",
         offences: layers::upward,
-        allowed: 2,
+        allowed: 0,
     },
     Rule {
         name: "a type's name means one thing",
         offences: names::with_two_meanings,
-        allowed: 104,
+        allowed: 70,
     },
     Rule {
         name: "a doc comment is a sentence",
         offences: names::fragments,
-        allowed: 385,
+        allowed: 313,
     },
     Rule {
         name: "a file has at most 400 lines",
         offences: sizes::long_files,
-        allowed: 4,
+        allowed: 2,
     },
     Rule {
         name: "a function has at most 80 lines",
         offences: sizes::long_functions,
-        allowed: 14,
+        allowed: 8,
     },
     Rule {
         name: "two things that a function does have two names, not a bool",
         offences: sizes::bool_parameters,
-        allowed: 52,
+        allowed: 41,
     },
     Rule {
         name: "a threshold has a name and a comment",
         offences: thresholds::unexplained,
-        allowed: 23,
+        allowed: 22,
     },
 ];
 

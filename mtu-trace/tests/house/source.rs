@@ -130,7 +130,8 @@ pub fn made_up(modules: &[(&str, &str)]) -> Vec<Crate> {
     }]
 }
 
-fn top() -> PathBuf {
+/// The directory of the workspace.
+pub fn top() -> PathBuf {
     // As it is when the test runs: a build of it reads any checkout.
     let own = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
     Path::new(&own).join("..")
