@@ -15,7 +15,7 @@ pub use crate::model::{
 pub struct Finding {
     /// `F1`, `F2`, … in the order of the report.
     pub id: String,
-    /// What is concluded.
+    /// The verdict that is concluded.
     pub verdict: Verdict,
     /// How bad it is.
     pub severity: Severity,
@@ -212,7 +212,7 @@ pub struct Evidence {
 pub struct ReportedHop {
     /// The namespace it is in.
     pub netns: NetnsRef,
-    /// The interface's name.
+    /// The name of the interface.
     pub interface: String,
     /// The MTU of it, bytes.
     pub mtu_bytes: u32,

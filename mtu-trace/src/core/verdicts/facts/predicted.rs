@@ -8,9 +8,9 @@ use crate::{
     model::event::{Sample, hook},
 };
 
-/// The headers of a TCP segment without options, bytes: IPv4 (RFC 791) or IPv6 (RFC 8200), and TCP
-/// (RFC 9293).
+/// The headers of a TCP segment without options over IPv4, bytes (RFC 791, RFC 9293).
 const HEADERS_BYTES: u32 = 40;
+/// The headers of a TCP segment without options over IPv6, bytes (RFC 8200, RFC 9293).
 const HEADERS6_BYTES: u32 = 60;
 
 /// Whether nothing was dropped here, and nothing was sent since that would have shown whether it is:

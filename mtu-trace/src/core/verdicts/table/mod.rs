@@ -280,7 +280,7 @@ pub(crate) fn decide(facts: &TrackFacts<'_>) -> Option<Match> {
 /// What the table says of one direction of a connection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Match {
-    /// What is concluded.
+    /// The verdict that is concluded.
     pub verdict: Verdict,
     /// How bad it is.
     pub severity: Severity,
