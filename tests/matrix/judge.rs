@@ -116,10 +116,13 @@ pub fn judge(seen: &Seen<'_>) -> Judged {
         };
         judged.faults.extend(fault);
     }
-    if matches!(seen.view, View::Together) {
+    if matches!(seen.view, View::Together | View::By(_)) {
         let reported = finding.map(|it| it.evidence.oversized_drops);
         let counts = count::compare(seen.scenario.counts, seen.counted, reported);
         judged.faults.extend(counts);
+    }
+    // A fix helps once, whichever tracer has printed it.
+    if matches!(seen.view, View::Together) {
         judged.faults.extend(foreseen::compare(seen, finding));
         let hole = want.filter(|want| want.fixed).and(finding);
         if let Some(fix) = hole.and_then(|finding| finding.fixes.first())

@@ -5,8 +5,9 @@
 //! MTU_TRACE_MATRIX=once     all together under one tracer
 //! MTU_TRACE_MATRIX=HOOK     all together without this hook
 //! MTU_TRACE_MATRIX=alone    each under a tracer of its own
-//! MTU_TRACE_MATRIX_MECHANISM=HOW  the tracer's --mechanism
-//! MTU_TRACE_MATRIX_CAPTURE=NAME  what the tracer records last goes to NAME.pcapng, its report to NAME.json
+//! MTU_TRACE_MATRIX_MECHANISM=HOW,…  with `once`, a tracer for each at the same time: best, or one that
+//!                           --mechanism takes
+//! MTU_TRACE_MATRIX_CAPTURE=NAME  what the first tracer records last goes to NAME.pcapng, its report to NAME.json
 //! MTU_TRACE_MATRIX_LINES=FILE  the same as lines of JSON, for another program
 //! MTU_TRACE_MATRIX_BATCH=NUMBER  so many under one tracer, then the next: all stay until its end, which
 //!                           is much for a slow machine
@@ -33,6 +34,7 @@ mod view;
 use std::{num::NonZeroUsize, process::ExitCode};
 
 use anyhow::{Context, Result, ensure};
+use lab::side_by_side::each;
 
 use crate::{
     scenario::Scenario,
@@ -83,7 +85,7 @@ impl Plan {
         };
         if how == "once" {
             return Ok(Self {
-                together: vec![View::Together],
+                together: mechanisms(),
                 ..nothing
             });
         }
@@ -141,6 +143,16 @@ fn run() -> Result<Tally> {
     Ok(tally)
 }
 
+/// What `MTU_TRACE_MATRIX_MECHANISM` asks for.
+fn mechanisms() -> Vec<View> {
+    let asked = std::env::var("MTU_TRACE_MATRIX_MECHANISM").unwrap_or_default();
+    let view = |mechanism: &str| match mechanism {
+        "" | "best" => View::Together,
+        other => View::By(other.to_owned()),
+    };
+    asked.split(',').map(view).collect()
+}
+
 /// The scenarios that are named on the command line, all without a name.
 fn chosen() -> Vec<Scenario> {
     // What `cargo test -- --option` passes to every test binary is none of ours.
@@ -168,7 +180,7 @@ fn batch(all: usize) -> Result<usize> {
 
 /// Runs each scenario under a tracer of its own.
 fn alone(scenarios: Vec<Scenario>) -> Result<Run> {
-    let lines = stage::each(TRACERS_AT_ONCE, scenarios, |scenario| {
+    let lines = each(TRACERS_AT_ONCE, scenarios, |scenario| {
         stage::run(&[scenario], &[View::Alone])
     });
     let mut all = Vec::new();

@@ -4,12 +4,13 @@
 //! same traffic: one with every hook, and one for each hook that is left out. What each must say of a
 //! scenario is judged by itself, so nothing is proved less than by running the scenarios once for each.
 
-use std::{collections::VecDeque, fs, sync::Mutex, thread, time::Duration};
+use std::{fs, thread, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
 use lab::{
     audit, binary,
     patience::patient,
+    side_by_side::each,
     tracer::{Recording, Tracer},
 };
 
@@ -72,7 +73,11 @@ pub fn run(scenarios: &[Scenario], views: &[View]) -> Result<Vec<Run>> {
         numbered.partition(|(_, scenario)| scenario.begins == Begins::BeforeTrace);
     let build = |(number, scenario): (usize, Scenario)| (number, build(&scenario));
     let older = each(BUILT_AT_ONCE, older, build);
-    let tracers = each(views.len(), views.to_vec(), |view| start(&view));
+    let numbered = views.iter().enumerate().collect();
+    let tracers = each(views.len(), numbered, |(number, view)| {
+        // Only one can write the capture.
+        start(view, capture().filter(|_| number == 0))
+    });
     let tracers: Vec<Tracer> = tracers.into_iter().collect::<Result<_>>()?;
     let (audit, mut acts) = thread::scope(|scope| -> Result<_> {
         // What is older goes on at once, since the timers of its sockets do.
@@ -129,17 +134,16 @@ pub fn run(scenarios: &[Scenario], views: &[View]) -> Result<Vec<Run>> {
     Ok(ran.collect())
 }
 
-/// Starts the tracer that sees this.
-fn start(view: &View) -> Result<Tracer> {
-    let mechanism = std::env::var("MTU_TRACE_MATRIX_MECHANISM").unwrap_or_default();
-    let file = capture().map(|name| format!("{name}.pcapng"));
+/// Starts the tracer that sees this, and keeps what it records in a `capture` if that has a name.
+fn start(view: &View, capture: Option<String>) -> Result<Tracer> {
+    let file = capture.map(|name| format!("{name}.pcapng"));
     let mut options = vec!["--format", "json"];
-    if !mechanism.is_empty() {
-        options.extend(["--mechanism", &mechanism]);
+    options.extend(file.iter().flat_map(|file| ["--force", "-o", file]));
+    if let Some(mechanism) = view.mechanism() {
+        options.extend(["--mechanism", mechanism]);
     }
-    match view.left_out() {
-        Some(hook) => options.extend(["--without", &hook.name]),
-        None => options.extend(file.iter().flat_map(|file| ["--force", "-o", file])),
+    if let Some(hook) = view.left_out() {
+        options.extend(["--without", &hook.name]);
     }
     let longest = format!("{}s", patient(LONGEST).as_secs());
     Tracer::start_for(&longest, &binary::mtu_trace(), &options)
@@ -150,7 +154,7 @@ fn capture() -> Option<String> {
     std::env::var("MTU_TRACE_MATRIX_CAPTURE").ok()
 }
 
-/// Keeps the report that goes with the capture: that of the first tracer, which has every hook.
+/// Keeps the report that goes with the capture: that of the first tracer.
 fn keep(recordings: &[Recording]) -> Result<()> {
     let (Some(name), Some(first)) = (capture(), recordings.first()) else {
         return Ok(());
@@ -196,36 +200,6 @@ fn counters(scenario: &Scenario, act: &Result<Acted>) -> Result<Vec<u64>> {
         Ok(Acted::Done(act)) => count::read(scenario.counts, act.lab.lab()),
         _ => Ok(Vec::new()),
     }
-}
-
-/// Does `work` for each of `items`, `at_once` at the same time, and returns the results in the order of
-/// the items.
-pub fn each<T: Send, R: Send>(
-    at_once: usize,
-    items: Vec<T>,
-    work: impl Fn(T) -> R + Sync,
-) -> Vec<R> {
-    let todo: Mutex<VecDeque<(usize, T)>> = Mutex::new(items.into_iter().enumerate().collect());
-    let done = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..at_once {
-            scope.spawn(|| {
-                loop {
-                    let next = todo.lock().ok().and_then(|mut todo| todo.pop_front());
-                    let Some((number, item)) = next else {
-                        return;
-                    };
-                    let result = work(item);
-                    if let Ok(mut done) = done.lock() {
-                        done.push((number, result));
-                    }
-                }
-            });
-        }
-    });
-    let mut done = done.into_inner().unwrap_or_default();
-    done.sort_by_key(|(number, _)| *number);
-    done.into_iter().map(|(_, result)| result).collect()
 }
 
 fn line(

@@ -1,4 +1,5 @@
-//! What a tracer sees of the scenarios: every hook, or all but one of the product's own table.
+//! What a tracer sees of the scenarios: every hook, perhaps attached in a way of its own, or all but one
+//! of the product's own table.
 
 use std::{fmt, process::Command, time::Duration};
 
@@ -49,6 +50,8 @@ pub fn hooks() -> Result<Vec<Hook>> {
 pub enum View {
     /// Every hook, and all scenarios together.
     Together,
+    /// The same by a tracer whose hooks are attached by this mechanism: `--mechanism` takes it.
+    By(String),
     /// Every hook, and one scenario under a tracer of its own.
     Alone,
     /// All scenarios together, without this hook.
@@ -59,8 +62,16 @@ impl View {
     /// The hook that is left out.
     pub fn left_out(&self) -> Option<&Hook> {
         match self {
-            Self::Together | Self::Alone => None,
+            Self::Together | Self::By(_) | Self::Alone => None,
             Self::Without(hook) => Some(hook),
+        }
+    }
+
+    /// The mechanism that is asked for; `None` where each hook is attached in the best way.
+    pub fn mechanism(&self) -> Option<&str> {
+        match self {
+            Self::By(mechanism) => Some(mechanism),
+            Self::Together | Self::Without(_) | Self::Alone => None,
         }
     }
 
@@ -76,6 +87,7 @@ impl fmt::Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Together => f.write_str("all hooks"),
+            Self::By(mechanism) => write!(f, "all hooks by {mechanism}"),
             Self::Alone => f.write_str("each under a tracer of its own"),
             Self::Without(hook) => write!(f, "without {}", hook.name),
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lab::packages::Archive;
-use lab::suites::Mechanism;
+use lab::suites::{Mechanism, Vm};
 use lab::{binary, command};
 
 use super::boot::{self, Logs};
@@ -31,14 +31,15 @@ pub struct Bench {
     logs: PathBuf,
     mtu_trace: PathBuf,
     matrix: PathBuf,
-    selections: Vec<Selection>,
+    /// What is asked for.
+    arguments: Vm,
     /// Where the machine's packages come from; not asked where all is downloaded already.
     archive: OnceLock<Archive>,
 }
 
 impl Bench {
     /// Finds what is under test.
-    pub fn set_up(selections: Vec<Selection>) -> Result<Self> {
+    pub fn set_up(arguments: Vm) -> Result<Self> {
         let target = binary::target_directory()?.join("vm");
         let logs = target.join("logs");
         fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
@@ -47,7 +48,7 @@ impl Bench {
             matrix: matrix(&target)?,
             cache: target.join("cache"),
             logs,
-            selections,
+            arguments,
             archive: OnceLock::new(),
         })
     }
@@ -83,7 +84,8 @@ impl Bench {
             matrix: &self.matrix,
             busybox: &machine.busybox,
         };
-        let list: String = self.selections.iter().map(Selection::line).collect();
+        let selections = Selection::chosen(&self.arguments, name);
+        let list = Selection::lines(&selections);
         initramfs::write(&initramfs, &machine.kernel, &programs, &list)?;
         let logs = Logs {
             console: &console,
@@ -92,8 +94,8 @@ impl Bench {
         let run = boot::boot(&machine.emulator, &machine.kernel, &initramfs, &logs, LIMIT)?;
         fs::remove_file(&initramfs)
             .with_context(|| format!("cannot remove {}", initramfs.display()))?;
-        println!("== {} s", run.took.as_secs());
-        let mut columns = runs::columns(&self.selections, name, &machine.kernel.release, &run)
+        println!("== {name}: {} s", run.took.as_secs());
+        let mut columns = runs::columns(&selections, name, &machine.kernel.release, &run)
             .with_context(|| format!("see {} and {}", results.display(), console.display()))?;
         if let Some(first) = columns.first_mut()
             && first.failed.is_none()
@@ -108,8 +110,9 @@ impl Bench {
     /// Runs those that are selected in the best way on the kernel that runs here, which need not have
     /// any other.
     pub fn run_here(&self) -> Result<Vec<Column>> {
-        let mut selections = self.selections.iter();
-        let Some(best) = selections.find(|it| it.mechanism == Mechanism::Best) else {
+        let selections = Selection::chosen(&self.arguments, Place::HOST);
+        let is_best = |it: &&Selection| it.mechanisms.contains(&Mechanism::Best);
+        let Some(best) = selections.iter().find(is_best) else {
             println!("== not on the kernel that runs here: it need not have any other mechanism");
             return Ok(Vec::new());
         };

@@ -23,7 +23,6 @@ use lab::{command, skips};
 
 use self::bench::Bench;
 use self::kernels::Place;
-use self::runs::Selection;
 use self::table::Column;
 
 /// How many virtual machines run at once, each with two processors: on two cores more would only
@@ -31,11 +30,11 @@ use self::table::Column;
 const AT_ONCE: usize = 2;
 
 fn main() -> ExitCode {
-    suites::exit(run(&Vm::parse()))
+    suites::exit(run(Vm::parse()))
 }
 
 /// Runs the scenarios that are asked for on the kernels that are.
-fn run(arguments: &Vm) -> Result<()> {
+fn run(arguments: Vm) -> Result<()> {
     let mut places = Place::chosen(&arguments.kernels);
     if let Err(missing) = packages::require_apt() {
         ensure!(arguments.within.is_some(), missing);
@@ -53,9 +52,10 @@ fn run(arguments: &Vm) -> Result<()> {
         println!("== not as root: not on the kernel that runs here");
         places.retain(|place| *place != Place::Host);
     }
-    let columns = run_on(&places, Selection::chosen(arguments))?;
+    let within = arguments.within;
+    let columns = run_on(&places, arguments)?;
     print!("{}", table::render(&columns));
-    if arguments.within.is_none() {
+    if within.is_none() {
         return verdict(&columns, |_| false);
     }
     for column in &columns {
@@ -85,10 +85,10 @@ fn verdict(columns: &[Column], is_excused: impl Fn(&Column) -> bool) -> Result<(
     Ok(())
 }
 
-/// Runs `selections` in all of `places`: here alone, since nothing may disturb what has to come in
+/// Runs what is asked for in all of `places`: here alone, since nothing may disturb what has to come in
 /// time, and in the virtual machines some at once, since they wait as well as compute.
-fn run_on(places: &[Place], selections: Vec<Selection>) -> Result<Vec<Column>> {
-    let bench = Bench::set_up(selections)?;
+fn run_on(places: &[Place], arguments: Vm) -> Result<Vec<Column>> {
+    let bench = Bench::set_up(arguments)?;
     let mut columns = Vec::new();
     if places.contains(&Place::Host) {
         let here = bench.run_here();

@@ -1,53 +1,76 @@
-//! Which scenarios run under which mechanism, and what a machine's results say of it.
+//! Which scenarios run under which mechanisms, and what a machine's results say of it.
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use lab::suites::{Extent, Mechanism, Vm};
+use lab::suites::{Extent, KERNELS, Mechanism, Vm};
 
 use super::{
     boot::{End, Run},
     table::{Column, Doctor, Hook, Line},
 };
 
-/// Scenarios under one mechanism.
-#[derive(Clone, Debug)]
+/// Scenarios that run once, under a tracer for each of some mechanisms at the same time.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
-    /// How the tracer's programs hang on their hooks.
-    pub mechanism: Mechanism,
+    /// How the tracers' programs hang on their hooks. None where only the capture counts, which is
+    /// taken in the best way.
+    pub mechanisms: Vec<Mechanism>,
     /// Beginnings of the scenarios' names; all of them without any.
     pub scenarios: Vec<String>,
 }
 
 /// Where each program has something to say: a router that tells and one whose message is dropped, an
-/// upload, a veth, a bridge, IPv6, tunnels, a fault that is none of size, and a connection older than the trace.
+/// upload, a veth, a bridge, IPv6, tunnels, a fault that is none of size, and a connection older than
+/// the trace. So many rows as one tracer has at once ([`CAPTURED`] among them).
 const FEW: &[&str] = &["A1", "A2", "A5", "B1", "C1", "V2", "X1", "X3", "O3", "H1"];
-/// The same where only the mechanism is another one.
-const FEWER: &[&str] = &["A1", "A5b", "V2b", "X3"];
+/// The same on kernels between others: a kernel differs from its neighbours by what it can attach and
+/// by the layout of its structures, and whatever has them wrong has them wrong here.
+const FEWER: &[&str] = &["A1", "A5", "C1", "V2", "X3"];
+/// Two faults and a discovery that works, for another kernel to report what was captured here.
+const CAPTURED: &[&str] = &["A5", "C1"];
 
 impl Selection {
-    /// Those that `arguments` ask for. Without any mechanism all scenarios run in the best way and
-    /// [`FEW`] in each other; as a few of each kind, it is [`FEW`] and [`FEWER`].
-    pub fn chosen(arguments: &Vm) -> Vec<Self> {
-        let mechanisms = match arguments.mechanism.as_slice() {
-            [] => Mechanism::value_variants(),
-            mechanisms => mechanisms,
+    /// Those that `arguments` ask for of `kernel`, the last of them with all of [`CAPTURED`]. Without any
+    /// mechanism all scenarios run in the best way and [`FEW`] in each other.
+    ///
+    /// `cargo xtask test` runs [`FEW`] at both ends of the kernels and [`FEWER`] between them, where
+    /// it ran [`FEW`] on each: there the datapaths are those of one end or the other. And it runs them
+    /// once for all mechanisms, where it ran [`FEW`] in the best way, less in each other, and
+    /// [`CAPTURED`] once more. With `--full` all kernels have all scenarios.
+    pub fn chosen(arguments: &Vm, kernel: &str) -> Vec<Self> {
+        let select = |mechanisms: &[Mechanism], scenarios: &[&str]| Self {
+            mechanisms: mechanisms.to_vec(),
+            scenarios: scenarios.iter().map(ToString::to_string).collect(),
         };
-        let select = |&mechanism: &Mechanism| Self {
-            mechanism,
-            scenarios: match (arguments.within, mechanism) {
-                (Some(Extent::Few), Mechanism::Best) => owned(FEW),
-                (Some(Extent::Few), _) => owned(FEWER),
-                (_, Mechanism::Best) => arguments.scenarios.clone(),
-                _ if arguments.scenarios.is_empty() => owned(FEW),
-                _ => arguments.scenarios.clone(),
-            },
-        };
-        mechanisms.iter().map(select).collect()
+        let all = Mechanism::value_variants();
+        if arguments.within == Some(Extent::Few) {
+            let is_end = [KERNELS.get(1), KERNELS.last()].contains(&Some(&kernel));
+            return vec![select(all, if is_end { FEW } else { FEWER })];
+        }
+        let named: Vec<&str> = arguments.scenarios.iter().map(String::as_str).collect();
+        let captured = select(&[], CAPTURED);
+        match (arguments.mechanism.as_slice(), named.as_slice()) {
+            ([], []) => vec![
+                select(&[Mechanism::Best], &[]),
+                select(&[Mechanism::Fentry, Mechanism::Kprobe], FEW),
+                captured,
+            ],
+            ([], named) => vec![select(all, named), captured],
+            (mechanisms, named) => vec![select(mechanisms, named), captured],
+        }
     }
 
-    /// Its line for the init script.
-    pub fn line(&self) -> String {
-        format!("{} {}\n", word(self.mechanism), self.scenarios.join(" "))
+    /// Lines for the init script: number, mechanisms and scenarios of each.
+    pub fn lines(selections: &[Self]) -> String {
+        let line = |(number, it): (usize, &Self)| {
+            let mechanisms: Vec<&str> = it.mechanisms.iter().map(|it| word(*it)).collect();
+            let mechanisms = match mechanisms.as_slice() {
+                [] => word(Mechanism::Best).to_owned(),
+                some => some.join(","),
+            };
+            format!("{number} {mechanisms} {}\n", it.scenarios.join(" "))
+        };
+        selections.iter().enumerate().map(line).collect()
     }
 }
 
@@ -68,55 +91,88 @@ fn title(mechanism: Mechanism, kernel: &str) -> String {
     }
 }
 
-fn owned(names: &[&str]) -> Vec<String> {
-    names.iter().map(ToString::to_string).collect()
-}
-
-/// What a machine's results say of each selection.
+/// What a machine's results say of each mechanism of each selection.
 pub fn columns(
     selections: &[Selection],
     name: &str,
     release: &str,
     run: &Run,
 ) -> Result<Vec<Column>> {
-    selections
-        .iter()
-        .map(|it| column(it.mechanism, &title(it.mechanism, name), release, run))
-        .collect()
+    let mut columns = Vec::new();
+    for (number, selection) in selections.iter().enumerate() {
+        let results = Results::of(number, run)?;
+        for mechanism in &selection.mechanisms {
+            columns.push(column(*mechanism, name, release, run, &results)?);
+        }
+    }
+    Ok(columns)
 }
 
-fn column(mechanism: Mechanism, name: &str, release: &str, run: &Run) -> Result<Column> {
-    let part = |what: &str| run.part(&format!("{what} {}", word(mechanism)));
-    // A machine that was ended may have been writing one.
-    let whole = part("lines");
-    let whole = &whole[..whole.rfind('\n').map_or(0, |end| end + 1)];
-    let lines = parse(whole)?;
-    let status: Option<i32> = part("status").trim().parse().ok();
-    let failed = match (&run.end, status) {
-        // That nothing ran is told better below.
-        (_, Some(0 | 1)) if lines.is_empty() => None,
-        (_, Some(status)) if is_told(status, &lines) => None,
-        (_, Some(status)) => Some(format!("the matrix ended with status {status}")),
-        (End::Done, None) => Some("it did not run to its end".to_owned()),
-        (End::Panic(words), None) => Some(words.clone()),
-        (End::TimedOut(limit), None) => {
-            Some(format!("it did not end within {} s", limit.as_secs()))
+/// What the matrix has left of one selection.
+struct Results<'a> {
+    /// Of all mechanisms.
+    lines: Vec<Line>,
+    /// `None` where it did not end.
+    status: Option<i32>,
+    output: &'a str,
+}
+
+impl<'a> Results<'a> {
+    fn of(number: usize, run: &'a Run) -> Result<Self> {
+        let part = |what: &str| run.part(&format!("{what} {number}"));
+        // A machine that was ended may have been writing one.
+        let whole = part("lines");
+        let whole = &whole[..whole.rfind('\n').map_or(0, |end| end + 1)];
+        Ok(Self {
+            lines: parse(whole)?,
+            status: part("status").trim().parse().ok(),
+            output: part("output"),
+        })
+    }
+
+    /// Why it is not whole, with what ended the machine.
+    fn failed(&self, end: &End) -> Option<String> {
+        match (end, self.status) {
+            // That nothing ran is told better elsewhere.
+            (_, Some(0 | 1)) if self.lines.is_empty() => None,
+            (_, Some(status)) if is_told(status, &self.lines) => None,
+            (_, Some(status)) => Some(format!("the matrix ended with status {status}")),
+            (End::Done, None) => Some("it did not run to its end".to_owned()),
+            (End::Panic(words), None) => Some(words.clone()),
+            (End::TimedOut(limit), None) => {
+                Some(format!("it did not end within {} s", limit.as_secs()))
+            }
+            (End::Early(last), None) => Some(format!("it ended early; its last words: {last}")),
         }
-        (End::Early(last), None) => Some(format!("it ended early; its last words: {last}")),
-    };
-    let doctor = part("doctor");
+    }
+}
+
+/// The column of one mechanism.
+fn column(
+    mechanism: Mechanism,
+    kernel: &str,
+    release: &str,
+    run: &Run,
+    results: &Results<'_>,
+) -> Result<Column> {
+    let failed = results.failed(&run.end);
+    let doctor = run.part(&format!("doctor {}", word(mechanism)));
     let doctor: Doctor = match serde_json::from_str(doctor) {
         Ok(doctor) => doctor,
         // What ended the machine is the better explanation.
         Err(_) if failed.is_some() => Doctor::default(),
         Err(_) => bail!("doctor says: {}", doctor.trim()),
     };
-    let failed = failed.or_else(|| unattached(mechanism, &doctor.hooks));
-    let failed = failed.or_else(|| lines.is_empty().then(|| idle(part("output"))));
+    let asked = (mechanism != Mechanism::Best).then(|| word(mechanism));
+    let own = |line: &&Line| line.mechanism.as_deref() == asked;
+    let lines: Vec<Line> = results.lines.iter().filter(own).cloned().collect();
     let left = run.part("left").trim();
-    let failed = failed.or_else(|| (!left.is_empty()).then(|| format!("left behind: {left}")));
+    let failed = failed
+        .or_else(|| unattached(mechanism, &doctor.hooks))
+        .or_else(|| lines.is_empty().then(|| idle(results.output)))
+        .or_else(|| (!left.is_empty()).then(|| format!("left behind: {left}")));
     Ok(Column {
-        name: name.to_owned(),
+        name: title(mechanism, kernel),
         release: release.to_owned(),
         hooks: doctor.hooks,
         lines,
@@ -172,25 +228,29 @@ pub fn parse(lines: &str) -> Result<Vec<Line>> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Mechanism, column};
-    use crate::boot::{End, Run};
+    use super::{Column, End, Mechanism, Run, Selection, columns};
 
     const RESULTS: &str = concat!(
         "=== doctor best\n",
         r#"{"kernel": "6.1.0", "hooks": [{"hook": "tc:egress", "mechanism": "tc", "attached": true, "detail": null}]}"#,
-        "\n=== lines best\n",
-        r#"{"id": "A1", "what": "w", "expected": null, "got": [], "faults": [], "missed": false, "skipped": null}"#,
-        "\n=== output best\nmatrix\n",
+        "\n=== lines 0\n",
+        r#"{"mechanism": null, "id": "A1", "what": "w", "expected": null, "got": [], "faults": [], "missed": false, "skipped": null}"#,
+        "\n=== output 0\nmatrix\n",
     );
     const LEFT: &str = "=== left\n";
 
     /// The results of a matrix that ended with a status.
     fn ended(status: i32, results: &str) -> String {
-        format!("{results}=== status best\n{status}\n{LEFT}")
+        format!("{results}=== status 0\n{status}\n{LEFT}")
     }
 
-    fn best(release: &str, run: &Run) -> anyhow::Result<crate::table::Column> {
-        column(Mechanism::Best, "6.1", release, run)
+    /// The only column of a machine that ran one mechanism.
+    fn of(mechanism: Mechanism, run: &Run) -> anyhow::Result<Column> {
+        let selection = Selection {
+            mechanisms: vec![mechanism],
+            scenarios: Vec::new(),
+        };
+        Ok(columns(&[selection], "6.1", "6.1.0", run)?.remove(0))
     }
 
     fn run(end: End, results: &str) -> Run {
@@ -203,20 +263,22 @@ mod tests {
 
     /// Why a machine that ended so failed.
     fn failed(end: End, results: &str) -> Option<String> {
-        best("6.1.0", &run(end, results)).unwrap().failed
+        of(Mechanism::Best, &run(end, results)).unwrap().failed
     }
 
     #[test]
     fn a_machine_that_did_its_work_has_not_failed() {
-        let done = best("6.1.0", &run(End::Done, &ended(0, RESULTS))).unwrap();
+        let done = of(Mechanism::Best, &run(End::Done, &ended(0, RESULTS))).unwrap();
         assert_eq!(done.failed, None);
         assert_eq!(done.hooks[0].mechanism, "tc");
         assert_eq!(done.lines[0].id, "A1");
         assert!(done.is_right());
         // Of another mechanism there is nothing in it.
-        let other = run(End::Done, &ended(0, RESULTS));
-        let other = column(Mechanism::Kprobe, "6.1 kprobe", "6.1.0", &other).unwrap();
-        assert_eq!(other.failed.as_deref(), Some("it did not run to its end"));
+        let doctor = RESULTS.replace("doctor best", "doctor kprobe");
+        let doctor = doctor.replace(r#""mechanism": "tc""#, r#""mechanism": "kprobe""#);
+        let other = of(Mechanism::Kprobe, &run(End::Done, &ended(0, &doctor))).unwrap();
+        assert_eq!(other.failed.as_deref(), Some("no scenario ran: matrix"));
+        assert_eq!(other.name, "6.1 kprobe");
         assert!(!other.is_right());
     }
 
@@ -248,8 +310,8 @@ mod tests {
 
     #[test]
     fn a_machine_that_ran_nothing_or_left_something_has_failed() {
-        let empty = "=== doctor best\n{\"kernel\": \"6.1.0\", \"hooks\": []}\n=== lines best\n\
-                     === output best\nwhy\n";
+        let empty = "=== doctor best\n{\"kernel\": \"6.1.0\", \"hooks\": []}\n=== lines 0\n\
+                     === output 0\nwhy\n";
         assert_eq!(
             failed(End::Done, &ended(1, empty)).as_deref(),
             Some("no scenario ran: why")
@@ -259,11 +321,11 @@ mod tests {
             Some("left behind: mtl1x0-in")
         );
         assert!(
-            best(
-                "6.1.0",
+            of(
+                Mechanism::Best,
                 &run(
                     End::Done,
-                    &ended(0, "=== doctor best\nno kernel\n=== lines best\n")
+                    &ended(0, "=== doctor best\nno kernel\n=== lines 0\n")
                 )
             )
             .is_err()

@@ -51,8 +51,10 @@ pub struct Hook {
 }
 
 /// A scenario, as the matrix writes it.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Line {
+    /// The mechanism of the tracer that has seen it; `None` for the best way.
+    pub mechanism: Option<String>,
     /// Its name.
     pub id: String,
     /// In a few words.
@@ -244,6 +246,7 @@ mod tests {
 
     fn line(id: &str) -> Line {
         Line {
+            mechanism: None,
             id: id.to_owned(),
             what: format!("what {id} is"),
             expected: Some("mtu-black-hole".to_owned()),
