@@ -22,6 +22,10 @@ pub const USERSPACE: [&str; 5] = [
     "--no-default-features",
 ];
 
+/// The niceness of what runs beside what matters more: a choice, at which it gets a tenth of a
+/// processor that both want, so that an emulated kernel still comes to its timers.
+const NICE: &str = "10";
+
 /// The root of the repository.
 pub fn repository() -> &'static Path {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -76,7 +80,7 @@ pub fn build_beside(profile: Profile, name: &str) -> Result<Running> {
 /// A command that does the same as `command` with what others leave of the processors.
 pub fn beside(command: &Command) -> Command {
     let mut beside = Command::new("nice");
-    beside.args(["-n", "19"]).arg(command.get_program());
+    beside.args(["-n", NICE]).arg(command.get_program());
     beside.args(command.get_args()).current_dir(repository());
     let set = command
         .get_envs()
