@@ -36,7 +36,7 @@ impl Lines {
         };
         for line in &ran.lines {
             let line = json!({
-                "mechanism": played.view.mechanism(),
+                "mechanism": ran.view.mechanism(),
                 "id": line.scenario.id,
                 "what": line.scenario.what,
                 "expected": line.scenario.expect.verdict(),
