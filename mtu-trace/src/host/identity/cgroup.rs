@@ -14,6 +14,8 @@
 //! An engine inside a container appends its own paths to its container's: the last identifier in a
 //! path is the container's, the one before it that of the container around it.
 
+use crate::host::identity::engine::{ENGINES, containerd, docker, is_sha256};
+
 /// Where a process is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerCgroup {
@@ -26,21 +28,6 @@ pub struct ContainerCgroup {
     /// Identifier of the container around it.
     pub outer: Option<String>,
 }
-
-/// Identifiers of most engines: a SHA-256 in hexadecimal.
-const ID_LEN: usize = 64;
-/// Identifiers of BuildKit: 25 digits to the base of 36.
-const BUILD_ID_LEN: usize = 25;
-
-/// What comes before the identifier in the name of a systemd scope.
-const SCOPES: [(&str, &str); 6] = [
-    ("docker-", "docker"),
-    ("cri-containerd-", "containerd"),
-    ("crio-", "cri-o"),
-    ("libpod-payload-", "podman"),
-    ("libpod-", "podman"),
-    ("nerdctl-", "containerd"),
-];
 
 /// The container of a process, from the contents of its `/proc/PID/cgroup`; `None` if it is in none
 /// that is known.
@@ -96,40 +83,27 @@ fn container<'a>(
     pod: Option<&str>,
 ) -> Option<(&'a str, &'static str)> {
     let name = component.strip_suffix(".scope").unwrap_or(component);
-    for (prefix, runtime) in SCOPES {
-        if let Some(id) = name.strip_prefix(prefix) {
-            if is_id(id) {
-                return Some((id, runtime));
-            }
-            // The daemon's own builder names its steps as if they were containers.
-            if runtime == "docker" && is_build_id(id) {
-                return Some((id, "buildkit"));
-            }
+    for engine in ENGINES {
+        let mut scopes = engine.scopes.iter();
+        let id =
+            scopes.find_map(|prefix| name.strip_prefix(prefix).filter(|id| (engine.is_id)(id)));
+        if let Some(id) = id {
+            return Some((id, engine.name));
+        }
+        if engine.parents.contains(&above) && (engine.is_id)(component) {
+            return Some((component, engine.name));
         }
     }
-    if above == "buildkit" && is_build_id(component) {
-        return Some((component, "buildkit"));
-    }
-    if !is_id(component) {
-        return None;
-    }
-    let runtime = match above {
-        "docker" => "docker",
-        "libpod_parent" => "podman",
-        // Namespaces of containerd.
-        "k8s.io" | "moby" | "default" => "containerd",
-        _ if pod.is_some() => "containerd",
-        // `--cgroup-parent` can be anything, and it is Docker that has it in common use.
-        _ => "docker",
-    };
-    Some((component, runtime))
+    // `--cgroup-parent` can be anything, and it is Docker that has it in common use.
+    let runtime = pod.map_or(docker::ENGINE.name, |_| containerd::ENGINE.name);
+    is_sha256(component).then_some((component, runtime))
 }
 
 /// The pod named by one component of a path.
 fn pod_of(component: &str) -> Option<String> {
     let name = component.strip_suffix(".slice").unwrap_or(component);
     if let Some((_, id)) = name.rsplit_once("libpod_pod_") {
-        return is_id(id).then(|| id.to_owned());
+        return is_sha256(id).then(|| id.to_owned());
     }
     let uid = name
         .rsplit_once("-pod")
@@ -140,20 +114,6 @@ fn pod_of(component: &str) -> Option<String> {
     let digits = uid.bytes().filter(u8::is_ascii_hexdigit).count();
     let hyphens = uid.bytes().filter(|&byte| byte == b'-').count();
     (digits == 32 && digits + hyphens == uid.len() && hyphens <= 4).then_some(uid)
-}
-
-fn is_id(text: &str) -> bool {
-    text.len() == ID_LEN
-        && text
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn is_build_id(text: &str) -> bool {
-    text.len() == BUILD_ID_LEN
-        && text
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'z'))
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@
 //! nothing. But engines mount files of their own over `/etc/hostname`, `/etc/hosts` and
 //! `/etc/resolv.conf`, and those lie in a directory named after the container.
 
-use crate::host::mounts::bound;
+use crate::host::{
+    identity::engine::{ENGINES, is_sha256},
+    mounts::bound,
+};
 
 /// What engines mount over.
 pub(crate) const FILES: [&[u8]; 3] = [b"/etc/hostname", b"/etc/hosts", b"/etc/resolv.conf"];
-/// Identifiers are a SHA-256 in hexadecimal.
-const ID_LEN: usize = 64;
 
 /// The identifier and the engine of a container, from a process's `/proc/PID/mountinfo`.
 #[must_use]
@@ -22,20 +23,13 @@ pub fn place(mountinfo: &[u8]) -> Option<(String, &'static str)> {
 /// `…/containers/<id>/hostname` is Docker's, `…/overlay-containers/<id>/userdata/hostname` Podman's
 /// and CRI-O's, `…/sandboxes/<id>/hostname` containerd's for a pod.
 fn container(root: &[u8]) -> Option<(String, &'static str)> {
-    let mut above: &[u8] = b"";
+    let mut above = "";
     for component in root.split(|&byte| byte == b'/') {
-        let runtime = match above {
-            b"containers" => Some("docker"),
-            b"overlay-containers" => Some("podman"),
-            b"sandboxes" => Some("containerd"),
-            _ => None,
-        };
-        let is_id = component.len() == ID_LEN
-            && component
-                .iter()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if let Some(runtime) = runtime.filter(|_| is_id) {
-            return Some((String::from_utf8_lossy(component).into_owned(), runtime));
+        // What is not UTF-8 is nobody's identifier, nor a known directory of one.
+        let component = str::from_utf8(component).unwrap_or("?");
+        let engine = ENGINES.iter().find(|it| it.directory == Some(above));
+        if let Some(engine) = engine.filter(|_| is_sha256(component)) {
+            return Some((component.to_owned(), engine.name));
         }
         above = component;
     }

@@ -3,8 +3,18 @@
 use serde_json::Value;
 
 use crate::host::identity::{
-    engine::{Named, json, pod_name, text, told},
+    engine::{ContainerEngine, Named, is_sha256, json, pod_name, text, told},
     rooted::Root,
+};
+
+/// Docker with the systemd driver, or with cgroupfs.
+pub static ENGINE: ContainerEngine = ContainerEngine {
+    name: "docker",
+    scopes: &["docker-"],
+    parents: &["docker"],
+    directory: Some("containers"),
+    is_id: is_sha256,
+    look,
 };
 
 const DATA_ROOT: &str = "/var/lib/docker";
@@ -12,7 +22,7 @@ const DATA_ROOT: &str = "/var/lib/docker";
 pub(crate) const SETTINGS: &str = "/etc/docker/daemon.json";
 
 /// What Docker says of a container.
-pub fn look(root: &Root, id: &str, directories: &[String]) -> Named {
+fn look(root: &Root, id: &str, directories: &[String]) -> Named {
     let path = |data_root: &str| format!("{data_root}/containers/{id}/config.v2.json");
     told(root, directories, "config.v2.json")
         .or_else(|| json(root, &[path(DATA_ROOT)]))

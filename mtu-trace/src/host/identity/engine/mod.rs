@@ -1,13 +1,16 @@
-//! What container engines keep about their containers, in files on the host or in the container
-//! that the engine runs in. Pure readers, one for each form of state.
+//! Container engines: how each names the cgroups and directories of its containers, and what it keeps
+//! about them in files on the host or in the container that it runs in. An engine is a file and a row
+//! of [`ENGINES`].
 //!
 //! An engine's own words are its users': everything is made printable.
 
+pub(crate) mod buildkit;
+pub(crate) mod containerd;
+pub(crate) mod crio;
 pub(crate) mod docker;
 pub(crate) mod dockerd;
-pub(crate) mod oci;
 pub(crate) mod options;
-pub(crate) mod storage;
+pub(crate) mod podman;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +20,45 @@ use crate::{
     base::text::printable,
     host::identity::rooted::{LinkRule, Root},
 };
+
+/// Every engine. What an earlier one says of a container stands before what a later one says.
+pub const ENGINES: &[&ContainerEngine] = &[
+    &docker::ENGINE,
+    &buildkit::ENGINE,
+    &containerd::ENGINE,
+    &podman::ENGINE,
+    &crio::ENGINE,
+];
+
+/// All that is known of an engine.
+pub struct ContainerEngine {
+    /// Its name, as reports have it.
+    pub name: &'static str,
+    /// What stands before a container's identifier in the name of a systemd scope.
+    pub scopes: &'static [&'static str],
+    /// Cgroups whose children are named by nothing but an identifier.
+    pub parents: &'static [&'static str],
+    /// The directory in which files that it mounts into a container lie, below one named by the
+    /// container's identifier; `None` if it mounts none.
+    pub directory: Option<&'static str>,
+    /// Whether a word can be an identifier of its containers.
+    pub is_id: fn(&str) -> bool,
+    /// What it says of a container, by its identifier and the directories that mounts tell of; empty
+    /// if it does not know it.
+    pub look: fn(&Root, &str, &[String]) -> Named,
+}
+
+/// Length of the identifiers of most engines: a SHA-256 in hexadecimal.
+const SHA256_LEN: usize = 64;
+
+/// Whether a word is a SHA-256 in hexadecimal, as most engines name containers.
+#[must_use]
+pub fn is_sha256(text: &str) -> bool {
+    text.len() == SHA256_LEN
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
 
 /// What an engine calls a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,9 +97,9 @@ pub fn look(root: &Root, id: &str, directories: &[String]) -> Option<Named> {
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return None;
     }
-    let named = docker::look(root, id, directories)
-        .or(oci::look(root, id, directories))
-        .or(storage::look(root, id));
+    let named = ENGINES.iter().fold(Named::default(), |named, engine| {
+        named.or((engine.look)(root, id, directories))
+    });
     (!named.is_empty()).then_some(named)
 }
 

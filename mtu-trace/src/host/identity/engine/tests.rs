@@ -45,7 +45,7 @@ fn annotations_tell_pods_and_containers_apart() {
         "io.kubernetes.cri.sandbox-name": "runner-1", "io.kubernetes.cri.sandbox-namespace": "ci",
         "io.kubernetes.cri.sandbox-uid": "8f1c2a4e",
     } });
-    let found = oci::named(&container);
+    let found = containerd::named(&container);
     assert_eq!(found.name.as_deref(), Some("build"));
     assert_eq!(found.image.as_deref(), Some("docker.io/library/ruby:3"));
     assert_eq!(found.pod_name.as_deref(), Some("ci/runner-1"));
@@ -53,7 +53,7 @@ fn annotations_tell_pods_and_containers_apart() {
         "io.kubernetes.cri.container-type": "sandbox", "io.kubernetes.cri.sandbox-name": "runner-1",
         "io.kubernetes.cri.sandbox-namespace": "ci",
     } });
-    let found = oci::named(&sandbox);
+    let found = containerd::named(&sandbox);
     assert_eq!(
         (found.name, found.pod_name.as_deref()),
         (None, Some("ci/runner-1"))
@@ -63,7 +63,7 @@ fn annotations_tell_pods_and_containers_apart() {
         "io.kubernetes.cri-o.ImageName": "quay.io/app:2", "io.kubernetes.pod.name": "web-0",
         "io.kubernetes.pod.namespace": "shop", "io.kubernetes.pod.uid": "77",
     } });
-    let found = oci::named(&crio);
+    let found = containerd::named(&crio);
     assert_eq!(found.name.as_deref(), Some("app"));
     assert_eq!(
         (found.pod_name.as_deref(), found.pod.as_deref()),
@@ -79,13 +79,13 @@ fn storage_lists_all_containers() {
             "{\"image-name\":\"docker.io/library/nginx:latest\",\"image-id\":\"abc\",\"name\":\"web\"}" },
     ]);
     assert_eq!(
-        storage::named(&containers, ID),
+        podman::named(&containers, ID),
         Some(named("web", "docker.io/library/nginx:latest"))
     );
     let without = json!([{ "id": ID, "names": ["fallback"], "metadata": "{" }]);
-    let found = storage::named(&without, ID).expect("it is listed");
+    let found = podman::named(&without, ID).expect("it is listed");
     assert_eq!(found.name.as_deref(), Some("fallback"));
-    assert_eq!(storage::named(&json!({}), ID), None);
+    assert_eq!(podman::named(&json!({}), ID), None);
 }
 
 /// A file's path and contents.
@@ -142,7 +142,7 @@ fn each_engine_is_found_where_it_keeps_its_state() {
             ],
         ),
         ("cri", &[(&bundle, cri)]),
-        ("storage", &[(storage::CONTAINERS_PATH, storage.as_bytes())]),
+        ("storage", &[(podman::CONTAINERS_PATH, storage.as_bytes())]),
     ];
     for (name, files) in cases {
         let found = Files::new(name, files).look().unwrap_or_default();
@@ -219,13 +219,28 @@ proptest! {
             "io.kubernetes.pod.name": c, "io.kubernetes.pod.namespace": d,
         } } }));
         prop_assert!(all_are_fit(&docker));
-        let oci = oci::named(&json!({ "annotations": {
+        let oci = containerd::named(&json!({ "annotations": {
             "io.kubernetes.cri.container-name": a, "io.kubernetes.cri.sandbox-name": b,
             "io.kubernetes.cri.sandbox-uid": c, "io.kubernetes.cri.sandbox-namespace": d,
         } }));
         prop_assert!(all_are_fit(&oci));
         let metadata = json!({ "name": a, "image-name": b }).to_string();
-        let storage = storage::named(&json!([{ "id": ID, "names": c, "metadata": metadata }]), ID);
+        let storage = podman::named(&json!([{ "id": ID, "names": c, "metadata": metadata }]), ID);
         prop_assert!(all_are_fit(&storage.unwrap_or_default()));
+    }
+}
+
+#[test]
+fn each_engine_has_a_name_and_scopes_of_its_own() {
+    for (index, engine) in ENGINES.iter().enumerate() {
+        for other in &ENGINES[index + 1..] {
+            assert_ne!(engine.name, other.name);
+            // BuildKit's scopes are called as Docker's are; what tells them apart is the identifier.
+            let same = engine.scopes.iter().any(|it| other.scopes.contains(it));
+            assert!(!same || !(other.is_id)(ID), "{}", other.name);
+            let parents = engine.parents.iter();
+            assert!(!parents.clone().any(|it| other.parents.contains(it)));
+        }
+        assert!(engine.scopes.len() + engine.parents.len() > 0);
     }
 }

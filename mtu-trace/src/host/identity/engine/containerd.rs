@@ -1,11 +1,22 @@
-//! OCI bundles: the `annotations` of their `config.json`, in which containerd's CRI plugin, nerdctl
-//! and CRI-O write down what they call a container.
+//! containerd: the `annotations` in `config.json` of OCI bundles, in which its CRI plugin, nerdctl and
+//! CRI-O write down what they call a container.
 
 use serde_json::Value;
 
 use crate::host::identity::{
-    engine::{Named, json, pod_name, text, told},
+    engine::{ContainerEngine, Named, is_sha256, json, pod_name, text, told},
     rooted::Root,
+};
+
+/// containerd, as Kubernetes and nerdctl use it.
+pub static ENGINE: ContainerEngine = ContainerEngine {
+    name: "containerd",
+    scopes: &["cri-containerd-", "nerdctl-"],
+    // Its namespaces.
+    parents: &["k8s.io", "moby", "default"],
+    directory: Some("sandboxes"),
+    is_id: is_sha256,
+    look,
 };
 
 /// Where bundles are, with the identifier in place of `{}`.
@@ -19,7 +30,7 @@ const BUNDLES: [&str; 6] = [
 ];
 
 /// What is written down about a container.
-pub fn look(root: &Root, id: &str, directories: &[String]) -> Named {
+fn look(root: &Root, id: &str, directories: &[String]) -> Named {
     let paths = BUNDLES.map(|path| path.replace("{}", id));
     told(root, directories, "config.json")
         .or_else(|| json(root, &paths))

@@ -1,17 +1,28 @@
-//! containers/storage, which Podman and CRI-O share: one `containers.json` about all containers.
+//! Podman: containers/storage, which CRI-O uses as well, has one `containers.json` about all
+//! containers.
 
 use serde_json::Value;
 
 use crate::host::identity::{
-    engine::{Named, json, text},
+    engine::{ContainerEngine, Named, is_sha256, json, text},
     rooted::Root,
+};
+
+/// Podman; its own `libpod-payload-` scope may sit in one of the same container.
+pub static ENGINE: ContainerEngine = ContainerEngine {
+    name: "podman",
+    scopes: &["libpod-payload-", "libpod-"],
+    parents: &["libpod_parent"],
+    directory: Some("overlay-containers"),
+    is_id: is_sha256,
+    look: |root, id, _| look(root, id),
 };
 
 /// The list of all containers.
 pub const CONTAINERS_PATH: &str = "/var/lib/containers/storage/overlay-containers/containers.json";
 
 /// What is written down about a container.
-pub fn look(root: &Root, id: &str) -> Named {
+fn look(root: &Root, id: &str) -> Named {
     json(root, &[CONTAINERS_PATH.to_owned()])
         .and_then(|containers| named(&containers, id))
         .unwrap_or_default()
