@@ -19,7 +19,7 @@ const MOST_OPTION_BYTES: usize = 65_532;
 /// The packet begins with its IP header.
 const LINKTYPE_RAW: Linktype = Linktype(101);
 
-/// Nanoseconds (`if_tsresol`).
+/// The resolution of times, nanoseconds, as the option `if_tsresol` has it.
 const NANOSECONDS: u8 = 9;
 
 fn option(code: OptionCode, value: &[u8]) -> PcapNGOption<'_> {

@@ -24,10 +24,10 @@ pub const CARRIED: &str = "carried";
 
 /// What a block of ours holds.
 #[derive(Debug)]
-pub enum Content {
+pub enum BlockContent {
     /// How the recording came about.
     Header(Box<PartHeader>),
-    /// Something that happened.
+    /// Something that happened in this part.
     Event(Event),
     /// Something that happened in an earlier part and still matters.
     Carried(Event),
@@ -51,7 +51,7 @@ pub enum Misread {
 }
 
 /// Reads the content of a block with the given version. Behind it there may be the block's padding.
-pub fn read(version: u8, bytes: &[u8], dictionary: &Dictionary) -> Result<Content, Misread> {
+pub fn read(version: u8, bytes: &[u8], dictionary: &Dictionary) -> Result<BlockContent, Misread> {
     let mut from = RowReader::new(bytes, dictionary);
     let Some(key) = from.key() else {
         return Err(Misread::Malformed("it is no map with one key".to_owned()));
@@ -60,22 +60,22 @@ pub fn read(version: u8, bytes: &[u8], dictionary: &Dictionary) -> Result<Conten
 }
 
 #[inline]
-fn take(version: u8, key: &str, from: &mut RowReader<'_, '_>) -> Taken<Content> {
+fn take(version: u8, key: &str, from: &mut RowReader<'_, '_>) -> Taken<BlockContent> {
     if let Some(event) = rows::take_event(key, from) {
-        return event.map(Content::Event);
+        return event.map(BlockContent::Event);
     }
     if let Some(content) = older::content(version, key, from) {
         return content;
     }
     match key {
-        Name::KIND => entry(from).map(|(number, name)| Content::Name(number, name)),
-        Device::KIND => entry(from).map(|(number, device)| Content::Device(number, device)),
-        HEADER => from.structure().map(Content::Header),
-        END => from.structure().map(Content::End),
-        CHANGE => from.structure().map(Content::Change),
+        Name::KIND => entry(from).map(|(number, name)| BlockContent::Name(number, name)),
+        Device::KIND => entry(from).map(|(number, device)| BlockContent::Device(number, device)),
+        HEADER => from.structure().map(BlockContent::Header),
+        END => from.structure().map(BlockContent::End),
+        CHANGE => from.structure().map(BlockContent::Change),
         CARRIED => {
             let event = from.key().and_then(|key| rows::take_event(key, from));
-            event.ok_or(FieldError::Unfit)?.map(Content::Carried)
+            event.ok_or(FieldError::Unfit)?.map(BlockContent::Carried)
         }
         _ => Err(FieldError::Unfit),
     }
@@ -124,7 +124,7 @@ mod tests {
         written(&mut Numbers::default(), Vec::new, write).unwrap().0
     }
 
-    fn read(bytes: &[u8]) -> Result<Content, Misread> {
+    fn read(bytes: &[u8]) -> Result<BlockContent, Misread> {
         super::read(FORMAT, bytes, &Dictionary::default())
     }
 
@@ -141,7 +141,7 @@ mod tests {
     fn events_come_back() {
         let mut bytes = encoded(lost);
         bytes.extend([0, 0, 0]);
-        let Ok(Content::Event(event)) = read(&bytes) else {
+        let Ok(BlockContent::Event(event)) = read(&bytes) else {
             panic!("{:?}", read(&bytes));
         };
         assert_eq!((event.time_ns, event.kind), (u64::MAX, EventKind::Lost(3)));
@@ -155,7 +155,7 @@ mod tests {
             7u8.put(to)?;
             lost(to)
         });
-        let Ok(Content::Event(event)) = read(&longer) else {
+        let Ok(BlockContent::Event(event)) = read(&longer) else {
             panic!("{:?}", read(&longer));
         };
         assert_eq!((event.time_ns, event.kind), (7, EventKind::Tick));

@@ -218,7 +218,7 @@ impl<T> Default for Entries<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::{content, content::Content, row};
+    use crate::capture::{content, content::BlockContent, row};
 
     /// Writes a name as an event does, takes in what is told of it, and gives its number.
     fn told(numbers: &mut Numbers, dictionary: &mut Dictionary, name: &Name) -> u32 {
@@ -226,7 +226,7 @@ mod tests {
         for bytes in told {
             // Magic and version stand before it.
             match content::read(3, &bytes[4..], dictionary) {
-                Ok(Content::Name(number, name)) => dictionary.learn(number, name).unwrap(),
+                Ok(BlockContent::Name(number, name)) => dictionary.learn(number, name).unwrap(),
                 other => panic!("{other:?}"),
             }
         }

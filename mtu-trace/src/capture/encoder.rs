@@ -132,7 +132,7 @@ impl Encoder {
         Ok(to)
     }
 
-    /// Adds an event.
+    /// Adds the blocks of an event.
     ///
     /// # Errors
     ///

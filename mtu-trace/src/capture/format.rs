@@ -28,10 +28,10 @@ pub struct PartHeader {
     /// Version of the tool that wrote it.
     #[serde(deserialize_with = "printable")]
     pub tool_version: String,
-    /// Host name.
+    /// The name of the host.
     #[serde(deserialize_with = "printable")]
     pub hostname: String,
-    /// Kernel release.
+    /// The release of the host's kernel.
     #[serde(deserialize_with = "printable")]
     pub kernel: String,
     /// Machine, such as `x86_64`.

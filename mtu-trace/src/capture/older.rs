@@ -4,7 +4,7 @@
 
 use crate::{
     capture::{
-        content::{CARRIED, Content},
+        content::{BlockContent, CARRIED},
         row::{Field as _, RowReader, Taken},
         rows::Choice as _,
     },
@@ -16,7 +16,7 @@ struct OlderKey {
     key: &'static str,
     /// The last version that has it.
     last_version: u8,
-    take: fn(&mut RowReader<'_, '_>) -> Taken<Content>,
+    take: fn(&mut RowReader<'_, '_>) -> Taken<BlockContent>,
 }
 
 /// Versions 1 and 2 have structures with their fields' names for events without a row, which in
@@ -25,12 +25,12 @@ const OLDER_KEYS: [OlderKey; 4] = [
     OlderKey {
         key: "event",
         last_version: 2,
-        take: |from| from.structure().map(Content::Event),
+        take: |from| from.structure().map(BlockContent::Event),
     },
     OlderKey {
         key: CARRIED,
         last_version: 2,
-        take: |from| from.structure().map(Content::Carried),
+        take: |from| from.structure().map(BlockContent::Carried),
     },
     OlderKey {
         key: "dropped",
@@ -45,7 +45,11 @@ const OLDER_KEYS: [OlderKey; 4] = [
 ];
 
 /// Reads what a key means in an older version; `None` if it means what it does now.
-pub fn content(version: u8, key: &str, from: &mut RowReader<'_, '_>) -> Option<Taken<Content>> {
+pub fn content(
+    version: u8,
+    key: &str,
+    from: &mut RowReader<'_, '_>,
+) -> Option<Taken<BlockContent>> {
     let older = |it: &&OlderKey| it.key == key && version <= it.last_version;
     let found = OLDER_KEYS.iter().find(older)?;
     Some((found.take)(from))
@@ -56,9 +60,9 @@ pub fn packet(from: &mut RowReader<'_, '_>) -> Taken<Event> {
     from.structure()
 }
 
-fn count(choice: u8, from: &mut RowReader<'_, '_>) -> Taken<Content> {
+fn count(choice: u8, from: &mut RowReader<'_, '_>) -> Taken<BlockContent> {
     from.row(|from| {
-        Ok(Content::Event(Event {
+        Ok(BlockContent::Event(Event {
             time_ns: u64::take(from)?,
             kind: EventKind::Count(from.row(|from| Count::take_chosen(choice, from))?),
         }))

@@ -155,7 +155,7 @@ impl<S: PartStore> PartWriter<S> {
         })
     }
 
-    /// Keeps an event.
+    /// Encodes an event, and hands it over when enough waits.
     ///
     /// # Errors
     ///

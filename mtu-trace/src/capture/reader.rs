@@ -9,7 +9,7 @@ use crate::{
         blocks,
         condition::{Condition, Damage, ReadError},
         content,
-        content::{Content, Misread},
+        content::{BlockContent, Misread},
         dictionary::{Dictionary, EntryError},
         format::{BLOCK_TYPE, FORMAT, MAGIC, PartEnd, PartHeader},
         stream::{Blocks, FoundBlock, NoBlock},
@@ -45,9 +45,9 @@ pub struct Reader<R> {
 enum Section {
     /// Its header must come next.
     New,
-    /// Of the recording.
+    /// It is a part of the recording.
     Ours,
-    /// Not of the recording.
+    /// It is not of the recording, and is skipped.
     Other,
 }
 
@@ -82,7 +82,7 @@ impl<R: Read> Reader<R> {
             return Err(ReadError::Newer(version));
         }
         let header = match content::read(version, content, &Dictionary::default()) {
-            Ok(Content::Header(header)) => *header,
+            Ok(BlockContent::Header(header)) => *header,
             Ok(_) | Err(Misread::Unknown(_)) => {
                 return Err(ReadError::Damaged(Damage {
                     offset,
@@ -217,20 +217,20 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn content(&mut self, content: Content) -> Result<Option<Event>, EntryError> {
+    fn content(&mut self, content: BlockContent) -> Result<Option<Event>, EntryError> {
         let event = match content {
-            Content::Event(event) => event,
-            Content::Name(number, name) => {
+            BlockContent::Event(event) => event,
+            BlockContent::Name(number, name) => {
                 self.dictionary.learn(number, name)?;
                 return Ok(None);
             }
-            Content::Device(number, device) => {
+            BlockContent::Device(number, device) => {
                 self.dictionary.learn(number, device)?;
                 return Ok(None);
             }
-            Content::Carried(_) if self.told_before => return Ok(None),
-            Content::Carried(event) => event,
-            Content::Change(change) => {
+            BlockContent::Carried(_) if self.told_before => return Ok(None),
+            BlockContent::Carried(event) => event,
+            BlockContent::Change(change) => {
                 let time_ns = change.time_ns;
                 let topology = Arc::new(change.apply(&self.topology));
                 Event {
@@ -238,11 +238,11 @@ impl<R: Read> Reader<R> {
                     kind: EventKind::Topology(topology),
                 }
             }
-            Content::End(end) => {
+            BlockContent::End(end) => {
                 self.end = Some(*end);
                 return Ok(None);
             }
-            Content::Header(_) => {
+            BlockContent::Header(_) => {
                 self.skip("header".to_owned());
                 return Ok(None);
             }
@@ -260,7 +260,7 @@ impl<R: Read> Reader<R> {
         let header = match own(&self.blocks, found) {
             Some((version, content)) if version <= FORMAT => {
                 match content::read(version, content, &self.dictionary) {
-                    Ok(Content::Header(header)) => Some(header),
+                    Ok(BlockContent::Header(header)) => Some(header),
                     Ok(_) | Err(Misread::Unknown(_)) => None,
                     Err(Misread::Malformed(what)) => return Err(what),
                 }

@@ -72,9 +72,9 @@ pub type Put = io::Result<()>;
 pub trait Field: Sized {
     /// How many places of a row it fills.
     const PLACES: usize = 1;
-    /// Writes it.
+    /// Writes the value to the row's next places.
     fn put(&self, to: &mut RowWriter<'_>) -> Put;
-    /// Reads it.
+    /// Reads the value from the row's next places.
     fn take(from: &mut RowReader<'_, '_>) -> Taken<Self>;
 }
 
@@ -85,9 +85,9 @@ pub trait Row: Sized {
     const FIELDS: &'static [&'static str];
     /// How many places the fields fill.
     fn places(&self) -> usize;
-    /// Writes the fields.
+    /// Writes the fields in their order.
     fn put_fields(&self, to: &mut RowWriter<'_>) -> Put;
-    /// Reads the fields.
+    /// Reads the fields in their order.
     fn take_fields(from: &mut RowReader<'_, '_>) -> Taken<Self>;
 }
 

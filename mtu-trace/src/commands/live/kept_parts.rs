@@ -44,7 +44,7 @@ pub struct KeptParts {
 }
 
 impl KeptParts {
-    /// Begins to keep.
+    /// Begins to keep what is traced.
     ///
     /// # Errors
     ///

@@ -59,7 +59,7 @@ impl Tracer {
                         return recording;
                     }
                 };
-                let mut thread = Tracing {
+                let mut thread = ThreadState {
                     recording,
                     clock,
                     feeder,
@@ -95,14 +95,14 @@ impl Tracer {
     }
 }
 
-struct Tracing {
+struct ThreadState {
     recording: KeptCapture,
     clock: Clock,
     feeder: Feeder,
     save: Arc<AtomicBool>,
 }
 
-impl Tracing {
+impl ThreadState {
     async fn trace(
         &mut self,
         options: &LoadOptions,

@@ -28,13 +28,13 @@ pub type Name = CompactString;
 /// Something that happened at a time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// ns of `CLOCK_MONOTONIC`.
+    /// When it happened, ns of `CLOCK_MONOTONIC`.
     pub time_ns: u64,
-    /// What.
+    /// What kind of event it is, and what it holds.
     pub kind: EventKind,
 }
 
-/// What happened.
+/// The kinds of events, and what each holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
@@ -60,7 +60,7 @@ pub enum EventKind {
     Blind(#[serde(deserialize_with = "printables")] Vec<String>),
     /// What else the trace cannot see, in sentences.
     Limited(#[serde(deserialize_with = "printables")] Vec<String>),
-    /// Time goes on.
+    /// Time goes on: conclusions are drawn at ticks.
     Tick,
 }
 
@@ -137,41 +137,41 @@ pub struct Isn {
 /// A device at an event.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Device {
-    /// Its namespace.
+    /// The namespace that the device is in.
     pub netns: NetnsId,
-    /// Interface index.
+    /// The device's interface index in its namespace.
     pub ifindex: u32,
-    /// Its name then, if it is known.
+    /// The device's name then; `None` if it is not known.
     #[serde(deserialize_with = "printable_or_none")]
     pub name: Option<Name>,
-    /// MTU in bytes.
+    /// The device's MTU, bytes.
     pub mtu_bytes: u32,
 }
 
 /// A segment sent again by a socket of this host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retransmit {
-    /// The socket.
+    /// The socket that sent the segment again.
     pub socket: Socket,
-    /// First sequence number.
+    /// The first sequence number of the segment.
     pub seq: u32,
-    /// Sequence number behind the segment.
+    /// The sequence number behind the segment.
     pub end_seq: u32,
-    /// First byte not acknowledged.
+    /// The first byte that is not acknowledged.
     pub snd_una: u32,
-    /// TCP state.
+    /// The socket's TCP state then.
     pub state: TcpState,
-    /// Congestion control state; 4 is Loss.
+    /// The congestion control state (`icsk_ca_state`); 4 is `TCP_CA_Loss`.
     pub ca_state: u32,
-    /// Timeouts in a row without progress.
+    /// How many timeouts there were in a row without progress.
     pub timeouts: u32,
-    /// Doublings of the retransmission timeout.
+    /// How often the retransmission timeout was doubled.
     pub backoff: u32,
-    /// Segment size in use, payload bytes.
+    /// The segment size in use, payload bytes.
     pub mss_cache: u32,
-    /// Path MTU the sender works with, bytes.
+    /// The path MTU that the sender works with, bytes.
     pub pmtu_bytes: u32,
-    /// Segments in flight.
+    /// How many segments are in flight.
     pub packets_out: u32,
     /// Segments the peer holds out of order.
     pub sacked_out: u32,
@@ -241,19 +241,19 @@ impl PathMtu {
 /// How a socket stands (`INET_DIAG_INFO`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
-    /// The socket.
+    /// The socket's addresses: source is local.
     pub flow: Flow,
-    /// TCP state.
+    /// The socket's TCP state then.
     pub state: TcpState,
-    /// Timeouts in a row without progress.
+    /// How many timeouts there were in a row without progress.
     pub timeouts: u32,
-    /// Doublings of the retransmission timeout.
+    /// How often the retransmission timeout was doubled.
     pub backoff: u32,
-    /// Segment size in use, payload bytes.
+    /// The segment size in use, payload bytes.
     pub mss: u32,
-    /// Path MTU it works with, bytes.
+    /// The path MTU that the socket works with, bytes.
     pub pmtu_bytes: u32,
-    /// Segments in flight.
+    /// How many segments are in flight.
     pub unacked: u32,
     /// Of those, segments the peer holds behind a gap.
     pub sacked: u32,
@@ -285,7 +285,7 @@ impl Sample {
 /// The end of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closed {
-    /// The socket.
+    /// The socket's addresses: source is local.
     pub flow: Flow,
     /// State before the close.
     pub last_state: TcpState,
@@ -305,23 +305,23 @@ pub struct Closed {
 pub enum Count {
     /// Packets of a flow freed in a function.
     Dropped {
-        /// The flow there.
+        /// The flow as it is in that function's namespace.
         flow: Flow,
-        /// The function.
+        /// The kernel function that freed the packets.
         #[serde(deserialize_with = "printable")]
         function: Name,
-        /// All so far.
+        /// How many there were so far, exact.
         count: u64,
-        /// Time of the latest.
+        /// When the latest was, ns of `CLOCK_MONOTONIC`.
         last_ns: u64,
     },
     /// Retransmits of a socket.
     Retransmitted {
-        /// The socket.
+        /// The socket's addresses: source is local.
         flow: Flow,
-        /// All so far.
+        /// How many there were so far, exact.
         count: u64,
-        /// Time of the latest.
+        /// When the latest was, ns of `CLOCK_MONOTONIC`.
         last_ns: u64,
     },
 }
@@ -332,15 +332,15 @@ pub enum Count {
 pub struct TcpState(pub u32);
 
 impl TcpState {
-    /// Both directions open.
+    /// Both directions are open.
     pub const ESTABLISHED: Self = Self(1);
     /// Waiting for the answer to its SYN.
     pub const SYN_SENT: Self = Self(2);
     /// Waiting for the last step of the handshake.
     pub const SYN_RECV: Self = Self(3);
-    /// Waiting for connections.
+    /// The socket waits for connections.
     pub const LISTEN: Self = Self(10);
-    /// Gone.
+    /// The connection is gone.
     pub const CLOSE: Self = Self(7);
 
     /// Whether the handshake is still going on.

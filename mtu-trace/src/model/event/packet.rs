@@ -12,7 +12,7 @@ use crate::{
 pub struct Packet {
     /// What became of it.
     pub what: PacketKind,
-    /// Its flow there.
+    /// The packet's flow in the namespace where it was.
     pub flow: Flow,
     /// `skb->dev`, or the route's device where that is unset.
     pub device: Device,
@@ -40,7 +40,7 @@ pub struct Packet {
     pub tag_bytes: u32,
     /// Whether it is a GSO packet.
     pub gso: bool,
-    /// TCP header.
+    /// The TCP header; `None` of other packets.
     pub tcp: Option<Tcp>,
     /// The ICMP error it is.
     pub icmp_error: Option<IcmpError>,
@@ -99,7 +99,7 @@ pub struct Inner {
     pub flow: Flow,
     /// Its length from its IP header on, bytes.
     pub length_bytes: u32,
-    /// Its TCP header.
+    /// Its TCP header; `None` of other packets.
     pub tcp: Option<Tcp>,
 }
 
@@ -130,13 +130,13 @@ pub enum PacketKind {
 /// The TCP header, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tcp {
-    /// Sequence number.
+    /// The sequence number of its first byte.
     pub seq: u32,
-    /// Acknowledgement number.
+    /// The acknowledgement number, valid with `has_ack`.
     pub ack: u32,
-    /// SYN flag.
+    /// Whether the SYN flag is set.
     pub syn: bool,
-    /// ACK flag.
+    /// Whether the ACK flag is set.
     pub has_ack: bool,
     /// Payload bytes in the whole buffer.
     pub payload_bytes: u32,
