@@ -13,7 +13,8 @@ use mtu_trace::{
     capture::{self, PartHeader, Reader},
     kernel::{
         KernelTypes,
-        decode::{Decoder, flow, key, name_devices, told},
+        decode::{Decoder, flow, key},
+        packet::name_devices,
     },
     model::{
         event::{Event, EventKind},
@@ -69,10 +70,9 @@ fn decode(input: &[u8]) {
     for record in kernel::records(input) {
         let words = kernel::aligned(record);
         let record = &words.as_bytes()[..record.len()];
-        let _count = told(record);
         // Errors say what is wrong, whatever it is.
         let mut event = match decoder.decode(record, topology) {
-            Ok(event) => event,
+            Ok((event, _count)) => event,
             Err(error) => {
                 assert!(!error.to_string().is_empty());
                 continue;

@@ -19,7 +19,7 @@ pub struct FlowKey {
     pub source_port: u16,
     /// Destination port in host byte order.
     pub destination_port: u16,
-    /// 4 or 6.
+    /// The version of IP, 4 or 6.
     pub family: u8,
     /// Transport protocol number (IANA).
     pub protocol: u8,
@@ -76,7 +76,7 @@ pub struct ConnectionEntry {
     pub irs: u32,
     /// Inode of the namespace.
     pub netns_inode: u32,
-    /// [`flag`] bits.
+    /// What else is known, as [`flag`] bits.
     pub flags: u32,
     /// TCP state before the close.
     pub last_state: u32,
@@ -84,7 +84,7 @@ pub struct ConnectionEntry {
     pub error: u32,
     /// At the close: bytes sent and never acknowledged.
     pub unacknowledged: u32,
-    /// Always zero.
+    /// Padding, which is always zero.
     pub reserved: u32,
 }
 
@@ -100,11 +100,11 @@ pub struct TimerCounts {
     pub probes: u32,
     /// How often it took all that was outstanding for lost (`tcp_enter_loss`).
     pub losses: u32,
-    /// Always zero.
+    /// Padding, which is always zero.
     pub reserved: u32,
 }
 
-/// Bits of [`ConnectionEntry::flags`].
+/// The bits that [`ConnectionEntry::flags`] may have.
 pub mod flag {
     /// This side opened the connection.
     pub const ACTIVE: u32 = 1;
@@ -120,7 +120,7 @@ pub mod flag {
 pub struct DeviceKey {
     /// Inode of the namespace.
     pub netns_inode: u32,
-    /// Interface index.
+    /// Its interface index in that namespace.
     pub ifindex: u32,
 }
 
@@ -142,7 +142,7 @@ pub mod counter {
     pub const RING_FULL: u32 = 0;
     /// Events a map had no room for.
     pub const MAP_FULL: u32 = 1;
-    /// Number of counters.
+    /// How many counters there are.
     pub const COUNT: u32 = 2;
 }
 

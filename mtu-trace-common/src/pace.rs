@@ -20,9 +20,9 @@ pub const MAX_INTERVAL_NS: u64 = 1_000_000_000;
 /// The interval grows with the age of the key, of which it is this part. A choice.
 const AGE_PART: u64 = 4;
 
-/// How densely events of a key go.
+/// What kind of event it is, by how densely such events go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
+pub enum EventClass {
     /// Losses go densely enough to tell a stall within its first timeouts.
     Losses,
     /// Of what is seen passing by the first goes, then one each [`MAX_INTERVAL_NS`].
@@ -31,7 +31,7 @@ pub enum Pace {
 
 /// What is to become of an event, and what it carries if it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decision {
+pub struct PaceDecision {
     /// Events of the key so far, this one included.
     pub count: u64,
     /// Time of the key's first event, ns of `CLOCK_MONOTONIC`.
@@ -58,7 +58,7 @@ impl Aggregate {
     }
 }
 
-impl Decision {
+impl PaceDecision {
     /// The decision about the first event of a key, which always goes.
     #[must_use]
     #[inline(always)]
@@ -75,7 +75,12 @@ impl Decision {
 /// Takes a further event into the key's state and decides on it. `state` has counted it already,
 /// since counting takes an atomic addition; `seq` is its TCP sequence number where it has one.
 #[inline(always)]
-pub fn pace(state: &mut Aggregate, now_ns: u64, seq: Option<u32>, pace: Pace) -> Decision {
+pub fn pace(
+    state: &mut Aggregate,
+    now_ns: u64,
+    seq: Option<u32>,
+    class: EventClass,
+) -> PaceDecision {
     let since_last_ns = now_ns.wrapping_sub(state.last_ns);
     let repeated = seq == Some(state.seq);
     let mut moved = false;
@@ -94,19 +99,19 @@ pub fn pace(state: &mut Aggregate, now_ns: u64, seq: Option<u32>, pace: Pace) ->
     let age_ns = now_ns.wrapping_sub(state.first_ns);
     let interval_ns = (age_ns / AGE_PART).clamp(MIN_INTERVAL_NS, MAX_INTERVAL_NS);
     let since_ns = now_ns.wrapping_sub(state.emitted_ns);
-    let emit = match pace {
-        Pace::Losses => {
+    let emit = match class {
+        EventClass::Losses => {
             state.count <= FIRST_EVENTS
                 || since_ns >= interval_ns
                 || moved
                 || (repeated && since_ns >= REPEAT_NS)
         }
-        Pace::Passing => since_ns >= MAX_INTERVAL_NS,
+        EventClass::Passing => since_ns >= MAX_INTERVAL_NS,
     };
     if emit {
         state.emitted_ns = now_ns;
     }
-    Decision {
+    PaceDecision {
         count: state.count,
         first_ns: state.first_ns,
         repeats: if repeated { state.repeats } else { 0 },
@@ -127,11 +132,14 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     /// Events at these times, ms, with these sequence numbers, after one of `seq` 1000 at 0.
-    fn decide<const N: usize>(events: [(u64, Option<u32>); N], how: Pace) -> [Decision; N] {
+    fn decide<const N: usize>(
+        events: [(u64, Option<u32>); N],
+        class: EventClass,
+    ) -> [PaceDecision; N] {
         let mut state = Aggregate::first(0, Some(1000));
         events.map(|(ms, seq)| {
             state.count += 1;
-            pace(&mut state, ms * MS, seq, how)
+            pace(&mut state, ms * MS, seq, class)
         })
     }
 
@@ -141,7 +149,7 @@ mod tests {
         (1..=milliseconds)
             .filter(|&ms| {
                 state.count += 1;
-                pace(&mut state, ms * MS, seq(ms), Pace::Losses).emit
+                pace(&mut state, ms * MS, seq(ms), EventClass::Losses).emit
             })
             .count()
     }
@@ -170,7 +178,12 @@ mod tests {
         };
         let at = |ms: u64, seq: u32| {
             let mut state = old;
-            pace(&mut state, (99_900 + ms) * MS, Some(seq), Pace::Losses)
+            pace(
+                &mut state,
+                (99_900 + ms) * MS,
+                Some(seq),
+                EventClass::Losses,
+            )
         };
         assert_eq!((at(100, 1000).emit, at(100, 1000).repeats), (true, 1));
         assert_eq!((at(99, 1000).emit, at(99, 1000).repeats), (false, 1));
@@ -189,7 +202,7 @@ mod tests {
                 (3, Some(500)),
                 (4, Some(1000)),
             ],
-            Pace::Losses,
+            EventClass::Losses,
         );
         assert_eq!((lower.repeats, again.repeats, former.repeats), (0, 1, 0));
     }
@@ -197,15 +210,18 @@ mod tests {
     #[test]
     fn sequence_numbers_wrap() {
         let mut state = Aggregate::first(0, Some(5));
-        pace(&mut state, MS, Some(u32::MAX - 5), Pace::Losses);
+        pace(&mut state, MS, Some(u32::MAX - 5), EventClass::Losses);
         assert_eq!(state.seq, u32::MAX - 5);
-        pace(&mut state, 2 * MS, Some(5), Pace::Losses);
+        pace(&mut state, 2 * MS, Some(5), EventClass::Losses);
         assert_eq!(state.seq, u32::MAX - 5);
     }
 
     #[test]
     fn of_what_passes_one_a_second_goes() {
-        let [soon, second, next] = decide([(999, None), (1000, None), (1999, None)], Pace::Passing);
+        let [soon, second, next] = decide(
+            [(999, None), (1000, None), (1999, None)],
+            EventClass::Passing,
+        );
         assert_eq!((soon.emit, second.emit, next.emit), (false, true, false));
         assert_eq!((soon.count, second.count, next.count), (2, 3, 4));
     }

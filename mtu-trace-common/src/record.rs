@@ -4,7 +4,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::map::{DropKey, FlowKey, TimerCounts};
 
-/// Values of [`RecordHeader::kind`].
+/// The values that [`RecordHeader::kind`] may have.
 pub mod kind {
     /// [`super::PacketRecord`]: freed without having arrived (`skb:kfree_skb`).
     pub const DROP: u32 = 1;
@@ -13,18 +13,18 @@ pub mod kind {
     pub const ICMP_SENT: u32 = 2;
     /// [`super::PacketRecord`]: seen at a device by the tc programs.
     pub const SIGHTING: u32 = 3;
-    /// [`super::RetransmitRecord`] (`tcp:tcp_retransmit_skb`).
+    /// [`super::RetransmitRecord`]: a segment was sent again (`tcp:tcp_retransmit_skb`).
     pub const RETRANSMIT: u32 = 4;
     /// [`super::ClosedRecord`]: a watched socket was closed (`sock:inet_sock_set_state`).
     pub const CLOSED: u32 = 5;
     /// [`super::PacketRecord`]: what a tunnel has turned a packet into that it had no room for
     /// (`skb_tunnel_check_pmtu`), the message to its sender.
     pub const TUNNEL: u32 = 6;
-    /// [`super::PathMtuRecord`].
+    /// [`super::PathMtuRecord`]: a smaller path MTU was taken over.
     pub const PATH_MTU: u32 = 7;
 }
 
-/// Begins every record.
+/// What every record begins with.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct RecordHeader {
@@ -46,9 +46,9 @@ pub struct DeviceRecord {
     pub netns_cookie: u64,
     /// Inode of its namespace.
     pub netns_inode: u32,
-    /// Interface index.
+    /// Its interface index in that namespace.
     pub ifindex: u32,
-    /// MTU in bytes.
+    /// Its MTU then, bytes.
     pub mtu: u32,
     /// 1 for a veth, else 0.
     pub is_veth: u32,
@@ -60,7 +60,7 @@ pub const HEAD_BYTES: usize = 192;
 /// Marks a [`PacketRecord::icmp_type`] that does not apply.
 pub const NO_ICMP: u32 = u32::MAX;
 
-/// Values of [`PacketRecord::direction`].
+/// The values that [`PacketRecord::direction`] may have.
 pub mod direction {
     /// Not at a tc hook.
     pub const NONE: u32 = 0;
@@ -96,7 +96,7 @@ pub struct PacketRecord {
     pub has_device: u32,
     /// Interface index by which the packet came into this namespace, 0 for a local one.
     pub iif: u32,
-    /// `skb->len`.
+    /// `skb->len`, which counts the Ethernet header or not.
     pub skb_len: u32,
     /// Bytes from the IP header to the end of the packet.
     pub l3_len: u32,
@@ -108,7 +108,7 @@ pub struct PacketRecord {
     pub reason: u32,
     /// Type of the ICMP error being sent, [`NO_ICMP`] otherwise.
     pub icmp_type: u32,
-    /// Its code.
+    /// Its code, valid with the type.
     pub icmp_code: u32,
     /// At a tc hook: [`direction`].
     pub direction: u32,
@@ -120,7 +120,7 @@ pub struct PacketRecord {
     pub ethertype: u32,
     /// Valid bytes of [`PacketRecord::head`].
     pub head_len: u32,
-    /// Always zero.
+    /// Padding, which is always zero.
     pub reserved: u32,
     /// The packet from its IP header on.
     pub head: [u8; HEAD_BYTES],
@@ -152,9 +152,9 @@ pub struct RetransmitRecord {
     pub snd_una: u32,
     /// Next byte to send.
     pub snd_nxt: u32,
-    /// Next byte expected.
+    /// The next byte expected from the peer.
     pub rcv_nxt: u32,
-    /// TCP state.
+    /// TCP state, numbered as the kernel does.
     pub state: u32,
     /// Congestion control state: 4 is Loss.
     pub ca_state: u32,
@@ -166,7 +166,7 @@ pub struct RetransmitRecord {
     pub mss_cache: u32,
     /// Path MTU the sender works with.
     pub pmtu: u32,
-    /// Segments in flight.
+    /// How many segments are in flight.
     pub packets_out: u32,
     /// Segments held by the peer out of order.
     pub sacked_out: u32,
@@ -219,6 +219,6 @@ pub struct PathMtuRecord {
     pub mtu: u32,
     /// The socket's path MTU until then, bytes; 0 for a route.
     pub before: u32,
-    /// Always zero.
+    /// Padding, which is always zero.
     pub reserved: u32,
 }

@@ -3,7 +3,7 @@
 use aya_ebpf::{bindings::BPF_NOEXIST, maps::LruHashMap};
 use mtu_trace_common::{
     map::{Aggregate, counter},
-    pace::{Decision, Pace, pace},
+    pace::{EventClass, PaceDecision, pace},
 };
 
 use crate::ring;
@@ -15,21 +15,21 @@ pub fn add<K>(
     key: &K,
     seq: Option<u32>,
     now_ns: u64,
-    how: Pace,
-) -> Decision {
+    class: EventClass,
+) -> PaceDecision {
     let Some(entry) = map.get_ptr_mut(key) else {
         let first = Aggregate::first(now_ns, seq);
         if map.insert(key, &first, u64::from(BPF_NOEXIST)).is_err() {
             // Another CPU was first, or the map has no room: this one event stays uncounted.
             ring::count(counter::MAP_FULL);
         }
-        return Decision::first(now_ns);
+        return PaceDecision::first(now_ns);
     };
     // SAFETY: the map's value stays valid while the program runs. Two CPUs may race on the fields
     // that only steer emission; the count is atomic.
     let entry = unsafe { &mut *entry };
     increment(&raw mut entry.count);
-    pace(entry, now_ns, seq, how)
+    pace(entry, now_ns, seq, class)
 }
 
 /// Adds one atomically.

@@ -8,7 +8,7 @@ use aya_ebpf::{
 use mtu_trace_common::{
     layout::Member,
     map::DeviceKey,
-    pace::Pace,
+    pace::EventClass,
     record::{direction, kind},
 };
 
@@ -26,7 +26,8 @@ const ETH_HLEN: u32 = 14;
 /// IPv6 with room for extension headers, and the longest TCP header (RFC 9293, section 3.1).
 const LONGEST_GSO_HEADERS: u32 = 140;
 
-/// Packets the device received. `TC_ACT_UNSPEC` and `TCX_NEXT` are the same value.
+/// At tc ingress, `int (struct __sk_buff *skb)` (`include/uapi/linux/bpf.h`, Linux 6.18): packets that
+/// the device received. `TC_ACT_UNSPEC` and `TCX_NEXT` are the same value.
 #[classifier]
 pub fn mtu_trace_in(ctx: TcContext) -> i32 {
     if may_exceed(&ctx) || is_icmp(&ctx) {
@@ -37,7 +38,7 @@ pub fn mtu_trace_in(ctx: TcContext) -> i32 {
     TC_ACT_UNSPEC
 }
 
-/// Packets the device is about to send.
+/// At tc egress, by the same prototype: packets that the device is about to send.
 #[classifier]
 pub fn mtu_trace_out(ctx: TcContext) -> i32 {
     if may_exceed(&ctx) || is_icmp(&ctx) {
@@ -77,8 +78,12 @@ fn look(ctx: &TcContext, direction: u32, scratch: &mut Scratch) -> Option<()> {
     scratch.record.key.flow.netns = device_netns_key(&scratch.record.device);
     scratch.record.direction = direction;
     scratch.record.limit = if exceeds { limit } else { 0 };
-    let pace = if exceeds { Pace::Passing } else { Pace::Losses };
-    if scratch.count(&DROPS, pace) {
+    let class = if exceeds {
+        EventClass::Passing
+    } else {
+        EventClass::Losses
+    };
+    if scratch.count(&DROPS, class) {
         scratch.send(kind::SIGHTING);
     }
     Some(())

@@ -8,7 +8,7 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use mtu_trace_common::{
     layout::{Member, extra},
-    pace::Pace,
+    pace::EventClass,
     record::kind,
 };
 
@@ -20,10 +20,11 @@ use crate::{
     skb::{self, IPPROTO_TCP},
 };
 
+/// The SYN flag of a TCP header (RFC 9293, section 3.1).
 const TCP_SYN: u8 = 0x02;
 
-/// `kfree_skb(struct sk_buff *skb, void *location)` up to 5.16, then with
-/// `enum skb_drop_reason reason`, from 6.11 also `struct sock *rx_sk`.
+/// The tracepoint `kfree_skb(struct sk_buff *skb, void *location, enum skb_drop_reason reason,
+/// struct sock *rx_sk)` (Linux 6.18); before 6.11 without `rx_sk`, before 5.17 without `reason`.
 #[raw_tracepoint(tracepoint = "kfree_skb")]
 pub fn kfree_skb(ctx: RawTracePointContext) -> i32 {
     // The argument's position differs between kernels and a context may only be read at constant
@@ -37,21 +38,23 @@ pub fn kfree_skb(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// `kfree_skb(struct sk_buff *skb)`, up to 5.16.
+/// `void kfree_skb(struct sk_buff *skb)` (Linux 5.10); a wrapper from 5.17 on.
 #[kprobe]
 pub fn kfree_skb_kprobe(ctx: ProbeContext) -> u32 {
     let _ignored = called(&ctx, 0, None);
     0
 }
 
-/// `kfree_skb_reason(struct sk_buff *skb, enum skb_drop_reason reason)`, up to 6.10.
+/// `void kfree_skb_reason(struct sk_buff *skb, enum skb_drop_reason reason)` (Linux 6.1); a wrapper
+/// from 6.11 on.
 #[kprobe]
 pub fn kfree_skb_reason_kprobe(ctx: ProbeContext) -> u32 {
     let _ignored = called(&ctx, 0, Some(1));
     0
 }
 
-/// `sk_skb_reason_drop(struct sock *sk, struct sk_buff *skb, enum skb_drop_reason reason)`.
+/// `void sk_skb_reason_drop(struct sock *sk, struct sk_buff *skb, enum skb_drop_reason reason)`
+/// (Linux 6.18).
 #[kprobe]
 pub fn sk_skb_reason_drop_kprobe(ctx: ProbeContext) -> u32 {
     let _ignored = called(&ctx, 1, Some(2));
@@ -98,7 +101,7 @@ fn record(
     }
     scratch.record.key.site = location;
     scratch.record.key.flow.netns = device_netns_key(&scratch.record.device);
-    if !scratch.count(&DROPS, Pace::Losses) {
+    if !scratch.count(&DROPS, EventClass::Losses) {
         return None;
     }
     scratch.record.reason = reason();

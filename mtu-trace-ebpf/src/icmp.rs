@@ -1,7 +1,7 @@
 //! ICMP errors this host is about to send (`icmp:icmp_send`, `__icmp_send`, `icmp6_send`).
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
-use mtu_trace_common::{pace::Pace, record::kind};
+use mtu_trace_common::{pace::EventClass, record::kind};
 
 use crate::{
     call::{Called, at_entry},
@@ -11,13 +11,15 @@ use crate::{
     skb,
 };
 
-/// Destination unreachable, fragmentation needed (RFC 792, RFC 1191).
+/// ICMP destination unreachable (RFC 792).
 const DEST_UNREACH: u32 = 3;
+/// Its code for fragmentation needed (RFC 1191).
 const FRAG_NEEDED: u32 = 4;
 /// ICMPv6 packet too big (RFC 4443, section 3.2).
 const PACKET_TOO_BIG: u32 = 2;
 
-/// `icmp_send(const struct sk_buff *skb, int type, int code)`; the packet is the offending one.
+/// The tracepoint `icmp_send(const struct sk_buff *skb, int type, int code)` (Linux 6.18); the packet
+/// is the offending one.
 ///
 /// It fires behind the rate limit and before netfilter, so it does not prove that the message left.
 #[raw_tracepoint(tracepoint = "icmp_send")]
@@ -27,13 +29,15 @@ pub fn icmp_send(ctx: RawTracePointContext) -> i32 {
 }
 
 at_entry! {
-    /// `__icmp_send(struct sk_buff *skb_in, int type, int code, __be32 info, …)`, before the rate
-    /// limit.
+    /// `void __icmp_send(struct sk_buff *skb_in, int type, int code, __be32 info,
+    /// const struct inet_skb_parm *parm)` (Linux 6.18), before the rate limit.
     (icmp_send_fentry, icmp_send_kprobe) = sends_icmp
 }
 
 at_entry! {
-    /// `icmp6_send(struct sk_buff *skb, u8 type, u8 code, __u32 info, …)`, before the rate limit.
+    /// `void icmp6_send(struct sk_buff *skb, u8 type, u8 code, __u32 info,
+    /// const struct in6_addr *force_saddr, const struct inet6_skb_parm *parm)` (Linux 6.18), before
+    /// the rate limit.
     (icmp6_send_fentry, icmp6_send_kprobe) = sends_icmp6
 }
 
@@ -72,7 +76,7 @@ fn record(skb: u64, icmp_type: u32, icmp_code: u32, scratch: &mut Scratch) -> Op
     skb::parse(skb, scratch)?;
     skb::place(skb, scratch)?;
     scratch.record.key.flow.netns = device_netns_key(&scratch.record.device);
-    if !scratch.count(&ICMP_SENT, Pace::Losses) {
+    if !scratch.count(&ICMP_SENT, EventClass::Losses) {
         return None;
     }
     scratch.record.icmp_type = icmp_type;

@@ -3,7 +3,7 @@
 use mtu_trace_common::{
     layout::Member,
     map::FlowKey,
-    pace::Pace,
+    pace::EventClass,
     record::{PathMtuRecord, kind},
 };
 
@@ -19,24 +19,24 @@ use crate::{
 const IPV6_DESTINATION: u64 = 24;
 
 at_entry! {
-    /// `tcp_v4_mtu_reduced(struct sock *sk)`: a message about one of the socket's packets.
+    /// `void tcp_v4_mtu_reduced(struct sock *sk)` (Linux 6.18): a message about one of the socket's packets.
     (tcp_v4_mtu_reduced_fentry, tcp_v4_mtu_reduced_kprobe) = told_to_socket
 }
 
 at_entry! {
-    /// `tcp_v6_mtu_reduced(struct sock *sk)`.
+    /// `void tcp_v6_mtu_reduced(struct sock *sk)` (Linux 6.18).
     (tcp_v6_mtu_reduced_fentry, tcp_v6_mtu_reduced_kprobe) = told_to_socket
 }
 
 at_entry! {
-    /// `__ip_rt_update_pmtu(struct rtable *rt, struct flowi4 *fl4, u32 mtu)`: whatever is sent there
-    /// from now on.
+    /// `void __ip_rt_update_pmtu(struct rtable *rt, struct flowi4 *fl4, u32 mtu)` (Linux 6.18):
+    /// whatever is sent there from now on.
     (ip_rt_update_pmtu_fentry, ip_rt_update_pmtu_kprobe) = kept_for_route
 }
 
 at_entry! {
-    /// `__ip6_rt_update_pmtu(struct dst_entry *dst, const struct sock *sk, const struct ipv6hdr *iph,
-    /// u32 mtu, bool confirm_neigh)`.
+    /// `void __ip6_rt_update_pmtu(struct dst_entry *dst, const struct sock *sk,
+    /// const struct ipv6hdr *iph, u32 mtu, bool confirm_neigh)` (Linux 6.18).
     (ip6_rt_update_pmtu_fentry, ip6_rt_update_pmtu_kprobe) = kept_for_route6
 }
 
@@ -94,7 +94,7 @@ fn towards(dst: u64, family: u8) -> Option<(FlowKey, u32)> {
 fn send(key: &FlowKey, netns_inode: u32, mtu: u32, before: u32) -> Option<()> {
     let now = ring::now();
     // The MTU stands for the sequence number: another one is news.
-    let counted = aggregate::add(&PATH_MTUS, key, Some(mtu), now, Pace::Losses);
+    let counted = aggregate::add(&PATH_MTUS, key, Some(mtu), now, EventClass::Losses);
     if !counted.emit {
         return None;
     }

@@ -4,7 +4,7 @@ use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use mtu_trace_common::{
     layout::Member,
     map::{TimerCounts, flag},
-    pace::Pace,
+    pace::EventClass,
     record::{RetransmitRecord, kind},
 };
 
@@ -19,8 +19,8 @@ use crate::{
 /// Width of the bit field `icsk_ca_state`.
 const CA_STATE_MASK: u32 = 0x1f;
 
-/// `tcp_retransmit_skb(const struct sock *sk, const struct sk_buff *skb)`, from 6.18 with
-/// `int err`. It fires for every socket of the host, those in containers included.
+/// The tracepoint `tcp_retransmit_skb(const struct sock *sk, const struct sk_buff *skb, int err)`
+/// (Linux 6.18); up to 6.12 without `err`. It fires for every socket of the host, those in containers included.
 #[raw_tracepoint(tracepoint = "tcp_retransmit_skb")]
 pub fn tcp_retransmit_skb(ctx: RawTracePointContext) -> i32 {
     let _ignored = record(ctx.arg(0), ctx.arg(1));
@@ -28,7 +28,8 @@ pub fn tcp_retransmit_skb(ctx: RawTracePointContext) -> i32 {
 }
 
 at_entry! {
-    /// `__tcp_retransmit_skb(struct sock *sk, struct sk_buff *skb, int segs)`, before it is sent.
+    /// `int __tcp_retransmit_skb(struct sock *sk, struct sk_buff *skb, int segs)` (Linux 6.18), before
+    /// it is sent.
     (tcp_retransmit_skb_fentry, tcp_retransmit_skb_kprobe) = called
 }
 
@@ -44,7 +45,7 @@ fn record(sk: u64, skb: u64) -> Option<()> {
     // `struct tcp_skb_cb` begins with `seq` and `end_seq` in every kernel.
     let [seq, end_seq]: [u32; 2] = read(cb)?;
     let now = ring::now();
-    let counted = aggregate::add(&RETRANSMITS, &key, Some(seq), now, Pace::Losses);
+    let counted = aggregate::add(&RETRANSMITS, &key, Some(seq), now, EventClass::Losses);
     let (mut iss, mut irs, mut flags, mut known) = (0, 0, 0, 0);
     if let Some(connection) = CONNECTIONS.get_ptr_mut(&key) {
         // SAFETY: the map's value stays valid while the program runs.

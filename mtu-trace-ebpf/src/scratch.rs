@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use mtu_trace_common::{
     map::{Aggregate, DropKey, counter},
-    pace::Pace,
+    pace::EventClass,
     record::{NO_ICMP, PacketRecord, RecordHeader},
 };
 use zerocopy::FromZeros;
@@ -40,7 +40,7 @@ static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(OWNERS, 0);
 /// The record in the making and what does not go into it.
 #[repr(C)]
 pub struct Scratch {
-    /// The record.
+    /// The record as it is sent.
     pub record: PacketRecord,
     /// Address of the IP header.
     pub ip_header: u64,
@@ -51,11 +51,11 @@ pub struct Scratch {
     busy: u32,
     /// Whether there is a TCP header.
     pub has_seq: bool,
-    /// Its flags.
+    /// The flags of that header.
     pub tcp_flags: u8,
-    /// ICMP type and code, valid with the protocol.
+    /// ICMP's type, valid with the protocol.
     pub icmp_type: u8,
-    /// See `icmp_type`.
+    /// ICMP's code, valid with the protocol.
     pub icmp_code: u8,
 }
 
@@ -89,10 +89,10 @@ impl Scratch {
 
     /// Counts the record under its key; tells whether it should go to the ring.
     #[inline(always)]
-    pub fn count(&mut self, map: &LruHashMap<DropKey, Aggregate>, pace: Pace) -> bool {
+    pub fn count(&mut self, map: &LruHashMap<DropKey, Aggregate>, class: EventClass) -> bool {
         let now = ring::now();
         let seq = if self.has_seq { Some(self.seq) } else { None };
-        let counted = aggregate::add(map, &self.record.key, seq, now, pace);
+        let counted = aggregate::add(map, &self.record.key, seq, now, class);
         self.record.header.time_ns = now;
         self.record.count = counted.count;
         self.record.first_ns = counted.first_ns;
@@ -100,7 +100,7 @@ impl Scratch {
         counted.emit
     }
 
-    /// Sends the record.
+    /// Sends the record, which is counted if there is no room.
     #[inline(always)]
     pub fn send(&mut self, kind: u32) {
         skb::copy_head(self);

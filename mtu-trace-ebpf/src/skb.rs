@@ -16,13 +16,13 @@ const ETH_P_IPV6: u16 = 0x86dd;
 const ETH_P_8021Q: u16 = 0x8100;
 const ETH_P_8021AD: u16 = 0x88a8;
 
-/// ICMP for IPv4.
+/// ICMP for IPv4 (IANA protocol number).
 pub const IPPROTO_ICMP: u8 = 1;
-/// TCP.
+/// TCP's number (IANA protocol number).
 pub const IPPROTO_TCP: u8 = 6;
-/// UDP.
+/// UDP's number (IANA protocol number).
 pub const IPPROTO_UDP: u8 = 17;
-/// ICMP for IPv6.
+/// ICMP for IPv6 (IANA protocol number).
 pub const IPPROTO_ICMPV6: u8 = 58;
 
 /// IPv6 extension headers (IANA protocol numbers).
@@ -31,7 +31,8 @@ const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
 const AUTH: u8 = 51;
 const DEST_OPTIONS: u8 = 60;
-/// Extension headers followed before giving up.
+/// Extension headers followed before giving up. A choice: more than any sender uses, few enough for the
+/// verifier.
 const MAX_EXTENSIONS: usize = 6;
 /// Index of the MTU among a route's metrics (`RTAX_MTU - 1`).
 const RTAX_MTU_INDEX: u64 = 1;

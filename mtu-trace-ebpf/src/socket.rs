@@ -24,7 +24,8 @@ const TCP_CLOSE: u32 = 7;
 /// `::ffff:0:0/96`, an IPv4 address on an IPv6 socket (RFC 4291, section 2.5.5.2).
 const V4_MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
-/// `inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`.
+/// The tracepoint `inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`
+/// (Linux 6.18).
 #[raw_tracepoint(tracepoint = "inet_sock_set_state")]
 pub fn inet_sock_set_state(ctx: RawTracePointContext) -> i32 {
     let sk: u64 = ctx.arg(0);
@@ -35,7 +36,7 @@ pub fn inet_sock_set_state(ctx: RawTracePointContext) -> i32 {
 }
 
 at_entry! {
-    /// `tcp_set_state(struct sock *sk, int state)`, before it is set.
+    /// `void tcp_set_state(struct sock *sk, int state)` (Linux 6.18), before it is set.
     (tcp_set_state_fentry, tcp_set_state_kprobe) = called
 }
 

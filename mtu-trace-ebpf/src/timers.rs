@@ -10,17 +10,17 @@ use crate::{
 };
 
 at_entry! {
-    /// `tcp_retransmit_timer(struct sock *sk)`.
+    /// `void tcp_retransmit_timer(struct sock *sk)` (Linux 6.18).
     (tcp_retransmit_timer_fentry, tcp_retransmit_timer_kprobe) = times_out
 }
 
 at_entry! {
-    /// `tcp_send_loss_probe(struct sock *sk)`.
+    /// `void tcp_send_loss_probe(struct sock *sk)` (Linux 6.18).
     (tcp_send_loss_probe_fentry, tcp_send_loss_probe_kprobe) = probes
 }
 
 at_entry! {
-    /// `tcp_enter_loss(struct sock *sk)`.
+    /// `void tcp_enter_loss(struct sock *sk)` (Linux 6.18).
     (tcp_enter_loss_fentry, tcp_enter_loss_kprobe) = enters_loss
 }
 

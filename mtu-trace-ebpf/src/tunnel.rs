@@ -6,7 +6,7 @@ use aya_ebpf::{
     maps::PerCpuArray,
     programs::{FExitContext, ProbeContext, RetProbeContext},
 };
-use mtu_trace_common::{pace::Pace, record::kind};
+use mtu_trace_common::{pace::EventClass, record::kind};
 
 use crate::{
     call::Called,
@@ -16,8 +16,9 @@ use crate::{
     skb,
 };
 
-/// Arguments of `skb_tunnel_check_pmtu(struct sk_buff *skb, struct dst_entry *encap_dst, int headroom,
-/// bool reply)`; the result stands behind them.
+/// How many arguments there are in `int skb_tunnel_check_pmtu(struct sk_buff *skb,
+/// struct dst_entry *encap_dst, int headroom, bool reply)` (Linux 6.18); the result stands behind
+/// them.
 const ARGUMENTS: usize = 4;
 
 /// The packet a call on this CPU is about: its return does not tell it. Tunnels send with bottom
@@ -25,7 +26,8 @@ const ARGUMENTS: usize = 4;
 #[map]
 static LOOKED_AT: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
-/// Above 0 it returns where it has made the message, which the packet's buffer then holds.
+/// `skb_tunnel_check_pmtu` returns more than 0 where it has made the message, which the packet's
+/// buffer then holds.
 #[fexit]
 pub fn tunnel_check_fexit(ctx: FExitContext) -> i32 {
     if let (Some(skb), Some(result)) = (ctx.argument(0), ctx.argument(ARGUMENTS)) {
@@ -70,7 +72,7 @@ fn record(skb: u64, scratch: &mut Scratch) -> Option<()> {
     }
     skb::place(skb, scratch)?;
     scratch.record.key.flow.netns = device_netns_key(&scratch.record.device);
-    if scratch.count(&ICMP_SENT, Pace::Losses) {
+    if scratch.count(&ICMP_SENT, EventClass::Losses) {
         scratch.send(kind::TUNNEL);
     }
     Some(())

@@ -9,7 +9,7 @@ use crate::{
     cli::{ColorChoice, DoctorFormat, DoctorOptions},
     commands::{kernel_release, load_options, output::style, trace::runtime},
     kernel::{
-        CAPABILITIES, Effective, HOOKS, KernelTypes, LOST as WITHOUT_SYMBOLS, Live, Symbols,
+        CAPABILITIES, Effective, HOOKS, KernelTypes, LOST as WITHOUT_SYMBOLS, LiveTrace, Symbols,
         refusal as lockdown_refusal,
     },
     model::hook_status::HookStatus,
@@ -85,7 +85,7 @@ fn diagnose(options: &DoctorOptions) -> Result<Diagnosis> {
         detail: refusal.unwrap_or("none that tracing minds").to_owned(),
     });
     // The same way that `record` goes, so that what is said here is what happens there.
-    let hooks = match Live::start(&load_options(&options.tracing)) {
+    let hooks = match LiveTrace::start(&load_options(&options.tracing)) {
         Ok(live) => {
             checks.push(Check {
                 name: "ring buffer and maps",

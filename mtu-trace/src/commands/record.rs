@@ -19,7 +19,7 @@ use crate::{
     },
     core::verdicts::Analysis,
     host::netns::NetnsFile,
-    kernel::Live,
+    kernel::LiveTrace,
     model::{
         event::{Event, EventKind},
         finding::Severity,
@@ -54,7 +54,7 @@ struct Session<'o> {
     options: &'o RecordOptions,
     interrupts: Interrupts,
     clock: Clock,
-    live: Live,
+    live: LiveTrace,
     sink: EventSink,
     workload: Option<Workload>,
     /// The command's status, once it has ended.
@@ -75,7 +75,7 @@ impl<'o> Session<'o> {
             remove_stale(path)?;
         }
         let mut capture = KeptCapture::prepare(&options.keep)?;
-        let live = Live::start(&load_options(&options.tracing))
+        let live = LiveTrace::start(&load_options(&options.tracing))
             .map_err(|error| explain_refusal(error, LOCKED_DOWN))?;
         announce(&live.hooks(), live.limits(), options.ready_file.as_deref())?;
         capture.start(clock, live.hooks());

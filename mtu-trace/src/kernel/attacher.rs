@@ -23,9 +23,9 @@ use crate::{
     core::graph::Limits,
     host::watcher::Entrance,
     kernel::{
-        boundaries::{Boundaries, Device, Step},
+        boundaries::{AttachStep, Boundaries, DeviceId},
         coverage::Coverage,
-        hooks::Hook,
+        hooks::TraceHook,
         limit_map::LimitMap,
         load::LoadOptions,
     },
@@ -36,43 +36,53 @@ use crate::{
 };
 
 /// Directions without a limit, which only show ICMP errors on their way, wait until nothing new has
-/// been wanted for so long: while containers are set up, whoever does that needs the lock.
+/// been wanted for so long: while containers are set up, whoever does that needs the lock. A choice:
+/// above the pauses between the steps of setting one up.
 const QUIET: Duration = Duration::from_millis(500);
-/// They wait no longer than this where it is never quiet.
+/// They wait no longer than this where it is never quiet. A choice: a part of the half minute that a
+/// short trace takes.
 const MOST_HELD: Duration = Duration::from_secs(3);
 
 /// The attaching thread and what was asked of it.
 pub struct Attacher {
-    commands: Option<mpsc::Sender<Command>>,
+    commands: Option<mpsc::Sender<Order>>,
     thread: Option<thread::JoinHandle<()>>,
     status: Arc<Mutex<Vec<HookStatus>>>,
     stop: Arc<AtomicBool>,
     limits: LimitMap,
     /// The devices that have limits, or have had some and may still carry programs.
-    asked: BTreeMap<Device, Asked>,
+    asked: BTreeMap<DeviceId, Asked>,
     /// Devices that could not be reached.
-    failed: mpsc::Receiver<Device>,
+    failed: mpsc::Receiver<DeviceId>,
     coverage: Coverage,
 }
 
+/// What was asked for a device.
 struct Asked {
     limits: DeviceLimits,
     /// Inode number of the namespace.
     inode: u64,
 }
 
-enum Command {
+/// What the thread is asked to do.
+enum Order {
+    /// Take over what is to change.
     Apply(Plan),
+    /// Say when there is nothing left to do.
     Wait(mpsc::Sender<()>),
+    /// Take everything off, and end.
     Finish,
 }
 
 /// What is to change.
 #[derive(Default)]
 struct Plan {
-    gone: Vec<Device>,
-    unwanted: Vec<Device>,
-    wanted: Vec<(Device, DeviceLimits, Entrance)>,
+    /// Devices that are no longer there.
+    gone: Vec<DeviceId>,
+    /// Devices that have no limits any more.
+    unwanted: Vec<DeviceId>,
+    /// Devices that have these limits from now on.
+    wanted: Vec<(DeviceId, DeviceLimits, Entrance)>,
 }
 
 impl Attacher {
@@ -83,7 +93,7 @@ impl Attacher {
     /// If the object lacks the maps of limits, or there can be no more threads.
     pub fn start(
         mut ebpf: Ebpf,
-        per_device: &[&'static Hook],
+        per_device: &[&'static TraceHook],
         options: &LoadOptions,
     ) -> Result<Self> {
         let limits = LimitMap::new(&mut ebpf)?;
@@ -170,13 +180,13 @@ impl Attacher {
             self.asked.insert(device, Asked { limits, inode });
             plan.wanted.push((device, limits, entrance));
         }
-        self.send(Command::Apply(plan));
+        self.send(Order::Apply(plan));
     }
 
     /// Waits until everything that was asked for is done, or the time is up.
     pub fn wait(&self, limit: Duration) {
         let (done, finished) = mpsc::channel();
-        self.send(Command::Wait(done));
+        self.send(Order::Wait(done));
         let _time_up = finished.recv_timeout(limit);
     }
 
@@ -206,11 +216,11 @@ impl Attacher {
     /// Takes everything off and ends the thread.
     pub fn finish(mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.send(Command::Finish);
+        self.send(Order::Finish);
         self.join();
     }
 
-    fn send(&self, command: Command) {
+    fn send(&self, command: Order) {
         if let Some(commands) = &self.commands
             && commands.send(command).is_err()
         {
@@ -236,12 +246,13 @@ impl Drop for Attacher {
     }
 }
 
+/// The thread's own state.
 struct Work {
     ebpf: Ebpf,
     boundaries: Boundaries,
     status: Arc<Mutex<Vec<HookStatus>>>,
     stop: Arc<AtomicBool>,
-    failures: mpsc::Sender<Device>,
+    failures: mpsc::Sender<DeviceId>,
     /// Told when there is nothing left to do.
     waiting: Vec<mpsc::Sender<()>>,
     /// When something was wanted last.
@@ -251,7 +262,7 @@ struct Work {
 }
 
 impl Work {
-    fn run(&mut self, inbox: &mpsc::Receiver<Command>) {
+    fn run(&mut self, inbox: &mpsc::Receiver<Order>) {
         loop {
             // Whatever has been asked meanwhile goes before the next attachment.
             let command = match self.patience() {
@@ -259,9 +270,9 @@ impl Work {
                 Some(patience) => inbox.recv_timeout(patience),
             };
             match command {
-                Ok(Command::Apply(plan)) => self.apply(plan),
-                Ok(Command::Wait(done)) => self.waiting.push(done),
-                Ok(Command::Finish) => return self.boundaries.detach(),
+                Ok(Order::Apply(plan)) => self.apply(plan),
+                Ok(Order::Wait(done)) => self.waiting.push(done),
+                Ok(Order::Finish) => return self.boundaries.detach(),
                 Err(RecvTimeoutError::Timeout) => self.step(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -304,7 +315,7 @@ impl Work {
 
     /// Makes one attachment.
     fn step(&mut self) {
-        if let Step::NoEntrance(device) = self.boundaries.step(&mut self.ebpf) {
+        if let AttachStep::NoEntrance(device) = self.boundaries.step(&mut self.ebpf) {
             let _nobody_listens = self.failures.send(device);
         }
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = self.boundaries.status();

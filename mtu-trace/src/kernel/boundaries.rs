@@ -14,7 +14,10 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
 };
 
-use aya::{Ebpf, programs::tc::SchedClassifierLink};
+use aya::{
+    Ebpf,
+    programs::{TcAttachType, tc::SchedClassifierLink},
+};
 use mtu_trace_common::map::DeviceLimits;
 
 use crate::{
@@ -22,44 +25,52 @@ use crate::{
     host::watcher::Entrance,
     kernel::{
         coverage::Coverage,
-        hooks::{Hook, Mechanism, Way},
-        load::{LoadOptions, reason},
-        qdisc, tc,
+        hooks::{AttachPoint, Attachment, Mechanism, TraceHook},
+        load::{LoadOptions, Refusal},
+        qdisc,
+        tc::{self, Qdisc},
     },
     model::{hook_status::HookStatus, network::NetnsId},
 };
 
 /// A device of this host: its namespace and interface index.
-pub type Device = (NetnsId, u32);
+pub type DeviceId = (NetnsId, u32);
 
 /// The devices the tc programs sit on or shall.
 pub struct Boundaries {
-    hooks: Vec<State>,
-    devices: HashMap<Device, Attached>,
+    hooks: Vec<DeviceHook>,
+    devices: HashMap<DeviceId, BoundaryDevice>,
     tasks: BTreeSet<Task>,
     /// How many attachments were asked for so far, to tell what is new.
     asked: u64,
     coverage: Coverage,
 }
 
-struct State {
-    hook: &'static Hook,
-    /// The way that the kernel accepts, or the last mechanism it refused and why.
-    way: Result<&'static Way, (Mechanism, String)>,
+/// A hook whose programs are attached device by device.
+struct DeviceHook {
+    hook: &'static TraceHook,
+    /// What the kernel accepts, or the last mechanism it refused and why.
+    attachment: Result<&'static Attachment, (Mechanism, String)>,
 }
 
-struct Attached {
+/// A device that the programs sit on or shall.
+struct BoundaryDevice {
     entrance: Entrance,
     limits: DeviceLimits,
-    /// As many as there are hooks.
+    /// How it stands with each hook: as many as there are hooks.
     slots: Vec<Slot>,
-    own_qdisc: bool,
-    clsact: bool,
+    qdisc: Qdisc,
+    /// What is on it holds until it is taken off, or the device goes.
+    has_filters: bool,
 }
 
+/// How it stands with a hook at a device.
 enum Slot {
+    /// The program is still to be attached.
     Waiting,
+    /// The program is attached for as long as the link is kept.
     On(SchedClassifierLink),
+    /// The kernel did not want the program there.
     Refused,
 }
 
@@ -74,16 +85,17 @@ impl Slot {
 struct Task {
     without_limit: bool,
     asked: Reverse<u64>,
-    device: Device,
+    device: DeviceId,
+    /// Index of the hook.
     hook: usize,
 }
 
 /// What became of a [`Boundaries::step`].
-pub enum Step {
+pub enum AttachStep {
     /// An attachment was made or refused, or there was none to make.
     Done,
     /// The device's namespace could not be entered. It is to be wanted anew.
-    NoEntrance(Device),
+    NoEntrance(DeviceId),
 }
 
 impl Boundaries {
@@ -91,16 +103,16 @@ impl Boundaries {
     /// covered goes to `coverage`.
     pub fn new(
         ebpf: &mut Ebpf,
-        per_device: &[&'static Hook],
+        per_device: &[&'static TraceHook],
         options: &LoadOptions,
         coverage: Coverage,
     ) -> Self {
         Self {
             hooks: per_device
                 .iter()
-                .map(|&hook| State {
+                .map(|&hook| DeviceHook {
                     hook,
-                    way: tc::probe(ebpf, hook, &options.ways(hook)),
+                    attachment: tc::probe(ebpf, hook, &options.attachments(hook)),
                 })
                 .collect(),
             devices: HashMap::new(),
@@ -111,21 +123,24 @@ impl Boundaries {
     }
 
     /// Queues what is to be attached to a device with these limits.
-    pub fn want(&mut self, device: Device, limits: DeviceLimits, entrance: Entrance) {
-        let known = self.devices.entry(device).or_insert_with(|| Attached {
-            entrance: entrance.clone(),
-            limits,
-            slots: self.hooks.iter().map(|_| Slot::Waiting).collect(),
-            own_qdisc: false,
-            clsact: false,
-        });
+    pub fn want(&mut self, device: DeviceId, limits: DeviceLimits, entrance: Entrance) {
+        let known = self
+            .devices
+            .entry(device)
+            .or_insert_with(|| BoundaryDevice {
+                entrance: entrance.clone(),
+                limits,
+                slots: self.hooks.iter().map(|_| Slot::Waiting).collect(),
+                qdisc: Qdisc::NotOurs,
+                has_filters: false,
+            });
         known.limits = limits;
         known.entrance = entrance;
         self.asked += 1;
         for (hook, slot) in known.slots.iter().enumerate() {
             if matches!(slot, Slot::Waiting) {
                 self.tasks.insert(Task {
-                    without_limit: limit(self.hooks[hook].hook, limits) == 0,
+                    without_limit: self.hooks[hook].limit_bytes(limits) == 0,
                     asked: Reverse(self.asked),
                     device,
                     hook,
@@ -136,16 +151,16 @@ impl Boundaries {
     }
 
     /// Leaves a device that has no limits any more as it is.
-    pub fn unwant(&mut self, device: Device) {
+    pub fn unwant(&mut self, device: DeviceId) {
         if let Some(known) = self.devices.get_mut(&device) {
             known.limits = DeviceLimits::default();
         }
     }
 
     /// Forgets a device that is gone from its namespace, or with it.
-    pub fn forget(&mut self, device: Device) {
+    pub fn forget(&mut self, device: DeviceId) {
         if let Some(mut known) = self.devices.remove(&device)
-            && known.clsact
+            && known.has_filters
         {
             // The filters went with the device; detaching them here would hit a namesake.
             known.leave();
@@ -158,7 +173,7 @@ impl Boundaries {
     }
 
     /// Makes the next attachment.
-    pub fn step(&mut self, ebpf: &mut Ebpf) -> Step {
+    pub fn step(&mut self, ebpf: &mut Ebpf) -> AttachStep {
         while let Some(task) = self.tasks.pop_first() {
             let device = task.device;
             let state = &self.hooks[task.hook];
@@ -169,45 +184,47 @@ impl Boundaries {
                 continue; // it may be wanted again
             }
             let slot = &mut known.slots[task.hook];
-            let Ok(way) = state.way else {
+            let Ok(attachment) = state.attachment else {
                 *slot = Slot::Refused;
                 continue;
             };
             if !matches!(slot, Slot::Waiting) {
                 continue;
             }
-            let own_qdisc = known.own_qdisc;
-            let attached = known.entrance.open().and_then(|netns| {
-                netns.run(|| tc::attach(ebpf, state.hook, way, device.1, own_qdisc))
-            });
+            let qdisc = known.qdisc;
+            let attached = known
+                .entrance
+                .open()
+                .and_then(|netns| netns.run(|| tc::attach(ebpf, attachment, device.1, qdisc)));
             let attached = match attached {
                 Ok(attached) => attached,
                 Err(error) => {
                     log::debug!("cannot enter netns {}: {error}", known.entrance.inode());
-                    return Step::NoEntrance(device);
+                    return AttachStep::NoEntrance(device);
                 }
             };
-            known.clsact |= way.mechanism == Mechanism::Clsact;
+            known.has_filters |= attachment.mechanism == Mechanism::Clsact;
             match attached {
                 Ok(attached) => {
-                    known.own_qdisc |= attached.own_qdisc;
+                    known.qdisc = attached.qdisc;
                     *slot = Slot::On(attached.link);
                 }
                 Err(error) => {
                     *slot = Slot::Refused;
                     // Most often the device has just gone.
                     let (hook, index) = (state.hook.name, device.1);
-                    log::debug!("cannot attach {hook} to device {index}: {}", reason(&error));
+                    let why = Refusal::from(error).why;
+                    log::debug!("cannot attach {hook} to device {index}: {why}");
                 }
             }
             self.cover(device);
             break;
         }
-        Step::Done
+        AttachStep::Done
     }
 
     /// Tells how a device is covered now.
-    fn cover(&self, device: Device) {
+    fn cover(&self, device: DeviceId) {
         let Some(known) = self.devices.get(&device) else {
             return;
         };
@@ -219,20 +236,19 @@ impl Boundaries {
         };
         let mut slots = known.slots.iter().zip(&self.hooks);
         let whole = known.slots.iter().all(Slot::is_on);
-        let limited =
-            slots.all(|(slot, state)| slot.is_on() || limit(state.hook, known.limits) == 0);
+        let limited = slots.all(|(slot, hook)| slot.is_on() || hook.limit_bytes(known.limits) == 0);
         self.coverage.change(device, |covered| {
             covered.limited_ns = since(covered.limited_ns, limited);
             covered.whole_ns = since(covered.whole_ns, whole);
         });
     }
 
-    /// Takes everything off.
+    /// Takes the programs off all devices.
     pub fn detach(&mut self) {
         self.tasks.clear();
-        let mut by_netns: BTreeMap<NetnsId, Vec<(u32, Attached)>> = BTreeMap::new();
+        let mut by_netns: BTreeMap<NetnsId, Vec<(u32, BoundaryDevice)>> = BTreeMap::new();
         for ((netns, ifindex), device) in self.devices.drain() {
-            if device.clsact {
+            if device.has_filters {
                 by_netns.entry(netns).or_default().push((ifindex, device));
             } // other links close from anywhere
         }
@@ -244,9 +260,9 @@ impl Boundaries {
             let done = entrance.open().and_then(|netns| {
                 netns.run(|| {
                     for (ifindex, device) in devices.take().unwrap_or_default() {
-                        let own = device.own_qdisc;
+                        let qdisc = device.qdisc;
                         drop(device);
-                        if own {
+                        if qdisc == Qdisc::Ours {
                             qdisc::remove_if_empty(ifindex);
                         }
                     }
@@ -267,16 +283,18 @@ impl Boundaries {
         self.hooks
             .iter()
             .enumerate()
-            .map(|(index, state)| match &state.way {
-                Ok(way) => state.hook.attached(way.mechanism, Some(self.detail(index))),
-                Err((mechanism, why)) => state.hook.missing(*mechanism, why.clone()),
-            })
+            .map(
+                |(index, DeviceHook { hook, attachment })| match attachment {
+                    Ok(it) => hook.attached(it.mechanism, Some(self.detail(index))),
+                    Err((mechanism, why)) => hook.missing(*mechanism, why.clone()),
+                },
+            )
             .collect()
     }
 
     fn detail(&self, hook: usize) -> String {
-        let on = |device: &&Attached| device.slots[hook].is_on();
-        let waiting = |device: &&Attached| {
+        let on = |device: &&BoundaryDevice| device.slots[hook].is_on();
+        let waiting = |device: &&BoundaryDevice| {
             matches!(device.slots[hook], Slot::Waiting) && device.limits != DeviceLimits::default()
         };
         let waiting = self.devices.values().filter(waiting).count();
@@ -292,7 +310,7 @@ impl Boundaries {
     }
 }
 
-impl Attached {
+impl BoundaryDevice {
     /// Leaves filters where they are.
     fn leave(&mut self) {
         for slot in self.slots.drain(..) {
@@ -303,11 +321,12 @@ impl Attached {
     }
 }
 
-/// The limit a hook measures against; 0 for none.
-fn limit(hook: &Hook, limits: DeviceLimits) -> u32 {
-    if tc::is_ingress(hook) {
-        limits.ingress_bytes
-    } else {
-        limits.egress_bytes
+impl DeviceHook {
+    /// The limit that the programs measure against; 0 for none.
+    fn limit_bytes(&self, limits: DeviceLimits) -> u32 {
+        match self.hook.attachments[0].point {
+            AttachPoint::Devices(TcAttachType::Ingress) => limits.ingress_bytes,
+            _ => limits.egress_bytes,
+        }
     }
 }

@@ -8,7 +8,7 @@ use mtu_trace_common::layout::{ABSENT, MEMBERS, Member, extra};
 /// Where the kernel shows its own BTF.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
-/// Structures may nest anonymous ones; no kernel comes near this depth.
+/// How deep anonymous structures are followed. A choice: no kernel nests them half as deep.
 const MAX_DEPTH: usize = 8;
 
 /// Why the kernel's BTF is of no use.
@@ -20,7 +20,7 @@ pub enum BtfError {
          with CONFIG_DEBUG_INFO_BTF=y, or a file of it named with --btf"
     )]
     Unreadable {
-        /// The file.
+        /// The file that was read.
         path: String,
         /// What the reader said.
         reason: String,
@@ -28,11 +28,11 @@ pub enum BtfError {
     /// A structure member that nothing works without is not there.
     #[error("the kernel's type information at {path} has no {structure}.{member}")]
     Missing {
-        /// The file.
+        /// The file that was read.
         path: String,
-        /// Structure.
+        /// The structure that was looked at.
         structure: &'static str,
-        /// Member.
+        /// The member that is not there.
         member: &'static str,
     },
 }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 
 /// A capability and what it is for.
 pub struct Capability {
-    /// Its name.
+    /// Its name, as `capabilities(7)` has it.
     pub name: &'static str,
     /// What it is needed for.
     pub purpose: &'static str,

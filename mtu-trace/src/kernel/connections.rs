@@ -1,51 +1,63 @@
-//! Tells the connections that events may belong to before these, those that wait without a record
-//! of it, and how the sockets of all that were told stand.
+//! Announces the connections that events may belong to before these, those that wait without a record
+//! of it, and how the sockets of all that were announced stand.
 
 use std::sync::Arc;
 
 use crate::{
     base::clock::monotonic_ns,
     host::watcher::Watcher,
-    kernel::{maps::Maps, sampling::Sampling, socket_lookup::Joining, socket_poller::Patrol},
+    kernel::{
+        maps::Maps, sampling::Sampling, socket_lookup::SocketLookup, socket_poller::SocketPoller,
+    },
     model::{
         event::{Event, EventKind},
         network::{NetnsId, Topology},
     },
 };
 
-/// How long events wait at most for their connections, ns.
+/// How long events wait at most for their connections, ns. A choice: a tick, so that a finding is not
+/// later for it.
 const MOST_WAIT_NS: u64 = 100_000_000;
-/// How old the list of open connections may be where handshakes are not seen: when one of them is
-/// looked for, and when nothing is, ns.
+/// How old the list of open connections may be where handshakes are not seen and one of them is looked
+/// for, ns. A choice: a dump of all sockets of the host takes milliseconds.
 const SURVEY_ASKED_NS: u64 = 200_000_000;
+/// How old it may be when nothing is looked for, ns. A choice, as for [`SURVEY_ASKED_NS`].
 const SURVEY_IDLE_NS: u64 = 5_000_000_000;
+
+/// Whether connections are seen to open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshakes {
+    /// The kernel programs keep each connection from its handshake on.
+    Seen,
+    /// Their hook is not attached: open connections are listed again and again.
+    Unseen,
+}
 
 /// The connections, and the events that wait for them.
 pub struct Connections {
-    joining: Joining,
-    patrol: Patrol,
+    lookup: SocketLookup,
+    poller: SocketPoller,
     sampling: Sampling,
     /// Decoded events that wait for their connections.
     pending: Vec<Event>,
-    /// Whether connections open unseen.
-    handshakes_unseen: bool,
+    handshakes: Handshakes,
 }
 
 impl Connections {
-    /// No connections yet.
-    pub fn new(handshakes_unseen: bool) -> Self {
+    /// Begins without any connection.
+    pub fn new(handshakes: Handshakes) -> Self {
         Self {
-            joining: Joining::default(),
-            patrol: Patrol::default(),
+            lookup: SocketLookup::default(),
+            poller: SocketPoller::default(),
             sampling: Sampling::default(),
             pending: Vec::new(),
-            handshakes_unseen,
+            handshakes,
         }
     }
 
-    /// The network is another one from now on.
+    /// Takes over that the network is another one from now on.
     pub fn learn(&mut self, topology: &Arc<Topology>) {
-        self.joining.learn(topology);
+        self.lookup.learn(topology);
     }
 
     /// Notes the connections whose handshakes were not seen.
@@ -53,20 +65,21 @@ impl Connections {
         let living = watcher.topology().namespaces.iter();
         let living = living.filter(|(_, netns)| !netns.gone);
         let namespaces: Vec<NetnsId> = living.map(|(id, _)| *id).collect();
-        self.patrol
+        self.poller
             .survey(namespaces, |netns| watcher.open(netns).ok(), monotonic_ns());
     }
 
-    /// The same again where handshakes are not seen at all, if the last survey is older than this.
+    /// Notes them again where handshakes are not seen at all, if the last survey is older than this.
     fn survey_unseen(&mut self, age_ns: u64, watcher: &Watcher) {
-        if self.handshakes_unseen && self.patrol.is_outdated(age_ns, monotonic_ns()) {
+        if self.handshakes == Handshakes::Unseen && self.poller.is_outdated(age_ns, monotonic_ns())
+        {
             self.survey(watcher);
         }
     }
 
     /// Puts the connections that events may belong to before them. Events wait, all of them so that
     /// their order stays, while one of them may be found a connection a moment later.
-    pub fn join(
+    pub fn take(
         &mut self,
         events: Vec<Event>,
         maps: &mut Maps,
@@ -74,57 +87,58 @@ impl Connections {
         sink: &mut impl FnMut(Event),
     ) {
         for event in &events {
-            self.joining.note(event);
+            self.lookup.note(event);
         }
         self.pending.extend(events);
-        self.offer(false, maps, watcher, sink);
+        self.offer(maps, watcher, sink);
     }
 
-    /// Tells the connections found by now, and the events unless they are to wait on; those of the
-    /// `last` look never do.
-    pub fn offer(
-        &mut self,
-        last: bool,
-        maps: &mut Maps,
-        watcher: &Watcher,
-        sink: &mut impl FnMut(Event),
-    ) {
-        let now_ns = monotonic_ns();
-        let time_ns = self.pending.first().map_or(now_ns, |first| first.time_ns);
-        self.joining
-            .look(maps, now_ns, time_ns, last)
-            .into_iter()
-            .for_each(&mut *sink);
-        if self.joining.is_any_given_up() {
-            self.survey_unseen(SURVEY_ASKED_NS, watcher);
-            self.joining
-                .older(maps, &self.patrol, time_ns)
-                .into_iter()
-                .for_each(&mut *sink);
-        }
-        let waited = now_ns.saturating_sub(time_ns) >= MOST_WAIT_NS;
-        if last || waited || !self.joining.is_waiting() {
+    /// Hands over the connections found by now, and the events unless they are to wait on.
+    pub fn offer(&mut self, maps: &mut Maps, watcher: &Watcher, sink: &mut impl FnMut(Event)) {
+        let waited_ns = self.look(maps, watcher, sink);
+        if waited_ns >= MOST_WAIT_NS || !self.lookup.is_waiting() {
             self.pending.drain(..).for_each(sink);
         }
     }
 
+    /// Looks a last time, and hands over all events.
+    pub fn finish(&mut self, maps: &mut Maps, watcher: &Watcher, sink: &mut impl FnMut(Event)) {
+        self.lookup.hurry();
+        self.look(maps, watcher, sink);
+        self.pending.drain(..).for_each(sink);
+    }
+
+    /// Hands over the connections found by now; tells how long the first event has waited, ns.
+    fn look(&mut self, maps: &mut Maps, watcher: &Watcher, sink: &mut impl FnMut(Event)) -> u64 {
+        let now_ns = monotonic_ns();
+        let time_ns = self.pending.first().map_or(now_ns, |first| first.time_ns);
+        let found = self.lookup.look(maps, now_ns, time_ns);
+        found.into_iter().for_each(&mut *sink);
+        if self.lookup.is_any_unseen() {
+            self.survey_unseen(SURVEY_ASKED_NS, watcher);
+            let old = self.lookup.unseen(maps, self.poller.old(), time_ns);
+            old.into_iter().for_each(&mut *sink);
+        }
+        now_ns.saturating_sub(time_ns)
+    }
+
     /// Looks for connections that wait without a record of it.
-    pub fn patrol(&mut self, maps: &mut Maps, watcher: &Watcher, sink: &mut impl FnMut(Event)) {
-        if self.patrol.is_round_done() {
+    pub fn poll(&mut self, maps: &mut Maps, watcher: &Watcher, sink: &mut impl FnMut(Event)) {
+        if self.poller.is_round_done() {
             self.survey_unseen(SURVEY_IDLE_NS, watcher);
         }
-        let joining = &self.joining;
+        let lookup = &self.lookup;
         // What happens while they are asked comes after what they say.
         let time_ns = monotonic_ns();
-        let waiting = self.patrol.walk(
+        let waiting = self.poller.poll(
             maps,
-            |flow| joining.is_offered(flow),
+            |flow| lookup.is_announced(flow),
             |netns| watcher.open(netns).ok(),
         );
         for (socket, sample) in waiting {
-            let mut ends = self.joining.add(socket, maps, time_ns);
+            let mut ends = self.lookup.add(socket, maps, time_ns);
             // The other end may know more of the way.
-            ends.extend(self.joining.older(maps, &self.patrol, time_ns));
+            ends.extend(self.lookup.unseen(maps, self.poller.old(), time_ns));
             ends.into_iter().for_each(&mut *sink);
             sink(Event {
                 time_ns,
@@ -133,11 +147,11 @@ impl Connections {
         }
     }
 
-    /// Asks how the sockets stand that were offered.
+    /// Asks how the sockets stand that were announced.
     pub fn sample(&mut self, watcher: &Watcher, sink: &mut impl FnMut(Event)) {
-        self.sampling
-            .news(&mut self.joining, |netns| watcher.open(netns).ok())
-            .into_iter()
-            .for_each(sink);
+        let news = self
+            .sampling
+            .news(&mut self.lookup, |netns| watcher.open(netns).ok());
+        news.into_iter().for_each(sink);
     }
 }

@@ -15,11 +15,12 @@ use rustix::fs::{FlockOperation, flock};
 /// process ends, however that is.
 const LOCK: &str = "/run/mtu-trace.lock";
 
-/// How often and how long apart to try for the lock.
+/// How often to try for the lock. A choice: for two seconds, in which another start has looked around.
 const TRIES: u32 = 100;
+/// How long to wait between two tries, see [`TRIES`].
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A running trace.
+/// A running trace, entered with the host's other ones.
 pub struct Instance {
     lock: Option<File>,
     alone: bool,

@@ -10,15 +10,15 @@ use crate::{
     base::clock::monotonic_ns,
     kernel::{
         capabilities::Effective,
-        connections::Connections,
-        counted::Counted,
+        connections::{Connections, Handshakes},
         coverage::Coverage,
-        decode,
         decode::Decoder,
+        drop_counter::DropCounter,
         instance::Instance,
         load::{LoadOptions, Loaded, load},
         maps::{Maps, take},
-        network::Network,
+        network::FollowedNetwork,
+        packet::name_devices,
         ring::Records,
         symbols,
         symbols::Symbols,
@@ -32,41 +32,41 @@ use crate::{
 /// How often conclusions are drawn and sockets asked: ten times within the second that a stall's
 /// first three losses take.
 const TICK: Duration = Duration::from_millis(100);
-/// Every so many ticks exact counts are read.
+/// Every so many ticks exact counts are read. A choice: a report is at most a second behind.
 const COUNT_EVERY: u32 = 10;
-/// Which of so many ticks looks at connections that no record speaks of: soon after the start, since what
-/// was stalled before it may say nothing for minutes.
-const FIRST_PATROL: u32 = 1;
+/// Which of so many ticks asks about connections that no record speaks of: soon after the start, since
+/// what was stalled before it may say nothing for minutes.
+const FIRST_POLL: u32 = 1;
 /// Every so many ticks namespaces are looked for that no notification told of: ones without a link
-/// to any that is known.
+/// to any that is known. A choice: a look goes through all of /proc.
 const LOOK_EVERY: u32 = 50;
-/// Records decoded in one go, so that a flood does not keep ticks waiting.
+/// Records decoded in one go, so that a flood does not keep ticks waiting. A choice: some 10 ms.
 const BATCH: usize = 4096;
 
-/// The kernel programs at work.
-pub struct Live {
+/// The kernel programs at work, and what follows from their records.
+pub struct LiveTrace {
     records: Records,
     decoder: Decoder,
     maps: Maps,
-    network: Network,
+    network: FollowedNetwork,
     hooks: Vec<HookStatus>,
     /// What else is not seen, in sentences.
     limits: Vec<String>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     connections: Connections,
-    counted: Counted,
+    drop_counter: DropCounter,
     lost: u64,
     undecoded: u64,
     instance: Option<Instance>,
 }
 
-impl Live {
+impl LiveTrace {
     /// Loads and attaches everything. Must be called inside a tokio runtime.
     ///
     /// # Errors
     ///
     /// If nothing can be loaded, or the namespaces cannot be looked at. Single hooks that the
-    /// kernel refuses are told by [`Live::hooks`].
+    /// kernel refuses are told by [`LiveTrace::hooks`].
     pub fn start(options: &LoadOptions) -> Result<Self> {
         let begun = monotonic_ns();
         let done = |what: &str| {
@@ -90,10 +90,13 @@ impl Live {
             .then(|| EbpfLogger::init(&mut ebpf))
             .transpose()
             .context("cannot read the kernel programs' diagnostics")?;
-        let network = Network::new(ebpf, &per_device, options)?;
-        let handshakes_unseen = hooks
-            .iter()
-            .any(|status| status.hook == hook::STATES && !status.attached);
+        let network = FollowedNetwork::new(ebpf, &per_device, options)?;
+        let is_unseen = |status: &HookStatus| status.hook == hook::STATES && !status.attached;
+        let handshakes = if hooks.iter().any(is_unseen) {
+            Handshakes::Unseen
+        } else {
+            Handshakes::Seen
+        };
         let mut live = Self {
             records,
             decoder: Decoder::new(types, symbols),
@@ -102,8 +105,8 @@ impl Live {
             hooks,
             limits,
             log,
-            connections: Connections::new(handshakes_unseen),
-            counted: Counted::default(),
+            connections: Connections::new(handshakes),
+            drop_counter: DropCounter::default(),
             lost: 0,
             undecoded: 0,
             instance: None,
@@ -185,7 +188,7 @@ impl Live {
         self.tell_topology(sink);
         self.drain(sink);
         self.connections
-            .offer(true, &mut self.maps, self.network.watcher(), sink);
+            .finish(&mut self.maps, self.network.watcher(), sink);
         self.connections.sample(self.network.watcher(), sink);
         self.counts(sink);
         sink(Event {
@@ -238,12 +241,12 @@ impl Live {
                 self.network.look_around();
                 self.tell_topology(sink);
                 for event in &mut events {
-                    decode::name_devices(event, self.network.watcher().topology());
+                    name_devices(event, self.network.watcher().topology());
                 }
             }
             if !events.is_empty() {
                 self.connections
-                    .join(events, &mut self.maps, self.network.watcher(), sink);
+                    .take(events, &mut self.maps, self.network.watcher(), sink);
             }
             if !full {
                 break;
@@ -261,9 +264,9 @@ impl Live {
             && let Some(record) = self.records.next()
         {
             match self.decoder.decode(&record, &topology) {
-                Ok(event) => {
-                    if let Some(told) = decode::told(&record) {
-                        self.counted.note(told);
+                Ok((event, count)) => {
+                    if let Some(count) = count {
+                        self.drop_counter.note(count);
                     }
                     events.push(event);
                 }
@@ -280,14 +283,14 @@ impl Live {
 
     fn tick(&mut self, count: u32, sink: &mut impl FnMut(Event)) {
         self.connections
-            .offer(false, &mut self.maps, self.network.watcher(), sink);
+            .offer(&mut self.maps, self.network.watcher(), sink);
         self.connections.sample(self.network.watcher(), sink);
         if count % COUNT_EVERY == COUNT_EVERY - 1 {
             self.counts(sink);
         }
-        if count % COUNT_EVERY == FIRST_PATROL {
+        if count % COUNT_EVERY == FIRST_POLL {
             self.connections
-                .patrol(&mut self.maps, self.network.watcher(), sink);
+                .poll(&mut self.maps, self.network.watcher(), sink);
         }
         if count % LOOK_EVERY == LOOK_EVERY - 1 {
             self.network.look_around();
@@ -315,14 +318,14 @@ impl Live {
 
     /// Tells the exact counts that went on past the last record of their key.
     fn counts(&mut self, sink: &mut impl FnMut(Event)) {
-        self.counted
+        self.drop_counter
             .news(&self.maps, &mut self.decoder, monotonic_ns())
             .into_iter()
             .for_each(sink);
     }
 }
 
-impl Drop for Live {
+impl Drop for LiveTrace {
     fn drop(&mut self) {
         // Filters on a qdisc do not go by themselves: they are taken off in their own namespaces,
         // whatever way the trace ends.

@@ -13,14 +13,14 @@ use crate::{
     host::netns::NetnsFile,
     kernel::{
         btf::{KernelTypes, VMLINUX},
-        hooks::{HOOKS, Hook, Mechanism, Way},
+        hooks::{AttachPoint, Attachment, HOOKS, Mechanism, TraceHook},
         lockdown,
         probes::Probes,
     },
     model::hook_status::HookStatus,
 };
 
-/// How to load.
+/// What of the programs to load, and how.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
     /// The kernel's type information.
@@ -45,22 +45,24 @@ impl Default for LoadOptions {
 }
 
 impl LoadOptions {
-    /// The ways to try for a hook, in order.
-    pub fn ways(&self, hook: &'static Hook) -> Vec<&'static Way> {
-        let forced = |way: &&Way| Some(way.mechanism.facility()) == self.mechanism;
-        if hook.ways.iter().any(|way| forced(&way)) {
-            hook.ways.iter().filter(forced).collect()
+    /// The attachments to try for a hook, in order.
+    pub fn attachments(&self, hook: &'static TraceHook) -> Vec<&'static Attachment> {
+        let all = hook.attachments.iter();
+        let forced = |it: &&Attachment| Some(it.mechanism.facility()) == self.mechanism;
+        let chosen: Vec<_> = all.clone().filter(forced).collect();
+        if chosen.is_empty() {
+            all.collect()
         } else {
-            hook.ways.iter().collect()
+            chosen
         }
     }
 
-    fn is_left_out(&self, hook: &Hook) -> bool {
+    fn is_left_out(&self, hook: &TraceHook) -> bool {
         self.without.iter().any(|name| name == hook.name)
     }
 }
 
-/// The loaded programs.
+/// The loaded programs, and what became of their hooks.
 pub struct Loaded {
     /// Maps and attached programs; dropping it detaches them.
     pub ebpf: Ebpf,
@@ -69,11 +71,25 @@ pub struct Loaded {
     /// What became of the hooks that are not bound to a device.
     pub hooks: Vec<HookStatus>,
     /// The hooks whose programs the kernel accepted and that are attached device by device.
-    pub per_device: Vec<&'static Hook>,
+    pub per_device: Vec<&'static TraceHook>,
 }
 
-/// How a sentence begins about what the kernel does not want.
-const REFUSED: &str = "the kernel refused";
+/// Why a program or a hook is not what it should be.
+pub struct Refusal {
+    /// The reason, in words for a reader.
+    pub why: String,
+    /// Who says so.
+    pub by: Refuser,
+}
+
+/// Who refuses a program or a hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refuser {
+    /// The kernel was asked, and did not want it.
+    Kernel,
+    /// It did not come to that.
+    Loader,
+}
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mtu-trace-ebpf"));
 
@@ -98,7 +114,7 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
         .load(OBJECT)
         .context("cannot create the kernel maps")?;
     let mut probes = Probes::new(&options.btf);
-    let refusal = lockdown::refusal();
+    let lockdown = lockdown::refusal();
     let mut hooks = Vec::new();
     let mut per_device = Vec::new();
     for hook in HOOKS {
@@ -111,11 +127,11 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
                 hooks.push(hook.attached(mechanism, None));
             }
             Ok(Started::PerDevice) => per_device.push(hook),
-            Err((mechanism, why)) => {
+            Err((mechanism, refused)) => {
                 // The kernel's own words are about a function that programs may not call then, if it
                 // has any.
-                let refused = why.contains(REFUSED);
-                let why = refusal.filter(|_| refused).map_or(why, str::to_owned);
+                let locked = lockdown.filter(|_| refused.by == Refuser::Kernel);
+                let why = locked.map_or(refused.why, str::to_owned);
                 hooks.push(hook.missing(mechanism, why));
             }
         }
@@ -133,53 +149,61 @@ enum Started {
     PerDevice,
 }
 
-/// Tries one way after the other; if none goes, says why each does not.
+/// Tries one attachment after the other; if none goes, says why each does not.
 fn start(
     ebpf: &mut Ebpf,
     probes: &mut Probes,
-    hook: &'static Hook,
+    hook: &'static TraceHook,
     options: &LoadOptions,
-) -> Result<Started, (Mechanism, String)> {
-    let ways = options.ways(hook);
-    let mut refusals: Vec<(Mechanism, String)> = Vec::new();
-    for way in &ways {
-        let started = match way.mechanism {
-            Mechanism::RawTracepoint => raw_tracepoint(ebpf, way).map_err(|error| reason(&error)),
-            Mechanism::Tcx | Mechanism::Clsact => {
-                classifier(ebpf, way).map_err(|error| reason(&error))
+) -> Result<Started, (Mechanism, Refusal)> {
+    let mut last = hook.best();
+    let mut reasons = Vec::new();
+    let mut by = Refuser::Loader;
+    for attachment in options.attachments(hook) {
+        let started = match (attachment.point, attachment.mechanism) {
+            (AttachPoint::Devices(_), _) => classifier(ebpf, attachment).map_err(Refusal::from),
+            (AttachPoint::Symbol(name), Mechanism::RawTracepoint) => {
+                raw_tracepoint(ebpf, attachment, name).map_err(Refusal::from)
             }
-            Mechanism::Fentry | Mechanism::Fexit | Mechanism::Kprobe | Mechanism::Kretprobe => {
-                probes
-                    .attach(ebpf, way)
-                    .map(|()| Started::Attached(way.mechanism))
-            }
+            (AttachPoint::Symbol(name), _) => probes.attach(ebpf, attachment, name),
         };
-        match started {
-            Ok(started) => return Ok(started),
-            Err(why) => refusals.push((way.mechanism, why)),
+        let refused = match started {
+            Ok(()) if matches!(attachment.point, AttachPoint::Devices(_)) => {
+                return Ok(Started::PerDevice);
+            }
+            Ok(()) => return Ok(Started::Attached(attachment.mechanism)),
+            Err(refused) => refused,
+        };
+        last = attachment.mechanism;
+        if refused.by == Refuser::Kernel {
+            by = Refuser::Kernel;
         }
+        reasons.push(refused.why);
     }
-    let last = refusals.last().map_or(hook.best(), |(last, _)| *last);
-    let mut reasons: Vec<String> = refusals.into_iter().map(|(_, why)| why).collect();
     reasons.dedup();
-    Err((last, reasons.join("; ")))
+    let why = reasons.join("; ");
+    Err((last, Refusal { why, by }))
 }
 
-fn raw_tracepoint(ebpf: &mut Ebpf, way: &Way) -> Result<Started, ProgramError> {
-    for name in way.programs {
-        let program: &mut RawTracePoint = program(ebpf, name)?.try_into()?;
+fn raw_tracepoint(
+    ebpf: &mut Ebpf,
+    attachment: &Attachment,
+    name: &str,
+) -> Result<(), ProgramError> {
+    for program_name in attachment.programs {
+        let program: &mut RawTracePoint = program(ebpf, program_name)?.try_into()?;
         program.load()?;
-        program.attach(way.target)?;
+        program.attach(name)?;
     }
-    Ok(Started::Attached(way.mechanism))
+    Ok(())
 }
 
-fn classifier(ebpf: &mut Ebpf, way: &Way) -> Result<Started, ProgramError> {
-    for name in way.programs {
+fn classifier(ebpf: &mut Ebpf, attachment: &Attachment) -> Result<(), ProgramError> {
+    for name in attachment.programs {
         let program: &mut SchedClassifier = program(ebpf, name)?.try_into()?;
         program.load()?;
     }
-    Ok(Started::PerDevice)
+    Ok(())
 }
 
 /// A program of the object by its name.
@@ -204,33 +228,44 @@ fn allow_locked_memory() {
     let _refused = setrlimit(Resource::Memlock, unlimited);
 }
 
-/// The part of an error that a reader can use: the kernel's own words, and the last line of the
-/// verifier's log if there is one.
-pub(crate) fn reason(error: &ProgramError) -> String {
-    match error {
-        ProgramError::LoadError {
-            io_error,
-            verifier_log,
-        } => {
-            let log = verifier_log.to_string();
-            // The verifier ends with statistics; the line before them says what is wrong.
-            let statistics = [
-                "processed ",
-                "insns processed ",
-                "verification time ",
-                "stack depth ",
-            ];
-            let last = log.lines().rev().find(|line| {
-                !line.trim().is_empty() && !statistics.iter().any(|start| line.starts_with(start))
-            });
-            match last {
-                Some(line) => format!("{REFUSED} the program: {io_error} ({line})"),
-                None => format!("{REFUSED} the program: {io_error}"),
+impl From<ProgramError> for Refusal {
+    /// Keeps the part of an error that a reader can use: the kernel's own words, and the last line of
+    /// the verifier's log if there is one.
+    fn from(error: ProgramError) -> Self {
+        let why = match error {
+            ProgramError::LoadError {
+                io_error,
+                verifier_log,
+            } => {
+                let log = verifier_log.to_string();
+                // The verifier ends with statistics; the line before them says what is wrong.
+                let statistics = [
+                    "processed ",
+                    "insns processed ",
+                    "verification time ",
+                    "stack depth ",
+                ];
+                let is_said = |line: &&str| {
+                    !line.trim().is_empty()
+                        && !statistics.iter().any(|start| line.starts_with(start))
+                };
+                let last = log.lines().rev().find(is_said);
+                let last = last.map_or_else(String::new, |line| format!(" ({line})"));
+                format!("the kernel refused the program: {io_error}{last}")
             }
+            ProgramError::SyscallError(error) => {
+                format!("the kernel refused the hook: {}", error.io_error)
+            }
+            other => {
+                return Self {
+                    why: other.to_string(),
+                    by: Refuser::Loader,
+                };
+            }
+        };
+        Self {
+            why,
+            by: Refuser::Kernel,
         }
-        ProgramError::SyscallError(error) => {
-            format!("{REFUSED} the hook: {}", error.io_error)
-        }
-        other => other.to_string(),
     }
 }

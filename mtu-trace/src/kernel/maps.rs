@@ -12,7 +12,7 @@ use crate::{
     model::event::{Closed, Flow, Isn, Socket, TcpState},
 };
 
-/// The maps.
+/// The maps that are read and written while the trace runs.
 pub struct Maps {
     counters: PerCpuArray<MapData, u64>,
     connections: HashMap<MapData, FlowKey, ConnectionEntry>,
@@ -21,10 +21,22 @@ pub struct Maps {
     retransmits: HashMap<MapData, FlowKey, Aggregate>,
 }
 
+/// What the kernel programs' map of connections answers.
+pub trait ConnectionTable {
+    /// The connection with these addresses, source local.
+    fn connection(&self, socket: &Flow) -> Option<KeptSocket>;
+
+    /// Every connection kept, in no order.
+    fn connections(&self) -> impl Iterator<Item = KeptSocket>;
+
+    /// Asks for word of a socket's end.
+    fn watch(&mut self, socket: &Flow);
+}
+
 /// A connection the kernel programs keep.
 #[derive(Clone, Copy, Debug)]
-pub struct Kept {
-    /// The socket.
+pub struct KeptSocket {
+    /// The socket, from its handshake.
     pub socket: Socket,
     /// Its end, if it is over.
     pub closed: Option<Closed>,
@@ -32,7 +44,7 @@ pub struct Kept {
     pub closed_ns: u64,
 }
 
-impl Kept {
+impl KeptSocket {
     /// One that is open.
     pub fn open(socket: Socket) -> Self {
         Self {
@@ -68,27 +80,6 @@ impl Maps {
             .sum()
     }
 
-    /// Every connection kept, in no order.
-    pub fn connections(&self) -> impl Iterator<Item = Kept> {
-        self.connections
-            .iter()
-            .filter_map(Result::ok)
-            .map(|(key, connection)| kept(flow(&key), &connection))
-    }
-
-    /// The connection with these addresses, source local.
-    pub fn connection(&self, socket: &Flow) -> Option<Kept> {
-        let connection = self.connections.get(&key(socket), 0).ok()?;
-        Some(kept(*socket, &connection))
-    }
-
-    /// Asks for word of a socket's end.
-    pub fn watch(&mut self, socket: &Flow) {
-        if let Err(error) = self.watched.insert(key(socket), 1, 0) {
-            log::debug!("cannot watch {socket}: {error}");
-        }
-    }
-
     /// Exact counts of drops by flow and address.
     pub fn drops(&self) -> impl Iterator<Item = (DropKey, Aggregate)> {
         self.drops.iter().filter_map(Result::ok)
@@ -100,8 +91,26 @@ impl Maps {
     }
 }
 
-fn kept(flow: Flow, connection: &ConnectionEntry) -> Kept {
-    Kept {
+impl ConnectionTable for Maps {
+    fn connection(&self, socket: &Flow) -> Option<KeptSocket> {
+        let connection = self.connections.get(&key(socket), 0).ok()?;
+        Some(kept(*socket, &connection))
+    }
+
+    fn connections(&self) -> impl Iterator<Item = KeptSocket> {
+        let all = self.connections.iter().filter_map(Result::ok);
+        all.map(|(key, connection)| kept(flow(&key), &connection))
+    }
+
+    fn watch(&mut self, socket: &Flow) {
+        if let Err(error) = self.watched.insert(key(socket), 1, 0) {
+            log::debug!("cannot watch {socket}: {error}");
+        }
+    }
+}
+
+fn kept(flow: Flow, connection: &ConnectionEntry) -> KeptSocket {
+    KeptSocket {
         socket: Socket {
             flow,
             opened_ns: connection.opened_ns,

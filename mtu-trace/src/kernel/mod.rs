@@ -1,16 +1,17 @@
 //! The running kernel as a source of events: loading and attaching the programs, draining and
 //! decoding their records, and asking for what the records leave open.
 
+pub(crate) mod announced;
 pub(crate) mod attacher;
 pub(crate) mod boundaries;
 pub(crate) mod btf;
 pub(crate) mod capabilities;
 pub(crate) mod connections;
-pub(crate) mod counted;
 pub(crate) mod coverage;
 pub mod decode;
+pub(crate) mod drop_counter;
 pub(crate) mod headers;
-pub(crate) mod hooks;
+pub mod hooks;
 pub(crate) mod instance;
 pub(crate) mod limit_map;
 pub(crate) mod live;
@@ -18,6 +19,7 @@ pub(crate) mod load;
 pub(crate) mod lockdown;
 pub(crate) mod maps;
 pub(crate) mod network;
+pub mod packet;
 pub(crate) mod probes;
 pub(crate) mod qdisc;
 pub(crate) mod ring;
@@ -27,14 +29,13 @@ pub(crate) mod socket_poller;
 pub(crate) mod sockets;
 pub(crate) mod symbols;
 pub(crate) mod tc;
-pub(crate) mod tunnel_reject;
 pub(crate) mod tunnelled;
 pub use btf::{BtfError, KernelTypes, VMLINUX};
 pub use capabilities::{CAPABILITIES, Effective};
 pub use coverage::{Coverage, Covered};
-pub use decode::{DecodeError, Decoder, flow, key, told};
-pub use hooks::{HOOKS, Mechanism};
-pub use live::Live;
+pub use decode::{DecodeError, Decoder, flow, key};
+pub use hooks::{HOOKS, Mechanism, TraceHook};
+pub use live::LiveTrace;
 pub use load::LoadOptions;
 pub use lockdown::refusal;
 pub use symbols::{LOST, Symbols};

@@ -11,7 +11,7 @@ use crate::{
     base::clock::monotonic_ns,
     core::graph::limits,
     host::watcher::{Changes, Depth, Watcher},
-    kernel::{attacher::Attacher, coverage::Coverage, hooks::Hook, load::LoadOptions, tc},
+    kernel::{attacher::Attacher, coverage::Coverage, hooks::TraceHook, load::LoadOptions, tc},
     model::{
         event::{Event, EventKind},
         hook_status::HookStatus,
@@ -20,29 +20,35 @@ use crate::{
 };
 
 /// How long the start waits for the tc programs to be on their devices. Where many are to have them
-/// that takes seconds, and all other programs are at work already.
+/// that takes seconds, and all other programs are at work already. A choice.
 const START_WAIT: Duration = Duration::from_secs(1);
-/// How long a namespace that could not be found is not looked for again, ns.
+/// How long a namespace that could not be found is not looked for again, ns. A choice: a look goes
+/// through all of /proc, and events may speak of such a namespace all the time.
 const STRANGER_NS: u64 = 5_000_000_000;
 
 /// The network, and the programs on its devices.
-pub struct Network {
+pub struct FollowedNetwork {
     attacher: Option<Attacher>,
     watcher: Watcher,
     changes: AsyncFd<OwnedFd>,
     mounts: AsyncFd<OwnedFd>,
+    /// What was handed over last.
     told: Option<Arc<Topology>>,
     /// Namespaces that could not be found, and when.
     strangers: HashMap<NetnsId, u64>,
 }
 
-impl Network {
+impl FollowedNetwork {
     /// Begins to listen, and takes over the programs. Must be called inside a tokio runtime.
     ///
     /// # Errors
     ///
     /// If changes cannot be listened for, or the programs not be handed over.
-    pub fn new(ebpf: Ebpf, per_device: &[&'static Hook], options: &LoadOptions) -> Result<Self> {
+    pub fn new(
+        ebpf: Ebpf,
+        per_device: &[&'static TraceHook],
+        options: &LoadOptions,
+    ) -> Result<Self> {
         let watcher = Watcher::new()?;
         let changes = watcher
             .events()
@@ -59,7 +65,7 @@ impl Network {
         })
     }
 
-    /// Looks at everything for the first time; what is found is for [`Network::attach`].
+    /// Looks at everything for the first time; what is found is for [`FollowedNetwork::attach`].
     ///
     /// # Errors
     ///

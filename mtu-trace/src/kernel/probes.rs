@@ -11,8 +11,8 @@ use aya::{
 };
 
 use crate::kernel::{
-    hooks::{Mechanism, Way},
-    load::{program, reason},
+    hooks::{Attachment, Mechanism},
+    load::{Refusal, Refuser, program},
 };
 
 /// What attaching takes, and what has become of it so far.
@@ -21,19 +21,49 @@ pub struct Probes {
     /// The kernel's types as the loader has them, once they were asked for.
     types: Option<Result<Btf, String>>,
     /// Facilities that the kernel does not have at all, and why: to try each function takes a while.
-    absent: Vec<(Mechanism, String)>,
+    absent: Vec<(Mechanism, Obstacle)>,
 }
 
-/// Why a program is not where it should be.
-enum Refusal {
-    /// It cannot be there.
-    Function(String),
-    /// No program of its kind can be anywhere.
-    Facility(String),
+/// What keeps a program from its function.
+#[derive(Clone)]
+struct Obstacle {
+    why: String,
+    by: Refuser,
+    reach: Reach,
+}
+
+/// How far an obstacle reaches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// This function alone.
+    Function,
+    /// All functions: no program of the kind can be anywhere.
+    Facility,
+}
+
+impl Obstacle {
+    /// One that the kernel has nothing to do with.
+    fn new(reach: Reach, why: String) -> Self {
+        Self {
+            why,
+            by: Refuser::Loader,
+            reach,
+        }
+    }
+
+    /// One that an error tells of; `what` is not to be had.
+    fn told(reach: Reach, what: &str, error: ProgramError) -> Self {
+        let Refusal { why, by } = error.into();
+        Self {
+            why: format!("no {what}: {why}"),
+            by,
+            reach,
+        }
+    }
 }
 
 impl Probes {
-    /// With the kernel's types from this file.
+    /// Takes the kernel's types from this file, when they are needed.
     pub fn new(btf: &Path) -> Self {
         Self {
             btf: btf.to_owned(),
@@ -42,36 +72,41 @@ impl Probes {
         }
     }
 
-    /// Loads and attaches the programs of one way. If one of them cannot be, none stays.
-    pub fn attach(&mut self, ebpf: &mut Ebpf, way: &Way) -> Result<(), String> {
-        let facility = way.mechanism.facility();
-        if let Some((_, why)) = self.absent.iter().find(|(absent, _)| *absent == facility) {
-            return Err(why.clone());
-        }
-        let attached = way
-            .programs
-            .iter()
-            .try_for_each(|name| self.one(ebpf, name, way.target));
-        let Err(refusal) = attached else {
-            return Ok(());
+    /// Loads and attaches the programs of one attachment to a function. If one of them cannot be, none
+    /// stays.
+    pub fn attach(
+        &mut self,
+        ebpf: &mut Ebpf,
+        attachment: &Attachment,
+        function: &str,
+    ) -> Result<(), Refusal> {
+        let facility = attachment.mechanism.facility();
+        let absent = self.absent.iter().find(|(absent, _)| *absent == facility);
+        let obstacle = if let Some((_, known)) = absent {
+            known.clone()
+        } else {
+            let mut programs = attachment.programs.iter();
+            let Err(obstacle) = programs.try_for_each(|name| self.one(ebpf, name, function)) else {
+                return Ok(());
+            };
+            for name in attachment.programs {
+                // Of several, that is; one that was never loaded says so.
+                if let Some(Program::KProbe(program)) = ebpf.program_mut(name) {
+                    let _not_loaded = program.unload();
+                }
+            }
+            if obstacle.reach == Reach::Facility {
+                self.absent.push((facility, obstacle.clone()));
+            }
+            obstacle
         };
-        for name in way.programs {
-            // Of several, that is; one that was never loaded says so.
-            if let Some(Program::KProbe(program)) = ebpf.program_mut(name) {
-                let _not_loaded = program.unload();
-            }
-        }
-        Err(match refusal {
-            Refusal::Function(why) => why,
-            Refusal::Facility(why) => {
-                self.absent.push((facility, why.clone()));
-                why
-            }
-        })
+        let Obstacle { why, by, .. } = obstacle;
+        Err(Refusal { why, by })
     }
 
-    fn one(&mut self, ebpf: &mut Ebpf, name: &str, function: &str) -> Result<(), Refusal> {
-        let program = program(ebpf, name).map_err(|error| Refusal::Function(reason(&error)))?;
+    fn one(&mut self, ebpf: &mut Ebpf, name: &str, function: &str) -> Result<(), Obstacle> {
+        let program = program(ebpf, name)
+            .map_err(|error| Obstacle::new(Reach::Function, error.to_string()))?;
         let attached = match program {
             Program::FEntry(program) => program
                 .load(function, self.types()?)
@@ -83,53 +118,56 @@ impl Probes {
                 return program
                     .load()
                     .and_then(|()| program.attach(function, 0).map(drop))
-                    .map_err(|error| unprobeable(&error, function));
+                    .map_err(|error| unprobeable(error, function));
             }
             _ => {
                 let why = format!("{name} is no program for a function");
-                return Err(Refusal::Function(why));
+                return Err(Obstacle::new(Reach::Function, why));
             }
         };
-        attached.map_err(|error| untraceable(&error, function))
+        attached.map_err(|error| untraceable(error, function))
     }
 
-    fn types(&mut self) -> Result<&Btf, Refusal> {
+    fn types(&mut self) -> Result<&Btf, Obstacle> {
         self.types
             .get_or_insert_with(|| {
                 Btf::parse_file(&self.btf, Endianness::default()).map_err(|error| error.to_string())
             })
             .as_ref()
-            .map_err(|why| Refusal::Facility(why.clone()))
+            .map_err(|why| Obstacle::new(Reach::Facility, why.clone()))
     }
 }
 
 /// Why a function cannot be traced.
-fn untraceable(error: &ProgramError, function: &str) -> Refusal {
-    match error {
-        ProgramError::Btf(BtfError::UnknownBtfTypeName { .. }) => Refusal::Function(format!(
-            "this kernel's types have no function {function} for fentry"
-        )),
+fn untraceable(error: ProgramError, function: &str) -> Obstacle {
+    let reach = match &error {
+        ProgramError::Btf(BtfError::UnknownBtfTypeName { .. }) => {
+            let why = format!("this kernel's types have no function {function} for fentry");
+            return Obstacle::new(Reach::Function, why);
+        }
         // What is wrong with one function is another error.
         ProgramError::LoadError { io_error, .. }
             if io_error.raw_os_error() == Some(libc::EPERM) =>
         {
-            Refusal::Facility(format!("no fentry: {}", reason(error)))
+            Reach::Facility
         }
-        other => Refusal::Function(format!("no fentry: {}", reason(other))),
-    }
+        _ => Reach::Function,
+    };
+    Obstacle::told(reach, "fentry", error)
 }
 
 /// Why a function cannot be probed: the compiler may have made it a part of another, or another one
 /// of it.
-fn unprobeable(error: &ProgramError, function: &str) -> Refusal {
+fn unprobeable(error: ProgramError, function: &str) -> Obstacle {
     match error {
         ProgramError::SyscallError(error) if error.io_error.kind() == io::ErrorKind::NotFound => {
-            Refusal::Function(format!(
-                "no kprobe: this kernel has no function {function} to put one on"
-            ))
+            let why = format!("no kprobe: this kernel has no function {function} to put one on");
+            Obstacle::new(Reach::Function, why)
         }
         // What the kernel has of kprobes in sysfs is not there.
-        ProgramError::KProbeError(_) => Refusal::Facility("this kernel has no kprobes".to_owned()),
-        other => Refusal::Function(format!("no kprobe: {}", reason(other))),
+        ProgramError::KProbeError(_) => {
+            Obstacle::new(Reach::Facility, "this kernel has no kprobes".to_owned())
+        }
+        other => Obstacle::told(Reach::Function, "kprobe", other),
     }
 }

@@ -1,20 +1,21 @@
-//! Asks how the offered sockets stand, some at each tick, and tells it where it is news.
+//! Asks how the announced sockets stand, some at each tick, and tells it where it is news.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::{
     base::clock::monotonic_ns,
     host::netns::NetnsFile,
-    kernel::{socket_lookup::Joining, sockets},
+    kernel::{socket_lookup::SocketLookup, sockets},
     model::{
         event::{Event, EventKind, Flow, Sample},
         network::NetnsId,
     },
 };
 
-/// Sockets asked at each tick.
+/// Sockets asked at each tick. A choice: each ten times a second, as long as they are few.
 const MOST_SAMPLES: usize = 64;
-/// A socket that stands still is told again after this time, ns.
+/// A socket that stands still is told again after this time, ns. A choice: a report says how long it
+/// has stood to a second.
 const SAMPLE_AGAIN_NS: u64 = 1_000_000_000;
 
 /// How sockets stood when that was told last, and when it was.
@@ -24,15 +25,15 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// Asks how the sockets stand that were offered. Those that are gone are closed there. `open`
+    /// Asks how the sockets stand that were announced. Those that are gone are closed there. `open`
     /// finds a namespace.
     pub fn news(
         &mut self,
-        joining: &mut Joining,
+        lookup: &mut SocketLookup,
         open: impl FnMut(NetnsId) -> Option<NetnsFile>,
     ) -> Vec<Event> {
         let mut news = Vec::new();
-        let asked = joining.sockets(MOST_SAMPLES, monotonic_ns());
+        let asked = lookup.sockets(MOST_SAMPLES, monotonic_ns());
         if asked.is_empty() {
             return news;
         }
@@ -41,7 +42,7 @@ impl Sampling {
         let samples = sockets::sample(asked.iter().copied(), open);
         let found: BTreeSet<Flow> = samples.iter().map(|sample| sample.flow).collect();
         for flow in asked.iter().filter(|flow| !found.contains(flow)) {
-            joining.close(flow);
+            lookup.close(flow);
             self.sampled.remove(flow);
         }
         for sample in samples {

@@ -1,7 +1,7 @@
-//! Finds, among the connections the kernel programs keep, those that recent packets may belong to,
-//! so that healthy connections need no event at all.
+//! Finds, among the connections that the kernel programs keep, those that recent packets may belong
+//! to, so that healthy connections need no event at all.
 //!
-//! What is found here is only offered: the correlator joins.
+//! What is found here is only announced: tracking decides what belongs together.
 
 use std::{
     cell::OnceCell,
@@ -15,8 +15,8 @@ use crate::{
         track::{BY_ADDRESSES, CLOSE, belongs},
     },
     kernel::{
-        maps::{Kept, Maps},
-        socket_poller::Patrol,
+        announced::Announced,
+        maps::{ConnectionTable, KeptSocket},
     },
     model::{
         event::{Event, EventKind, Flow, Isn, Packet, PacketKind, Socket, TCP},
@@ -24,75 +24,115 @@ use crate::{
     },
 };
 
-/// How often a packet's connection is looked for before it counts as unknown. A socket may be seen
-/// a moment after its packets.
+/// Looks through all connections before a flow's socket counts as unknown. A choice: a socket may be
+/// seen a moment after its packets, but they wait for it meanwhile.
 const MOST_TRIES: u32 = 4;
-/// How long a flow that was looked for in vain is left alone, ns.
+/// How long a flow that was looked for in vain is left alone, ns. A choice: a flood without a socket
+/// here, as a router sees, is not to cost a look each time.
 const MISSED_NS: u64 = 30_000_000_000;
-/// Looking through all connections takes two system calls for each: not more often than this, ns.
+/// The shortest time between looks through all connections, which take two system calls for each, ns.
+/// A choice: half of what events wait at most for their connections.
 const SCAN_EVERY_NS: u64 = 50_000_000;
-/// Flows looked for at once, and flows remembered, at most.
-const MOST_WANTED: usize = 4096;
-const MOST_SETTLED: usize = 50_000;
-/// How long a socket is asked about after the last event of it: the longest retransmission timeout
-/// (`TCP_RTO_MAX`), ns.
-const INTEREST_NS: u64 = 120_000_000_000;
-
-/// Packets of a connection that may still be seen after its end here, ns.
+/// How long packets of a connection may still be seen after its end here, ns. A choice: well above a
+/// round trip, well below the time after which the same addresses are used again.
 const LINGER_NS: u64 = 1_000_000_000;
+/// Flows looked for at once. A choice: each is compared with each connection at each look.
+const MOST_OPEN: usize = 4096;
+/// Searches remembered after their end. A choice: some 12 MiB.
+const MOST_ENDED: usize = 100_000;
 
-/// What is being looked for, and what was found.
-#[derive(Default)]
-pub struct Joining {
-    wanted: HashMap<Flow, Wanted>,
-    /// Flows whose socket is known.
-    settled: HashMap<Flow, Flow>,
-    /// Flows looked for in vain, and when.
-    missed: HashMap<Flow, u64>,
-    /// Flows just given up: their connections may be older than the trace.
-    given_up: Vec<Flow>,
-    offered: HashMap<Flow, Offered>,
-    /// Sockets that were told something before they were offered.
-    told: Vec<Flow>,
-    /// Initial sequence numbers of sockets looked for: other ends of known ones.
-    ends: HashSet<Isn>,
-    scanned_ns: u64,
-    turn: usize,
-    topology: Arc<Topology>,
-    /// Its networks, once they are asked for: it changes more often than something is looked for.
-    networks: OnceCell<Networks>,
+/// How the search for the socket of a flow stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lookup {
+    /// A packet of the flow was seen; not all connections have been looked through since.
+    Wanted(Clue),
+    /// So many looks through all connections were in vain.
+    Scanning(Clue, u32),
+    /// The socket with these addresses is the flow's.
+    Found(Flow),
+    /// No socket was found for a packet of this time, ns.
+    GivenUp(u64),
 }
 
-struct Wanted {
+/// What is known of the packet whose socket is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Clue {
     time_ns: u64,
     seq: u32,
     ack: Option<u32>,
-    tries: u32,
 }
 
-impl Wanted {
-    /// Whether the socket lived when the packet was seen.
-    fn may_be(&self, kept: &Kept) -> bool {
-        kept.closed_ns == 0 || kept.closed_ns.saturating_add(LINGER_NS) >= self.time_ns
+impl Lookup {
+    /// What to look for; `None` when the search is over.
+    fn clue(&self) -> Option<&Clue> {
+        match self {
+            Self::Wanted(clue) | Self::Scanning(clue, _) => Some(clue),
+            Self::Found(_) | Self::GivenUp(_) => None,
+        }
+    }
+
+    /// How the search stands after a look through all connections in vain.
+    fn missed(self) -> Self {
+        match self {
+            Self::Wanted(clue) => Self::Scanning(clue, 1),
+            Self::Scanning(clue, tries) if tries + 1 < MOST_TRIES => {
+                Self::Scanning(clue, tries + 1)
+            }
+            Self::Scanning(clue, _) => Self::GivenUp(clue.time_ns),
+            over => over,
+        }
     }
 }
 
-struct Offered {
-    isn: Option<Isn>,
-    active: Option<bool>,
-    last_ns: u64,
-    closed: bool,
+impl Clue {
+    /// Whether the socket lived when the packet was seen.
+    fn may_be(&self, kept: &KeptSocket) -> bool {
+        kept.closed_ns == 0 || kept.closed_ns.saturating_add(LINGER_NS) >= self.time_ns
+    }
+
+    /// Of these connections the one that fits the packet of this flow best.
+    fn best(&self, flow: &Flow, all: &[KeptSocket], networks: &Networks) -> Option<KeptSocket> {
+        all.iter()
+            .filter(|kept| self.may_be(kept))
+            .filter_map(|kept| {
+                let (_, misfit) = belongs(&kept.socket, flow, self.seq, self.ack)?;
+                let apart = networks.are_apart(flow.netns, kept.socket.flow.netns);
+                (!apart || misfit <= CLOSE).then_some((apart, misfit, kept))
+            })
+            .min_by_key(|(apart, misfit, _)| (*misfit >= BY_ADDRESSES, *apart, *misfit))
+            .map(|(_, _, kept)| *kept)
+    }
 }
 
-impl Joining {
-    /// The network is another one from now on.
+/// The searches, and the sockets they have led to.
+#[derive(Default)]
+pub struct SocketLookup {
+    lookups: HashMap<Flow, Lookup>,
+    /// Those of them that are not over.
+    open: Vec<Flow>,
+    /// Flows and sockets none of the kept connections fits: theirs may be older than the trace.
+    unseen: Vec<Flow>,
+    /// Sockets that were told of a path MTU before they were announced.
+    told: Vec<Flow>,
+    /// Initial sequence numbers to look for: those of the other ends of known sockets.
+    ends: HashSet<Isn>,
+    scanned_ns: u64,
+    announced: Announced,
+    topology: Arc<Topology>,
+    /// Its networks, once they are asked for: it changes more often than something is looked for.
+    networks: OnceCell<Arc<Networks>>,
+}
+
+impl SocketLookup {
+    /// Takes over that the network is another one from now on.
     pub fn learn(&mut self, topology: &Arc<Topology>) {
         self.topology = Arc::clone(topology);
         self.networks = OnceCell::new();
     }
 
-    fn networks(&self) -> &Networks {
-        self.networks.get_or_init(|| Networks::new(&self.topology))
+    fn networks(&self) -> Arc<Networks> {
+        let networks = || Arc::new(Networks::new(&self.topology));
+        Arc::clone(self.networks.get_or_init(networks))
     }
 
     /// Notes what an event needs.
@@ -100,33 +140,15 @@ impl Joining {
         match &event.kind {
             EventKind::Packet(packet) => self.packet(event.time_ns, packet),
             EventKind::Retransmit(retransmit) => {
-                let Socket {
-                    flow, isn, active, ..
-                } = retransmit.socket;
-                let known = self.offered.get(&flow);
-                let news = known.is_none_or(|known| known.isn != isn);
-                let active = active.or_else(|| known?.active);
-                self.offered.insert(
-                    flow,
-                    Offered {
-                        isn,
-                        active,
-                        last_ns: event.time_ns,
-                        closed: false,
-                    },
-                );
-                match isn.filter(|_| news) {
-                    Some(isn) => {
-                        self.ends.insert(turned(isn));
-                    }
-                    // Its handshake was not seen: neither was the other end's.
-                    None if news && !retransmit.state.is_handshake() => self.given_up.push(flow),
-                    None => {}
+                let socket = &retransmit.socket;
+                let is_news = self.announced.note(socket, event.time_ns);
+                if is_news && (socket.isn.is_some() || !retransmit.state.is_handshake()) {
+                    self.other_end(socket);
                 }
             }
             // It may come before anything is sent again, or alone: the router may be elsewhere.
             EventKind::PathMtu(told)
-                if told.is_socket() && !self.offered.contains_key(&told.flow) =>
+                if told.is_socket() && !self.announced.contains(&told.flow) =>
             {
                 self.told.push(told.flow);
             }
@@ -140,252 +162,203 @@ impl Joining {
         if let Some(tcp) = packet.tcp_of_ends() {
             // A SYN belongs to no established connection, and what only passes by is not lost.
             if tcp.has_ack && !tcp.syn && !passing {
-                self.want(time_ns, packet.flow_of_ends(), tcp.seq, Some(tcp.ack));
+                let (seq, ack) = (tcp.seq, Some(tcp.ack));
+                self.want(packet.flow_of_ends(), Clue { time_ns, seq, ack });
             }
         } else if let Some(quoted) = packet.icmp_error.and_then(|error| error.quoted)
             && let Some(seq) = quoted.seq
         {
-            self.want(time_ns, quoted.flow, seq, quoted.ack);
+            let ack = quoted.ack;
+            self.want(quoted.flow, Clue { time_ns, seq, ack });
         }
     }
 
-    fn want(&mut self, time_ns: u64, flow: Flow, seq: u32, ack: Option<u32>) {
+    fn want(&mut self, flow: Flow, clue: Clue) {
         if flow.protocol != TCP {
             return;
         }
-        if let Some(socket) = self.settled.get(&flow) {
-            if let Some(offered) = self.offered.get_mut(socket) {
-                offered.last_ns = offered.last_ns.max(time_ns);
+        let time_ns = clue.time_ns;
+        match self.lookups.get(&flow) {
+            Some(Lookup::Found(socket)) => return self.announced.touch(socket, time_ns),
+            Some(Lookup::GivenUp(missed_ns)) if time_ns.saturating_sub(*missed_ns) >= MISSED_NS => {
             }
-            return;
+            Some(_) => return,
+            None => {}
         }
-        let missed = self.missed.get(&flow);
-        if missed.is_some_and(|missed_ns| time_ns.saturating_sub(*missed_ns) < MISSED_NS) {
-            return;
+        if self.lookups.len() - self.open.len() >= MOST_ENDED {
+            self.lookups.retain(|_, lookup| lookup.clue().is_some());
         }
-        if self.settled.len() >= MOST_SETTLED {
-            self.settled.clear();
+        if self.open.len() < MOST_OPEN {
+            self.lookups.insert(flow, Lookup::Wanted(clue));
+            self.open.push(flow);
         }
-        if self.wanted.len() < MOST_WANTED {
-            self.wanted.entry(flow).or_insert(Wanted {
-                time_ns,
-                seq,
-                ack,
-                tries: 0,
-            });
+    }
+
+    /// Looks for the other end of a socket; where handshakes were not seen, the other end's was not
+    /// either.
+    fn other_end(&mut self, socket: &Socket) {
+        match socket.isn {
+            Some(Isn { iss, irs }) => {
+                let turned = Isn { iss: irs, irs: iss };
+                self.ends.insert(turned);
+            }
+            None => self.unseen.push(socket.flow),
         }
     }
 
     /// Whether packets should wait for the next look through everything, which is soon: a packet that
     /// is told before its connection may be taken for another's.
     pub fn is_waiting(&self) -> bool {
-        !self.wanted.is_empty()
+        !self.open.is_empty()
     }
 
-    /// Looks for what is wanted; through everything if that was not done a moment ago, or if this
-    /// is the `last` look. Returns new events in the order they are to be taken.
-    ///
-    /// The events get the time `time_ns`, that of the first packet they are for.
-    pub fn look(&mut self, maps: &mut Maps, now_ns: u64, time_ns: u64, last: bool) -> Vec<Event> {
-        let mut found = self.exact(maps);
-        let due = last || now_ns.saturating_sub(self.scanned_ns) >= SCAN_EVERY_NS;
-        if due && !(self.wanted.is_empty() && self.ends.is_empty()) {
+    /// Has the next look go through everything, however short ago the last one was.
+    pub fn hurry(&mut self) {
+        self.scanned_ns = 0;
+    }
+
+    /// Looks for what is wanted; through everything if that was not done a moment ago. Returns new
+    /// events in the order they are to be taken, of the time `time_ns`: that of the first packet they
+    /// are for.
+    pub fn look(
+        &mut self,
+        table: &mut impl ConnectionTable,
+        now_ns: u64,
+        time_ns: u64,
+    ) -> Vec<Event> {
+        let mut found = self.exact(table);
+        let is_due = now_ns.saturating_sub(self.scanned_ns) >= SCAN_EVERY_NS;
+        if is_due && !(self.open.is_empty() && self.ends.is_empty()) {
             self.scanned_ns = now_ns;
-            found.extend(self.scan(maps));
+            found.extend(self.scan(table));
         }
         let mut events = Vec::new();
         for flow in std::mem::take(&mut self.told) {
-            if let Some(kept) = maps.connection(&flow) {
+            if let Some(kept) = table.connection(&flow) {
                 // Events that bring their socket with them may have followed at once: it is for those
                 // before them.
-                self.offered.remove(&flow);
-                self.offer(&kept, maps, time_ns, &mut events);
-                self.ends.extend(kept.socket.isn.map(turned));
+                self.announced.remove(&flow);
+                events.extend(self.announced.announce(&kept, table, time_ns));
+                self.other_end(&kept.socket);
             }
         }
         for kept in found {
-            self.offer(&kept, maps, time_ns, &mut events);
+            events.extend(self.announced.announce(&kept, table, time_ns));
         }
         events
     }
 
-    /// Whether [`Joining::older`] has something to look for.
-    pub fn is_any_given_up(&self) -> bool {
-        !self.given_up.is_empty()
-    }
-
-    /// Offers, where none of the kept connections fits, those whose handshakes were not seen.
-    pub fn older(&mut self, maps: &mut Maps, patrol: &Patrol, time_ns: u64) -> Vec<Event> {
-        let mut events = Vec::new();
-        for flow in std::mem::take(&mut self.given_up) {
-            let may_meet =
-                |socket: &Socket| !self.networks().are_apart(flow.netns, socket.flow.netns);
-            let older: Vec<Socket> = patrol.older(&flow).filter(may_meet).collect();
-            for socket in older {
-                self.offer(&Kept::open(socket), maps, time_ns, &mut events);
-            }
-        }
-        events
-    }
-
-    /// Those whose addresses are the packet's own.
-    fn exact(&mut self, maps: &Maps) -> Vec<Kept> {
-        let mut found = Vec::new();
-        for (flow, wanted) in &self.wanted {
-            let kept = maps
+    /// Finds the connections whose addresses are the packet's own.
+    fn exact(&mut self, table: &impl ConnectionTable) -> Vec<KeptSocket> {
+        self.advance(|flow, lookup| {
+            let kept = table
                 .connection(flow)
-                .or_else(|| maps.connection(&flow.reversed()))
-                .filter(|kept| wanted.may_be(kept));
-            if let Some(kept) = kept {
-                self.settled.insert(*flow, kept.socket.flow);
-                self.ends.extend(kept.socket.isn.map(turned));
-                found.push(kept);
-            }
-        }
-        self.forget_settled();
-        found
+                .or_else(|| table.connection(&flow.reversed()))
+                .filter(|kept| lookup.clue().is_some_and(|clue| clue.may_be(kept)));
+            kept.ok_or(lookup)
+        })
     }
 
-    /// Those whose sequence numbers fit, and other ends of known ones.
-    fn scan(&mut self, maps: &Maps) -> Vec<Kept> {
-        let kept: Vec<Kept> = maps.connections().collect();
-        let networks = self.networks.get_or_init(|| Networks::new(&self.topology));
-        let mut found = Vec::new();
-        for (flow, wanted) in &mut self.wanted {
-            wanted.tries += 1;
-            let best = kept
-                .iter()
-                .filter(|kept| wanted.may_be(kept))
-                .filter_map(|kept| {
-                    let (_, misfit) = belongs(&kept.socket, flow, wanted.seq, wanted.ack)?;
-                    let apart = networks.are_apart(flow.netns, kept.socket.flow.netns);
-                    (!apart || misfit <= CLOSE).then_some((apart, misfit, kept))
-                })
-                .min_by_key(|(apart, misfit, _)| (*misfit >= BY_ADDRESSES, *apart, *misfit));
-            if let Some((_, _, kept)) = best {
-                self.settled.insert(*flow, kept.socket.flow);
-                self.ends.extend(kept.socket.isn.map(turned));
-                found.push(*kept);
-            }
-        }
-        self.forget_settled();
+    /// Finds the connections whose sequence numbers fit, and other ends of known ones.
+    fn scan(&mut self, table: &impl ConnectionTable) -> Vec<KeptSocket> {
+        let all: Vec<KeptSocket> = table.connections().collect();
+        let networks = self.networks();
+        let mut found = self.advance(|flow, lookup| {
+            let best = |clue: &Clue| clue.best(flow, &all, &networks);
+            lookup.clue().and_then(best).ok_or(lookup.missed())
+        });
         let ends = std::mem::take(&mut self.ends);
-        found.extend(
-            kept.iter()
-                .filter(|kept| kept.socket.isn.is_some_and(|isn| ends.contains(&isn))),
-        );
+        let is_end = |kept: &&KeptSocket| kept.socket.isn.is_some_and(|isn| ends.contains(&isn));
+        found.extend(all.iter().filter(is_end));
         found
     }
 
-    fn forget_settled(&mut self) {
-        if self.missed.len() >= MOST_SETTLED {
-            self.missed.clear();
-        }
-        let (settled, missed) = (&self.settled, &mut self.missed);
-        let given_up = &mut self.given_up;
-        self.wanted.retain(|flow, wanted| {
-            if settled.contains_key(flow) {
-                return false;
+    /// Takes each open search one step on: `step` finds the flow's connection, or says how the search
+    /// stands without.
+    fn advance(
+        &mut self,
+        step: impl Fn(&Flow, Lookup) -> Result<KeptSocket, Lookup>,
+    ) -> Vec<KeptSocket> {
+        let mut found = Vec::new();
+        for flow in std::mem::take(&mut self.open) {
+            let Some(lookup) = self.lookups.get_mut(&flow) else {
+                continue;
+            };
+            match step(&flow, *lookup) {
+                Ok(kept) => {
+                    *lookup = Lookup::Found(kept.socket.flow);
+                    self.other_end(&kept.socket);
+                    found.push(kept);
+                }
+                Err(next) => {
+                    *lookup = next;
+                    match next.clue() {
+                        Some(_) => self.open.push(flow),
+                        None => self.unseen.push(flow),
+                    }
+                }
             }
-            if wanted.tries >= MOST_TRIES {
-                missed.insert(*flow, wanted.time_ns);
-                given_up.push(*flow);
-                return false;
-            }
-            true
-        });
-    }
-
-    fn offer(&mut self, kept: &Kept, maps: &mut Maps, time_ns: u64, events: &mut Vec<Event>) {
-        let Socket {
-            flow, isn, active, ..
-        } = kept.socket;
-        let same =
-            |known: &Offered| known.isn == isn && (known.active == active || active.is_none());
-        if self.offered.get(&flow).is_some_and(same) {
-            return;
         }
-        maps.watch(&flow);
-        self.offered.insert(
-            flow,
-            Offered {
-                isn,
-                active,
-                last_ns: time_ns,
-                closed: kept.closed.is_some(),
-            },
-        );
-        events.push(Event {
-            time_ns,
-            kind: EventKind::Connection(kept.socket),
-        });
-        if let Some(closed) = kept.closed {
-            events.push(Event {
-                time_ns,
-                kind: EventKind::Closed(closed),
-            });
-        }
+        found
     }
 
-    /// Whether a socket has been offered.
-    pub fn is_offered(&self, socket: &Flow) -> bool {
-        self.offered.contains_key(socket)
+    /// Whether [`SocketLookup::unseen`] has something to look for.
+    pub fn is_any_unseen(&self) -> bool {
+        !self.unseen.is_empty()
     }
 
-    /// Offers a socket that was found otherwise.
-    pub fn add(&mut self, socket: Socket, maps: &mut Maps, time_ns: u64) -> Vec<Event> {
+    /// Announces, for what none of the kept connections fits, those of `old` that may: sockets whose
+    /// handshakes were not seen.
+    pub fn unseen(
+        &mut self,
+        table: &mut impl ConnectionTable,
+        old: &[Socket],
+        time_ns: u64,
+    ) -> Vec<Event> {
         let mut events = Vec::new();
-        self.offer(&Kept::open(socket), maps, time_ns, &mut events);
-        match socket.isn {
-            Some(isn) => {
-                self.ends.insert(turned(isn));
+        for flow in std::mem::take(&mut self.unseen) {
+            let fits = |socket: &&Socket| belongs(socket, &flow, 0, Some(0)).is_some();
+            for socket in old.iter().filter(fits) {
+                if !self.networks().are_apart(flow.netns, socket.flow.netns) {
+                    let kept = KeptSocket::open(*socket);
+                    events.extend(self.announced.announce(&kept, table, time_ns));
+                }
             }
-            None => self.given_up.push(socket.flow),
         }
         events
     }
 
-    /// The next sockets worth asking about, `most` of them, in turn.
+    /// Announces a socket that was found otherwise.
+    pub fn add(
+        &mut self,
+        socket: Socket,
+        table: &mut impl ConnectionTable,
+        time_ns: u64,
+    ) -> Vec<Event> {
+        self.other_end(&socket);
+        let kept = KeptSocket::open(socket);
+        self.announced.announce(&kept, table, time_ns)
+    }
+
+    /// Whether a socket has been announced.
+    pub fn is_announced(&self, socket: &Flow) -> bool {
+        self.announced.contains(socket)
+    }
+
+    /// The next announced sockets worth asking about, `most` of them, in turn.
     pub fn sockets(&mut self, most: usize, now_ns: u64) -> Vec<Flow> {
-        let live: Vec<Flow> = self
-            .offered
-            .iter()
-            .filter(|(_, offered)| {
-                !offered.closed && now_ns.saturating_sub(offered.last_ns) < INTEREST_NS
-            })
-            .map(|(flow, _)| *flow)
-            .collect();
-        if live.is_empty() {
-            return live;
-        }
-        let start = self.turn % live.len();
-        self.turn = start + most;
-        live.iter()
-            .cycle()
-            .skip(start)
-            .take(most.min(live.len()))
-            .copied()
-            .collect()
+        self.announced.next(most, now_ns)
     }
 
     /// Notes that a socket is no longer there.
     pub fn close(&mut self, socket: &Flow) {
-        let Some(offered) = self.offered.get_mut(socket) else {
-            return;
-        };
-        offered.closed = true;
-        // Its addresses may be used again by another connection.
-        self.settled.retain(|_, settled| settled != socket);
-        if self.offered.len() > MOST_SETTLED {
-            self.offered.retain(|_, offered| !offered.closed);
+        if self.announced.close(socket) {
+            // Its addresses may be used again by another connection.
+            self.lookups
+                .retain(|_, lookup| *lookup != Lookup::Found(*socket));
         }
     }
 }
 
-/// The other end's initial sequence numbers.
-fn turned(isn: Isn) -> Isn {
-    Isn {
-        iss: isn.irs,
-        irs: isn.iss,
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! Looks now and then at connections that no record speaks of: a sender whose peer has no room, a
+//! Asks now and then about connections that no record speaks of: a sender whose peer has no room, a
 //! receiver with a gap, and whatever was open before the trace.
 
 use std::{
@@ -8,21 +8,21 @@ use std::{
 
 use crate::{
     host::netns::NetnsFile,
-    kernel::{maps::Maps, sockets},
+    kernel::{maps::ConnectionTable, sockets},
     model::{
         event::{Flow, Sample, Socket},
         network::NetnsId,
     },
 };
 
-/// Sockets looked at in one go: some 10 µs each.
+/// Sockets asked about in one go. A choice: at some 10 µs each they hold a tick up by 5 ms.
 const MOST_AT_ONCE: usize = 512;
-/// Connections older than the trace that are remembered at most.
+/// Connections older than the trace that are remembered at most. A choice: some 2 MiB.
 const MOST_OLD: usize = 20_000;
 
 /// The connections to look at, in turn.
 #[derive(Default)]
-pub struct Patrol {
+pub struct SocketPoller {
     /// Sockets whose handshakes were not seen: those that were open when the trace began, and all
     /// where handshakes are not seen.
     old: Vec<Socket>,
@@ -31,13 +31,13 @@ pub struct Patrol {
     round: Vec<Socket>,
 }
 
-impl Patrol {
+impl SocketPoller {
     /// Whether the last survey is older than this.
     pub fn is_outdated(&self, age_ns: u64, now_ns: u64) -> bool {
         now_ns.saturating_sub(self.surveyed_ns) >= age_ns
     }
 
-    /// Whether the next [`Patrol::walk`] begins a new round.
+    /// Whether the next [`SocketPoller::poll`] begins a new round.
     pub fn is_round_done(&self) -> bool {
         self.round.is_empty()
     }
@@ -71,24 +71,20 @@ impl Patrol {
         self.old.truncate(MOST_OLD);
     }
 
-    /// The connections older than the trace whose packets these may be: with the same addresses, or
-    /// with the same other end and the same port behind a NAT.
-    pub fn older<'a>(&'a self, flow: &'a Flow) -> impl Iterator<Item = Socket> + 'a {
-        self.old
-            .iter()
-            .copied()
-            .filter(|socket| crate::core::track::belongs(socket, flow, 0, Some(0)).is_some())
+    /// The sockets whose handshakes were not seen.
+    pub fn old(&self) -> &[Socket] {
+        &self.old
     }
 
-    /// Looks at the next connections; gives those that wait for something.
-    pub fn walk(
+    /// Asks about the next connections; gives those that wait for something.
+    pub fn poll(
         &mut self,
-        maps: &Maps,
+        table: &impl ConnectionTable,
         is_known: impl Fn(&Flow) -> bool,
         open: impl Fn(NetnsId) -> Option<NetnsFile>,
     ) -> Vec<(Socket, Sample)> {
         if self.round.is_empty() {
-            let kept = maps.connections().filter(|kept| kept.closed.is_none());
+            let kept = table.connections().filter(|kept| kept.closed.is_none());
             self.round = kept.map(|kept| kept.socket).collect();
             let newer: HashSet<Flow> = self.round.iter().map(|socket| socket.flow).collect();
             self.old.retain(|socket| !newer.contains(&socket.flow));

@@ -23,22 +23,31 @@ use rustix::{
 };
 
 use crate::kernel::{
-    hooks::{Hook, Mechanism, Way},
-    load::reason,
+    hooks::{AttachPoint, Attachment, Mechanism, TraceHook},
+    load::Refusal,
     qdisc,
 };
 
-/// Priority of our filters: late, so that filters of others decide first. The second value marks
-/// a filter whose qdisc we brought.
+/// Priority of our filters. A choice: late, so that filters of others decide first.
 const PRIORITY: u16 = 49_001;
+/// Priority of a filter whose qdisc we brought, which it marks.
 const PRIORITY_OWN_QDISC: u16 = 49_002;
 
 /// A program on a device.
 pub struct Placed {
-    /// Closes with this.
+    /// The attachment, which is undone when this is dropped.
     pub link: SchedClassifierLink,
-    /// Whether the device's `clsact` qdisc is ours.
-    pub own_qdisc: bool,
+    /// Who brought the device's `clsact` qdisc, as far as is known.
+    pub qdisc: Qdisc,
+}
+
+/// Who brought the `clsact` qdisc of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Qdisc {
+    /// There is none, or it was there before.
+    NotOurs,
+    /// A program of ours did, and takes it off when nothing else uses it.
+    Ours,
 }
 
 /// Removes what a killed run left behind on the devices of the namespace of the calling thread.
@@ -69,19 +78,19 @@ pub fn sweep() -> usize {
 /// for that and gone at once.
 pub fn probe(
     ebpf: &mut Ebpf,
-    hook: &Hook,
-    ways: &[&'static Way],
-) -> Result<&'static Way, (Mechanism, String)> {
+    hook: &TraceHook,
+    attachments: &[&'static Attachment],
+) -> Result<&'static Attachment, (Mechanism, String)> {
     const LOOPBACK: u32 = 1;
     let mut refused = (hook.best(), "no mechanism to try".to_owned());
-    for &way in ways {
-        let tried = apart(|| attach(ebpf, hook, way, LOOPBACK, false).map(drop));
+    for &attachment in attachments {
+        let tried = apart(|| attach(ebpf, attachment, LOOPBACK, Qdisc::NotOurs).map(drop));
         let why = match tried {
-            Ok(Ok(())) => return Ok(way),
-            Ok(Err(error)) => reason(&error),
+            Ok(Ok(())) => return Ok(attachment),
+            Ok(Err(error)) => Refusal::from(error).why,
             Err(error) => format!("no network namespace to try it in: {error}"),
         };
-        refused = (way.mechanism, why);
+        refused = (attachment.mechanism, why);
     }
     Err(refused)
 }
@@ -101,44 +110,35 @@ fn apart<T: Send>(inside: impl FnOnce() -> T + Send) -> io::Result<T> {
     })
 }
 
-/// Whether a hook is for packets that come in.
-pub fn is_ingress(hook: &Hook) -> bool {
-    hook.name == "tc:ingress"
-}
-
-/// Attaches a hook's program to one device, in the namespace of the calling thread. `own_qdisc`
-/// tells whether the device has a `clsact` qdisc that another program of ours brought.
+/// Attaches a hook's program to one device, in the namespace of the calling thread. `qdisc` tells
+/// whether another program of ours brought the device's `clsact` qdisc.
 pub fn attach(
     ebpf: &mut Ebpf,
-    hook: &Hook,
-    way: &Way,
+    attachment: &Attachment,
     ifindex: u32,
-    mut own_qdisc: bool,
+    mut qdisc: Qdisc,
 ) -> Result<Placed, ProgramError> {
+    let AttachPoint::Devices(direction) = attachment.point else {
+        return Err(ProgramError::UnexpectedProgramType);
+    };
     let name = name(ifindex).map_err(TcError::IoError)?;
     let program: &mut SchedClassifier = ebpf
-        .program_mut(way.programs[0])
+        .program_mut(attachment.programs[0])
         .ok_or(ProgramError::NotLoaded)?
         .try_into()?;
-    let direction = if is_ingress(hook) {
-        TcAttachType::Ingress
-    } else {
-        TcAttachType::Egress
-    };
-    let options = match way.mechanism {
+    let options = match attachment.mechanism {
         Mechanism::Clsact => {
             match qdisc_add_clsact(&name) {
-                Ok(()) => own_qdisc = true,
+                Ok(()) => qdisc = Qdisc::Ours,
                 Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {
                 }
                 Err(TcError::AlreadyAttached) => {}
                 Err(error) => return Err(error.into()),
             }
             TcAttachOptions::Netlink(NlOptions {
-                priority: if own_qdisc {
-                    PRIORITY_OWN_QDISC
-                } else {
-                    PRIORITY
+                priority: match qdisc {
+                    Qdisc::Ours => PRIORITY_OWN_QDISC,
+                    Qdisc::NotOurs => PRIORITY,
                 },
                 handle: TcHandle::AUTO_ASSIGN,
                 classid: None,
@@ -150,7 +150,7 @@ pub fn attach(
     let link = program.attach_with_options(&name, direction, options)?;
     Ok(Placed {
         link: program.take_link(link)?,
-        own_qdisc,
+        qdisc,
     })
 }
 

@@ -22,8 +22,9 @@ const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
 /// Ethernet in GRE and Geneve (`ETH_P_TEB`).
 const ETHERTYPE_ETHERNET: u16 = 0x6558;
+/// The length of an Ethernet header without a tag (IEEE 802.3), bytes.
 const ETHERNET_BYTES: usize = 14;
-/// VXLAN's header, and Geneve's without options.
+/// The length of VXLAN's header, and of Geneve's without options, bytes.
 const SHIM_BYTES: usize = 8;
 
 /// The packet inside, and the bytes of headers before it and its own, from the outer payload on.

@@ -7,7 +7,7 @@ use crate::base::text::stored::{printable, printable_or_none};
 /// What became of a hook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookStatus {
-    /// The hook's name.
+    /// The hook's name, as `doctor` lists it.
     #[serde(deserialize_with = "printable")]
     pub hook: String,
     /// How it is attached, or how it was tried last.

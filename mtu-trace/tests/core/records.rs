@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use etherparse::PacketBuilder;
 use mtu_trace::{
-    kernel::{DecodeError, Decoder, KernelTypes, flow, key, told},
+    kernel::{DecodeError, Decoder, KernelTypes, flow, key},
     model::{
         event::{EventKind, Packet},
         network::{NetnsId, Topology},
@@ -85,7 +85,7 @@ fn record(packet: &[u8]) -> record::PacketRecord {
 }
 
 fn decoded(record: &record::PacketRecord) -> Packet {
-    let event = decoder()
+    let (event, _count) = decoder()
         .decode(record.as_bytes(), &network(ROUTED))
         .unwrap();
     match event.kind {
@@ -183,7 +183,7 @@ fn a_path_mtu_is_a_sockets_or_a_routes() {
     (record.mtu, record.before, record.count) = (1450, 1500, 3);
     let decoded = |record: &record::PathMtuRecord| {
         let event = decoder().decode(record.as_bytes(), &network(ROUTED));
-        match event.unwrap().kind {
+        match event.unwrap().0.kind {
             EventKind::PathMtu(told) => told,
             other => panic!("{other:?}"),
         }
@@ -233,8 +233,7 @@ fn aligned(bytes: &[u8]) -> Vec<u64> {
 fn decode_all(bytes: &[u8]) -> Result<(), TestCaseError> {
     let words = aligned(bytes);
     let bytes = &words.as_bytes()[..bytes.len()];
-    let _count = told(bytes);
-    if let Ok(event) = decoder().decode(bytes, &network(ROUTED))
+    if let Ok((event, _count)) = decoder().decode(bytes, &network(ROUTED))
         && let EventKind::Packet(packet) = event.kind
     {
         prop_assert!(packet.head.len() <= HEAD_BYTES);

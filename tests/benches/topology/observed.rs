@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use mtu_trace::{
     base::clock::monotonic_ns,
-    kernel::{Coverage, Covered, Live, LoadOptions},
+    kernel::{Coverage, Covered, LiveTrace, LoadOptions},
     model::{
         event::EventKind,
         network::{NetnsId, Topology},
@@ -135,7 +135,7 @@ fn trace(
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let mut live = Live::start(&LoadOptions::default())?;
+        let mut live = LiveTrace::start(&LoadOptions::default())?;
         let _nobody_waits = ready.send(Ok(live.coverage()));
         let mut sink = |event: mtu_trace::model::event::Event| {
             if let EventKind::Topology(topology) = event.kind {

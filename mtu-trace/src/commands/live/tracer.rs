@@ -18,7 +18,7 @@ use crate::{
         recording::{KeptCapture, header},
         trace::{Interrupts, runtime},
     },
-    kernel::{Live, LoadOptions},
+    kernel::{LiveTrace, LoadOptions},
     model::{
         event::{Event, EventKind},
         hook_status::HookStatus,
@@ -38,7 +38,7 @@ impl Tracer {
     ///
     /// # Errors
     ///
-    /// Those of [`Live::start`], and what keeps the recording from beginning.
+    /// Those of [`LiveTrace::start`], and what keeps the recording from beginning.
     pub fn start(
         options: LoadOptions,
         recording: KeptCapture,
@@ -109,7 +109,7 @@ impl ThreadState {
         stopped: oneshot::Receiver<()>,
         started: &std::sync::mpsc::SyncSender<Result<Vec<HookStatus>>>,
     ) {
-        let mut live = match Live::start(options) {
+        let mut live = match LiveTrace::start(options) {
             Ok(live) => live,
             Err(error) => {
                 let _told = started.send(Err(error));

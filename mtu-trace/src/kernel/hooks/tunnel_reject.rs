@@ -1,21 +1,63 @@
-//! A packet that a tunnel has turned into a message to its sender, from that message.
+//! Packets that a bridged tunnel has no room for: it turns each into a message to its sender, and from
+//! that message the packet is read.
+
+use mtu_trace_common::record::{PacketRecord, kind};
 
 use crate::{
-    kernel::headers,
-    model::event::{Packet, PacketKind, Tcp},
+    kernel::{
+        decode::{DecodeError, Decoded, Decoder, whole},
+        headers,
+        hooks::{Mechanism, RecordFormat, TraceHook, at},
+    },
+    model::{
+        event::{Packet, PacketKind, Tcp, hook},
+        network::Topology,
+    },
 };
 
-/// The function that does it.
-const CHECKS: &str = "skb_tunnel_check_pmtu";
-/// ICMP's and ICMPv6's header (RFC 792, RFC 4443), bytes.
+/// The length of ICMP's and ICMPv6's header (RFC 792, RFC 4443), bytes.
 const ICMP_HEADER: usize = 8;
-/// IPv6's header, bytes.
+/// The length of IPv6's header (RFC 8200, section 3), bytes.
 const IPV6_HEADER: usize = 40;
+
+/// `skb_tunnel_check_pmtu`, at its return.
+pub const TUNNEL: TraceHook = TraceHook {
+    name: hook::TUNNEL,
+    attachments: &[
+        at(Mechanism::Fexit, &["tunnel_check_fexit"], hook::TUNNEL),
+        at(
+            Mechanism::Kretprobe,
+            &["tunnel_check_kprobe", "tunnel_check_kretprobe"],
+            hook::TUNNEL,
+        ),
+    ],
+    shows: "packets that a bridged tunnel has no room for and turns into messages to their senders",
+    lost: "such packets are known from the message alone, if that is seen",
+    optional: true,
+    record: Some(RecordFormat {
+        kind: kind::TUNNEL,
+        decode,
+    }),
+};
+
+fn decode(
+    decoder: &mut Decoder,
+    bytes: &[u8],
+    topology: &Topology,
+) -> Result<Decoded, DecodeError> {
+    let record: &PacketRecord = whole(kind::TUNNEL, bytes)?;
+    let what = PacketKind::Seen {
+        egress: false,
+        limit_bytes: None,
+    };
+    let message = decoder.packet(record, what, topology);
+    Ok(rejected(message, record.gso_size).into())
+}
 
 /// The packet that is gone, dropped where `message` was made of it; the limit is the MTU that this
 /// tells, as that of the route. A message that quotes nothing readable stays what it is.
 /// `gso_size` is the payload of each segment, 0 for one packet.
-pub fn by_tunnel(message: Packet, gso_size: u32) -> Packet {
+fn rejected(message: Packet, gso_size: u32) -> Packet {
     let Some(error) = message.icmp_error else {
         return message;
     };
@@ -31,7 +73,7 @@ pub fn by_tunnel(message: Packet, gso_size: u32) -> Packet {
     let payload_bytes = whole_bytes.saturating_sub(headers_bytes);
     Packet {
         what: PacketKind::Dropped {
-            function: CHECKS.into(),
+            function: hook::TUNNEL.into(),
             reason: None,
         },
         flow: quoted.flow,

@@ -6,35 +6,36 @@ use mtu_trace_common::map::{DropKey, FlowKey};
 
 use crate::{
     kernel::{
-        decode::{Decoder, Told, flow},
+        decode::{Decoder, ToldCount, flow},
         maps::Maps,
     },
     model::event::{Count, Event, EventKind},
 };
 
-/// Counts remembered at most.
+/// Counts remembered at most. A choice: more than both maps hold (`DROPS` and `RETRANSMITS` of
+/// `mtu_trace_common::map::size`), at some 5 MiB.
 const MOST_COUNTED: usize = 50_000;
 
 /// The counts that records have told.
 #[derive(Default)]
-pub struct Counted {
+pub struct DropCounter {
     drops: HashMap<DropKey, u64>,
     retransmits: HashMap<FlowKey, u64>,
 }
 
-impl Counted {
+impl DropCounter {
     /// Notes what a record tells.
-    pub fn note(&mut self, told: Told) {
+    pub fn note(&mut self, told: ToldCount) {
         if self.drops.len() + self.retransmits.len() > MOST_COUNTED {
             // The maps hold fewer: most of these are gone from there.
             self.drops.clear();
             self.retransmits.clear();
         }
         match told {
-            Told::Drop(key, count) => {
+            ToldCount::Drop(key, count) => {
                 self.drops.insert(key, count);
             }
-            Told::Retransmit(key, count) => {
+            ToldCount::Retransmit(key, count) => {
                 self.retransmits.insert(key, count);
             }
         }

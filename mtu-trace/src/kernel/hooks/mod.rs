@@ -1,0 +1,244 @@
+//! The table of hooks. A hook's own file has everything about it: its name, how programs are
+//! attached to it, what it shows, what is lost without it, and how its records become events.
+//!
+//! To add one: a file here, its row in [`HOOKS`], and its programs in a file of `mtu-trace-ebpf`,
+//! which has the kernel's prototypes.
+
+mod drop;
+mod icmp_sent;
+mod path_mtu;
+mod retransmit;
+mod sighting;
+mod socket_state;
+mod tunnel_reject;
+
+use aya::programs::TcAttachType;
+
+use crate::{
+    kernel::decode::{DecodeError, Decoded, Decoder},
+    model::{hook_status::HookStatus, network::Topology},
+};
+
+/// Every hook, most important first.
+pub const HOOKS: &[TraceHook] = &[
+    drop::DROPS,
+    retransmit::RETRANSMITS,
+    socket_state::STATES,
+    icmp_sent::ICMP,
+    sighting::INGRESS,
+    sighting::EGRESS,
+    icmp_sent::ICMP6,
+    tunnel_reject::TUNNEL,
+    path_mtu::TOLD,
+    path_mtu::TOLD6,
+    path_mtu::ROUTE,
+    path_mtu::ROUTE6,
+    retransmit::TIMEOUT,
+    retransmit::PROBE,
+    retransmit::LOSS,
+];
+
+/// A place in the kernel that the trace listens at.
+#[derive(Debug)]
+pub struct TraceHook {
+    /// Its name: a tracepoint's as the kernel has it, or the function's.
+    pub name: &'static str,
+    /// How programs may be attached, best first; at least one. Of a function that others stand in
+    /// for, the newest comes first: it may have left its old name to a wrapper.
+    pub attachments: &'static [Attachment],
+    /// What it shows while it is attached, for `doctor`.
+    pub shows: &'static str,
+    /// What is lost without it, for `doctor` and the report.
+    pub lost: &'static str,
+    /// Whether it adds to the evidence only: verdicts are the same without.
+    pub optional: bool,
+    /// How its records become events; `None` where its programs only count, in a map that another
+    /// hook's records tell of.
+    pub record: Option<RecordFormat>,
+}
+
+/// Records of one kind, and the event they make. Hooks may share one.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordFormat {
+    /// The kind that the record's header tells.
+    pub kind: u32,
+    /// Decodes the bytes of a record of that kind, with the names the topology has now.
+    pub decode: fn(&mut Decoder, &[u8], &Topology) -> Result<Decoded, DecodeError>,
+}
+
+/// One way to attach a hook's programs.
+#[derive(Debug)]
+pub struct Attachment {
+    /// How the programs are attached.
+    pub mechanism: Mechanism,
+    /// Names of the programs, all of which it takes.
+    pub programs: &'static [&'static str],
+    /// What they are attached to.
+    pub point: AttachPoint,
+}
+
+/// What a program is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttachPoint {
+    /// A tracepoint or function of this name, once for the whole host.
+    Symbol(&'static str),
+    /// This direction of devices, which come and go.
+    Devices(TcAttachType),
+}
+
+/// How a program hangs on its hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// A raw tracepoint (Linux 4.17 and later).
+    RawTracepoint,
+    /// At a function's entry, by the kernel's own trampoline (Linux 5.5 and later).
+    Fentry,
+    /// By the same trampoline at the function's return.
+    Fexit,
+    /// At a function's entry, by a breakpoint or what it was optimised into.
+    Kprobe,
+    /// At a function's return, by an address put in place of its caller's.
+    Kretprobe,
+    /// tc, as links that close by themselves (Linux 6.6 and later).
+    Tcx,
+    /// tc, as filters of a `clsact` qdisc.
+    Clsact,
+}
+
+impl Mechanism {
+    /// The name that reports use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RawTracepoint => "raw_tracepoint",
+            Self::Fentry => "fentry",
+            Self::Fexit => "fexit",
+            Self::Kprobe => "kprobe",
+            Self::Kretprobe => "kretprobe",
+            Self::Tcx => "tcx",
+            Self::Clsact => "tc",
+        }
+    }
+
+    /// What has to be in the kernel for it: entry and return go together.
+    #[must_use]
+    pub fn facility(self) -> Self {
+        match self {
+            Self::Fexit => Self::Fentry,
+            Self::Kretprobe => Self::Kprobe,
+            other => other,
+        }
+    }
+}
+
+impl TraceHook {
+    /// The mechanism that is tried first.
+    #[must_use]
+    pub fn best(&self) -> Mechanism {
+        self.attachments[0].mechanism
+    }
+
+    /// Status of this hook, attached by `mechanism`; `detail` says where, if it is to be said.
+    #[must_use]
+    pub fn attached(&self, mechanism: Mechanism, detail: Option<String>) -> HookStatus {
+        HookStatus {
+            hook: self.name.to_owned(),
+            mechanism: mechanism.name().to_owned(),
+            attached: true,
+            detail,
+            optional: self.optional,
+            shows: Some(self.shows.to_owned()),
+            lost: None,
+        }
+    }
+
+    /// Status of this hook, not attached: how it was tried last, and why that failed.
+    #[must_use]
+    pub fn missing(&self, mechanism: Mechanism, why: String) -> HookStatus {
+        HookStatus {
+            attached: false,
+            shows: None,
+            lost: Some(self.lost.to_owned()),
+            ..self.attached(mechanism, Some(why))
+        }
+    }
+}
+
+const fn tracepoint(programs: &'static [&'static str], name: &'static str) -> Attachment {
+    at(Mechanism::RawTracepoint, programs, name)
+}
+
+const fn kprobe(programs: &'static [&'static str], function: &'static str) -> Attachment {
+    at(Mechanism::Kprobe, programs, function)
+}
+
+const fn at(
+    mechanism: Mechanism,
+    programs: &'static [&'static str],
+    symbol: &'static str,
+) -> Attachment {
+    Attachment {
+        mechanism,
+        programs,
+        point: AttachPoint::Symbol(symbol),
+    }
+}
+
+/// The attachments at a function's entry, by fentry and by kprobe, of the programs that the macro of
+/// the same name makes for `mtu-trace-ebpf`; after `$first`, if there is a tracepoint to prefer.
+macro_rules! at_entry {
+    ($program:literal, $function:expr $(, after $first:expr)?) => {
+        &[
+            $($first,)?
+            $crate::kernel::hooks::at(
+                $crate::kernel::hooks::Mechanism::Fentry,
+                &[concat!($program, "_fentry")],
+                $function,
+            ),
+            $crate::kernel::hooks::kprobe(&[concat!($program, "_kprobe")], $function),
+        ]
+    };
+}
+use at_entry;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_hook_has_a_name_of_its_own_and_an_attachment() {
+        let names: BTreeSet<_> = HOOKS.iter().map(|hook| hook.name).collect();
+        assert_eq!(names.len(), HOOKS.len());
+        for hook in HOOKS {
+            assert!(!hook.attachments.is_empty(), "{}", hook.name);
+            let mut all = hook.attachments.iter();
+            assert!(all.all(|it| !it.programs.is_empty()), "{}", hook.name);
+        }
+    }
+
+    #[test]
+    fn records_of_one_kind_are_decoded_in_one_way() {
+        for one in HOOKS.iter().filter_map(|hook| hook.record) {
+            for other in HOOKS.iter().filter_map(|hook| hook.record) {
+                let same = std::ptr::fn_addr_eq(one.decode, other.decode);
+                assert!(one.kind != other.kind || same, "kind {}", one.kind);
+            }
+        }
+    }
+
+    #[test]
+    fn details_are_counted_apart() {
+        let on = |hook: &TraceHook| hook.attached(hook.best(), None);
+        let off = |hook: &TraceHook| hook.missing(hook.best(), "why".to_owned());
+        let (drops, sent, detail) = (&drop::DROPS, &retransmit::RETRANSMITS, &retransmit::LOSS);
+        assert_eq!(HookStatus::tally(&[on(drops), off(sent)]), "1 of 2 hooks");
+        assert_eq!(
+            HookStatus::tally(&[on(drops), off(detail)]),
+            "1 of 1 hooks, 0 of 1 details"
+        );
+        assert!(off(sent).is_missed());
+        assert!(!off(detail).is_missed());
+    }
+}

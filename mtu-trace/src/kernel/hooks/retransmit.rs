@@ -1,0 +1,108 @@
+//! Segments sent again by sockets of this host, and why: the timers of a socket are counted in a map,
+//! and a record of its retransmit tells the counts.
+
+use mtu_trace_common::{
+    map::{TimerCounts, flag},
+    record::{RetransmitRecord, kind},
+};
+
+use crate::{
+    kernel::{
+        decode::{DecodeError, Decoded, Decoder, ToldCount, flow, whole},
+        hooks::{RecordFormat, TraceHook, at_entry, tracepoint},
+    },
+    model::{
+        event::{EventKind, Isn, Retransmit, Socket, TcpState, Timers, hook},
+        network::Topology,
+    },
+};
+
+/// `tcp:tcp_retransmit_skb`, or the function that has it.
+pub const RETRANSMITS: TraceHook = TraceHook {
+    name: hook::RETRANSMITS,
+    attachments: at_entry!(
+        "tcp_retransmit_skb",
+        "__tcp_retransmit_skb",
+        after tracepoint(&["tcp_retransmit_skb"], "tcp_retransmit_skb")
+    ),
+    shows: "segments sent again by sockets of this host",
+    lost: "stalls of local senders are known from their drops and sock_diag only",
+    optional: false,
+    record: Some(RecordFormat {
+        kind: kind::RETRANSMIT,
+        decode,
+    }),
+};
+
+/// `tcp_retransmit_timer`, a run of the retransmission timer.
+pub const TIMEOUT: TraceHook = TraceHook {
+    name: hook::TIMEOUT,
+    attachments: at_entry!("tcp_retransmit_timer", hook::TIMEOUT),
+    shows: "how often a sender's retransmission timer ran",
+    lost: "timeouts are counted in a row only, as the socket does",
+    optional: true,
+    record: None,
+};
+
+/// `tcp_send_loss_probe`, a tail loss probe.
+pub const PROBE: TraceHook = TraceHook {
+    name: hook::PROBE,
+    attachments: at_entry!("tcp_send_loss_probe", hook::PROBE),
+    shows: "which segments sent again were tail loss probes",
+    lost: "tail loss probes are not told from other segments sent again",
+    optional: true,
+    record: None,
+};
+
+/// `tcp_enter_loss`, all that is outstanding taken for lost.
+pub const LOSS: TraceHook = TraceHook {
+    name: hook::LOSS,
+    attachments: at_entry!("tcp_enter_loss", hook::LOSS),
+    shows: "how often a sender took all that was outstanding for lost",
+    lost: "that is known from the socket's state at each segment sent again",
+    optional: true,
+    record: None,
+};
+
+fn decode(_: &mut Decoder, bytes: &[u8], _: &Topology) -> Result<Decoded, DecodeError> {
+    let record: &RetransmitRecord = whole(kind::RETRANSMIT, bytes)?;
+    let known = record.known != 0;
+    let retransmit = Retransmit {
+        socket: Socket {
+            flow: flow(&record.key),
+            opened_ns: 0,
+            isn: known.then_some(Isn {
+                iss: record.iss,
+                irs: record.irs,
+            }),
+            active: known.then_some(record.flags & flag::ACTIVE != 0),
+        },
+        seq: record.seq,
+        end_seq: record.end_seq,
+        snd_una: record.snd_una,
+        state: TcpState(record.state),
+        ca_state: record.ca_state,
+        timeouts: record.retransmits,
+        backoff: record.backoff,
+        mss_cache: record.mss_cache,
+        pmtu_bytes: record.pmtu,
+        packets_out: record.packets_out,
+        sacked_out: record.sacked_out,
+        bytes_acked: record.bytes_acked,
+        count: record.count,
+        timers: timers(record.timers),
+    };
+    Ok(Decoded {
+        count: Some(ToldCount::Retransmit(record.key, record.count)),
+        ..EventKind::Retransmit(Box::new(retransmit)).into()
+    })
+}
+
+/// `None` where no program counts them.
+fn timers(counts: TimerCounts) -> Option<Timers> {
+    (counts != TimerCounts::default()).then_some(Timers {
+        timeouts: counts.timeouts,
+        probes: counts.probes,
+        losses: counts.losses,
+    })
+}

@@ -1,0 +1,68 @@
+//! Packets at boundary devices: those too big to go on, and ICMP errors on their way.
+
+use aya::programs::TcAttachType;
+use mtu_trace_common::record::{PacketRecord, direction, kind};
+
+use crate::{
+    kernel::{
+        decode::{DecodeError, Decoded, Decoder, whole},
+        hooks::{AttachPoint, Attachment, Mechanism, RecordFormat, TraceHook},
+    },
+    model::{event::PacketKind, network::Topology},
+};
+
+const RECORD: RecordFormat = RecordFormat {
+    kind: kind::SIGHTING,
+    decode,
+};
+
+/// What comes in by devices.
+pub const INGRESS: TraceHook = TraceHook {
+    name: "tc:ingress",
+    attachments: &[
+        on(Mechanism::Tcx, &["mtu_trace_in"], TcAttachType::Ingress),
+        on(Mechanism::Clsact, &["mtu_trace_in"], TcAttachType::Ingress),
+    ],
+    shows: "oversized packets and ICMP errors that come in by boundary devices",
+    lost: "how far an ICMP error came is not seen",
+    optional: false,
+    record: Some(RECORD),
+};
+
+/// What leaves by devices.
+pub const EGRESS: TraceHook = TraceHook {
+    name: "tc:egress",
+    attachments: &[
+        on(Mechanism::Tcx, &["mtu_trace_out"], TcAttachType::Egress),
+        on(Mechanism::Clsact, &["mtu_trace_out"], TcAttachType::Egress),
+    ],
+    shows: "oversized packets and ICMP errors that leave by boundary devices",
+    lost: "how far an ICMP error came is not seen",
+    optional: false,
+    record: Some(RECORD),
+};
+
+const fn on(
+    mechanism: Mechanism,
+    programs: &'static [&'static str],
+    direction: TcAttachType,
+) -> Attachment {
+    Attachment {
+        mechanism,
+        programs,
+        point: AttachPoint::Devices(direction),
+    }
+}
+
+fn decode(
+    decoder: &mut Decoder,
+    bytes: &[u8],
+    topology: &Topology,
+) -> Result<Decoded, DecodeError> {
+    let record: &PacketRecord = whole(kind::SIGHTING, bytes)?;
+    let what = PacketKind::Seen {
+        egress: record.direction == direction::EGRESS,
+        limit_bytes: (record.limit != 0).then_some(record.limit),
+    };
+    Ok(decoder.packet(record, what, topology).into())
+}
