@@ -40,11 +40,11 @@ pub struct Outer<'a> {
 /// A container, as its engine says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
-    /// The whole identifier.
+    /// The identifier as the engine has it, in full.
     pub id: String,
-    /// Without the slash.
+    /// The name, without the slash that the engine puts before it.
     pub name: String,
-    /// As in its configuration.
+    /// The image that its configuration names.
     pub image: String,
 }
 
@@ -144,12 +144,12 @@ impl<'a> Outer<'a> {
         Ok(())
     }
 
-    /// Starts one.
+    /// Starts a build of the application with `options`.
     pub fn start_build(&self, options: &[&str]) -> Result<Running> {
         Running::start(&mut self.build(super::APP, options))
     }
 
-    /// Does one that must succeed.
+    /// Does such a build, which must succeed, and returns what it prints.
     pub fn build_whole(&self, options: &[&str]) -> Result<String> {
         let mut command = self.build(super::APP, options);
         succeed(&finish(&mut command, patient(BUILD_LIMIT))?, "docker build")

@@ -24,7 +24,7 @@ const SETTINGS: [&str; 4] = [
 
 /// A build that hangs, as its engines know it.
 pub struct Expected<'a> {
-    /// Where.
+    /// The host that the engines run on.
     pub host: &'a Host,
     /// The container of the build's step.
     pub step: &'a Container,

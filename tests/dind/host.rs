@@ -54,9 +54,9 @@ pub struct Host {
 
 /// A directory by both its names.
 pub struct Place {
-    /// On this machine.
+    /// The path on this machine.
     pub outside: PathBuf,
-    /// In the host.
+    /// The path that the host sees.
     pub inside: String,
 }
 
@@ -192,7 +192,7 @@ impl Host {
         succeed(&finished, line).map(drop)
     }
 
-    /// The host's namespace.
+    /// The network namespace of the host.
     pub fn netns(&self) -> Result<&Netns> {
         self.lab.netns("host")
     }
@@ -207,7 +207,7 @@ impl Host {
         self.lab.id()
     }
 
-    /// The package server.
+    /// The package server outside the host.
     pub fn server(&self) -> &Server {
         &self.server
     }

@@ -23,9 +23,9 @@ const DEFAULT_BRIDGE: &str = "docker0";
 /// How long `check` may take.
 const CHECK_LIMIT: Duration = Duration::from_secs(30);
 
-/// What scenarios need.
+/// What every scenario needs to run.
 pub struct Stage<'a> {
-    /// The host.
+    /// The host with its engine.
     pub host: &'a Host,
     /// What to start containers from.
     pub images: &'a Images,

@@ -22,7 +22,7 @@ pub const PACKAGES: [(&str, usize); 4] = [
     ("nokogiri-1.18", 40_000),
     ("grpc-1.70", 2_000_000),
 ];
-/// Where it listens.
+/// The port where the server listens.
 pub const PORT: u16 = 8080;
 /// After so long without progress a download is given up.
 const LIMIT: Duration = Duration::from_secs(30);

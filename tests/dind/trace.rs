@@ -41,7 +41,7 @@ pub struct Trace {
 
 /// A report, as the contract's types have it and as it was written.
 pub struct Told {
-    /// How mtu-trace ended.
+    /// The status with which mtu-trace ended.
     pub status: ExitStatus,
     /// What it said on standard error.
     pub said: Vec<String>,

@@ -116,7 +116,7 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// [`Unreachable`].
+    /// [`Unreachable`], as without a network.
     pub fn update(&self) -> Result<()> {
         let mut command = self.apt("apt-get");
         command.args(["-qq", "update"]).stdout(Stdio::null());
@@ -157,7 +157,7 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// [`Unreachable`].
+    /// [`Unreachable`], as without a network.
     pub fn download(&self, packages: &[String], directory: &Path) -> Result<()> {
         fs::create_dir_all(directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
@@ -175,7 +175,7 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// [`Unreachable`].
+    /// [`Unreachable`], as without a network.
     pub fn download_whole(&self, package: &str) -> Result<PathBuf> {
         self.download_for(&[], &[package])
     }
@@ -185,7 +185,7 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// [`Unreachable`].
+    /// [`Unreachable`], as without a network.
     pub fn download_all(&self, packages: &[&str]) -> Result<PathBuf> {
         // A machine on which nothing is installed.
         let status = self.directory.join("status");
@@ -304,7 +304,7 @@ pub fn make_whole(whole: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resul
 ///
 /// # Errors
 ///
-/// There is none.
+/// There is no busybox in `root`.
 pub fn busybox(root: &Path) -> Result<PathBuf> {
     ["usr/bin/busybox", "bin/busybox"]
         .iter()

@@ -25,9 +25,9 @@ const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// What all kernels share.
 pub struct Bench {
-    /// What was downloaded.
+    /// The directory of what was downloaded.
     cache: PathBuf,
-    /// What runs leave.
+    /// The directory of what runs leave.
     logs: PathBuf,
     mtu_trace: PathBuf,
     matrix: PathBuf,

@@ -46,7 +46,7 @@ pub enum End {
 /// What a machine left.
 #[derive(Debug)]
 pub struct Run {
-    /// How it ended.
+    /// How the machine ended.
     pub end: End,
     /// The results, as far as they came.
     pub results: String,

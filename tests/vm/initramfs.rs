@@ -28,7 +28,7 @@ const INIT: &[u8] = include_bytes!("init");
 pub struct Programs<'a> {
     /// The release build that users get.
     pub mtu_trace: &'a Path,
-    /// The scenarios.
+    /// The matrix of the scenarios.
     pub matrix: &'a Path,
     /// All other programs in one, linked statically.
     pub busybox: &'a Path,

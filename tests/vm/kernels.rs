@@ -54,7 +54,7 @@ pub const KERNELS: [Wanted; 4] = [
 pub struct Kernel {
     /// As `uname -r` prints it.
     pub release: String,
-    /// What boots.
+    /// The image that boots.
     pub image: PathBuf,
     /// Its modules, with `modules.dep`.
     pub modules: PathBuf,

@@ -110,7 +110,7 @@ pub fn columns(
 
 /// What the matrix has left of one selection.
 struct Results<'a> {
-    /// Of all mechanisms.
+    /// A line of each scenario by each mechanism.
     lines: Vec<Line>,
     /// `None` where it did not end.
     status: Option<i32>,
@@ -215,7 +215,7 @@ pub fn idle(output: &str) -> String {
     }
 }
 
-/// The matrix's lines.
+/// Reads the lines of JSON that the matrix writes.
 pub fn parse(lines: &str) -> Result<Vec<Line>> {
     lines
         .lines()

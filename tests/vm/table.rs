@@ -28,18 +28,18 @@ pub struct Column {
 pub struct Doctor {
     /// What `uname -r` prints.
     pub kernel: String,
-    /// Every hook.
+    /// The hooks, each with its state.
     pub hooks: Vec<Hook>,
 }
 
 /// A hook, and how it is attached.
 #[derive(Debug, Deserialize)]
 pub struct Hook {
-    /// Its name.
+    /// The name of the hook.
     pub hook: String,
     /// How it is attached, or was tried.
     pub mechanism: String,
-    /// Whether it is.
+    /// Whether it is attached.
     pub attached: bool,
     /// Whether it adds to the evidence only.
     #[serde(default)]
@@ -55,13 +55,13 @@ pub struct Hook {
 pub struct Line {
     /// The mechanism of the tracer that has seen it; `None` for the best way.
     pub mechanism: Option<String>,
-    /// Its name.
+    /// The identifier of the scenario.
     pub id: String,
     /// In a few words.
     pub what: String,
     /// The verdict that should be found; `None` for nothing.
     pub expected: Option<String>,
-    /// What was found.
+    /// The findings, each in a few words.
     pub got: Vec<String>,
     /// What is wrong with it.
     pub faults: Vec<String>,
