@@ -2,8 +2,7 @@
 
 use std::{fs, sync::LazyLock};
 
-/// Functions that are the same place, the newest name first.
-const RENAMED: [&[&str]; 1] = [&["__dev_forward_skb2", "__dev_forward_skb"]];
+use mtu_trace::core::sites::names;
 
 /// The name of `function` on the kernel that runs.
 pub fn on_this_kernel(function: &'static str) -> &'static str {
@@ -14,10 +13,6 @@ pub fn on_this_kernel(function: &'static str) -> &'static str {
             .lines()
             .any(|line| line.split_whitespace().nth(2) == Some(name))
     };
-    RENAMED
-        .iter()
-        .find(|names| names.contains(&function))
-        .and_then(|names| names.iter().find(exists))
-        .copied()
-        .unwrap_or(function)
+    let names = names(function);
+    names.iter().find(exists).copied().unwrap_or(function)
 }

@@ -117,7 +117,10 @@ fn x3_message_dropped_by_the_container() -> Result<()> {
 
 #[test]
 fn x5_and_x6_routed_with_and_without_df() -> Result<()> {
-    for (df, severity) in [(false, Severity::Info), (true, Severity::Error)] {
+    // Packets that may be cut are measured by the tunnel, others where they leave for the other node.
+    let cut = (OverlayLab::TUNNEL, Severity::Info, (1450, 1500, false));
+    let whole = (OverlayLab::UNDERLAY, Severity::Error, (1500, 1550, true));
+    for (df, (device, severity, sizes)) in [(false, cut), (true, whole)] {
         let lab = Overlay {
             routed: true,
             df,
@@ -126,8 +129,13 @@ fn x5_and_x6_routed_with_and_without_df() -> Result<()> {
         .build()?;
         let audit = audit::check()?;
         let node = lab.node2()?.inode();
-        let finding = at(&audit, &lab, node, OverlayLab::TUNNEL, FRAGMENTS)?;
+        let finding = at(&audit, &lab, node, device, FRAGMENTS)?;
         ensure!(finding.severity == severity, "df {df}: {finding:?}");
+        let boundary = finding.boundary.as_ref().context("no boundary")?;
+        ensure!(
+            (boundary.limit_bytes, boundary.packet_bytes, boundary.silent) == sizes,
+            "df {df}: {boundary:?}"
+        );
     }
     Ok(())
 }

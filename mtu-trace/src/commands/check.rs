@@ -9,10 +9,7 @@ use crate::{
     base::clock::{Clock, monotonic_ns},
     cli::{CheckOptions, ColorChoice},
     commands::{FOUND, explain_refusal, hostname, kernel_release, output, stands},
-    core::{
-        audit::{Audit, Circumstances, Firewalls, Prospect},
-        sites::VETH_FUNCTION,
-    },
+    core::audit::{Audit, Circumstances, Firewalls, Prospect},
     host::{
         firewall,
         identity::engine::dockerd::{Dockerds, dockerds},
@@ -29,8 +26,6 @@ use crate::{
 
 /// Namespaces whose rules are read at the same time: each needs other programs to run.
 const READERS: usize = 4;
-/// What [`VETH_FUNCTION`] is called by kernels that have no such function.
-const EARLIER_VETH_FUNCTION: &str = "__dev_forward_skb";
 
 /// Why the kernel lets a root who lacks nothing not look.
 const FORBIDDEN: &str = "a seccomp or security module forbids to look at the network";
@@ -73,9 +68,11 @@ pub fn audit() -> Result<(Vec<Finding>, Audited)> {
     let prospect = Prospect::new(watcher.topology(), &engines.found);
     let audit = Audit::new(&prospect);
     let (firewalls, unopened) = read_firewalls(&watcher, &audit.concerned());
+    let symbols = Symbols::load();
+    let has_function = |name: &str| symbols.as_ref().is_ok_and(|symbols| symbols.contains(name));
     let findings = audit.findings(&Circumstances {
         firewalls: &firewalls,
-        veth_function: veth_function(),
+        has_function: &has_function,
         now_ns: monotonic_ns(),
     });
     let audited = Audited {
@@ -122,18 +119,6 @@ fn read_firewalls(watcher: &Watcher, wanted: &BTreeSet<NetnsId>) -> (Firewalls, 
             .collect()
     });
     (read, unopened)
-}
-
-/// The name this kernel has for the function.
-fn veth_function() -> &'static str {
-    let has = |symbols: Symbols| {
-        symbols.contains(EARLIER_VETH_FUNCTION) && !symbols.contains(VETH_FUNCTION)
-    };
-    if Symbols::load().is_ok_and(has) {
-        EARLIER_VETH_FUNCTION
-    } else {
-        VETH_FUNCTION
-    }
 }
 
 /// What could not be looked at.

@@ -18,10 +18,7 @@ use std::{
 use insta::{Settings, assert_snapshot};
 use mtu_trace::{
     capture::{self, Reader},
-    core::{
-        audit::{Audit, Circumstances, Firewalls, Prospect},
-        sites::VETH_FUNCTION,
-    },
+    core::audit::{Audit, Circumstances, Firewalls, Prospect},
     model::{event::EventKind, finding::Finding, network::Topology},
 };
 
@@ -170,7 +167,7 @@ fn audited(topology: &Topology) -> Vec<Finding> {
     let prospect = Prospect::new(topology, &[]);
     Audit::new(&prospect).findings(&Circumstances {
         firewalls: &Firewalls::new(),
-        veth_function: VETH_FUNCTION,
+        has_function: &|_| true,
         now_ns: 0,
     })
 }

@@ -1,6 +1,6 @@
 //! Which drops are for the size of the packet: the function's own length test, made again.
 
-use mtu_trace::core::sites::{SiteKind, oversized};
+use mtu_trace::core::sites::{self, BRIDGE_NETFILTER, FORWARD, OUTPUT, Site, oversized};
 
 use super::{
     network::{BRIDGE, CONTAINER_ETH0, Mtus, ROUTED, VETH, VETHOUT, device},
@@ -8,18 +8,15 @@ use super::{
     story::Conn,
 };
 
-fn kind(places: &Places, shown: &Shown) -> Option<SiteKind> {
-    oversized(&shown.0, &places.topology).map(|site| site.kind)
+fn kind(places: &Places, shown: &Shown) -> Option<&'static Site> {
+    oversized(&shown.0, &places.topology).map(|drop| drop.site)
 }
 
 #[test]
 fn router_tests_to_the_byte() {
     let places = Places::new(ROUTED);
     let drop = places.forward(Conn::new(0), 0);
-    assert_eq!(
-        kind(&places, &drop.clone().long(1451)),
-        Some(SiteKind::Forward)
-    );
+    assert_eq!(kind(&places, &drop.clone().long(1451)), Some(&FORWARD));
     assert_eq!(kind(&places, &drop.long(1450)), None);
 }
 
@@ -49,7 +46,7 @@ fn ipv6_routers_never_go_below_the_minimum() {
         });
     assert_eq!(kind(&places, &ipv6.clone().long(1280)), None);
     let site = oversized(&ipv6.long(1281).0, &places.topology).unwrap();
-    assert_eq!((site.kind, site.limit_bytes), (SiteKind::Forward, 1280));
+    assert_eq!((site.site, site.limit_bytes), (&FORWARD, 1280));
 }
 
 #[test]
@@ -76,7 +73,7 @@ fn layer_two_has_room_for_a_vlan_tag() {
         ..VETH
     });
     let tagged = places.veth(conn, 0).with(|packet| packet.tag_bytes = 4);
-    assert_eq!(kind(&places, &tagged), Some(SiteKind::Veth));
+    assert_eq!(kind(&places, &tagged), Some(&sites::VETH));
     assert_eq!(kind(&places, &tagged.long(1496)), None);
     // Bridge netfilter has none.
     let places = Places::new(Mtus {
@@ -86,7 +83,7 @@ fn layer_two_has_room_for_a_vlan_tag() {
     let filtered = places
         .bridge(conn, 0)
         .dropped("br_nf_dev_queue_xmit", "NOT_SPECIFIED");
-    assert_eq!(kind(&places, &filtered), Some(SiteKind::Bridge));
+    assert_eq!(kind(&places, &filtered), Some(&BRIDGE_NETFILTER));
 }
 
 #[test]
@@ -102,7 +99,7 @@ fn layer_two_lets_super_packets_through_whatever_their_length() {
     // A router measures each of the segments.
     let places = Places::new(ROUTED);
     let super_packet = places.forward(conn, 0).with(|packet| packet.gso = true);
-    assert_eq!(kind(&places, &super_packet), Some(SiteKind::Forward));
+    assert_eq!(kind(&places, &super_packet), Some(&FORWARD));
 }
 
 #[test]
@@ -111,14 +108,14 @@ fn fragmentation_of_a_bridged_packet_is_the_bridge() {
     let drop = places
         .bridge(Conn::new(0), 0)
         .dropped("ip6_fragment", "NOT_SPECIFIED");
-    assert_eq!(kind(&places, &drop), Some(SiteKind::Bridge));
+    assert_eq!(kind(&places, &drop), Some(&BRIDGE_NETFILTER));
     // On its way out of a routed device it is the host's own.
     let routed = drop.with(|packet| {
         packet.device = device(&places.topology, CONTAINER_ETH0);
         packet.device.mtu_bytes = 1450;
         packet.route = Some(packet.device.clone());
     });
-    assert_eq!(kind(&places, &routed), Some(SiteKind::Output));
+    assert_eq!(kind(&places, &routed), Some(&OUTPUT));
 }
 
 #[test]
@@ -128,7 +125,7 @@ fn unnamed_function_is_known_by_the_lengths_alone() {
         .veth(Conn::new(0), 0)
         .dropped("0xffffffffc0123456", "NOT_SPECIFIED");
     let site = oversized(&drop.0, &places.topology).unwrap();
-    assert_eq!((site.kind, site.known_function), (SiteKind::Veth, false));
+    assert_eq!((site.site, site.known_function), (&sites::VETH, false));
     assert_eq!(site.egress.ifindex, VETHOUT.1);
     assert_eq!(kind(&places, &drop.long(1450)), None);
 }

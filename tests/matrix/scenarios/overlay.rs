@@ -101,6 +101,7 @@ pub const SCENARIOS: &[Scenario] = &[
                 limit_bytes: 1500,
                 packet_bytes: 1550,
             })
+            .silent()
             .direction("upload"),
         ),
         || {
@@ -119,8 +120,7 @@ pub const SCENARIOS: &[Scenario] = &[
         at_least(3, TUNNEL_TX, "node1"),
         none(UNDERLAY_TX, "node1"),
         none(HEARD, "in"),
-    ])
-    .unforeseen("check names the tunnel, and a trace what it runs on"),
+    ]),
     scenario(
         "X7",
         "outer packets die at the far end of the underlay",

@@ -7,7 +7,7 @@ use crate::{
             signal::{Firewalls, Signal},
         },
         graph::{Decision, Destination, Hop, Path, lookup},
-        sites::{Kind, Relief, Suspect},
+        sites::{Limit, Relief, Suspect, Tells},
     },
     model::{
         finding::Boundary,
@@ -79,17 +79,17 @@ fn device(topology: &Topology, at: Hop) -> String {
 fn whereabouts(topology: &Topology, suspect: &Suspect, boundary: &Boundary) -> String {
     let label = boundary.netns.label();
     let egress = boundary.egress.as_deref().unwrap_or("?");
-    match (suspect.place.kind, suspect.place.peer) {
-        (Kind::Forward | Kind::Fragmenting, _) if boundary.ingress.is_some() => format!(
+    match (suspect.place.site.limit, suspect.place.peer) {
+        (Limit::Route, _) if boundary.ingress.is_some() => format!(
             "where {label} forwards them from {} to {egress}",
             boundary.ingress.as_deref().unwrap_or("?")
         ),
-        (Kind::Bridge { .. }, _) => format!("through {egress}, a bridge port in {label}"),
-        (Kind::Veth, Some(peer)) => format!(
+        (Limit::Egress, _) => format!("through {egress}, a bridge port in {label}"),
+        (Limit::Peer, Some(peer)) => format!(
             "through {egress} of {label} into its other end, {}",
             device(topology, peer)
         ),
-        (Kind::BridgedTunnel | Kind::RoutedTunnel | Kind::SealedTunnel, _) => {
+        (Limit::TunnelRoute, _) => {
             let link = topology.link(suspect.place.egress.netns, suspect.place.egress.ifindex);
             let overhead = link
                 .and_then(|link| link.tunnel.as_ref())
@@ -143,7 +143,7 @@ fn outcome(topology: &Topology, judged: &Judged<'_>) -> String {
         );
     }
     let told = match &judged.signal {
-        Signal::None if suspect.place.kind == Kind::SealedTunnel => {
+        Signal::None if suspect.place.site.tells == Tells::Tunnel => {
             "only the tunnel itself is told, never the sender".to_owned()
         }
         Signal::None => "they die there and nothing can tell the sender".to_owned(),

@@ -9,7 +9,7 @@ use crate::{
         },
         firewall::Clamp,
         sites::{
-            Kind, Suspect,
+            Limit, Remedy, Suspect,
             boundary::{boundary, hops, name},
         },
         verdicts::remedy,
@@ -25,8 +25,8 @@ use crate::{
 pub struct Circumstances<'a> {
     /// The rules of the namespaces it has asked for.
     pub firewalls: &'a Firewalls,
-    /// The function in which this kernel drops what is too long for the other end of a veth.
-    pub veth_function: &'a str,
+    /// Tells whether this kernel has a function of a name.
+    pub has_function: &'a dyn Fn(&str) -> bool,
     /// The time of the audit, ns of `CLOCK_MONOTONIC`.
     pub now_ns: u64,
 }
@@ -85,12 +85,7 @@ impl Audit<'_> {
                 judged.suspect.path.legs.len(),
             )
         })?;
-        let boundary = boundary(
-            self.topology,
-            key.egress,
-            worst.suspect,
-            circumstances.veth_function,
-        );
+        let boundary = boundary(self.topology, worst.suspect, circumstances.has_function);
         let path = hops(self.topology, &self.tunnels, worst.suspect);
         let mut notes = messages::notes(self.topology, circumstances.firewalls, worst, &judged);
         notes.extend(
@@ -132,8 +127,7 @@ impl Audit<'_> {
 fn judge<'a>(topology: &Topology, firewalls: &Firewalls, suspect: &'a Suspect) -> Judged<'a> {
     let place = &suspect.place;
     let signal = signal(topology, firewalls, suspect);
-    let fits =
-        (place.limit_bytes.saturating_sub(place.wrapped_bytes)).saturating_add(place.slack_bytes);
+    let fits = place.fits_bytes().saturating_add(place.slack_bytes);
     let clamp = if suspect.relief.is_none() {
         clamped(topology, firewalls, &suspect.path, fits)
     } else {
@@ -146,7 +140,7 @@ fn judge<'a>(topology: &Topology, firewalls: &Firewalls, suspect: &'a Suspect) -
     let probes = sender
         .and_then(|inside| inside.sysctls.tcp_mtu_probing)
         .is_some_and(|set| set > 0);
-    let hole = place.kind.is_silent() || matches!(signal, Signal::Blocked { .. });
+    let hole = place.site.is_silent() || matches!(signal, Signal::Blocked { .. });
     let severity = if suspect.relief.is_some() || clamp.is_some() {
         Severity::Info
     } else if hole && !probes {
@@ -187,7 +181,7 @@ fn pmtud(topology: &Topology, judged: &Judged<'_>) -> Pmtud {
         }),
         _ => None,
     };
-    let can_signal = !judged.suspect.place.kind.is_silent();
+    let can_signal = !judged.suspect.place.site.is_silent();
     Pmtud {
         signalled: can_signal,
         // What will become of it is known only where it is dropped.
@@ -203,13 +197,13 @@ fn fixes(topology: &Topology, judged: &Judged<'_>) -> Vec<Fix> {
     if judged.severity == Severity::Info {
         return Vec::new();
     }
-    let fits = place.limit_bytes.saturating_sub(place.wrapped_bytes);
+    let fits = place.fits_bytes();
     let mut fixes: Vec<Fix> = messages::inner_end(topology, suspect)
         .and_then(|end| remedy::lower_mtu(topology, end.netns, end.ifindex, fits))
         .into_iter()
         .collect();
-    let tunnel = match place.kind {
-        Kind::BridgedTunnel | Kind::RoutedTunnel | Kind::SealedTunnel => Some(place.egress),
+    let tunnel = match place.site.limit {
+        Limit::TunnelRoute => Some(place.egress),
         _ => place.tunnel,
     };
     fixes.extend(tunnel.and_then(|at| remedy::fit_tunnel(topology, at.netns, at.ifindex, fits)));
@@ -223,9 +217,9 @@ fn fixes(topology: &Topology, judged: &Judged<'_>) -> Vec<Fix> {
         };
         fixes.extend(remedy::unblock(&blocked, message, &blocking.commands));
     }
-    match place.kind {
-        Kind::Forward => fixes.extend(remedy::clamp(topology, place.egress.netns)),
-        Kind::Veth | Kind::Bridge { .. } => {
+    match place.site.remedy {
+        Remedy::ClampSegments => fixes.extend(remedy::clamp(topology, place.egress.netns)),
+        Remedy::RaiseMtu => {
             let device = place.peer.unwrap_or(place.egress);
             fixes.extend(remedy::raise_mtu(
                 topology,
@@ -234,7 +228,7 @@ fn fixes(topology: &Topology, judged: &Judged<'_>) -> Vec<Fix> {
                 suspect.packet_bytes,
             ));
         }
-        _ => {}
+        Remedy::Nothing => {}
     }
     if judged.severity == Severity::Error {
         fixes.extend(

@@ -32,7 +32,7 @@ use crate::{
     core::{
         audit::planned_container::{guests, is_guest, leads_to_guest},
         graph::{Destination, Hop, Segments, Tunnels, Walker, example, living, role},
-        sites::{Kind, Suspect, suspects},
+        sites::{Site, Suspect, suspects},
     },
     model::{
         engine::Dockerd,
@@ -49,7 +49,7 @@ const MOST_NETWORKS: usize = 512;
 struct Key {
     egress: Hop,
     limit_bytes: u32,
-    kind: Kind,
+    site: &'static Site,
     ipv6: bool,
     /// Whether it concerns a container that is not there yet: what is said of those that are must not
     /// depend on that.
@@ -156,12 +156,11 @@ impl<'a> Audit<'a> {
             return;
         }
         let place = &suspect.place;
-        let anyhow = matches!(place.kind, Kind::Veth | Kind::Bridge { netfilter: false });
         let key = Key {
             egress: place.egress,
             limit_bytes: place.limit_bytes,
-            kind: place.kind,
-            ipv6: place.ipv6 && !anyhow,
+            site: place.site,
+            ipv6: place.ipv6 && !place.site.measures_frames(),
             foreseen,
         };
         let group = self.groups.entry(key).or_default();

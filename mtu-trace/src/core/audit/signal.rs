@@ -10,7 +10,7 @@ use crate::{
     core::{
         firewall::{Blocking, Clamp, Fate, Firewall, Hook, Kind as What, Packet},
         graph::{Hop, Path},
-        sites::{Kind, Suspect},
+        sites::{Suspect, Tells},
     },
     model::network::{NetnsId, Topology},
 };
@@ -74,7 +74,7 @@ fn stations(suspect: &Suspect) -> Vec<Station> {
         oif,
     };
     let place = suspect.place.leg;
-    if suspect.place.kind.is_silent() {
+    if suspect.place.site.is_silent() {
         return stations;
     }
     let legs = &path.legs;
@@ -85,7 +85,7 @@ fn stations(suspect: &Suspect) -> Vec<Station> {
     };
     let leaves_by = |leg: usize| legs.get(leg).and_then(|leg| leg.devices.first()).copied();
     // Who makes it: the router, but for a tunnel that answers in the far end's name.
-    let first = if suspect.place.kind == Kind::BridgedTunnel {
+    let first = if suspect.place.site.tells == Tells::SenderForReceiver {
         place + 1
     } else {
         if let Some(leg) = legs.get(place) {
@@ -114,7 +114,7 @@ fn stations(suspect: &Suspect) -> Vec<Station> {
 /// What becomes of the message about a packet.
 #[must_use]
 pub fn signal(topology: &Topology, firewalls: &Firewalls, suspect: &Suspect) -> Signal {
-    if suspect.place.kind.is_silent() {
+    if suspect.place.site.is_silent() {
         return Signal::None;
     }
     let path = &suspect.path;

@@ -3,18 +3,14 @@
 use crate::{
     core::{
         graph::{Hop, Tunnels},
-        sites::{Kind, Suspect},
+        sites::Suspect,
     },
     model::{
-        event::NO_REASON,
         finding::{Boundary, BoundaryPeer, ReportedHop as Shown},
         netns_ref::NetnsRef,
         network::Topology,
     },
 };
-
-/// Where most kernels drop a packet that is too long for the other end of a veth.
-pub const VETH_FUNCTION: &str = "__dev_forward_skb2";
 
 /// The devices of a way, with those that a tunnel's packets pass where it is wrapped.
 pub(crate) fn hops(topology: &Topology, tunnels: &Tunnels, suspect: &Suspect) -> Vec<Shown> {
@@ -42,36 +38,14 @@ pub(crate) fn hops(topology: &Topology, tunnels: &Tunnels, suspect: &Suspect) ->
         .collect()
 }
 
-/// A narrow place as reports have it.
+/// A narrow place as reports have it. `exists` tells whether the kernel has a function of a name.
 pub(crate) fn boundary(
     topology: &Topology,
-    egress: Hop,
     suspect: &Suspect,
-    veth_function: &str,
+    exists: &dyn Fn(&str) -> bool,
 ) -> Boundary {
     let place = &suspect.place;
-    let function = match (place.kind, place.ipv6) {
-        (Kind::Forward, false) => "ip_forward",
-        (Kind::Forward, true) => "ip6_forward",
-        (Kind::Bridge { netfilter: false }, _) => "br_dev_queue_push_xmit",
-        (Kind::Bridge { netfilter: true }, false) => "br_nf_dev_queue_xmit",
-        (
-            Kind::Bridge { netfilter: true }
-            | Kind::SealedTunnel
-            | Kind::Fragmenting
-            | Kind::RoutedTunnel,
-            true,
-        ) => "ip6_fragment",
-        (Kind::SealedTunnel | Kind::Fragmenting, false) => "ip_fragment",
-        (Kind::Veth, _) => veth_function,
-        (Kind::BridgedTunnel, _) => "skb_tunnel_check_pmtu",
-        (Kind::RoutedTunnel, false) => "tnl_update_pmtu",
-    };
-    let reason = if place.kind == Kind::Forward {
-        "PKT_TOO_BIG"
-    } else {
-        NO_REASON
-    };
+    let (site, egress) = (place.site, place.egress);
     Boundary {
         netns: NetnsRef::new(egress.netns, topology),
         ingress: place.ingress.map(|at| name(topology, at)),
@@ -79,9 +53,9 @@ pub(crate) fn boundary(
         limit_bytes: place.limit_bytes,
         packet_bytes: suspect.packet_bytes,
         overhead_bytes: place.wrapped_bytes,
-        function: function.to_owned(),
-        reason: Some(reason.to_owned()),
-        silent: place.kind.is_silent(),
+        function: site.function(place.ipv6, exists).to_owned(),
+        reason: Some(site.reason.to_owned()),
+        silent: site.is_silent(),
         peer: place.peer.and_then(|at| {
             let link = topology.link(at.netns, at.ifindex)?;
             Some(BoundaryPeer {

@@ -5,51 +5,18 @@
 //! trace gives for it, so that what is predicted can be compared with what is found.
 
 use crate::{
-    core::graph::{Hop, Leg, Path, Tunnels, role},
+    core::{
+        graph::{Hop, Leg, Path, Tunnels, role},
+        sites::site::{Crossing, IPV6_MIN_MTU_BYTES, Site, Wrapping},
+    },
     model::network::{Link, LinkKind, NetnsId, OuterDf, Topology},
 };
 
-/// The smallest MTU an IPv6 link may have (RFC 8200, section 5).
-const IPV6_MIN_MTU: u32 = 1280;
-/// What layer 2 lets through beyond the MTU: a VLAN tag (`is_skb_forwardable`), bytes.
-const VLAN_HLEN: u32 = 4;
-
-/// What happens to a packet that is too long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// `ip_forward`, `ip6_forward`: dropped, and the sender is told.
-    Forward,
-    /// `br_dev_queue_push_xmit`, or bridge netfilter's functions: dropped.
-    Bridge {
-        /// Whether bridge netfilter takes part.
-        netfilter: bool,
-    },
-    /// `__dev_forward_skb` to the other end of a veth, or from one macvlan to another: dropped.
-    Veth,
-    /// `skb_tunnel_check_pmtu` at a tunnel that is a bridge's port: the sender is told, in the name
-    /// of the far end.
-    BridgedTunnel,
-    /// A tunnel whose own MTU check tells the sender (`tnl_update_pmtu`).
-    RoutedTunnel,
-    /// The outer packet may not be cut and nobody but the tunnel itself is told (`ip_fragment`).
-    SealedTunnel,
-    /// The outer packet is cut into pieces.
-    Fragmenting,
-}
-
-impl Kind {
-    /// Whether the place never tells the sender.
-    #[must_use]
-    pub fn is_silent(self) -> bool {
-        matches!(self, Self::Bridge { .. } | Self::Veth | Self::SealedTunnel)
-    }
-}
-
 /// A place that measures packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// What it does.
-    pub kind: Kind,
+pub struct LimitPoint {
+    /// What is known of such places.
+    pub site: &'static Site,
     /// Device by which packets come into its namespace; `None` for those made there.
     pub ingress: Option<Hop>,
     /// Device by which they should leave.
@@ -70,9 +37,17 @@ pub struct Place {
     pub ipv6: bool,
 }
 
-/// The places of a way.
+impl LimitPoint {
+    /// The longest packet of the ends that passes, bytes.
+    #[must_use]
+    pub fn fits_bytes(&self) -> u32 {
+        self.limit_bytes.saturating_sub(self.wrapped_bytes)
+    }
+}
+
+/// The places of a way at which packets are measured, in the order in which they come there.
 #[must_use]
-pub fn places(topology: &Topology, tunnels: &Tunnels, path: &Path) -> Vec<Place> {
+pub fn limit_points(topology: &Topology, tunnels: &Tunnels, path: &Path) -> Vec<LimitPoint> {
     let mut finder = Finder {
         topology,
         tunnels,
@@ -80,10 +55,10 @@ pub fn places(topology: &Topology, tunnels: &Tunnels, path: &Path) -> Vec<Place>
         wrapped_bytes: 0,
         tunnel: None,
         leg: 0,
-        places: Vec::new(),
+        points: Vec::new(),
     };
     finder.follow(path);
-    finder.places
+    finder.points
 }
 
 struct Finder<'a> {
@@ -93,7 +68,7 @@ struct Finder<'a> {
     wrapped_bytes: u32,
     tunnel: Option<Hop>,
     leg: usize,
-    places: Vec<Place>,
+    points: Vec<LimitPoint>,
 }
 
 impl<'a> Finder<'a> {
@@ -121,20 +96,28 @@ impl<'a> Finder<'a> {
         self.topology.link(at.netns, at.ifindex)
     }
 
-    fn add(&mut self, kind: Kind, ingress: Option<Hop>, egress: Hop, limit_bytes: u32) {
-        let generous = matches!(kind, Kind::Veth | Kind::Bridge { netfilter: false });
-        self.places.push(Place {
-            kind,
+    /// Notes that packets are measured at a crossing, if they are; the limit is in bytes.
+    fn add(
+        &mut self,
+        crossing: &Crossing<'_>,
+        ingress: Option<Hop>,
+        egress: Hop,
+        limit_bytes: u32,
+    ) -> Option<&mut LimitPoint> {
+        let site = Site::at(crossing)?;
+        self.points.push(LimitPoint {
+            site,
             ingress: ingress.filter(|ingress| ingress.netns == egress.netns && *ingress != egress),
             egress,
             peer: None,
             limit_bytes,
-            slack_bytes: if generous { VLAN_HLEN } else { 0 },
+            slack_bytes: site.slack_bytes,
             wrapped_bytes: self.wrapped_bytes,
             tunnel: self.tunnel,
             leg: self.leg,
             ipv6: self.ipv6,
         });
+        self.points.last_mut()
     }
 
     /// A router compares with the MTU of the route, else of the device it sends by.
@@ -142,19 +125,20 @@ impl<'a> Finder<'a> {
         let Some(&egress) = leg.devices.first() else {
             return;
         };
-        let Some(link) = self.link(egress) else {
+        let Some(mut limit) = self.route_mtu_bytes(leg) else {
             return;
         };
-        let mut limit = leg.route_mtu_bytes.unwrap_or(link.mtu_bytes);
         if self.ipv6 {
-            limit = limit.max(IPV6_MIN_MTU);
+            limit = limit.max(IPV6_MIN_MTU_BYTES);
         }
-        let kind = if self.may_be_cut() {
-            Kind::Fragmenting
-        } else {
-            Kind::Forward
-        };
-        self.add(kind, ingress, egress, limit);
+        let cuts = self.may_be_cut();
+        self.add(&Crossing::Router { cuts }, ingress, egress, limit);
+    }
+
+    /// The MTU of the route that a leg begins with, else of its first device, bytes.
+    fn route_mtu_bytes(&self, leg: &Leg) -> Option<u32> {
+        let link = self.link(*leg.devices.first()?)?;
+        Some(leg.route_mtu_bytes.unwrap_or(link.mtu_bytes))
     }
 
     /// Whether the packets here are those of a tunnel that lets them be cut; IPv6 routers never do.
@@ -189,8 +173,8 @@ impl<'a> Finder<'a> {
                             .is_some_and(|link| link.master == Some(from.ifindex))
                 });
                 let netfilter = port.is_some() && self.netfilter(from.netns);
-                let kind = Kind::Bridge { netfilter };
-                self.add(kind, port.or(came_in), to, far.mtu_bytes);
+                let crossing = Crossing::BridgePort { netfilter };
+                self.add(&crossing, port.or(came_in), to, far.mtu_bytes);
             } else if far.kind == LinkKind::Macvlan
                 && let Some(sibling) = before
                 && self
@@ -205,10 +189,10 @@ impl<'a> Finder<'a> {
     }
 
     /// A device that hands packets to another measures with that one's MTU.
-    fn hand_over(&mut self, ingress: Option<Hop>, from: Hop, to: Hop, limit_bytes: u32) {
-        self.add(Kind::Veth, ingress, from, limit_bytes);
-        if let Some(place) = self.places.last_mut() {
-            place.peer = Some(to);
+    fn hand_over(&mut self, ingress: Option<Hop>, at: Hop, to: Hop, limit_bytes: u32) {
+        let Some(from) = self.link(at) else { return };
+        if let Some(point) = self.add(&Crossing::HandOver { from }, ingress, at, limit_bytes) {
+            point.peer = Some(to);
         }
     }
 
@@ -240,30 +224,23 @@ impl<'a> Finder<'a> {
         let Some(first) = way.legs.first() else {
             return;
         };
-        let underlay = first
-            .devices
-            .first()
-            .and_then(|&device| self.link(device))
-            .map(|device| first.route_mtu_bytes.unwrap_or(device.mtu_bytes));
-        let Some(underlay) = underlay else { return };
-        let limit = underlay.saturating_sub(tunnel.overhead_bytes);
-        let is_port = link.master.is_some();
-        // vxlan, geneve and bareudp look only whether they are ports (`skb_tunnel_check_pmtu`).
-        let kind = match (&link.kind, tunnel.df) {
-            (LinkKind::Vxlan | LinkKind::Geneve, _) if is_port => Kind::BridgedTunnel,
-            (_, OuterDf::Unset) if !way.ipv6 => Kind::Fragmenting,
-            // They lower the path MTU of the node's own route to the destination, which IPv6 heeds
-            // for what it forwards (`ip6_fragment`) and IPv4 does not.
-            (LinkKind::Vxlan | LinkKind::Geneve | LinkKind::Bareudp, _) if !self.ipv6 => {
-                Kind::SealedTunnel
-            }
-            _ => Kind::RoutedTunnel,
+        let (Some(underlay), Some(&out)) = (self.route_mtu_bytes(first), first.devices.first())
+        else {
+            return;
+        };
+        let wrapping = Wrapping {
+            link,
+            tunnel,
+            ipv6: self.ipv6,
+            outer_ipv6: way.ipv6,
         };
         let outer = (self.wrapped_bytes, self.tunnel, self.ipv6);
-        self.add(kind, None, at, limit);
+        let limit = underlay.saturating_sub(tunnel.overhead_bytes);
+        self.add(&Crossing::Wrap(wrapping), None, at, limit);
         self.wrapped_bytes = self.wrapped_bytes.saturating_add(tunnel.overhead_bytes);
         self.tunnel = Some(at);
         self.ipv6 = way.ipv6;
+        self.add(&Crossing::SendWrapped(wrapping), None, out, underlay);
         // Tunnels in tunnels are not followed, so this ends here.
         if outer.1.is_none() {
             self.follow(way);

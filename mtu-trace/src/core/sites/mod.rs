@@ -1,4 +1,17 @@
 //! The places in the kernel at which a packet that is too big is dropped.
+//!
+//! What is known of a site stands in one row ([`Site`]) in the file of its datapath. `check` expects
+//! sites on the ways that packets can take ([`limit_point`], [`suspect`]); a live trace finds the site
+//! of a drop ([`drop_site`]). Both read the same row, so they cannot disagree.
+//!
+//! To add a site, write its row in the file of its datapath, or a new one, and name it in [`SITES`].
+
+mod bridge;
+mod forward;
+mod output;
+mod site;
+mod tunnel;
+mod veth;
 
 pub(crate) mod boundary;
 pub(crate) mod describe;
@@ -7,9 +20,63 @@ pub(crate) mod limit_point;
 pub(crate) mod predict;
 pub(crate) mod suspect;
 
-pub use boundary::VETH_FUNCTION;
+pub use bridge::{BRIDGE_NETFILTER, BRIDGE_PORT};
 pub use describe::{describe_briefly, describe_in_place, describe_packet, netns_label};
-pub use drop_site::{Hook, Site, SiteKey, SiteKind, netfilter_hook, oversized, sighted, signalled};
-pub use limit_point::Kind;
+pub use drop_site::{DropSite, Hook, SiteKey, netfilter_hook, oversized, sighted, signalled};
+pub use forward::FORWARD;
+pub use limit_point::LimitPoint;
+pub use output::OUTPUT;
 pub use predict::{Foreseen, Joints, KnownEnd, telling, too_narrow};
+pub use site::{Crossing, Limit, Remedy, Site, Tells, names};
 pub use suspect::{Relief, Suspect, suspects};
+pub use tunnel::{BRIDGED_TUNNEL, CUT, ROUTED_TUNNEL, TUNNEL_UNDERLAY};
+pub use veth::VETH;
+
+/// All sites. The first that fits a drop is the one it happened at: those that share their functions
+/// with others come before those that do not.
+pub static SITES: [&Site; 9] = [
+    &FORWARD,
+    &BRIDGE_PORT,
+    &BRIDGE_NETFILTER,
+    &VETH,
+    &BRIDGED_TUNNEL,
+    &TUNNEL_UNDERLAY,
+    &OUTPUT,
+    &ROUTED_TUNNEL,
+    &CUT,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_sites_have_the_same_name() {
+        let names: BTreeSet<&str> = SITES.iter().map(|site| site.name).collect();
+        assert_eq!(names.len(), SITES.len());
+    }
+
+    #[test]
+    fn every_site_has_a_function_for_both_families() {
+        for site in SITES {
+            let functions = [false, true].map(|ipv6| site.function(ipv6, |_| true));
+            assert!(!functions.contains(&""), "{site:?}: {functions:?}");
+        }
+    }
+
+    #[test]
+    fn a_function_has_the_name_that_the_kernel_knows() {
+        assert_eq!(VETH.function(false, |_| true), "__dev_forward_skb2");
+        let older = |name: &str| name == "__dev_forward_skb";
+        assert_eq!(VETH.function(true, older), "__dev_forward_skb");
+        // Where symbols are hidden the newest is as good as any.
+        assert_eq!(VETH.function(true, |_| false), "__dev_forward_skb2");
+        assert_eq!(
+            names("__dev_forward_skb").first(),
+            Some(&"__dev_forward_skb2")
+        );
+        assert_eq!(names("tcp_v4_rcv"), [""; 0]);
+    }
+}

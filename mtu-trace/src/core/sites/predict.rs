@@ -8,8 +8,8 @@ use crate::{
     core::{
         graph::{Destination, Path, Segments, Tunnels, Walker},
         sites::{
-            boundary::{VETH_FUNCTION, boundary, hops},
-            limit_point::Place,
+            boundary::{boundary, hops},
+            limit_point::LimitPoint,
             suspect::{Suspect, suspects},
         },
     },
@@ -37,7 +37,7 @@ impl Joints {
 /// Where the map says that packets die.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Foreseen {
-    /// The place.
+    /// The place as reports show it.
     pub boundary: Boundary,
     /// Index of the device by which packets should leave there.
     pub egress: u32,
@@ -68,7 +68,7 @@ pub fn telling(
     told_bytes: u32,
 ) -> Option<Foreseen> {
     let ways = ways(topology, joints, KnownEnd::Sender(from, to));
-    let tells = |place: &Place| !place.kind.is_silent() && fits_bytes(place) == told_bytes;
+    let tells = |place: &LimitPoint| !place.site.is_silent() && place.fits_bytes() == told_bytes;
     let mut found = ways
         .iter()
         .filter_map(|way| first(topology, joints, way, tells));
@@ -86,7 +86,7 @@ pub fn too_narrow(
     packet_bytes: u32,
 ) -> Option<Foreseen> {
     let ways = ways(topology, joints, end);
-    let narrow = |place: &Place| fits_bytes(place) < packet_bytes;
+    let narrow = |place: &LimitPoint| place.fits_bytes() < packet_bytes;
     let found: Option<Vec<Suspect>> = ways
         .iter()
         .map(|way| first(topology, joints, way, narrow))
@@ -119,7 +119,7 @@ fn first(
     topology: &Topology,
     joints: &Joints,
     (path, back): &(Path, Path),
-    is_wanted: impl Fn(&Place) -> bool,
+    is_wanted: impl Fn(&LimitPoint) -> bool,
 ) -> Option<Suspect> {
     let (tunnels, _) = joints.of(topology);
     let suspects = suspects(topology, tunnels, path, back).into_iter();
@@ -128,19 +128,14 @@ fn first(
         .find(|suspect| is_wanted(&suspect.place))
 }
 
-/// The longest packet of the ends that passes a place, bytes.
-fn fits_bytes(place: &Place) -> u32 {
-    place.limit_bytes.saturating_sub(place.wrapped_bytes)
-}
-
 impl Foreseen {
     fn new(topology: &Topology, joints: &Joints, suspect: &Suspect) -> Self {
         let (tunnels, _) = joints.of(topology);
         let egress = suspect.place.egress;
         Self {
-            boundary: boundary(topology, egress, suspect, VETH_FUNCTION),
+            boundary: boundary(topology, suspect, &|_| true),
             egress: egress.ifindex,
-            fits_bytes: fits_bytes(&suspect.place),
+            fits_bytes: suspect.place.fits_bytes(),
             path: hops(topology, tunnels, suspect),
         }
     }

@@ -7,7 +7,10 @@
 use crate::{
     core::{
         graph::{Hop, Path, Tunnels},
-        sites::limit_point::{Kind, Place, places},
+        sites::{
+            CUT, FORWARD,
+            limit_point::{LimitPoint, limit_points},
+        },
     },
     model::network::Topology,
 };
@@ -17,8 +20,8 @@ use crate::{
 pub struct Suspect {
     /// From the sender to the receiver.
     pub path: Path,
-    /// Where.
-    pub place: Place,
+    /// The place that is too narrow.
+    pub place: LimitPoint,
     /// Length of the packets there, bytes of layer 3.
     pub packet_bytes: u32,
     /// What makes it harmless by itself.
@@ -54,7 +57,7 @@ pub fn suspects(topology: &Topology, tunnels: &Tunnels, path: &Path, back: &Path
     let mut found = Vec::new();
     // Longest packet of a tunnel after it has been cut.
     let mut pieces_bytes = u32::MAX;
-    for place in places(topology, tunnels, path) {
+    for place in limit_points(topology, tunnels, path) {
         if place.wrapped_bytes == 0 {
             pieces_bytes = u32::MAX;
         }
@@ -68,9 +71,9 @@ pub fn suspects(topology: &Topology, tunnels: &Tunnels, path: &Path, back: &Path
         let passes = limit.saturating_add(place.slack_bytes);
         let relief = if packet_bytes <= passes {
             Some(Relief::Slack)
-        } else if place.kind == Kind::Fragmenting {
+        } else if *place.site == CUT {
             Some(Relief::Fragments)
-        } else if cuts && place.kind == Kind::Forward && place.wrapped_bytes == 0 {
+        } else if cuts && *place.site == FORWARD && place.wrapped_bytes == 0 {
             Some(Relief::NoDf)
         } else if routed_bytes
             .saturating_add(place.wrapped_bytes)
@@ -86,7 +89,7 @@ pub fn suspects(topology: &Topology, tunnels: &Tunnels, path: &Path, back: &Path
             Some(Relief::Fragments) => {
                 pieces_bytes = limit.saturating_add(overhead(topology, &place).unwrap_or(0));
             }
-            _ => sent_bytes = limit.saturating_sub(place.wrapped_bytes),
+            _ => sent_bytes = place.fits_bytes(),
         }
         found.push(Suspect {
             path: path.clone(),
@@ -99,7 +102,7 @@ pub fn suspects(topology: &Topology, tunnels: &Tunnels, path: &Path, back: &Path
 }
 
 /// What a tunnel's packets grow by, at the tunnel itself.
-fn overhead(topology: &Topology, place: &Place) -> Option<u32> {
+fn overhead(topology: &Topology, place: &LimitPoint) -> Option<u32> {
     let link = topology.link(place.egress.netns, place.egress.ifindex)?;
     link.tunnel.as_ref().map(|tunnel| tunnel.overhead_bytes)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use crate::{
     core::{
-        sites::{Hook, Site, SiteKey},
+        sites::{DropSite, Hook, SiteKey},
         track::{
             lazy_box::LazyBox,
             observation::{OtherDrop, Tally},
@@ -68,7 +68,7 @@ pub struct Waits {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SiteDrops {
     /// The place, as the latest drop showed it.
-    pub site: Site,
+    pub site: DropSite,
     /// How many were dropped, exact.
     pub count: u64,
     /// How many there were before, of a connection with the same addresses.
@@ -216,7 +216,7 @@ pub struct Retransmits {
 }
 
 impl SiteDrops {
-    pub(crate) fn new(site: Site, before: u64, first_ns: u64) -> Self {
+    pub(crate) fn new(site: DropSite, before: u64, first_ns: u64) -> Self {
         Self {
             site,
             count: 0,
@@ -264,7 +264,7 @@ impl Track {
 
     /// Takes in segments that died in a tunnel's datagrams: of those it is known how many there were of
     /// all its connections, of this one's they are counted here.
-    pub(crate) fn drop_in_tunnel(&mut self, site: Site, losses: &[Loss]) {
+    pub(crate) fn drop_in_tunnel(&mut self, site: DropSite, losses: &[Loss]) {
         let (Some(first), Some(last)) = (losses.first(), losses.last()) else {
             return;
         };

@@ -5,7 +5,7 @@
 
 use crate::{
     core::{
-        sites::{Site, SiteKind, netfilter_hook},
+        sites::{DropSite, Tells, netfilter_hook},
         track::{
             direction::{Blocked, OtherKey, SeenAt, SiteDrops, Track},
             wireguard_match::{Loss, added_bytes},
@@ -18,15 +18,15 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum Observation {
     /// Data died for its size at a place; `seq` is where it begins, `None` for a datagram.
-    Oversized { site: Site, seq: Option<u32> },
+    Oversized { site: DropSite, seq: Option<u32> },
     /// Segments died for their size at a place inside a tunnel's datagrams.
-    OversizedInTunnel { site: Site, segments: Vec<Loss> },
+    OversizedInTunnel { site: DropSite, segments: Vec<Loss> },
     /// A segment died for another reason.
     OtherDrop(OtherDrop),
     /// A packet passed a device.
     Seen(SeenAt),
     /// Data passed a place that its length should not pass; `seq` as with [`Observation::Oversized`].
-    Passing { site: Site, seq: Option<u32> },
+    Passing { site: DropSite, seq: Option<u32> },
     /// This host made an ICMP message for the sender.
     IcmpSent,
     /// An ICMP message for the sender told this MTU, bytes.
@@ -90,7 +90,7 @@ impl Observation {
     /// `segments` are those that a tunnel's datagram has carried, `None` for any other packet.
     pub fn of_data(
         packet: &Packet,
-        site: Option<Site>,
+        site: Option<DropSite>,
         segments: Option<Vec<Loss>>,
     ) -> [Option<Self>; 2] {
         let device = &packet.device;
@@ -98,7 +98,7 @@ impl Observation {
         match (&packet.what, site) {
             (PacketKind::Dropped { .. }, Some(site)) => {
                 // A tunnel has made the message of the packet itself.
-                let sent = (site.kind == SiteKind::Tunnel).then_some(Self::IcmpSent);
+                let sent = (site.site.tells == Tells::SenderForReceiver).then_some(Self::IcmpSent);
                 [sent, Some(Self::oversized(packet, site, segments))]
             }
             (PacketKind::Dropped { .. }, None) => {
@@ -115,11 +115,11 @@ impl Observation {
         }
     }
 
-    fn oversized(packet: &Packet, site: Site, segments: Option<Vec<Loss>>) -> Self {
+    fn oversized(packet: &Packet, site: DropSite, segments: Option<Vec<Loss>>) -> Self {
         match segments {
             Some(segments) => Self::OversizedInTunnel {
                 // That it is this connection's is known by time and length only.
-                site: Site {
+                site: DropSite {
                     known_function: false,
                     overhead_bytes: added_bytes(&packet.flow_of_ends()),
                     ..site

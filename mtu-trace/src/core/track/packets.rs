@@ -2,7 +2,7 @@
 
 use crate::{
     core::{
-        sites::{Site, oversized, sighted, signalled},
+        sites::{DropSite, oversized, sighted, signalled},
         track::{
             observation::{Observation, Tally},
             side::Side,
@@ -93,7 +93,7 @@ impl State {
 
     /// The place that a packet could not pass, or should not. Where drops are not seen, what is told of
     /// them or passes by stands for them.
-    fn site_of(&self, packet: &Packet) -> Option<Site> {
+    fn site_of(&self, packet: &Packet) -> Option<DropSite> {
         let blind = self.is_blind(hook::DROPS);
         match packet.what {
             PacketKind::Dropped { .. } => oversized(packet, &self.topology),

@@ -1,7 +1,7 @@
 //! Correlated drops and ICMP messages as the report shows them.
 
 use crate::{
-    core::{sites::Site, track::Track},
+    core::{sites::DropSite, track::Track},
     model::{
         event::{Device, NO_REASON},
         finding::{BlockedAt, Boundary, BoundaryPeer, Pmtud},
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The place of a drop, with the names that its devices have.
-pub fn boundary(site: &Site, topology: &Topology) -> Boundary {
+pub fn boundary(site: &DropSite, topology: &Topology) -> Boundary {
     Boundary {
         netns: NetnsRef::new(site.key.netns, topology),
         ingress: site.ingress.as_ref().map(|device| name(device, topology)),
@@ -21,7 +21,7 @@ pub fn boundary(site: &Site, topology: &Topology) -> Boundary {
         overhead_bytes: site.overhead_bytes,
         function: site.key.function.to_string(),
         reason: Some(site.reason.as_deref().unwrap_or(NO_REASON).to_owned()),
-        silent: site.kind.is_silent(),
+        silent: site.site.is_silent(),
         peer: site.peer.as_ref().map(|peer| BoundaryPeer {
             netns: NetnsRef::new(peer.netns, topology),
             interface: Some(name(peer, topology)),
@@ -48,9 +48,14 @@ pub fn name(device: &Device, topology: &Topology) -> String {
 ///
 /// Where the place is a silent one, what was to be sent for it did not go: bridge netfilter asks for a
 /// message that then finds no route (`icmp6_send`).
-pub fn pmtud(track: &Track, fits_bytes: u32, site: Option<&Site>, topology: &Topology) -> Pmtud {
+pub fn pmtud(
+    track: &Track,
+    fits_bytes: u32,
+    site: Option<&DropSite>,
+    topology: &Topology,
+) -> Pmtud {
     let icmp = &track.icmp;
-    let silent = site.is_some_and(|site| site.kind.is_silent());
+    let silent = site.is_some_and(|site| site.site.is_silent());
     let blocked = icmp.blocked.iter().max_by_key(|blocked| blocked.count);
     // The path MTU of a socket changes by such a message alone: probing lowers its segment size
     // only (`tcp_mtu_probing`).

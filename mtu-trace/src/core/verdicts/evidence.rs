@@ -4,7 +4,7 @@ use std::io;
 
 use crate::{
     core::{
-        sites::SiteKind,
+        sites::Tells,
         track::{Icmp, OtherDrops, OtherKey, PmtuAccepted, SiteDrops, TrackedSocket},
         verdicts::{facts::TrackFacts, table::Trouble},
     },
@@ -81,8 +81,8 @@ impl NoteNames<'_> {
     }
 
     fn oversized(&self, drops: &SiteDrops) -> String {
-        let by = match drops.site.kind {
-            SiteKind::Tunnel => hook::TUNNEL,
+        let by = match drops.site.site.tells {
+            Tells::SenderForReceiver => hook::TUNNEL,
             _ => hook::DROPS,
         };
         format!(

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::{
     core::{
-        sites::{Site, SiteKind},
+        sites::{DropSite, Limit, Remedy},
         track::TrackedSocket,
         verdicts::{local_end::LocalEnd, remedy},
     },
@@ -21,7 +21,7 @@ pub struct FixContext<'a> {
     /// The end that sends the packets; `None` if it is not on this host.
     pub sender: Option<&'a TrackedSocket>,
     /// The place where packets are dropped for their size; `None` where none was seen.
-    pub site: Option<&'a Site>,
+    pub site: Option<&'a DropSite>,
     /// The longest packet that passes, bytes; `None` where that is not known.
     pub fits_bytes: Option<u32>,
     /// What became of the message to the sender; `None` where it is not about size.
@@ -66,7 +66,7 @@ impl FixContext<'_> {
     /// Clamps the announced segment size at the router.
     fn clamp(&self) -> Option<Fix> {
         let site = self.site?;
-        if site.kind != SiteKind::Forward {
+        if site.site.remedy != Remedy::ClampSegments {
             return None;
         }
         remedy::clamp(self.topology, site.key.netns)
@@ -75,9 +75,9 @@ impl FixContext<'_> {
     /// Makes the two sides of a layer-2 hole the same.
     fn align(&self) -> Option<Fix> {
         let site = self.site?;
-        let (ifindex, netns) = match (site.kind, &site.peer) {
-            (SiteKind::Veth, Some(peer)) => (peer.ifindex, peer.netns),
-            (SiteKind::Bridge, _) => (site.egress.ifindex, site.key.netns),
+        let (ifindex, netns) = match (site.site.limit, &site.peer) {
+            (Limit::Peer, Some(peer)) => (peer.ifindex, peer.netns),
+            (Limit::Egress, _) => (site.egress.ifindex, site.key.netns),
             _ => return None,
         };
         remedy::raise_mtu(self.topology, netns, ifindex, site.packet_bytes)

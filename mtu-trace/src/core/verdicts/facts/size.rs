@@ -88,7 +88,7 @@ pub(crate) fn drops_go_on(facts: &TrackFacts<'_>) -> bool {
 
 /// Whether no message can have reached the sender: the place makes none, or it was dropped.
 pub(crate) fn message_is_missing(facts: &TrackFacts<'_>) -> bool {
-    let silent = |drops: &crate::core::track::SiteDrops| drops.site.kind.is_silent();
+    let silent = |drops: &crate::core::track::SiteDrops| drops.site.site.is_silent();
     facts.track.worst_site().is_some_and(silent) || !facts.track.icmp.blocked.is_empty()
 }
 

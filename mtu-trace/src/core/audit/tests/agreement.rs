@@ -1,0 +1,244 @@
+//! `check` and a live trace agree: of the same fault both say the same place, limit and packet, and
+//! whether anybody is told.
+//!
+//! The packet is what the drop hook of the kernel would tell of it, by what each function is known to
+//! leave in its buffer; nothing of it is taken from the audit.
+
+use std::collections::BTreeSet;
+
+use super::{
+    check, nested,
+    overlay::{overlay, uncut},
+    switched,
+};
+use crate::{
+    core::{
+        graph::fixture::{Lab, id},
+        sites::{CUT, OUTPUT, SITES, oversized},
+    },
+    model::{
+        event::{Device, Flow, Inner, Packet, PacketKind, TCP},
+        netns_ref::NetnsRef,
+    },
+};
+
+/// A device by its namespace and name.
+type At = (u64, &'static str);
+
+/// A packet that dies.
+struct Drop {
+    function: &'static str,
+    /// The device in its buffer, if there is one.
+    device: Option<At>,
+    /// The device of its route and the MTU that the route has of its own, if it is routed.
+    route: Option<(At, Option<u32>)>,
+    /// The other end of its device.
+    peer: Option<At>,
+    came_in: Option<At>,
+    ipv6: bool,
+    bytes: u32,
+    /// What a tunnel has added to it, bytes.
+    added_bytes: u32,
+}
+
+const PACKET: Drop = Drop {
+    function: "",
+    device: None,
+    route: None,
+    peer: None,
+    came_in: None,
+    ipv6: false,
+    bytes: 1500,
+    added_bytes: 0,
+};
+
+fn device(lab: &Lab, (netns, name): At) -> Device {
+    let ifindex = lab.index(netns, name);
+    let link = &lab.topology.namespaces[&id(netns)].links[&ifindex];
+    Device {
+        netns: id(netns),
+        ifindex,
+        name: Some(name.into()),
+        mtu_bytes: link.mtu_bytes,
+    }
+}
+
+impl Drop {
+    fn packet(&self, lab: &Lab) -> Packet {
+        let route = self.route.map(|(at, _)| device(lab, at));
+        let ends = if self.ipv6 {
+            ["[2001:db8::2]:80", "[2001:db8::3]:40000"]
+        } else {
+            ["192.0.2.2:80", "192.0.2.3:40000"]
+        };
+        let [source, destination] = ends.map(|end| end.parse().expect("an address"));
+        let device_of_route = || route.clone().expect("a device or a route");
+        let device = self
+            .device
+            .map_or_else(device_of_route, |at| device(lab, at));
+        let flow = Flow {
+            netns: device.netns,
+            protocol: TCP,
+            source,
+            destination,
+        };
+        Packet {
+            what: PacketKind::Dropped {
+                function: self.function.into(),
+                reason: None,
+            },
+            flow,
+            has_device: self.device.is_some(),
+            route,
+            peer: self.peer.map(|at| self::device(lab, at)),
+            came_in: self.came_in.map(|at| self::device(lab, at)),
+            route_input: None,
+            route_mtu_bytes: self.route.and_then(|(_, mtu_bytes)| mtu_bytes),
+            length_bytes: self.bytes,
+            buffer_bytes: self.bytes,
+            tag_bytes: 0,
+            gso: false,
+            tcp: None,
+            icmp_error: None,
+            inner: (self.added_bytes > 0).then_some(Inner {
+                flow,
+                length_bytes: self.bytes - self.added_bytes,
+                tcp: None,
+            }),
+            count: 1,
+            first_ns: 0,
+            repeats: 0,
+            head: Vec::new(),
+            device,
+        }
+    }
+}
+
+/// A network with a fault, and how a packet dies of it, for each site that `check` expects.
+fn faults() -> Vec<(Lab, Drop)> {
+    vec![
+        (
+            nested(1500, 1450, 1450),
+            Drop {
+                function: "ip_forward",
+                device: Some((2, "docker0")),
+                route: Some(((2, "eth0"), None)),
+                ..PACKET
+            },
+        ),
+        (
+            switched(1450, 0),
+            Drop {
+                function: "br_dev_queue_push_xmit",
+                device: Some((3, "a")),
+                came_in: Some((3, "b")),
+                ..PACKET
+            },
+        ),
+        (
+            switched(1497, 1),
+            Drop {
+                function: "br_nf_dev_queue_xmit",
+                device: Some((3, "a")),
+                came_in: Some((3, "b")),
+                ..PACKET
+            },
+        ),
+        (
+            switched(1497, 1),
+            Drop {
+                function: "ip6_fragment",
+                device: Some((3, "a")),
+                came_in: Some((3, "b")),
+                ipv6: true,
+                ..PACKET
+            },
+        ),
+        (
+            switched(1450, 0),
+            Drop {
+                function: "__dev_forward_skb2",
+                device: Some((1, "eth0")),
+                peer: Some((3, "a")),
+                ..PACKET
+            },
+        ),
+        (
+            overlay(1500, 1500, 1500, true),
+            Drop {
+                function: "skb_tunnel_check_pmtu",
+                device: Some((3, "vx0")),
+                route: Some(((3, "eth0"), Some(1450))),
+                ..PACKET
+            },
+        ),
+        (
+            uncut(),
+            Drop {
+                function: "ip_fragment",
+                device: Some((3, "eth0")),
+                route: Some(((3, "eth0"), None)),
+                bytes: 1550,
+                added_bytes: 50,
+                ..PACKET
+            },
+        ),
+        (
+            uncut(),
+            Drop {
+                function: "ip6_fragment",
+                device: Some((3, "vx0")),
+                route: Some(((3, "vx0"), Some(1450))),
+                ipv6: true,
+                ..PACKET
+            },
+        ),
+    ]
+}
+
+#[test]
+fn check_foresees_what_a_trace_finds() {
+    let mut expected = BTreeSet::new();
+    for (lab, drop) in faults() {
+        let live = oversized(&drop.packet(&lab), &lab.topology).expect("a drop for its size");
+        let egress = live.egress.name.as_deref();
+        let found = check(&lab);
+        let foreseen = found
+            .iter()
+            .filter_map(|finding| finding.boundary.as_ref())
+            .find(|boundary| {
+                boundary.netns == NetnsRef::new(live.key.netns, &lab.topology)
+                    && boundary.egress.as_deref() == egress
+                    && boundary.function == drop.function
+            });
+        let foreseen =
+            foreseen.unwrap_or_else(|| panic!("{} at {egress:?} is not foreseen", drop.function));
+        assert_eq!(
+            (
+                foreseen.limit_bytes,
+                foreseen.packet_bytes,
+                foreseen.overhead_bytes,
+                foreseen.silent,
+            ),
+            (
+                live.limit_bytes,
+                live.packet_bytes,
+                live.overhead_bytes,
+                live.site.is_silent(),
+            ),
+            "{:?}",
+            live.site
+        );
+        expected.insert(live.site.name);
+        // Of a drop at the output a trace knows that, and `check` that it was for a tunnel.
+        expected.extend((drop.function == "ip6_fragment").then_some("routed-tunnel"));
+    }
+    // What is cut does not die, and what a host sends itself is never too long for its own device.
+    let missing: Vec<&str> = SITES
+        .iter()
+        .filter(|site| ***site != CUT && ***site != OUTPUT)
+        .map(|site| site.name)
+        .filter(|name| !expected.contains(name))
+        .collect();
+    assert_eq!(missing, [""; 0]);
+}

@@ -1,0 +1,33 @@
+//! Devices that hand a packet to another one, without a wire between them.
+
+use crate::{
+    core::sites::site::{Crossing, Function, Gso, Limit, Remedy, Site, Tells, VLAN_HLEN_BYTES},
+    model::{event::NO_REASON, network::LinkKind},
+};
+
+/// The other end of a veth, or another macvlan of the same device (`is_skb_forwardable`). netkit hands
+/// packets over without a test of their length (`netkit_xmit`).
+pub static VETH: Site = Site {
+    name: "veth",
+    functions: &[
+        Function::any(&["__dev_forward_skb2", "__dev_forward_skb"]),
+        // Where the compiler has put that into its callers.
+        Function::any(&["____dev_forward_skb"]),
+        Function::any(&["dev_forward_skb"]),
+        Function::any(&["veth_xmit"]),
+        Function::any(&["veth_forward_skb"]),
+    ],
+    shared: None,
+    limit: Limit::Peer,
+    slack_bytes: VLAN_HLEN_BYTES,
+    gso: Gso::Passes,
+    tells: Tells::Nobody,
+    reason: NO_REASON,
+    expected: |crossing| {
+        let Crossing::HandOver { from } = crossing else {
+            return false;
+        };
+        matches!(from.kind, LinkKind::Veth | LinkKind::Macvlan)
+    },
+    remedy: Remedy::RaiseMtu,
+};
