@@ -39,15 +39,15 @@ pub fn add<K>(
 /// the sum in the map is exact.
 #[inline(always)]
 fn increment(value: *mut u64) {
+    #[cfg(target_arch = "bpf")]
     // SAFETY: the pointer is to an aligned u64 in a map value, which the verifier checks.
     unsafe {
-        #[cfg(target_arch = "bpf")]
         core::arch::asm!(
             "lock *(u64 *)({value} + 0) += {one}",
             value = in(reg) value,
             one = in(reg) 1u64,
         );
-        #[cfg(not(target_arch = "bpf"))]
-        let _ = value;
     }
+    #[cfg(not(target_arch = "bpf"))]
+    let _ = value;
 }

@@ -72,10 +72,11 @@ impl Netlink {
         let mut answer = Vec::new();
         self.exchange(message, flags, |message| {
             match NetlinkMessage::<M>::deserialize(message.into_inner()) {
-                Ok(message) => match message.payload {
-                    NetlinkPayload::InnerMessage(inner) => answer.push(inner),
-                    _ => {}
-                },
+                Ok(message) => {
+                    if let NetlinkPayload::InnerMessage(inner) = message.payload {
+                        answer.push(inner);
+                    }
+                }
                 // One entry that the library does not know must not hide the others.
                 Err(error) => log::debug!("netlink message left out: {error}"),
             }

@@ -101,7 +101,7 @@ impl Encoder {
     ///
     /// If something is too long for a block.
     pub fn next_part(&mut self, now_ns: u64) -> io::Result<(Vec<u8>, Vec<u8>)> {
-        let end = self.end(PartEnd {
+        let end = end(&PartEnd {
             ended_ns: now_ns,
             hooks: self.header.hooks.clone(),
             events: self.events,
@@ -118,18 +118,12 @@ impl Encoder {
     ///
     /// If something is too long for a block.
     pub fn close(&mut self, now_ns: u64, hooks: Vec<HookStatus>) -> io::Result<Vec<u8>> {
-        self.end(PartEnd {
+        end(&PartEnd {
             ended_ns: now_ns,
             hooks,
             events: self.events,
             continued: false,
         })
-    }
-
-    fn end(&self, end: PartEnd) -> io::Result<Vec<u8>> {
-        let mut to = Vec::new();
-        put_structure(&mut to, content::END, &end)?;
-        Ok(to)
     }
 
     /// Adds the blocks of an event.
@@ -214,4 +208,10 @@ fn put_row(
     told.iter()
         .try_for_each(|entry| blocks::put_own(to, entry))?;
     blocks::put_own(to, &content)
+}
+/// The block that ends a part.
+fn end(end: &PartEnd) -> io::Result<Vec<u8>> {
+    let mut to = Vec::new();
+    put_structure(&mut to, content::END, end)?;
+    Ok(to)
 }

@@ -15,6 +15,9 @@ pub const IPV6_MIN_MTU_BYTES: u32 = 1280;
 /// What layer 2 lets through beyond the MTU, bytes: a VLAN tag (`VLAN_HLEN` of `is_skb_forwardable`).
 pub const VLAN_HLEN_BYTES: u32 = 4;
 
+/// Whether a packet that died in a function of several sites died at one of them.
+pub type IsHere = fn(&Packet, &Topology) -> bool;
+
 /// A place in the kernel that compares a packet's length with a limit: what `check` expects on a way
 /// and what a live trace knows a drop by.
 pub struct Site {
@@ -23,7 +26,7 @@ pub struct Site {
     /// The functions in which packets die there, those first that are named where none was seen.
     pub functions: &'static [Function],
     /// Functions that are other sites' too, and what tells that a packet died at this one.
-    pub shared: Option<(&'static [Function], fn(&Packet, &Topology) -> bool)>,
+    pub shared: Option<(&'static [Function], IsHere)>,
     /// What the length is compared with.
     pub limit: Limit,
     /// How many bytes longer than its limit a packet may be and still pass.

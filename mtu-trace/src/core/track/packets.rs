@@ -13,6 +13,9 @@ use crate::{
     model::event::{IcmpError, Packet, PacketKind, TCP, UDP, hook},
 };
 
+/// A direction of a connection.
+type DirectionId = (ConnectionId, Side);
+
 impl State {
     pub(crate) fn packet(&mut self, time_ns: u64, packet: &Packet) {
         if let Some(error) = &packet.icmp_error {
@@ -70,7 +73,7 @@ impl State {
         &mut self,
         time_ns: u64,
         packet: &Packet,
-    ) -> Option<((ConnectionId, Side), Option<Vec<Loss>>)> {
+    ) -> Option<(DirectionId, Option<Vec<Loss>>)> {
         let flow = packet.flow_of_ends();
         if flow.protocol != TCP && flow.protocol != UDP {
             return None;
