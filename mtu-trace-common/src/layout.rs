@@ -50,9 +50,9 @@ members! {
     SkbCb = "sk_buff", "cb";
     /// Payload bytes in each segment of a GSO packet.
     SharedGsoSize = "skb_shared_info", "gso_size";
-    /// MTU in bytes.
+    /// MTU of the device, bytes.
     DevMtu = "net_device", "mtu";
-    /// Interface index.
+    /// Interface index of the device.
     DevIfindex = "net_device", "ifindex";
     /// The network namespace (`possible_net_t`, a pointer where namespaces are configured).
     DevNet = "net_device", "nd_net";
@@ -68,32 +68,32 @@ members! {
     NsInum = "ns_common", "inum";
     /// Unique number of the namespace for this boot.
     NetCookie = "net", "net_cookie";
-    /// The route's device.
+    /// Device that the route leads to.
     DstDev = "dst_entry", "dev";
     /// The route's metrics, with flags in the lowest two bits.
     DstMetrics = "dst_entry", "_metrics";
     /// What becomes of a received packet on this route.
     DstInput = "dst_entry", "input";
-    /// Address family.
+    /// Address family of the socket.
     SockFamily = "sock_common", "skc_family";
-    /// TCP state.
+    /// TCP state of the socket.
     SockState = "sock_common", "skc_state";
     /// Local port, network byte order. Unlike `skc_num` it is still there at the close
     /// (`inet_put_port` clears that one first).
     InetSport = "inet_sock", "inet_sport";
     /// Remote port, network byte order.
     SockDport = "sock_common", "skc_dport";
-    /// Local IPv4 address.
+    /// Local address of an IPv4 socket.
     SockRcvSaddr = "sock_common", "skc_rcv_saddr";
-    /// Remote IPv4 address.
+    /// Remote address of an IPv4 socket.
     SockDaddr = "sock_common", "skc_daddr";
-    /// Local IPv6 address.
+    /// Local address of an IPv6 socket.
     SockV6RcvSaddr = "sock_common", "skc_v6_rcv_saddr";
-    /// Remote IPv6 address.
+    /// Remote address of an IPv6 socket.
     SockV6Daddr = "sock_common", "skc_v6_daddr";
     /// The socket's network namespace.
     SockNet = "sock_common", "skc_net";
-    /// Transport protocol.
+    /// Transport protocol of the socket.
     SockProtocol = "sock", "sk_protocol";
     /// The error the application will see.
     SockErr = "sock", "sk_err";
@@ -111,7 +111,7 @@ members! {
     TcpSndUna = "tcp_sock", "snd_una";
     /// Next byte to send.
     TcpSndNxt = "tcp_sock", "snd_nxt";
-    /// Next byte expected.
+    /// Sequence number of the next byte expected.
     TcpRcvNxt = "tcp_sock", "rcv_nxt";
     /// Bytes acknowledged by the peer over the connection's life.
     TcpBytesAcked = "tcp_sock", "bytes_acked";
@@ -121,7 +121,7 @@ members! {
     TcpMtuInfo = "tcp_sock", "mtu_info";
     /// Destination of a flow to route.
     Flowi4Daddr = "flowi4", "daddr";
-    /// Segments in flight.
+    /// Number of segments in flight.
     TcpPacketsOut = "tcp_sock", "packets_out";
     /// Segments the peer holds out of order.
     TcpSackedOut = "tcp_sock", "sacked_out";

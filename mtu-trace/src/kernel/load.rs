@@ -78,7 +78,7 @@ pub struct Loaded {
 pub struct Refusal {
     /// The reason, in words for a reader.
     pub why: String,
-    /// Who says so.
+    /// Who refuses the program.
     pub by: Refuser,
 }
 

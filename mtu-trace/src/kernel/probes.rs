@@ -35,7 +35,7 @@ struct Obstacle {
 /// How far an obstacle reaches.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reach {
-    /// This function alone.
+    /// It is this function alone.
     Function,
     /// All functions: no program of the kind can be anywhere.
     Facility,

@@ -3,7 +3,7 @@
 /// An engine with a default network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dockerd {
-    /// Its process.
+    /// Process identifier of the engine.
     pub pid: i32,
     /// Inode number of the network namespace that it runs in.
     pub netns_inode: u64,

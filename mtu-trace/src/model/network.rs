@@ -20,11 +20,11 @@ pub struct NetnsId(pub u64);
 /// Every namespace that is known, the ones already gone included while something refers to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Topology {
-    /// By identity.
+    /// The namespaces, by identity.
     pub namespaces: BTreeMap<NetnsId, Netns>,
 }
 
-/// One network namespace.
+/// A network namespace as it was seen last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Netns {
     /// Inode number of the namespace file; reused once the namespace is gone.
@@ -50,7 +50,7 @@ pub struct Netns {
     pub forwards_ipv4: bool,
     /// Whether it forwards IPv6 packets (`net.ipv6.conf.all.forwarding`).
     pub forwards_ipv6: bool,
-    /// By interface index.
+    /// Its links, by interface index.
     pub links: BTreeMap<u32, Link>,
     /// What only a look from inside tells; `None` until there was one.
     #[serde(default)]
@@ -104,7 +104,7 @@ pub struct Process {
     pub comm: String,
 }
 
-/// A network interface.
+/// A network interface as it was seen last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// Name, made printable.
@@ -114,7 +114,7 @@ pub struct Link {
     /// printable.
     #[serde(default, deserialize_with = "printable_or_none")]
     pub alias: Option<String>,
-    /// Its kind.
+    /// The kind of interface it is.
     pub kind: LinkKind,
     /// MTU in bytes, as `ip link` prints it.
     pub mtu_bytes: u32,
@@ -175,10 +175,10 @@ pub struct Tunnel {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OuterDf {
-    /// They may.
+    /// The outer packets may be fragmented.
     #[default]
     Unset,
-    /// They may not.
+    /// The outer packets may not be fragmented.
     Set,
     /// As the inner packet says.
     Inherit,
@@ -192,16 +192,16 @@ pub struct Inside {
     /// Routes that were left out because there are too many.
     pub routes_left_out: usize,
     /// Its policy routing rules, by priority.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<PolicyRule>,
     /// Path MTUs that it has learned (RFC 1191, RFC 8201).
-    pub path_mtus: Vec<PathMtu>,
+    pub path_mtus: Vec<LearnedPathMtu>,
     /// Where its tunnels that switch frames send them (`bridge fdb`).
     pub fdb: Vec<Fdb>,
-    /// Its settings.
+    /// The settings that matter here.
     pub sysctls: Sysctls,
 }
 
-/// A route.
+/// A route of one of its tables.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     /// What it is for.
@@ -226,7 +226,7 @@ pub struct Route {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RouteKind {
-    /// Sends them on.
+    /// It sends packets on.
     #[default]
     Unicast,
     /// They are for this namespace (`RTN_LOCAL`; also broadcast, multicast and anycast).
@@ -248,7 +248,7 @@ pub struct NextHop {
 
 /// A policy routing rule (`ip rule`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rule {
+pub struct PolicyRule {
     /// Whether it is for IPv6.
     pub ipv6: bool,
     /// Rules with a lower number are asked first.
@@ -273,10 +273,10 @@ pub struct Rule {
 
 /// A path MTU that was learned.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct PathMtu {
+pub struct LearnedPathMtu {
     /// On the way to there.
     pub destination: IpAddr,
-    /// In bytes.
+    /// The MTU in bytes.
     pub mtu_bytes: u32,
 }
 
@@ -311,7 +311,7 @@ pub struct Sysctls {
 /// An address of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
-    /// The address.
+    /// The address without its prefix.
     pub address: IpAddr,
     /// Length of its network prefix in bits.
     pub prefix_len: u8,

@@ -269,7 +269,7 @@ fn topologies() -> impl Strategy<Value = Topology> {
                 name,
                 inside: (inside > 0).then(|| {
                     Arc::new(Inside {
-                        path_mtus: vec![network::PathMtu {
+                        path_mtus: vec![network::LearnedPathMtu {
                             destination: [192, 0, 2, inside].into(),
                             mtu_bytes: 1400,
                         }],

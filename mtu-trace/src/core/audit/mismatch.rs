@@ -35,7 +35,7 @@ pub struct Circumstances<'a> {
 pub struct Judged<'a> {
     /// Where, and on which way.
     pub suspect: &'a Suspect,
-    /// How bad.
+    /// How much harm it does.
     pub severity: Severity,
     /// What becomes of the message to the sender.
     pub signal: Signal,

@@ -78,9 +78,9 @@ pub struct Audit<'a> {
 /// How much was looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Figures {
-    /// Namespaces that live.
+    /// Number of namespaces that live.
     pub namespaces: usize,
-    /// Links in them.
+    /// Number of links in them.
     pub links: usize,
     /// Containers that are not there yet and were thought of besides.
     pub foreseen: usize,
@@ -91,7 +91,7 @@ pub struct Figures {
 }
 
 impl<'a> Audit<'a> {
-    /// Follows all ways.
+    /// Follows all ways through the network.
     #[must_use]
     pub fn new(prospect: &'a Prospect) -> Self {
         let topology = &prospect.topology;

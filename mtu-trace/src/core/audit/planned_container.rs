@@ -34,7 +34,7 @@ const IFINDEX: u32 = 2;
 const PORT: &str = "veth*";
 /// `ETH_DATA_LEN`: the MTU of a bridge without ports, unless another was set (`br_mtu_min`).
 const EMPTY_BRIDGE_BYTES: u32 = 1500;
-/// `RT_TABLE_MAIN`.
+/// Number of the main table (`RT_TABLE_MAIN`).
 const MAIN: u32 = 254;
 /// Addresses tried before a network is taken to be full.
 const MOST_TRIED: u128 = 256;

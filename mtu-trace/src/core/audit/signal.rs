@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     core::{
-        firewall::{Blocking, Clamp, Fate, Firewall, Hook, Kind as What, Packet},
+        firewall::{Blocking, Clamp, Fate, Firewall, Kind as What, NetfilterHook, QueriedPacket},
         graph::{Hop, Path},
         sites::{Suspect, Tells},
     },
@@ -21,24 +21,24 @@ pub type Firewalls = BTreeMap<NetnsId, Firewall>;
 /// What becomes of the message.
 #[derive(Clone, Debug)]
 pub enum Signal {
-    /// There is none.
+    /// Nobody sends one.
     None,
     /// A rule drops it.
     Blocked {
-        /// Where.
+        /// The namespace whose rule it is.
         netns: NetnsId,
-        /// At which hook.
-        hook: Hook,
+        /// The hook at which it is dropped.
+        hook: NetfilterHook,
         /// The device it is at.
         device: Option<Hop>,
-        /// By which rule.
+        /// The rule that drops it.
         blocking: Blocking,
     },
     /// A rule may drop it.
     Doubtful {
-        /// Where.
+        /// The namespace whose rule it is.
         netns: NetnsId,
-        /// Which.
+        /// The rule that may drop it.
         rule: String,
     },
     /// Nothing that can be read keeps it from the sender.
@@ -50,7 +50,7 @@ pub enum Signal {
 /// A hook of a namespace that the message passes.
 struct Station {
     netns: NetnsId,
-    hook: Hook,
+    hook: NetfilterHook,
     iif: Option<Hop>,
     oif: Option<Hop>,
 }
@@ -89,8 +89,18 @@ fn stations(suspect: &Suspect) -> Vec<Station> {
         place + 1
     } else {
         if let Some(leg) = legs.get(place) {
-            stations.push(station(leg.netns, Hook::Output, None, came_in(place)));
-            stations.push(station(leg.netns, Hook::Postrouting, None, came_in(place)));
+            stations.push(station(
+                leg.netns,
+                NetfilterHook::Output,
+                None,
+                came_in(place),
+            ));
+            stations.push(station(
+                leg.netns,
+                NetfilterHook::Postrouting,
+                None,
+                came_in(place),
+            ));
         }
         place
     };
@@ -99,14 +109,14 @@ fn stations(suspect: &Suspect) -> Vec<Station> {
             continue;
         };
         let (iif, oif) = (leaves_by(number), came_in(number));
-        stations.push(station(leg.netns, Hook::Prerouting, iif, None));
-        stations.push(station(leg.netns, Hook::Forward, iif, oif));
-        stations.push(station(leg.netns, Hook::Postrouting, None, oif));
+        stations.push(station(leg.netns, NetfilterHook::Prerouting, iif, None));
+        stations.push(station(leg.netns, NetfilterHook::Forward, iif, oif));
+        stations.push(station(leg.netns, NetfilterHook::Postrouting, None, oif));
     }
     let sender_is_place = first == 0;
     if let Some(from) = path.from.filter(|_| !sender_is_place) {
-        stations.push(station(from, Hook::Prerouting, leaves_by(0), None));
-        stations.push(station(from, Hook::Input, leaves_by(0), None));
+        stations.push(station(from, NetfilterHook::Prerouting, leaves_by(0), None));
+        stations.push(station(from, NetfilterHook::Input, leaves_by(0), None));
     }
     stations
 }
@@ -129,7 +139,7 @@ pub fn signal(topology: &Topology, firewalls: &Firewalls, suspect: &Suspect) -> 
         let Some(firewall) = firewalls.get(&station.netns) else {
             continue;
         };
-        let packet = Packet {
+        let packet = QueriedPacket {
             hook: station.hook,
             kind: What::PacketTooBig,
             source,
@@ -180,26 +190,30 @@ pub fn clamped(
             let near = *path.legs.get(number - 1)?.devices.last()?;
             let far = *leg.devices.first()?;
             // What limits the sender is the segment size the receiver announces, on its way here.
-            [Hook::Forward, Hook::Postrouting, Hook::Prerouting]
-                .into_iter()
-                .find_map(|hook| {
-                    let packet = Packet {
-                        hook,
-                        kind: What::Syn,
-                        source: path.destination.unwrap_or_else(|| anywhere(path.ipv6)),
-                        destination: path.source.unwrap_or_else(|| anywhere(path.ipv6)),
-                        iif: name(topology, far).filter(|_| hook != Hook::Postrouting),
-                        oif: name(topology, near).filter(|_| hook != Hook::Prerouting),
-                    };
-                    let clamp = firewall.clamp(&packet)?;
-                    let mtu = |at: Hop| Some(topology.link(at.netns, at.ifindex)?.mtu_bytes);
-                    let bytes = match clamp.mss {
-                        Some(mss) => u32::from(mss) + headers,
-                        // Both nft's `rt mtu` and TCPMSS look at the routes both ways.
-                        None => mtu(near)?.min(leg.route_mtu_bytes.unwrap_or(mtu(far)?)),
-                    };
-                    (bytes <= limit_bytes).then_some((leg.netns, clamp))
-                })
+            [
+                NetfilterHook::Forward,
+                NetfilterHook::Postrouting,
+                NetfilterHook::Prerouting,
+            ]
+            .into_iter()
+            .find_map(|hook| {
+                let packet = QueriedPacket {
+                    hook,
+                    kind: What::Syn,
+                    source: path.destination.unwrap_or_else(|| anywhere(path.ipv6)),
+                    destination: path.source.unwrap_or_else(|| anywhere(path.ipv6)),
+                    iif: name(topology, far).filter(|_| hook != NetfilterHook::Postrouting),
+                    oif: name(topology, near).filter(|_| hook != NetfilterHook::Prerouting),
+                };
+                let clamp = firewall.clamp(&packet)?;
+                let mtu = |at: Hop| Some(topology.link(at.netns, at.ifindex)?.mtu_bytes);
+                let bytes = match clamp.mss {
+                    Some(mss) => u32::from(mss) + headers,
+                    // Both nft's `rt mtu` and TCPMSS look at the routes both ways.
+                    None => mtu(near)?.min(leg.route_mtu_bytes.unwrap_or(mtu(far)?)),
+                };
+                (bytes <= limit_bytes).then_some((leg.netns, clamp))
+            })
         })
 }
 

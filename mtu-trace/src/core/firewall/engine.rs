@@ -13,7 +13,7 @@ pub const BUDGET: usize = 2_000_000;
 
 /// What a rule does to a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
+pub enum RuleAction {
     Accept,
     Drop,
     Return,
@@ -34,7 +34,7 @@ pub trait Rules {
     fn cost(&self, chain: &str, index: usize) -> usize;
     /// What a rule does, in its order: the actions and whether their conditions hold, false ones
     /// left out.
-    fn actions(&self, chain: &str, index: usize, facts: &Facts<'_>) -> Vec<(Truth, Action)>;
+    fn actions(&self, chain: &str, index: usize, facts: &Facts<'_>) -> Vec<(Truth, RuleAction)>;
     /// A rule in one line, fit to be shown.
     fn text(&self, chain: &str, index: usize) -> String;
     /// A rule, or for `None` the policy of a base chain, that stops the packet.
@@ -172,19 +172,19 @@ impl Walk<'_> {
         &mut self,
         chain: &str,
         index: usize,
-        action: Action,
+        action: RuleAction,
         depth: usize,
         early: &mut Option<String>,
     ) -> Option<End> {
         match action {
-            Action::Accept => Some(End::Accept),
-            Action::Drop => Some(End::Drop(self.rules.blocking(
+            RuleAction::Accept => Some(End::Accept),
+            RuleAction::Drop => Some(End::Drop(self.rules.blocking(
                 chain,
                 Some(index),
                 self.facts,
             ))),
-            Action::Return => Some(End::Return),
-            Action::Jump(target) => match self.chain(&target, depth + 1) {
+            RuleAction::Return => Some(End::Return),
+            RuleAction::Jump(target) => match self.chain(&target, depth + 1) {
                 (End::Return, _) => None,
                 (end, None) => Some(end),
                 (end, Some(why)) => {
@@ -192,23 +192,23 @@ impl Walk<'_> {
                     None
                 }
             },
-            Action::Goto(target) => {
+            RuleAction::Goto(target) => {
                 let (end, why) = self.chain(&target, depth + 1);
                 *early = early.take().or(why);
                 Some(end)
             }
-            Action::Clamp(mss) => {
+            RuleAction::Clamp(mss) => {
                 if self.because.is_none() && !self.doubt && self.outcome.clamp.is_none() {
                     let rule = self.rules.text(chain, index);
                     self.outcome.clamp = Some(Clamp { mss, rule });
                 }
                 None
             }
-            Action::Untrack => {
+            RuleAction::Untrack => {
                 self.outcome.tracking = Tracking::Unsure;
                 None
             }
-            Action::Obscure => {
+            RuleAction::Obscure => {
                 let why = self.why(chain, index);
                 self.may_anything(why);
                 None
@@ -221,26 +221,26 @@ impl Walk<'_> {
         &mut self,
         chain: &str,
         index: usize,
-        action: &Action,
+        action: &RuleAction,
         depth: usize,
         early: &mut Option<String>,
     ) {
         let why = self.why(chain, index);
         match action {
-            Action::Accept => self.may_end(&End::Accept, why),
-            Action::Drop => {
+            RuleAction::Accept => self.may_end(&End::Accept, why),
+            RuleAction::Drop => {
                 self.outcome.may_drop.get_or_insert(why);
             }
-            Action::Return => {
+            RuleAction::Return => {
                 self.doubt = true;
                 early.get_or_insert(why);
             }
-            Action::Jump(target) | Action::Goto(target) => {
+            RuleAction::Jump(target) | RuleAction::Goto(target) => {
                 let outer = self.because.replace(why.clone());
                 let (end, inner) = self.chain(target, depth + 1);
                 self.because = outer;
                 let returns = inner.is_some() || matches!(end, End::Return);
-                if returns && matches!(action, Action::Goto(_)) {
+                if returns && matches!(action, RuleAction::Goto(_)) {
                     self.doubt = true;
                     early.get_or_insert(why.clone());
                 }
@@ -248,9 +248,9 @@ impl Walk<'_> {
                     self.may_end(&end, why);
                 }
             }
-            Action::Clamp(_) => {}
-            Action::Untrack => self.outcome.tracking = Tracking::Unsure,
-            Action::Obscure => self.may_anything(why),
+            RuleAction::Clamp(_) => {}
+            RuleAction::Untrack => self.outcome.tracking = Tracking::Unsure,
+            RuleAction::Obscure => self.may_anything(why),
         }
     }
 

@@ -18,7 +18,7 @@ pub(crate) mod nft;
 pub(crate) mod packet;
 #[cfg(test)]
 pub(crate) mod tests;
-pub use packet::{Hook, Kind, Packet};
+pub use packet::{Kind, NetfilterHook, QueriedPacket};
 
 use crate::core::firewall::{
     engine::{BUDGET, BaseChain, Outcome, Tracking},
@@ -61,7 +61,7 @@ pub struct Clamp {
 #[derive(Debug, Default)]
 pub struct Firewall {
     pub(crate) nft: nft::Ruleset,
-    pub(crate) iptables: Vec<iptables::Table>,
+    pub(crate) iptables: Vec<iptables::IptablesTable>,
     pub(crate) unread: Vec<String>,
 }
 
@@ -70,7 +70,7 @@ impl Firewall {
     ///
     /// Rules that could not be read may do anything, so without them nothing passes for certain.
     #[must_use]
-    pub fn fate(&self, packet: &Packet) -> Fate {
+    pub fn fate(&self, packet: &QueriedPacket) -> Fate {
         let facts = self.facts(packet);
         let mut doubt = None;
         for outcome in self.outcomes(&facts) {
@@ -91,7 +91,7 @@ impl Firewall {
     /// Conditions on the size announced so far are judged for what a SYN from an Ethernet of 1500
     /// bytes announces.
     #[must_use]
-    pub fn clamp(&self, packet: &Packet) -> Option<Clamp> {
+    pub fn clamp(&self, packet: &QueriedPacket) -> Option<Clamp> {
         let facts = self.facts(packet);
         self.outcomes(&facts)
             .into_iter()
@@ -104,14 +104,14 @@ impl Firewall {
         &self.unread
     }
 
-    fn facts<'a>(&self, packet: &'a Packet) -> Facts<'a> {
+    fn facts<'a>(&self, packet: &'a QueriedPacket) -> Facts<'a> {
         let facts = Facts::new(packet);
         // Being exempt from connection tracking is decided before the hooks of other rules.
         let before = match packet.hook {
-            Hook::Input | Hook::Forward => Hook::Prerouting,
-            Hook::Postrouting if packet.iif.is_some() => Hook::Prerouting,
-            Hook::Postrouting => Hook::Output,
-            Hook::Prerouting | Hook::Output => return facts,
+            NetfilterHook::Input | NetfilterHook::Forward => NetfilterHook::Prerouting,
+            NetfilterHook::Postrouting if packet.iif.is_some() => NetfilterHook::Prerouting,
+            NetfilterHook::Postrouting => NetfilterHook::Output,
+            NetfilterHook::Prerouting | NetfilterHook::Output => return facts,
         };
         let there = facts.at(before);
         let untracked = self

@@ -6,20 +6,20 @@ use crate::core::firewall::logic::Bits;
 
 /// Where netfilter looks at a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Hook {
-    /// On arrival.
+pub enum NetfilterHook {
+    /// When it arrives, before routing.
     Prerouting,
     /// On the way to a socket.
     Input,
     /// On the way through.
     Forward,
-    /// From a socket.
+    /// When a local socket sends it.
     Output,
-    /// On departure.
+    /// When it leaves, after routing.
     Postrouting,
 }
 
-impl Hook {
+impl NetfilterHook {
     /// The name of iptables' chain: `PREROUTING`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -45,14 +45,14 @@ pub enum Kind {
 
 /// The packet asked about. Its addresses tell the family.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Packet {
+pub struct QueriedPacket {
     /// Where it is looked at.
-    pub hook: Hook,
-    /// What it is.
+    pub hook: NetfilterHook,
+    /// The kind of packet it is.
     pub kind: Kind,
-    /// From where.
+    /// The address it comes from.
     pub source: IpAddr,
-    /// To where.
+    /// The address it goes to.
     pub destination: IpAddr,
     /// The device it came in by, if there is one and it is known.
     pub iif: Option<String>,
@@ -87,15 +87,15 @@ pub const ICMPV6: u64 = 58;
 /// What rules can ask of a packet. The fields of a protocol it is not of are absent.
 #[derive(Debug, Clone)]
 pub struct Facts<'a> {
-    pub packet: &'a Packet,
-    pub hook: Hook,
+    pub packet: &'a QueriedPacket,
+    pub hook: NetfilterHook,
     pub v6: bool,
     pub state: Bits,
 }
 
 /// A device's name as a rule sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Device<'a> {
+pub enum DeviceOperand<'a> {
     Named(&'a str),
     /// There is none at this hook.
     None,
@@ -103,7 +103,7 @@ pub enum Device<'a> {
 }
 
 impl<'a> Facts<'a> {
-    pub fn new(packet: &'a Packet) -> Self {
+    pub fn new(packet: &'a QueriedPacket) -> Self {
         Self {
             packet,
             hook: packet.hook,
@@ -116,7 +116,7 @@ impl<'a> Facts<'a> {
     }
 
     /// The same packet at another hook.
-    pub fn at(&self, hook: Hook) -> Self {
+    pub fn at(&self, hook: NetfilterHook) -> Self {
         Self {
             hook,
             ..self.clone()
@@ -162,23 +162,26 @@ impl<'a> Facts<'a> {
         self.is_syn().then_some(if self.v6 { 1440 } else { 1460 })
     }
 
-    pub fn iif(&self) -> Device<'a> {
-        device(self.packet.iif.as_deref(), self.hook == Hook::Output)
+    pub fn iif(&self) -> DeviceOperand<'a> {
+        device(
+            self.packet.iif.as_deref(),
+            self.hook == NetfilterHook::Output,
+        )
     }
 
-    pub fn oif(&self) -> Device<'a> {
+    pub fn oif(&self) -> DeviceOperand<'a> {
         device(
             self.packet.oif.as_deref(),
-            matches!(self.hook, Hook::Prerouting | Hook::Input),
+            matches!(self.hook, NetfilterHook::Prerouting | NetfilterHook::Input),
         )
     }
 }
 
-fn device(name: Option<&str>, never: bool) -> Device<'_> {
+fn device(name: Option<&str>, never: bool) -> DeviceOperand<'_> {
     match name {
-        _ if never => Device::None,
-        Some(name) => Device::Named(name),
-        None => Device::Unknown,
+        _ if never => DeviceOperand::None,
+        Some(name) => DeviceOperand::Named(name),
+        None => DeviceOperand::Unknown,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
 pub struct Hop {
     /// Namespace of the link.
     pub netns: NetnsId,
-    /// Its interface index.
+    /// Interface index of the link there.
     pub ifindex: u32,
 }
 

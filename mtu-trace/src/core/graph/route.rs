@@ -6,12 +6,12 @@
 
 use std::net::IpAddr;
 
-use crate::model::network::{Address, Inside, Link, Netns, NextHop, Route, RouteKind, Rule};
+use crate::model::network::{Address, Inside, Link, Netns, NextHop, PolicyRule, Route, RouteKind};
 
 /// Where a packet is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Destination {
-    /// To an address.
+    /// To this address, looked up in the routes.
     Address(IpAddr),
     /// To wherever the default route leads.
     Outside {
@@ -42,7 +42,7 @@ pub enum Decision {
     Nowhere,
 }
 
-/// A way on.
+/// A way on that a route decides for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Way {
     /// Interface index of the device.
@@ -55,11 +55,11 @@ pub struct Way {
     pub mtu_locked: bool,
 }
 
-/// `RT_TABLE_MAIN`.
+/// Number of the main table (`RT_TABLE_MAIN`).
 const MAIN: u32 = 254;
-/// `RT_TABLE_DEFAULT`.
+/// Number of the default table (`RT_TABLE_DEFAULT`).
 const DEFAULT: u32 = 253;
-/// `RT_TABLE_LOCAL`.
+/// Number of the local table (`RT_TABLE_LOCAL`).
 const LOCAL: u32 = 255;
 /// Two routes of half the Internet each stand for a default route with many VPNs.
 const MOST_GENERAL_BITS: u8 = 1;
@@ -108,7 +108,7 @@ fn tables<'a>(
     vrf: Option<u32>,
 ) -> Vec<u32> {
     let ipv6 = destination.is_ipv6();
-    let mut rules: Vec<&Rule> = inside
+    let mut rules: Vec<&PolicyRule> = inside
         .rules
         .iter()
         .filter(|rule| rule.ipv6 == ipv6)

@@ -20,7 +20,7 @@ use crate::{
 /// The tunnels of a host.
 #[derive(Debug, Default)]
 pub struct Tunnels {
-    /// Ends that meet.
+    /// Pairs of tunnel ends that meet.
     pub edges: BTreeSet<(Hop, Hop)>,
     /// The way of the outer packets from one end to another, or out of the host.
     ways: BTreeMap<(Hop, Option<Hop>), Path>,

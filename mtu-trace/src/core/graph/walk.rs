@@ -27,7 +27,7 @@ const MOST_PATHS: usize = 8;
 /// From one namespace to the next: the devices at layer 2 between two that look at addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leg {
-    /// Who sends.
+    /// The namespace that sends.
     pub netns: NetnsId,
     /// From the device it leaves by to the one it comes in by, or by which it leaves the host.
     pub devices: Vec<Hop>,
@@ -44,7 +44,7 @@ pub struct Path {
     pub legs: Vec<Leg>,
     /// Sender, `None` for one beyond the host.
     pub from: Option<NetnsId>,
-    /// Its address.
+    /// The address that it sends from; `None` if that is not known.
     pub source: Option<IpAddr>,
     /// Receiver, `None` for one beyond the host.
     pub to: Option<NetnsId>,
@@ -54,7 +54,7 @@ pub struct Path {
     pub ipv6: bool,
 }
 
-/// Finds ways.
+/// Finds the ways that packets take.
 pub struct Walker<'a> {
     topology: &'a Topology,
     segments: &'a Segments,

@@ -261,7 +261,7 @@ fn guess(packet: &Packet) -> Option<&'static Site> {
 }
 
 /// A netfilter hook, by its name in rules.
-pub type Hook = &'static str;
+pub type NetfilterHookName = &'static str;
 
 /// The netfilter hook a packet was dropped at, from what its buffer shows there. `None` if it was
 /// not netfilter.
@@ -269,7 +269,7 @@ pub type Hook = &'static str;
 /// A locally made packet has no device before `ip_output` sets it; a received one is routed to
 /// `ip_local_deliver` or `ip_forward` before INPUT and FORWARD, and not routed in PREROUTING.
 #[must_use]
-pub fn netfilter_hook(packet: &Packet) -> Option<Hook> {
+pub fn netfilter_hook(packet: &Packet) -> Option<NetfilterHookName> {
     let PacketKind::Dropped { function, reason } = &packet.what else {
         return None;
     };

@@ -22,7 +22,9 @@ pub(crate) mod suspect;
 
 pub use bridge::{BRIDGE_NETFILTER, BRIDGE_PORT};
 pub use describe::{describe_briefly, describe_in_place, describe_packet, netns_label};
-pub use drop_site::{DropSite, Hook, SiteKey, netfilter_hook, oversized, sighted, signalled};
+pub use drop_site::{
+    DropSite, NetfilterHookName, SiteKey, netfilter_hook, oversized, sighted, signalled,
+};
 pub use forward::FORWARD;
 pub use limit_point::LimitPoint;
 pub use output::OUTPUT;

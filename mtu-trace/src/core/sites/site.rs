@@ -110,7 +110,7 @@ pub enum Tells {
     SenderForReceiver,
     /// The node that has wrapped it in another one, never the sender.
     Tunnel,
-    /// Nobody.
+    /// Nobody learns of it.
     Nobody,
 }
 

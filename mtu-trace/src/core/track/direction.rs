@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use crate::{
     core::{
-        sites::{DropSite, Hook, SiteKey},
+        sites::{DropSite, NetfilterHookName, SiteKey},
         track::{
             lazy_box::LazyBox,
             observation::{OtherDrop, Tally},
@@ -89,7 +89,7 @@ pub struct OtherKey {
     /// The kernel's drop reason; `None` where the kernel gives none.
     pub reason: Option<Name>,
     /// The netfilter hook; `None` if something else dropped it.
-    pub hook: Option<Hook>,
+    pub hook: Option<NetfilterHookName>,
 }
 
 /// Drops for another reason at one place.
@@ -175,7 +175,7 @@ pub struct Blocked {
     /// The namespace in which it was dropped.
     pub netns: NetnsId,
     /// The netfilter hook; `None` if something else dropped it.
-    pub hook: Option<Hook>,
+    pub hook: Option<NetfilterHookName>,
     /// The device it was at; `None` before it had one.
     pub device: Option<Device>,
     /// The kernel function that dropped it.

@@ -10,7 +10,7 @@ pub struct LazyBox<T>(Option<Box<T>>);
 
 /// A type whose default can be borrowed by all that have no value of their own.
 pub trait StaticDefault: Default + 'static {
-    /// Borrows the default.
+    /// Borrows what stands for an empty one.
     fn static_default() -> &'static Self;
 }
 

@@ -42,7 +42,7 @@ pub(crate) enum Observation {
 pub(crate) struct OtherDrop {
     /// The place and the reason.
     pub key: OtherKey,
-    /// The device there.
+    /// The device at which it was seen.
     pub device: Device,
     /// The length of its packet, bytes.
     pub length_bytes: u32,

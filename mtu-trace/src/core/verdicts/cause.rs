@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::{
     core::{
-        sites::{Foreseen, Hook, SiteKey},
+        sites::{Foreseen, NetfilterHookName, SiteKey},
         track::{OtherKey, SiteDrops, Track},
     },
     model::{event::Name, network::NetnsId},
@@ -18,7 +18,7 @@ pub enum Cause {
     /// A place where they are dropped for another reason.
     Other(OtherKey),
     /// The message about their size is dropped at a place: namespace, function and hook.
-    Message(NetnsId, Name, Option<Hook>),
+    Message(NetnsId, Name, Option<NetfilterHookName>),
     /// Something at or before one peer, by its address and the network it is of: networks that have
     /// nothing to do with each other may have the same addresses.
     Peer(Option<NetnsId>, IpAddr),

@@ -77,7 +77,7 @@ struct SideVerdict {
 /// Directions of connections that share a cause.
 #[derive(Clone, Debug, Default)]
 pub struct Group {
-    /// The selected ones.
+    /// The connections that are selected, by direction.
     members: OrdSet<(ConnectionId, Side)>,
     by_rank: OrdSet<(Rank, ConnectionId, Side)>,
     by_start: OrdSet<(u64, ConnectionId, Side)>,

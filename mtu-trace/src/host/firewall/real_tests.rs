@@ -46,7 +46,7 @@ impl Lab {
     }
 
     /// Has a packet dropped, runs the command offered, and has it pass.
-    fn cure(&self, packet: &Packet) -> Blocking {
+    fn cure(&self, packet: &QueriedPacket) -> Blocking {
         let blocking = dropped(self.read().fate(packet));
         for command in &blocking.commands {
             self.sh(command);
@@ -65,7 +65,10 @@ impl Drop for Lab {
 #[test]
 fn commands_for_nft_let_the_message_pass() {
     let Some(lab) = Lab::new("nft") else { return };
-    assert_eq!(lab.read().fate(&message(Hook::Output)), Fate::Passes);
+    assert_eq!(
+        lab.read().fate(&message(NetfilterHook::Output)),
+        Fate::Passes
+    );
     assert_eq!(lab.sh("nft list ruleset"), "");
     lab.sh(
         "nft 'table inet filter { chain output { type filter hook output priority 0; \
@@ -74,22 +77,22 @@ fn commands_for_nft_let_the_message_pass() {
          icmpv6 type packet-too-big drop; } ; chain input { type filter hook input priority 0; \
          policy drop; ct state established accept; } ; }'",
     );
-    let blocking = lab.cure(&message(Hook::Output));
+    let blocking = lab.cure(&message(NetfilterHook::Output));
     assert_eq!(
         blocking.rule,
         "icmp type destination-unreachable icmp code frag-needed counter drop"
     );
-    lab.cure(&message_v6(Hook::Output));
-    lab.cure(&message(Hook::Input));
-    lab.cure(&message_v6(Hook::Input));
+    lab.cure(&message_v6(NetfilterHook::Output));
+    lab.cure(&message(NetfilterHook::Input));
+    lab.cure(&message_v6(NetfilterHook::Input));
 }
 
 #[test]
 fn commands_for_iptables_let_the_message_pass() {
     let Some(lab) = Lab::new("ipt") else { return };
     for (tool, message) in [
-        ("iptables", message(Hook::Output)),
-        ("ip6tables", message_v6(Hook::Output)),
+        ("iptables", message(NetfilterHook::Output)),
+        ("ip6tables", message_v6(NetfilterHook::Output)),
     ] {
         let any = if tool == "iptables" {
             "icmp"
@@ -103,8 +106,8 @@ fn commands_for_iptables_let_the_message_pass() {
         assert_eq!(blocking.place, format!("{tool} filter OUTPUT"));
         assert!(blocking.commands[0].contains("-I OUTPUT 2 "));
         lab.sh(&format!("{tool} -P INPUT DROP"));
-        let at_input = Packet {
-            hook: Hook::Input,
+        let at_input = QueriedPacket {
+            hook: NetfilterHook::Input,
             ..message
         };
         lab.cure(&at_input);
@@ -119,7 +122,7 @@ fn rules_of_the_legacy_variant_are_read() {
         return;
     };
     lab.sh("iptables-legacy -A FORWARD -p icmp -j DROP");
-    let blocking = lab.cure(&message(Hook::Forward));
+    let blocking = lab.cure(&message(NetfilterHook::Forward));
     assert_eq!(blocking.place, "iptables-legacy filter FORWARD");
 }
 
@@ -133,7 +136,10 @@ fn what_iptables_cannot_print_is_taken_from_nft() {
     );
     let printed = lab.sh("iptables-save");
     assert!(printed.contains("-A INPUT"), "{printed}");
-    assert_eq!(lab.read().fate(&message(Hook::Input)), Fate::Passes);
+    assert_eq!(
+        lab.read().fate(&message(NetfilterHook::Input)),
+        Fate::Passes
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::{
         routes::{IPV4, IPV6, MOST, Read, RouteCollector, path_mtu, route},
         rules::rule,
     },
-    model::network::{OuterDf, PathMtu, Tunnel},
+    model::network::{LearnedPathMtu, OuterDf, Tunnel},
 };
 
 /// An attribute, padded.
@@ -293,7 +293,7 @@ fn a_path_mtu_expires() {
     let mtu_bytes = 1400;
     assert_eq!(
         told(cloned, 600),
-        Some(PathMtu {
+        Some(LearnedPathMtu {
             destination,
             mtu_bytes
         })

@@ -21,7 +21,7 @@ use crate::{
         routes::{Family, IPV4, IPV6, MOST, RouteCollector, path_mtu},
         rules::rule,
     },
-    model::network::{Fdb, Inside, PathMtu, Route, Rule, Sysctls},
+    model::network::{Fdb, Inside, LearnedPathMtu, PolicyRule, Route, Sysctls},
 };
 
 /// Size of `struct ndmsg`, and where `ndm_ifindex` is in it.
@@ -75,7 +75,7 @@ fn path_mtus(
     requests: &Netlink,
     family: Family,
     name: AddressFamily,
-) -> io::Result<BTreeSet<PathMtu>> {
+) -> io::Result<BTreeSet<LearnedPathMtu>> {
     let mut message = RouteMessage::default();
     message.header.address_family = name;
     message.header.flags = RouteFlags::Cloned;
@@ -83,7 +83,7 @@ fn path_mtus(
     dump(
         requests,
         &request,
-        |found: &mut BTreeSet<PathMtu>, payload| {
+        |found: &mut BTreeSet<LearnedPathMtu>, payload| {
             if found.len() < MOST {
                 found.extend(path_mtu(family, payload));
             }
@@ -91,15 +91,19 @@ fn path_mtus(
     )
 }
 
-fn rules(requests: &Netlink, family: Family, name: AddressFamily) -> io::Result<Vec<Rule>> {
+fn rules(requests: &Netlink, family: Family, name: AddressFamily) -> io::Result<Vec<PolicyRule>> {
     let mut message = RuleMessage::default();
     message.header.family = name;
     let request = RouteNetlinkMessage::GetRule(message);
-    dump(requests, &request, |rules: &mut Vec<Rule>, payload| {
-        if rules.len() < MOST {
-            rules.extend(rule(family, payload));
-        }
-    })
+    dump(
+        requests,
+        &request,
+        |rules: &mut Vec<PolicyRule>, payload| {
+            if rules.len() < MOST {
+                rules.extend(rule(family, payload));
+            }
+        },
+    )
 }
 
 fn fdb(requests: &Netlink, vxlans: &[u32]) -> io::Result<Vec<Fdb>> {

@@ -79,14 +79,20 @@ mod vti {
 /// `IP6_TNL_F_IGN_ENCAP_LIMIT` of `linux/ip6_tunnel.h`: without it every packet carries
 /// a destination option that says how often it may be wrapped again (RFC 2473).
 const IGNORE_ENCAP_LIMIT: u32 = 1;
+/// That option with its padding, bytes (RFC 2473, section 4.1.1).
 const ENCAP_LIMIT_BYTES: u32 = 8;
 
+/// An Ethernet header without a tag, bytes (IEEE 802.3).
 const ETHERNET_BYTES: u32 = 14;
+/// An IPv4 header without options, bytes (RFC 791).
 const IPV4_BYTES: u32 = 20;
+/// An IPv6 header without extensions, bytes (RFC 8200).
 const IPV6_BYTES: u32 = 40;
+/// A UDP header, bytes (RFC 768).
 const UDP_BYTES: u32 = 8;
 /// VXLAN's header, and Geneve's without options, which each packet may have others of.
 const VNI_BYTES: u32 = 8;
+/// A GRE header without options, bytes (RFC 2784).
 const GRE_BYTES: u32 = 4;
 /// A header of 16 bytes and a tag of 16. The padding to a multiple of 16 stays within the MTU.
 const WIREGUARD_BYTES: u32 = 32;

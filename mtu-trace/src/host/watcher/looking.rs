@@ -9,6 +9,7 @@ use crate::{
         discover::Depth,
         hub::Nsid,
         notice::What,
+        record::NetnsRecord,
         snapshot,
         snapshot::{AskedLink, Due},
     },
@@ -107,22 +108,7 @@ impl Watcher {
         self.stale.insert(netns);
         // Routes vanish with links and addresses, not all of them told.
         record.look.due = true;
-        // The other ends of what has changed may need a look too: a veth is not told when its other
-        // end moves to another namespace.
-        let mut others = Vec::new();
-        for (ifindex, new) in different {
-            let is = new.as_ref().and_then(|device| device.peer);
-            leads.extend(new.as_ref().and_then(AskedLink::leads));
-            let old = match new {
-                Some(device) => record.devices.insert(ifindex, device),
-                None => record.devices.remove(&ifindex),
-            };
-            let was = old.and_then(|device| device.peer);
-            if was != is {
-                others.extend(was);
-                others.extend(is);
-            }
-        }
+        let others = replace_links(record, different, leads);
         for (other, ifindex) in others {
             let other = match other {
                 None => Some(netns),
@@ -136,4 +122,31 @@ impl Watcher {
         }
         Ok(())
     }
+}
+
+/// Takes over links as they are now; `leads` gets the namespaces that they lead to.
+///
+/// Gives the other ends of what has changed, each with the number of its namespace, `None` for the own
+/// one: they may need a look too, since a veth is not told when its other end moves to another
+/// namespace.
+fn replace_links(
+    record: &mut NetnsRecord,
+    links: impl IntoIterator<Item = (u32, Option<AskedLink>)>,
+    leads: &mut BTreeSet<Nsid>,
+) -> Vec<(Option<Nsid>, u32)> {
+    let mut others = Vec::new();
+    for (ifindex, new) in links {
+        let is = new.as_ref().and_then(|device| device.peer);
+        leads.extend(new.as_ref().and_then(AskedLink::leads));
+        let old = match new {
+            Some(device) => record.devices.insert(ifindex, device),
+            None => record.devices.remove(&ifindex),
+        };
+        let was = old.and_then(|device| device.peer);
+        if was != is {
+            others.extend(was);
+            others.extend(is);
+        }
+    }
+    others
 }

@@ -10,14 +10,15 @@ use netlink_packet_core::{parse_i32, parse_u16, parse_u32};
 
 use crate::{
     base::netlink::{attributes, ip_address, unicast},
-    model::network::{Address, NextHop, PathMtu, Route, RouteKind},
+    model::network::{Address, LearnedPathMtu, NextHop, Route, RouteKind},
 };
 
 /// Routes kept of each family at most, and path MTUs too.
 pub(crate) const MOST: usize = 4096;
 
-/// Size of `struct rtmsg`, and of `struct rtnexthop`.
+/// Size of `struct rtmsg` (`linux/rtnetlink.h`), bytes.
 const HEADER_BYTES: usize = 12;
+/// Size of `struct rtnexthop` (`linux/rtnetlink.h`), bytes.
 const HOP_BYTES: usize = 8;
 /// Of `linux/rtnetlink.h`.
 const RTAX_LOCK: u16 = 1;
@@ -192,7 +193,7 @@ pub(crate) fn route(family: Family, payload: &[u8]) -> Option<Read> {
 
 /// Reads an `RTM_NEWROUTE` of a path MTU that was learned. Redirections are told in the same way,
 /// with the MTU of the route they are for; but those do not expire.
-pub(crate) fn path_mtu(family: Family, payload: &[u8]) -> Option<PathMtu> {
+pub(crate) fn path_mtu(family: Family, payload: &[u8]) -> Option<LearnedPathMtu> {
     let flags = parse_u32(payload.get(8..HEADER_BYTES)?).ok()?;
     if payload.first() != Some(&family.number) || flags & RTM_F_CLONED == 0 {
         return None;
@@ -212,7 +213,7 @@ pub(crate) fn path_mtu(family: Family, payload: &[u8]) -> Option<PathMtu> {
             _ => {}
         }
     }
-    Some(PathMtu {
+    Some(LearnedPathMtu {
         destination: destination.filter(|_| expires)?,
         mtu_bytes: mtu_bytes?,
     })

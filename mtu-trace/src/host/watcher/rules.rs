@@ -8,7 +8,7 @@ use crate::{
         text::printable,
     },
     host::watcher::routes::Family,
-    model::network::Rule,
+    model::network::PolicyRule,
 };
 
 /// Size of `struct fib_rule_hdr`; what follows is of `linux/fib_rules.h`.
@@ -31,18 +31,18 @@ const FRA_PROTOCOL: u16 = 21;
 const NOTHING: u32 = u32::MAX;
 
 /// Reads an `RTM_NEWRULE`. What is not known to be no condition is taken for one.
-pub(crate) fn rule(family: Family, payload: &[u8]) -> Option<Rule> {
+pub(crate) fn rule(family: Family, payload: &[u8]) -> Option<PolicyRule> {
     let &[found, destination_len, source_len, tos, table, _, _, action] =
         payload.get(..8)?.as_array()?;
     let flags = parse_u32(payload.get(8..HEADER_BYTES)?).ok()?;
     if found != family.number {
         return None;
     }
-    let mut rule = Rule {
+    let mut rule = PolicyRule {
         ipv6: family.is_ipv6(),
         // With this flag the conditions must not be met.
         conditional: tos != 0 || flags & FIB_RULE_INVERT != 0,
-        ..Rule::default()
+        ..PolicyRule::default()
     };
     let mut table = u32::from(table);
     let prefix = |value: &[u8], len| family.prefix(Some(ip_address(value)?), len);

@@ -29,8 +29,9 @@ use crate::{
     model::network::{Address, Link, LinkKind},
 };
 
-/// Sizes of `struct ifinfomsg` and `struct ifaddrmsg`.
+/// Size of `struct ifinfomsg` (`linux/rtnetlink.h`), bytes.
 const LINK_HEADER_BYTES: usize = 16;
+/// Size of `struct ifaddrmsg` (`linux/if_addr.h`), bytes.
 const ADDRESS_HEADER_BYTES: usize = 8;
 
 /// `IFLA_INET_CONF`, and `IPV4_DEVCONF_FORWARDING` in it, which `linux/ip.h` counts from 1.

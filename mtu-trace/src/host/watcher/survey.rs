@@ -24,6 +24,8 @@ const PAUSE_LOOKS: u32 = 20;
 /// At most so many are looked at in one call merely because they have not been for long, or one
 /// in `OLD_SHARE` of all if that is more: a look takes about half a millisecond.
 const MOST_OLD: usize = 64;
+/// The share of all namespaces that is looked at for its age in one call at least. A choice: all are
+/// looked at in five calls.
 const OLD_SHARE: usize = 5;
 
 /// What is kept of looks inside a namespace.

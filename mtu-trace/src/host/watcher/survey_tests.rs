@@ -16,7 +16,7 @@ use crate::{
         tests::{Lab, find, link, run, wait_for},
     },
     model::network::{
-        Address, Fdb, Inside, NextHop, OuterDf, PathMtu, Route, RouteKind, Sysctls, Tunnel,
+        Address, Fdb, Inside, LearnedPathMtu, NextHop, OuterDf, Route, RouteKind, Sysctls, Tunnel,
     },
 };
 
@@ -350,7 +350,7 @@ fn learned_path_mtus_are_seen() {
 
     let file = NetnsFile::open(format!("/run/netns/{}", lab.name("a"))).expect("a opens");
     let (v4, v6) = ("10.99.2.1", "2001:db8:2::1");
-    let wanted = [v4, v6].map(|to| PathMtu {
+    let wanted = [v4, v6].map(|to| LearnedPathMtu {
         destination: address(to).expect("an address"),
         mtu_bytes: 1400,
     });

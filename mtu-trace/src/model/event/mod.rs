@@ -77,9 +77,9 @@ pub struct Flow {
     pub destination: SocketAddr,
 }
 
-/// TCP's protocol number.
+/// Number of TCP in an IP header.
 pub const TCP: u8 = 6;
-/// UDP's protocol number.
+/// Number of UDP in an IP header.
 pub const UDP: u8 = 17;
 
 /// The drop reason of who gives none (`SKB_DROP_REASON_NOT_SPECIFIED`). Before Linux 5.17 there are no

@@ -18,7 +18,7 @@ pub struct Packet {
     pub device: Device,
     /// Whether `skb->dev` was set.
     pub has_device: bool,
-    /// The route's device.
+    /// Device that its route leads to; `None` if it has no route.
     pub route: Option<Device>,
     /// The other end of [`Packet::device`], if that is a veth.
     pub peer: Option<Device>,

@@ -13,8 +13,9 @@ use crate::{
     model::event::{Event, EventKind, Flow, Sample},
 };
 
-/// Events kept from a flow's beginning, and of its latest.
+/// Events kept from a flow's beginning. A choice: its handshake and its first loss.
 const FIRST: usize = 16;
+/// Events kept of a flow's latest. A choice: what fills a screen.
 const LATEST: usize = 48;
 /// Events kept in all. When there are more, the flows go that were quiet for longest.
 const MOST_EVENTS: usize = 32_768;

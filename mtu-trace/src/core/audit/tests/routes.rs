@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use crate::{
     core::graph::{Decision, Destination, contains, example, fixture::network, lookup},
-    model::network::{Inside, Link, Netns, NextHop, Route, RouteKind, Rule},
+    model::network::{Inside, Link, Netns, NextHop, PolicyRule, Route, RouteKind},
 };
 
 const MAIN: u32 = 254;
@@ -25,7 +25,7 @@ fn route(destination: &str, table: u32, ifindex: u32) -> Route {
     }
 }
 
-fn netns(routes: Vec<Route>, rules: Vec<Rule>) -> Netns {
+fn netns(routes: Vec<Route>, rules: Vec<PolicyRule>) -> Netns {
     let mut netns = Netns::default();
     for ifindex in 2..6 {
         let link = Link {
@@ -81,10 +81,10 @@ fn a_refusal_ends_the_search_and_a_throw_does_not() {
     refusal.kind = RouteKind::Reject;
     let mut throw = route("198.51.100.0/24", 100, 0);
     throw.kind = RouteKind::Throw;
-    let rule = |priority, table| Rule {
+    let rule = |priority, table| PolicyRule {
         priority,
         table: Some(table),
-        ..Rule::default()
+        ..PolicyRule::default()
     };
     let netns = netns(
         vec![refusal, throw, route("0.0.0.0/0", MAIN, 2)],
@@ -100,22 +100,22 @@ fn a_refusal_ends_the_search_and_a_throw_does_not() {
 #[test]
 fn rules_choose_by_source_and_are_passed_over_when_not_understood() {
     let rules = vec![
-        Rule {
+        PolicyRule {
             priority: 1,
             table: Some(7),
             conditional: true,
-            ..Rule::default()
+            ..PolicyRule::default()
         },
-        Rule {
+        PolicyRule {
             priority: 2,
             table: Some(8),
             source: Some(network("192.0.2.0/24")),
-            ..Rule::default()
+            ..PolicyRule::default()
         },
-        Rule {
+        PolicyRule {
             priority: 3,
             table: Some(MAIN),
-            ..Rule::default()
+            ..PolicyRule::default()
         },
     ];
     let routes = vec![

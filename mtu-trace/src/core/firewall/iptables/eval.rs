@@ -4,14 +4,14 @@ use crate::{
     base::text::{printable, quote},
     core::firewall::{
         Blocking,
-        engine::{Action, Rules},
-        iptables::{Rule, Table, is_within},
+        engine::{RuleAction, Rules},
+        iptables::{IptablesRule, IptablesTable, is_within},
         logic::Truth,
-        packet::{Device, Facts, protocol_number, state_bit, tcp_flag},
+        packet::{DeviceOperand, Facts, protocol_number, state_bit, tcp_flag},
     },
 };
 
-impl Rules for &Table {
+impl Rules for &IptablesTable {
     fn length(&self, chain: &str) -> Option<usize> {
         self.chains.get(chain).map(|chain| chain.rules.len())
     }
@@ -20,7 +20,7 @@ impl Rules for &Table {
         10
     }
 
-    fn actions(&self, chain: &str, index: usize, facts: &Facts<'_>) -> Vec<(Truth, Action)> {
+    fn actions(&self, chain: &str, index: usize, facts: &Facts<'_>) -> Vec<(Truth, RuleAction)> {
         let Some(rule) = self.rule(chain, index) else {
             return Vec::new();
         };
@@ -77,12 +77,12 @@ struct Target<'r> {
     options: &'r [String],
 }
 
-impl Table {
-    fn rule(&self, chain: &str, index: usize) -> Option<&Rule> {
+impl IptablesTable {
+    fn rule(&self, chain: &str, index: usize) -> Option<&IptablesRule> {
         self.chains.get(chain)?.rules.get(index)
     }
 
-    fn action(&self, target: Target<'_>, facts: &Facts<'_>) -> Option<Action> {
+    fn action(&self, target: Target<'_>, facts: &Facts<'_>) -> Option<RuleAction> {
         let Target {
             goto,
             name,
@@ -90,25 +90,25 @@ impl Table {
         } = target;
         let has = |option: &str| options.iter().any(|word| word == option);
         Some(match name {
-            "ACCEPT" | "MASQUERADE" | "SNAT" | "DNAT" | "REDIRECT" | "NETMAP" => Action::Accept,
-            "DROP" | "REJECT" => Action::Drop,
-            "RETURN" => Action::Return,
-            "NOTRACK" => Action::Untrack,
-            "CT" if has("--notrack") => Action::Untrack,
+            "ACCEPT" | "MASQUERADE" | "SNAT" | "DNAT" | "REDIRECT" | "NETMAP" => RuleAction::Accept,
+            "DROP" | "REJECT" => RuleAction::Drop,
+            "RETURN" => RuleAction::Return,
+            "NOTRACK" => RuleAction::Untrack,
+            "CT" if has("--notrack") => RuleAction::Untrack,
             "CT" => return None,
             "TCPMSS" if !facts.is_syn() => return None,
-            "TCPMSS" if has("--clamp-mss-to-pmtu") => Action::Clamp(None),
+            "TCPMSS" if has("--clamp-mss-to-pmtu") => RuleAction::Clamp(None),
             "TCPMSS" => {
                 let set = options
                     .iter()
                     .skip_while(|word| *word != "--set-mss")
                     .nth(1);
-                Action::Clamp(Some(set?.parse().ok()?))
+                RuleAction::Clamp(Some(set?.parse().ok()?))
             }
             name if is_harmless(name) => return None,
-            name if self.chains.contains_key(name) && goto => Action::Goto(name.to_owned()),
-            name if self.chains.contains_key(name) => Action::Jump(name.to_owned()),
-            _ => Action::Obscure,
+            name if self.chains.contains_key(name) && goto => RuleAction::Goto(name.to_owned()),
+            name if self.chains.contains_key(name) => RuleAction::Jump(name.to_owned()),
+            _ => RuleAction::Obscure,
         })
     }
 }
@@ -222,11 +222,11 @@ fn condition(option: &str, arguments: &[String], facts: &Facts<'_>) -> Truth {
     }
 }
 
-fn device(device: Device<'_>, pattern: &str) -> Truth {
+fn device(device: DeviceOperand<'_>, pattern: &str) -> Truth {
     let name = match device {
-        Device::Named(name) => name,
-        Device::None => "",
-        Device::Unknown => return Truth::Unknown,
+        DeviceOperand::Named(name) => name,
+        DeviceOperand::None => "",
+        DeviceOperand::Unknown => return Truth::Unknown,
     };
     match pattern.strip_suffix('+') {
         Some(start) => name.starts_with(start).into(),

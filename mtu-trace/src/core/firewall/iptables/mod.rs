@@ -7,13 +7,13 @@ use std::{collections::BTreeMap, net::IpAddr};
 pub use crate::core::firewall::iptables::eval::is_harmless;
 use crate::core::firewall::{
     engine::BaseChain,
-    packet::{Facts, Hook, Kind},
+    packet::{Facts, Kind, NetfilterHook},
 };
 
 /// One table of one family.
 #[derive(Debug)]
-pub struct Table {
-    /// `filter`
+pub struct IptablesTable {
+    /// Its name, such as `filter`.
     pub name: String,
     pub v6: bool,
     /// Without `-save`: `iptables`, `ip6tables-legacy`.
@@ -24,11 +24,11 @@ pub struct Table {
 #[derive(Debug, Default)]
 struct Chain {
     drops: bool,
-    rules: Vec<Rule>,
+    rules: Vec<IptablesRule>,
 }
 
 #[derive(Debug)]
-struct Rule {
+struct IptablesRule {
     /// As printed, without its counters.
     text: String,
     /// What follows the chain's name.
@@ -38,7 +38,7 @@ struct Rule {
 /// What a tool printed.
 #[derive(Debug, Default)]
 pub struct Saved {
-    pub tables: Vec<Table>,
+    pub tables: Vec<IptablesTable>,
     /// Those it says it cannot print.
     pub incompatible: Vec<String>,
 }
@@ -48,13 +48,13 @@ pub fn parse(text: &str, tool: &str, v6: bool) -> Saved {
     let mut saved = Saved::default();
     for line in text.lines() {
         if let Some(name) = line.strip_prefix('*') {
-            saved.tables.push(Table {
+            saved.tables.push(IptablesTable {
                 name: name.trim().to_owned(),
                 v6,
                 tool: tool.to_owned(),
                 chains: BTreeMap::new(),
             });
-        } else if let Some(warning) = line.strip_prefix("# Table `") {
+        } else if let Some(warning) = line.strip_prefix("# IptablesTable `") {
             let name = warning.split('\'').next().unwrap_or_default();
             saved.incompatible.push(name.to_owned());
         } else if let Some(table) = saved.tables.last_mut() {
@@ -64,7 +64,7 @@ pub fn parse(text: &str, tool: &str, v6: bool) -> Saved {
     saved
 }
 
-impl Table {
+impl IptablesTable {
     fn add(&mut self, line: &str) {
         if let Some(chain) = line.strip_prefix(':') {
             let mut words = chain.split_whitespace();
@@ -88,7 +88,7 @@ impl Table {
         let Some(chain) = words.next() else {
             return;
         };
-        let rule = Rule {
+        let rule = IptablesRule {
             text: rule.to_owned(),
             words: words.collect(),
         };
@@ -102,7 +102,7 @@ impl Table {
             ("mangle", _) => -150,
             // Translation sees the first packet of a connection, never a message about one.
             ("nat", _) if facts.packet.kind == Kind::PacketTooBig => return None,
-            ("nat", Hook::Prerouting | Hook::Output) => -100,
+            ("nat", NetfilterHook::Prerouting | NetfilterHook::Output) => -100,
             ("nat", _) => 100,
             ("filter", _) => 0,
             ("security", _) => 50,

@@ -8,11 +8,11 @@ use crate::{
     base::text::{printable, quote},
     core::firewall::{
         Blocking,
-        engine::{Action, Rules},
+        engine::{RuleAction, Rules},
         logic::Truth,
         nft::{
             operand::{Operand, operand, single, text},
-            ruleset::{Rule, Table},
+            ruleset::{NftRule, NftTable},
             text::rule_text,
             value::{Names, equals, is_element, number},
         },
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-impl Rules for &Table {
+impl Rules for &NftTable {
     fn length(&self, chain: &str) -> Option<usize> {
         self.chains.get(chain).map(|chain| chain.rules.len())
     }
@@ -42,7 +42,7 @@ impl Rules for &Table {
         10 + elements.sum::<usize>()
     }
 
-    fn actions(&self, chain: &str, index: usize, facts: &Facts<'_>) -> Vec<(Truth, Action)> {
+    fn actions(&self, chain: &str, index: usize, facts: &Facts<'_>) -> Vec<(Truth, RuleAction)> {
         let Some(rule) = self.rule(chain, index) else {
             return Vec::new();
         };
@@ -80,14 +80,14 @@ impl Rules for &Table {
     }
 }
 
-impl Table {
-    fn rule(&self, chain: &str, index: usize) -> Option<&Rule> {
+impl NftTable {
+    fn rule(&self, chain: &str, index: usize) -> Option<&NftRule> {
         self.chains.get(chain)?.rules.get(index)
     }
 
     /// An insertion before a rule, or at the start of a chain whose policy is at fault: a rule at
     /// its end may never be reached.
-    fn commands(&self, chain: &str, before: Option<&Rule>, facts: &Facts<'_>) -> Option<String> {
+    fn commands(&self, chain: &str, before: Option<&NftRule>, facts: &Facts<'_>) -> Option<String> {
         for name in [self.name.as_str(), chain] {
             if printable(name.as_bytes()) != name {
                 return None;
@@ -112,11 +112,11 @@ impl Table {
 }
 
 struct Evaluation<'a> {
-    table: &'a Table,
+    table: &'a NftTable,
     facts: &'a Facts<'a>,
     /// Whether all conditions so far hold.
     holds: Truth,
-    actions: Vec<(Truth, Action)>,
+    actions: Vec<(Truth, RuleAction)>,
 }
 
 impl Evaluation<'_> {
@@ -133,14 +133,14 @@ impl Evaluation<'_> {
             "match" => self.demand(self.comparison(inner)),
             "vmap" => self.verdict_map(inner),
             "mangle" => self.mangle(inner),
-            "notrack" => self.act(Action::Untrack),
+            "notrack" => self.act(RuleAction::Untrack),
             // The chain's last word on an address translation.
-            "masquerade" | "snat" | "dnat" | "redirect" => self.act(Action::Accept),
+            "masquerade" | "snat" | "dnat" | "redirect" => self.act(RuleAction::Accept),
             "limit" | "quota" | "ct count" | "connlimit" | "meter" => self.demand(Truth::Unknown),
             "xt" => self.extension(inner),
             "counter" | "log" | "comment" | "set" | "map" | "flow" | "dup" | "last"
             | "continue" | "ct helper" | "ct timeout" | "ct expectation" | "secmark" => {}
-            "queue" | "tproxy" | "synproxy" => self.act(Action::Obscure),
+            "queue" | "tproxy" | "synproxy" => self.act(RuleAction::Obscure),
             _ => match verdict(kind, inner) {
                 Some(action) => self.act(action),
                 None => self.obscure(),
@@ -148,7 +148,7 @@ impl Evaluation<'_> {
         }
     }
 
-    fn act(&mut self, action: Action) {
+    fn act(&mut self, action: RuleAction) {
         self.actions.push((self.holds, action));
     }
 
@@ -158,7 +158,7 @@ impl Evaluation<'_> {
 
     /// A statement that may be a condition or a verdict.
     fn obscure(&mut self) {
-        self.act(Action::Obscure);
+        self.act(RuleAction::Obscure);
         self.demand(Truth::Unknown);
     }
 
@@ -209,7 +209,7 @@ impl Evaluation<'_> {
             };
         }
         // Older kernels do not apply a rule about a device that there is none of.
-        if matches!(left, Operand::Device("")) && differs == Truth::True {
+        if matches!(left, Operand::DeviceOperand("")) && differs == Truth::True {
             return Truth::Unknown;
         }
         differs
@@ -256,7 +256,7 @@ impl Evaluation<'_> {
                 continue;
             }
             let action = single(right).and_then(|(kind, inner)| verdict(kind, inner));
-            let action = action.unwrap_or(Action::Obscure);
+            let action = action.unwrap_or(RuleAction::Obscure);
             self.actions.push((self.holds.and(truth), action));
             if truth == Truth::True {
                 break;
@@ -275,10 +275,10 @@ impl Evaluation<'_> {
         let value = &inner["value"];
         if let Some(("rt", route)) = single(value) {
             if text(route, "key") == "mtu" {
-                self.act(Action::Clamp(None));
+                self.act(RuleAction::Clamp(None));
             }
         } else if let Some(mss) = value.as_u64().and_then(|mss| u16::try_from(mss).ok()) {
-            self.act(Action::Clamp(Some(mss)));
+            self.act(RuleAction::Clamp(Some(mss)));
         }
     }
 
@@ -288,9 +288,9 @@ impl Evaluation<'_> {
         match text(inner, "type") {
             "match" if name == "comment" => {}
             "match" => self.demand(Truth::Unknown),
-            "target" if name == "REJECT" => self.act(Action::Drop),
+            "target" if name == "REJECT" => self.act(RuleAction::Drop),
             "target" if crate::core::firewall::iptables::is_harmless(name) || name == "TCPMSS" => {}
-            "target" if name == "CT" => self.act(Action::Untrack),
+            "target" if name == "CT" => self.act(RuleAction::Untrack),
             _ => self.obscure(),
         }
     }
@@ -312,13 +312,13 @@ fn is_absent(operand: &Operand<'_>) -> bool {
     }
 }
 
-fn verdict(kind: &str, inner: &Value) -> Option<Action> {
+fn verdict(kind: &str, inner: &Value) -> Option<RuleAction> {
     Some(match kind {
-        "accept" => Action::Accept,
-        "drop" | "reject" => Action::Drop,
-        "return" => Action::Return,
-        "jump" => Action::Jump(text(inner, "target").to_owned()),
-        "goto" => Action::Goto(text(inner, "target").to_owned()),
+        "accept" => RuleAction::Accept,
+        "drop" | "reject" => RuleAction::Drop,
+        "return" => RuleAction::Return,
+        "jump" => RuleAction::Jump(text(inner, "target").to_owned()),
+        "goto" => RuleAction::Goto(text(inner, "target").to_owned()),
         _ => return None,
     })
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::core::firewall::{
     logic::Bits,
     nft::{value, value::Names},
-    packet::{Device, Facts},
+    packet::{DeviceOperand, Facts},
 };
 
 /// What a comparison looks at.
@@ -16,7 +16,7 @@ pub enum Operand<'a> {
     /// A number, and what its values are called.
     Number(Bits, Names),
     Address(IpAddr),
-    Device(&'a str),
+    DeviceOperand(&'a str),
     /// Not in this packet, so that the rule does not apply, whatever it compares.
     Absent,
     Several(Vec<Self>),
@@ -119,13 +119,13 @@ fn meta<'a>(key: &str, facts: &Facts<'a>) -> Operand<'a> {
     }
 }
 
-fn device(device: Device<'_>) -> Operand<'_> {
+fn device(device: DeviceOperand<'_>) -> Operand<'_> {
     match device {
-        Device::Named(name) => Operand::Device(name),
+        DeviceOperand::Named(name) => Operand::DeviceOperand(name),
         // Kernels differ in whether a rule then compares with nothing or does not apply at all;
         // either way it is not equal to a name.
-        Device::None => Operand::Device(""),
-        Device::Unknown => Operand::Unknown,
+        DeviceOperand::None => Operand::DeviceOperand(""),
+        DeviceOperand::Unknown => Operand::Unknown,
     }
 }
 

@@ -15,12 +15,12 @@ use crate::core::firewall::{
 /// All tables of a namespace that routed packets meet.
 #[derive(Debug, Default)]
 pub struct Ruleset {
-    pub tables: Vec<Table>,
+    pub tables: Vec<NftTable>,
 }
 
-/// One table.
+/// A table with its chains.
 #[derive(Debug)]
-pub struct Table {
+pub struct NftTable {
     pub family: String,
     pub name: String,
     pub chains: BTreeMap<String, Chain>,
@@ -31,7 +31,7 @@ pub struct Table {
 #[derive(Debug, Default)]
 pub struct Chain {
     pub base: Option<Base>,
-    pub rules: Vec<Rule>,
+    pub rules: Vec<NftRule>,
 }
 
 /// Where the kernel calls a chain.
@@ -44,7 +44,7 @@ pub struct Base {
 }
 
 #[derive(Debug)]
-pub struct Rule {
+pub struct NftRule {
     pub handle: u64,
     pub statements: Vec<Value>,
     pub comment: Option<String>,
@@ -79,7 +79,7 @@ impl Ruleset {
             if let (Some(family), Some(name)) = (string(&value, "family"), string(&value, "name"))
                 && matches!(family.as_str(), "ip" | "ip6" | "inet")
             {
-                self.tables.push(Table {
+                self.tables.push(NftTable {
                     family,
                     name,
                     chains: BTreeMap::new(),
@@ -103,7 +103,7 @@ impl Ruleset {
             }
             "rule" => {
                 if let Some(chain) = string(&value, "chain") {
-                    let rule = Rule {
+                    let rule = NftRule {
                         handle: value["handle"].as_u64().unwrap_or_default(),
                         comment: string(&value, "comment"),
                         statements: array(value.get_mut("expr")),
@@ -120,9 +120,9 @@ impl Ruleset {
         }
     }
 
-    fn table(&mut self, family: &str, name: &str) -> Option<&mut Table> {
+    fn table(&mut self, family: &str, name: &str) -> Option<&mut NftTable> {
         // Objects of a table follow it.
-        let is_it = |table: &&mut Table| table.family == family && table.name == name;
+        let is_it = |table: &&mut NftTable| table.family == family && table.name == name;
         self.tables.iter_mut().rev().find(is_it)
     }
 
@@ -156,7 +156,7 @@ impl Ruleset {
     }
 }
 
-impl Table {
+impl NftTable {
     /// Whether all rules can be ones that iptables wrote and prints in full. It leaves things out
     /// of others (measured, 1.8.9: `icmp type { … } drop` comes out as `-p icmp -j DROP`).
     pub fn may_be_of_iptables(&self) -> bool {
@@ -173,12 +173,12 @@ impl Table {
         lossless && named && (opaque || counted)
     }
 
-    fn rules(&self) -> impl Iterator<Item = &Rule> {
+    fn rules(&self) -> impl Iterator<Item = &NftRule> {
         self.chains.values().flat_map(|chain| &chain.rules)
     }
 }
 
-impl Rule {
+impl NftRule {
     fn has(&self, statement: &str) -> bool {
         self.statements
             .iter()

@@ -4,13 +4,13 @@
 
 use serde_json::Value;
 
-use crate::core::firewall::nft::{operand::single, ruleset::Rule};
+use crate::core::firewall::nft::{operand::single, ruleset::NftRule};
 
 /// How deep expressions are followed; the rest is shown as it came.
 const DEPTH: usize = 8;
 
 /// The rule in one line, counters without their values.
-pub fn rule_text(rule: &Rule) -> String {
+pub fn rule_text(rule: &NftRule) -> String {
     let mut words: Vec<String> = rule.statements.iter().map(statement).collect();
     if let Some(comment) = &rule.comment {
         words.push(format!("comment \"{comment}\""));

@@ -8,7 +8,7 @@ use crate::core::firewall::{
     logic::Truth,
     nft::{
         operand::{Operand, single},
-        ruleset::Table,
+        ruleset::NftTable,
     },
     packet::{protocol_number, state_bit, tcp_flag},
 };
@@ -136,7 +136,7 @@ pub fn number(value: &Value, names: Names) -> Option<u64> {
 }
 
 /// Whether something is equal to a value, in its range, or an element of its set.
-pub fn equals(left: &Operand<'_>, right: &Value, table: &Table) -> Truth {
+pub fn equals(left: &Operand<'_>, right: &Value, table: &NftTable) -> Truth {
     if let Some(name) = right.as_str().and_then(|name| name.strip_prefix('@')) {
         return match table.sets.get(name) {
             Some(elements) => among(left, elements),
@@ -196,7 +196,7 @@ pub fn is_element(left: &Operand<'_>, element: &Value) -> Truth {
             Some(Ok(other)) => (*address == other).into(),
             _ => Truth::Unknown,
         },
-        Operand::Device(name) => match element.as_str() {
+        Operand::DeviceOperand(name) => match element.as_str() {
             Some(other) => is_device(name, other).into(),
             None => Truth::Unknown,
         },
@@ -232,7 +232,7 @@ fn in_range(left: &Operand<'_>, first: &Value, last: &Value) -> Truth {
             (Some(first), Some(last)) => (first <= *address && *address <= last).into(),
             _ => Truth::Unknown,
         },
-        Operand::Device(_) | Operand::Several(_) | Operand::Unknown => Truth::Unknown,
+        Operand::DeviceOperand(_) | Operand::Several(_) | Operand::Unknown => Truth::Unknown,
     }
 }
 

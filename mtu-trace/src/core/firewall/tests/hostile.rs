@@ -6,10 +6,15 @@ use serde_json::{Value, json};
 use crate::core::firewall::tests::*;
 
 fn all_answers(firewall: &Firewall) {
-    for hook in [Hook::Prerouting, Hook::Input, Hook::Forward, Hook::Output] {
+    for hook in [
+        NetfilterHook::Prerouting,
+        NetfilterHook::Input,
+        NetfilterHook::Forward,
+        NetfilterHook::Output,
+    ] {
         for packet in [message(hook), message_v6(hook)] {
             let _fate = firewall.fate(&packet);
-            let opening = Packet {
+            let opening = QueriedPacket {
                 kind: Kind::Syn,
                 ..packet
             };
@@ -47,7 +52,7 @@ fn circles_and_explosions_end_undecided() {
         chain("a", true, "accept"),
         rule("a", &json!([{ "jump": { "target": "a" } }])),
     ]);
-    unknown(around.fate(&message(Hook::Input)));
+    unknown(around.fate(&message(NetfilterHook::Input)));
     // Each chain calls the next four times: 4^16 rules.
     let mut objects = vec![chain("c0", true, "accept")];
     for level in 0..16 {
@@ -58,7 +63,7 @@ fn circles_and_explosions_end_undecided() {
             objects.push(rule(&format!("c{level}"), &jump));
         }
     }
-    let why = unknown(table(objects).fate(&message(Hook::Input)));
+    let why = unknown(table(objects).fate(&message(NetfilterHook::Input)));
     assert_eq!(why, "more rules than can be followed");
 }
 
@@ -71,29 +76,29 @@ fn huge_sets_end_undecided() {
     let mut objects = vec![set, chain("a", true, "accept")];
     objects.extend((0..15).map(|_| rule("a", &lookup)));
     let firewall = table(objects.clone());
-    assert_eq!(firewall.fate(&message(Hook::Input)), Fate::Passes);
+    assert_eq!(firewall.fate(&message(NetfilterHook::Input)), Fate::Passes);
     objects.extend((0..10).map(|_| rule("a", &lookup)));
-    let why = unknown(table(objects).fate(&message(Hook::Input)));
+    let why = unknown(table(objects).fate(&message(NetfilterHook::Input)));
     assert_eq!(why, "more rules than can be followed");
 }
 
 #[test]
 fn names_reach_neither_terminal_nor_shell() {
     let text = "*filter\n:INPUT ACCEPT\n:a;reboot -\n-A INPUT -j a;reboot\n-A a;reboot -j DROP\n";
-    let blocking = dropped(saved(text, false).fate(&message(Hook::Input)));
+    let blocking = dropped(saved(text, false).fate(&message(NetfilterHook::Input)));
     assert_eq!(
         blocking.commands,
         ["iptables -I 'a;reboot' 1 -p icmp --icmp-type fragmentation-needed -j ACCEPT"]
     );
     let text = text.replace("a;reboot", "\x1b[2J");
-    let blocking = dropped(saved(&text, false).fate(&message(Hook::Input)));
+    let blocking = dropped(saved(&text, false).fate(&message(NetfilterHook::Input)));
     assert!(blocking.commands.is_empty());
     assert!(!blocking.place.contains('\x1b') && !blocking.rule.contains('\x1b'));
     let nasty = table(vec![
         chain("\x1b$(x)", true, "drop"),
         rule("\x1b$(x)", &json!([{ "counter": null }])),
     ]);
-    let blocking = dropped(nasty.fate(&message(Hook::Input)));
+    let blocking = dropped(nasty.fate(&message(NetfilterHook::Input)));
     assert!(blocking.commands.is_empty() && !blocking.place.contains('\x1b'));
 }
 

@@ -5,7 +5,7 @@ use crate::core::firewall::tests::*;
 #[test]
 fn a_rule_against_the_message_is_found() {
     let firewall = saved(include_str!("../fixtures/basic.rules"), false);
-    let blocking = dropped(firewall.fate(&message(Hook::Input)));
+    let blocking = dropped(firewall.fate(&message(NetfilterHook::Input)));
     assert_eq!(
         blocking,
         Blocking {
@@ -16,17 +16,23 @@ fn a_rule_against_the_message_is_found() {
             ],
         }
     );
-    assert_eq!(firewall.fate(&message_v6(Hook::Input)), Fate::Passes);
-    assert_eq!(firewall.fate(&message(Hook::Forward)), Fate::Passes);
+    assert_eq!(
+        firewall.fate(&message_v6(NetfilterHook::Input)),
+        Fate::Passes
+    );
+    assert_eq!(
+        firewall.fate(&message(NetfilterHook::Forward)),
+        Fate::Passes
+    );
 }
 
 #[test]
 fn dockers_rules_let_the_message_pass() {
     let firewall = saved(include_str!("../fixtures/docker.rules"), false);
-    let through = |iif: &str, oif: &str| Packet {
+    let through = |iif: &str, oif: &str| QueriedPacket {
         iif: Some(iif.to_owned()),
         oif: Some(oif.to_owned()),
-        ..message(Hook::Forward)
+        ..message(NetfilterHook::Forward)
     };
     assert_eq!(firewall.fate(&through("eth0", "docker0")), Fate::Passes);
     assert_eq!(firewall.fate(&through("docker0", "eth0")), Fate::Passes);
@@ -46,10 +52,10 @@ fn ufws_rules_let_the_message_pass_and_guard_the_rest() {
         (include_str!("../fixtures/ufw_ip6tables.rules"), true),
     ] {
         let firewall = saved(text, v6);
-        let packet = if v6 { message_v6 } else { message }(Hook::Input);
+        let packet = if v6 { message_v6 } else { message }(NetfilterHook::Input);
         assert_eq!(firewall.fate(&packet), Fate::Passes);
         // Whether a SYN gets as far as the port's rule depends on its address; then on its port.
-        let opening = Packet {
+        let opening = QueriedPacket {
             kind: Kind::Syn,
             ..packet
         };
@@ -60,7 +66,7 @@ fn ufws_rules_let_the_message_pass_and_guard_the_rest() {
             .filter(|line| !line.contains("icmp"))
             .map(|line| format!("{line}\n"))
             .collect();
-        let packet = Packet {
+        let packet = QueriedPacket {
             kind: Kind::PacketTooBig,
             ..opening
         };
@@ -71,16 +77,19 @@ fn ufws_rules_let_the_message_pass_and_guard_the_rest() {
 #[test]
 fn rejecting_is_dropping_and_negation_is_heeded() {
     let firewall = saved(include_str!("../fixtures/v6.rules"), true);
-    let blocking = dropped(firewall.fate(&message_v6(Hook::Output)));
+    let blocking = dropped(firewall.fate(&message_v6(NetfilterHook::Output)));
     assert_eq!(blocking.place, "ip6tables filter OUTPUT");
     assert_eq!(
         blocking.commands,
         ["ip6tables -I OUTPUT 1 -p ipv6-icmp --icmpv6-type packet-too-big -j ACCEPT"]
     );
-    assert_eq!(firewall.fate(&message_v6(Hook::Input)), Fate::Passes);
-    let foreign = Packet {
+    assert_eq!(
+        firewall.fate(&message_v6(NetfilterHook::Input)),
+        Fate::Passes
+    );
+    let foreign = QueriedPacket {
         source: "2001:dead::1".parse().expect("an address"),
-        ..message_v6(Hook::Input)
+        ..message_v6(NetfilterHook::Input)
     };
     dropped(firewall.fate(&foreign));
 }
@@ -103,7 +112,7 @@ fn clamps_are_found() {
 fn conditions_are_judged() {
     let fate = |rule: &str| {
         let text = format!("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT {rule}\nCOMMIT\n");
-        match saved(&text, false).fate(&message(Hook::Input)) {
+        match saved(&text, false).fate(&message(NetfilterHook::Input)) {
             Fate::Passes => "pass",
             Fate::Dropped(_) => "drop",
             Fate::Unknown(_) => "?",
@@ -179,7 +188,7 @@ fn a_chain_gone_to_may_return_to_the_policy() {
             "*filter\n:INPUT {policy}\n:sub -\n-A INPUT -g sub\n-A sub -m mark --mark 1 -j \
              RETURN\n-A sub -j DROP\n"
         );
-        saved(&text, false).fate(&message(Hook::Input))
+        saved(&text, false).fate(&message(NetfilterHook::Input))
     };
     assert!(unknown(fate("ACCEPT")).ends_with("-j RETURN"));
     dropped(fate("DROP"));
@@ -188,9 +197,9 @@ fn a_chain_gone_to_may_return_to_the_policy() {
 #[test]
 fn messages_are_not_translated() {
     let firewall = saved("*nat\n:INPUT ACCEPT\n-A INPUT -j DROP\n", false);
-    assert_eq!(firewall.fate(&message(Hook::Input)), Fate::Passes);
-    let opening = Packet {
-        hook: Hook::Input,
+    assert_eq!(firewall.fate(&message(NetfilterHook::Input)), Fate::Passes);
+    let opening = QueriedPacket {
+        hook: NetfilterHook::Input,
         ..syn("eth1")
     };
     dropped(firewall.fate(&opening));

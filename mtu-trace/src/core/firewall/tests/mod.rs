@@ -6,12 +6,12 @@ pub(crate) mod iptables_rules;
 pub(crate) mod nft_rules;
 pub(crate) use crate::core::firewall::{
     Blocking, Fate, Firewall, iptables, nft,
-    packet::{Hook, Kind, Packet},
+    packet::{Kind, NetfilterHook, QueriedPacket},
 };
 
 /// A message about a packet to 203.0.113.9 that was too big, from a router to 10.0.0.2.
-pub(crate) fn message(hook: Hook) -> Packet {
-    Packet {
+pub(crate) fn message(hook: NetfilterHook) -> QueriedPacket {
+    QueriedPacket {
         hook,
         kind: Kind::PacketTooBig,
         source: [10, 0, 0, 1].into(),
@@ -21,19 +21,19 @@ pub(crate) fn message(hook: Hook) -> Packet {
     }
 }
 
-pub(crate) fn message_v6(hook: Hook) -> Packet {
-    Packet {
+pub(crate) fn message_v6(hook: NetfilterHook) -> QueriedPacket {
+    QueriedPacket {
         source: "2001:db8::1".parse().expect("an address"),
         destination: "2001:db8::2".parse().expect("an address"),
         ..message(hook)
     }
 }
 
-fn syn(oif: &str) -> Packet {
-    Packet {
+fn syn(oif: &str) -> QueriedPacket {
+    QueriedPacket {
         kind: Kind::Syn,
         oif: Some(oif.to_owned()),
-        ..message(Hook::Forward)
+        ..message(NetfilterHook::Forward)
     }
 }
 
@@ -69,7 +69,7 @@ fn unknown(fate: Fate) -> String {
 #[test]
 fn nothing_at_all_blocks_nothing() {
     assert_eq!(
-        Firewall::default().fate(&message(Hook::Input)),
+        Firewall::default().fate(&message(NetfilterHook::Input)),
         Fate::Passes
     );
     assert_eq!(Firewall::default().clamp(&syn("ppp0")), None);
@@ -82,7 +82,7 @@ fn rules_that_could_not_be_read_may_do_anything() {
         ..Firewall::default()
     };
     assert_eq!(
-        unknown(firewall.fate(&message(Hook::Input))),
+        unknown(firewall.fate(&message(NetfilterHook::Input))),
         "nft is not installed"
     );
 }

@@ -11,9 +11,9 @@ macro_rules! fixture {
 #[test]
 fn a_rule_against_the_message_is_found_at_its_hook_only() {
     for (firewall, hook, handle) in [
-        (fixture!("drop_output"), Hook::Output, 2),
-        (fixture!("drop_input"), Hook::Input, 2),
-        (fixture!("drop_forward"), Hook::Forward, 2),
+        (fixture!("drop_output"), NetfilterHook::Output, 2),
+        (fixture!("drop_input"), NetfilterHook::Input, 2),
+        (fixture!("drop_forward"), NetfilterHook::Forward, 2),
     ] {
         let blocking = dropped(firewall.fate(&message(hook)));
         let chain = hook.name().to_lowercase();
@@ -36,12 +36,17 @@ fn a_rule_against_the_message_is_found_at_its_hook_only() {
                 "nft insert rule inet filter {chain} position 3 icmpv6 type packet-too-big accept"
             )]
         );
-        for other in [Hook::Input, Hook::Output, Hook::Forward, Hook::Prerouting] {
+        for other in [
+            NetfilterHook::Input,
+            NetfilterHook::Output,
+            NetfilterHook::Forward,
+            NetfilterHook::Prerouting,
+        ] {
             if other != hook {
                 assert_eq!(firewall.fate(&message(other)), Fate::Passes);
             }
         }
-        let opening = Packet {
+        let opening = QueriedPacket {
             hook,
             ..syn("eth1")
         };
@@ -51,7 +56,10 @@ fn a_rule_against_the_message_is_found_at_its_hook_only() {
 
 #[test]
 fn what_drops_more_than_the_message_drops_it_too() {
-    let both = [message(Hook::Input), message_v6(Hook::Input)];
+    let both = [
+        message(NetfilterHook::Input),
+        message_v6(NetfilterHook::Input),
+    ];
     for firewall in [
         fixture!("not_echo"),
         fixture!("l4proto"),
@@ -60,8 +68,8 @@ fn what_drops_more_than_the_message_drops_it_too() {
         for packet in &both {
             dropped(firewall.fate(packet));
         }
-        let opening = Packet {
-            hook: Hook::Input,
+        let opening = QueriedPacket {
+            hook: NetfilterHook::Input,
             ..syn("eth1")
         };
         assert_eq!(firewall.fate(&opening), Fate::Passes);
@@ -70,7 +78,10 @@ fn what_drops_more_than_the_message_drops_it_too() {
 
 #[test]
 fn the_message_is_related_to_its_connection() {
-    for packet in [message(Hook::Input), message_v6(Hook::Input)] {
+    for packet in [
+        message(NetfilterHook::Input),
+        message_v6(NetfilterHook::Input),
+    ] {
         for firewall in [
             fixture!("related"),
             fixture!("invalid"),
@@ -93,8 +104,8 @@ fn the_message_is_related_to_its_connection() {
             );
         }
     }
-    let opening = Packet {
-        hook: Hook::Input,
+    let opening = QueriedPacket {
+        hook: NetfilterHook::Input,
         ..syn("eth1")
     };
     dropped(fixture!("related").fate(&opening));
@@ -104,22 +115,25 @@ fn the_message_is_related_to_its_connection() {
 fn without_tracking_the_state_is_not_known() {
     let firewall = fixture!("notrack");
     assert_eq!(
-        unknown(firewall.fate(&message(Hook::Input))),
+        unknown(firewall.fate(&message(NetfilterHook::Input))),
         "ct state related accept"
     );
 }
 
 #[test]
 fn named_sets_are_looked_into() {
-    let among = |destination: [u8; 4]| Packet {
+    let among = |destination: [u8; 4]| QueriedPacket {
         destination: destination.into(),
-        ..message(Hook::Input)
+        ..message(NetfilterHook::Input)
     };
     let firewall = fixture!("set_hit");
     dropped(firewall.fate(&among([10, 9, 1, 1])));
     dropped(firewall.fate(&among([192, 0, 2, 1])));
     assert_eq!(firewall.fate(&among([192, 0, 2, 2])), Fate::Passes);
-    assert_eq!(firewall.fate(&message_v6(Hook::Input)), Fate::Passes);
+    assert_eq!(
+        firewall.fate(&message_v6(NetfilterHook::Input)),
+        Fate::Passes
+    );
     assert_eq!(
         fixture!("set_miss").fate(&among([10, 9, 1, 1])),
         Fate::Passes
@@ -129,15 +143,18 @@ fn named_sets_are_looked_into() {
 #[test]
 fn chains_return_and_go_on() {
     // `jump`: related ones return and are accepted by the next rule.
-    assert_eq!(fixture!("return").fate(&message(Hook::Input)), Fate::Passes);
+    assert_eq!(
+        fixture!("return").fate(&message(NetfilterHook::Input)),
+        Fate::Passes
+    );
     // `goto`: the rule after it is never reached, the policy decides.
-    let blocking = dropped(fixture!("goto").fate(&message(Hook::Input)));
+    let blocking = dropped(fixture!("goto").fate(&message(NetfilterHook::Input)));
     assert_eq!(blocking.rule, "policy drop");
 }
 
 #[test]
 fn what_depends_on_the_unknown_is_unknown() {
-    let packet = message(Hook::Input);
+    let packet = message(NetfilterHook::Input);
     let why = |firewall: Firewall| unknown(firewall.fate(&packet));
     assert_eq!(why(fixture!("unknown_drop")), "meta mark 1 drop");
     assert_eq!(why(fixture!("unknown_accept")), "meta mark 1 accept");
@@ -152,10 +169,10 @@ fn what_depends_on_the_unknown_is_unknown() {
 #[test]
 fn what_does_not_depend_on_the_unknown_is_certain() {
     // Dropped by the rule or by the policy.
-    dropped(fixture!("unknown_late").fate(&message(Hook::Input)));
-    let elsewhere = Packet {
+    dropped(fixture!("unknown_late").fate(&message(NetfilterHook::Input)));
+    let elsewhere = QueriedPacket {
         destination: [192, 0, 2, 7].into(),
-        ..message(Hook::Input)
+        ..message(NetfilterHook::Input)
     };
     let blocking = dropped(fixture!("unknown_return").fate(&elsewhere));
     assert_eq!(blocking.place, "table inet filter, chain strict");
@@ -164,9 +181,9 @@ fn what_does_not_depend_on_the_unknown_is_certain() {
 #[test]
 fn devices_are_compared_by_name_and_prefix() {
     let firewall = fixture!("devices");
-    let from = |device: Option<&str>| Packet {
+    let from = |device: Option<&str>| QueriedPacket {
         iif: device.map(str::to_owned),
-        ..message(Hook::Input)
+        ..message(NetfilterHook::Input)
     };
     dropped(firewall.fate(&from(Some("eth7"))));
     assert_eq!(firewall.fate(&from(Some("veth0"))), Fate::Passes);
@@ -175,10 +192,10 @@ fn devices_are_compared_by_name_and_prefix() {
 
 #[test]
 fn one_table_accepting_does_not_save_from_another() {
-    let blocking = dropped(fixture!("two_tables").fate(&message(Hook::Input)));
+    let blocking = dropped(fixture!("two_tables").fate(&message(NetfilterHook::Input)));
     assert_eq!(blocking.place, "table ip b, chain input");
     assert_eq!(
-        fixture!("two_tables").fate(&message_v6(Hook::Input)),
+        fixture!("two_tables").fate(&message_v6(NetfilterHook::Input)),
         Fate::Passes
     );
 }
@@ -193,14 +210,14 @@ fn clamps_are_found() {
     let fixed = firewall.clamp(&syn("eth1")).expect("a clamp");
     assert_eq!(fixed.mss, Some(1400));
     // A SYN over IPv6 announces less than that rule asks for.
-    let v6 = Packet {
+    let v6 = QueriedPacket {
         kind: Kind::Syn,
-        ..message_v6(Hook::Forward)
+        ..message_v6(NetfilterHook::Forward)
     };
     assert_eq!(firewall.clamp(&v6), None);
-    assert_eq!(firewall.clamp(&message(Hook::Forward)), None);
-    let at_input = Packet {
-        hook: Hook::Input,
+    assert_eq!(firewall.clamp(&message(NetfilterHook::Forward)), None);
+    let at_input = QueriedPacket {
+        hook: NetfilterHook::Input,
         ..syn("ppp0")
     };
     assert_eq!(firewall.clamp(&at_input), None);
@@ -238,13 +255,13 @@ fn each_of_many_kinds_of_rules_is_judged() {
                 Fate::Dropped(_) => "drop",
                 Fate::Unknown(_) => "?",
             };
-            let opening = Packet {
-                hook: Hook::Input,
+            let opening = QueriedPacket {
+                hook: NetfilterHook::Input,
                 ..syn("eth1")
             };
             [
-                short(message(Hook::Input)),
-                short(message_v6(Hook::Input)),
+                short(message(NetfilterHook::Input)),
+                short(message_v6(NetfilterHook::Input)),
                 short(opening),
             ]
         };
@@ -271,16 +288,19 @@ fn chains_go_by_priority_and_maps_to_their_rest_last() {
     let clamp = firewall.clamp(&syn("eth1")).expect("a clamp");
     assert_eq!(clamp.mss, Some(1200));
     // Only what opens a connection meets the rules about translation.
-    assert_eq!(firewall.fate(&message(Hook::Prerouting)), Fate::Passes);
-    let opening = Packet {
-        hook: Hook::Prerouting,
+    assert_eq!(
+        firewall.fate(&message(NetfilterHook::Prerouting)),
+        Fate::Passes
+    );
+    let opening = QueriedPacket {
+        hook: NetfilterHook::Prerouting,
         ..syn("eth1")
     };
     dropped(firewall.fate(&opening));
     let to = |last: u8| {
-        let packet = Packet {
+        let packet = QueriedPacket {
             destination: [10, 0, 0, last].into(),
-            ..message(Hook::Input)
+            ..message(NetfilterHook::Input)
         };
         firewall.fate(&packet)
     };

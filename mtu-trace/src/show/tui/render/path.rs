@@ -32,8 +32,9 @@ use crate::{
     },
 };
 
-/// Columns of the inside of the widest pipe, and of the narrowest.
+/// Columns of the inside of the widest pipe. A choice: four levels can be told apart.
 const WIDEST: usize = 12;
+/// Columns of the inside of the narrowest pipe. A choice, as for [`WIDEST`].
 const NARROWEST: usize = 6;
 
 /// The way, and what is known of what happens on it.

@@ -37,6 +37,8 @@ use crate::{
     },
 };
 
+/// Times on the screen are told in seconds, so it is drawn anew at least this often.
+const SECOND: Duration = Duration::from_secs(1);
 /// Time between two screens while events come in: 20 a second.
 const FRAME: Duration = Duration::from_millis(50);
 /// The same after a key.
@@ -97,7 +99,7 @@ pub async fn run(
         pace: FrameRate::new(),
         playback: Playback::new(),
     };
-    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    let mut seconds = tokio::time::interval(SECOND);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let ending = loop {
         let due = shell.pace.due();
