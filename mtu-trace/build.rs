@@ -1,10 +1,8 @@
 //! Builds the kernel programs for the BPF target and leaves them in `OUT_DIR`, where the library
 //! embeds them.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-};
+use std::env;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use aya_build::{Package, Toolchain};

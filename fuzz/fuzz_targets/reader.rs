@@ -4,7 +4,8 @@
 
 use libfuzzer_sys::{fuzz_crossover, fuzz_mutator, fuzz_target, fuzzer_mutate};
 use mtu_trace::capture::Reader;
-use mtu_trace_fuzz::{capture, grown, heap, run::Run};
+use mtu_trace_fuzz::run::Run;
+use mtu_trace_fuzz::{capture, grown, heap};
 
 #[global_allocator]
 static HEAP: heap::Bounded = heap::Bounded;

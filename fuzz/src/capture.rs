@@ -2,10 +2,8 @@
 
 use fastrand::Rng;
 
-use crate::{
-    cbor,
-    framing::{self, Block},
-};
+use crate::cbor;
+use crate::framing::{self, Block};
 
 /// Blocks that every section begins with.
 const OPENING: usize = 2;

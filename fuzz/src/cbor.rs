@@ -1,11 +1,9 @@
 //! Changes to CBOR that leave it CBOR: other numbers, other names, more or less of a list.
 
-use cbor4ii::core::{
-    Value,
-    dec::Decode as _,
-    enc::Encode as _,
-    utils::{BufWriter, SliceReader},
-};
+use cbor4ii::core::Value;
+use cbor4ii::core::dec::Decode as _;
+use cbor4ii::core::enc::Encode as _;
+use cbor4ii::core::utils::{BufWriter, SliceReader};
 use fastrand::Rng;
 
 /// Numbers at which something may change.

@@ -3,10 +3,8 @@
 //! libFuzzer's own limit is on the whole process: it knows nothing of an input of a hundred bytes
 //! that takes a hundred megabytes.
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The allocator.
 pub struct Bounded;

@@ -1,10 +1,9 @@
 //! Counts repeated events exactly and lets only some of them through to the ring.
 
-use aya_ebpf::{bindings::BPF_NOEXIST, maps::LruHashMap};
-use mtu_trace_common::{
-    map::{Aggregate, counter},
-    pace::{EventClass, PaceDecision, pace},
-};
+use aya_ebpf::bindings::BPF_NOEXIST;
+use aya_ebpf::maps::LruHashMap;
+use mtu_trace_common::map::{Aggregate, counter};
+use mtu_trace_common::pace::{EventClass, PaceDecision, pace};
 
 use crate::ring;
 

@@ -2,22 +2,19 @@
 //!
 //! They look and never touch: every packet goes on to the next program.
 
-use aya_ebpf::{
-    EbpfContext as _, bindings::TC_ACT_UNSPEC, macros::classifier, programs::TcContext,
-};
-use mtu_trace_common::{
-    layout::Member,
-    map::DeviceKey,
-    pace::EventClass,
-    record::{direction, kind},
-};
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::bindings::TC_ACT_UNSPEC;
+use aya_ebpf::macros::classifier;
+use aya_ebpf::programs::TcContext;
+use mtu_trace_common::layout::Member;
+use mtu_trace_common::map::DeviceKey;
+use mtu_trace_common::pace::EventClass;
+use mtu_trace_common::record::{direction, kind};
 
-use crate::{
-    kernel::{device_into, device_netns_key, pointer},
-    maps::{DEVICES, DROPS, SMALLEST_LIMIT},
-    scratch::{self, Owner, Scratch},
-    skb::{self, IPPROTO_ICMP, IPPROTO_ICMPV6},
-};
+use crate::kernel::{device_into, device_netns_key, pointer};
+use crate::maps::{DEVICES, DROPS, SMALLEST_LIMIT};
+use crate::scratch::{self, Owner, Scratch};
+use crate::skb::{self, IPPROTO_ICMP, IPPROTO_ICMPV6};
 
 const ETH_P_IP_BE: u32 = 0x0800u16.to_be() as u32;
 const ETH_P_IPV6_BE: u32 = 0x86ddu16.to_be() as u32;

@@ -1,11 +1,9 @@
 //! Programs at a function of the kernel that no tracepoint tells of, or whose tracepoint is missing:
 //! by fentry or by kprobe, whichever the kernel has.
 
-use aya_ebpf::{
-    EbpfContext as _,
-    bindings::pt_regs,
-    programs::{FEntryContext, FExitContext, ProbeContext},
-};
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::bindings::pt_regs;
+use aya_ebpf::programs::{FEntryContext, FExitContext, ProbeContext};
 
 use crate::kernel::read;
 

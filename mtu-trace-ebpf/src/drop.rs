@@ -1,24 +1,18 @@
 //! Packets freed on their way (`skb:kfree_skb`, or the function it is in).
 
-use aya_ebpf::{
-    EbpfContext,
-    macros::{kprobe, raw_tracepoint},
-    programs::{ProbeContext, RawTracePointContext},
-};
+use aya_ebpf::EbpfContext;
+use aya_ebpf::macros::{kprobe, raw_tracepoint};
+use aya_ebpf::programs::{ProbeContext, RawTracePointContext};
 use aya_log_ebpf::debug;
-use mtu_trace_common::{
-    layout::{Member, extra},
-    pace::EventClass,
-    record::kind,
-};
+use mtu_trace_common::layout::{Member, extra};
+use mtu_trace_common::pace::EventClass;
+use mtu_trace_common::record::kind;
 
-use crate::{
-    call::{Called as _, caller},
-    kernel::{device_netns_key, entry, field, read},
-    maps::DROPS,
-    scratch::{self, Owner, Scratch},
-    skb::{self, IPPROTO_TCP},
-};
+use crate::call::{Called as _, caller};
+use crate::kernel::{device_netns_key, entry, field, read};
+use crate::maps::DROPS;
+use crate::scratch::{self, Owner, Scratch};
+use crate::skb::{self, IPPROTO_TCP};
 
 /// The SYN flag of a TCP header (RFC 9293, section 3.1).
 const TCP_SYN: u8 = 0x02;

@@ -1,15 +1,15 @@
 //! ICMP errors this host is about to send (`icmp:icmp_send`, `__icmp_send`, `icmp6_send`).
 
-use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
-use mtu_trace_common::{pace::EventClass, record::kind};
+use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::programs::RawTracePointContext;
+use mtu_trace_common::pace::EventClass;
+use mtu_trace_common::record::kind;
 
-use crate::{
-    call::{Called, at_entry},
-    kernel::device_netns_key,
-    maps::ICMP_SENT,
-    scratch::{self, Owner, Scratch},
-    skb,
-};
+use crate::call::{Called, at_entry};
+use crate::kernel::device_netns_key;
+use crate::maps::ICMP_SENT;
+use crate::scratch::{self, Owner, Scratch};
+use crate::skb;
 
 /// ICMP destination unreachable (RFC 792).
 const DEST_UNREACH: u32 = 3;

@@ -4,10 +4,8 @@
 //! caller gets `None`.
 
 use aya_ebpf::helpers::{self, bpf_probe_read_kernel};
-use mtu_trace_common::{
-    layout::{ABSENT, Member, extra},
-    record::DeviceRecord,
-};
+use mtu_trace_common::layout::{ABSENT, Member, extra};
+use mtu_trace_common::record::DeviceRecord;
 use zerocopy::FromZeros;
 
 use crate::maps::LAYOUT;

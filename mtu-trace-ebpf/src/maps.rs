@@ -1,16 +1,12 @@
 //! The maps and globals that user space fills and reads.
 
-use aya_ebpf::{
-    Global,
-    macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
-};
-use mtu_trace_common::{
-    layout::{ABSENT, extra},
-    map::{
-        Aggregate, ConnectionEntry, DeviceKey, DeviceLimits, DropKey, FlowKey, TimerCounts,
-        counter, size,
-    },
+use aya_ebpf::Global;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use mtu_trace_common::layout::{ABSENT, extra};
+use mtu_trace_common::map::{
+    Aggregate, ConnectionEntry, DeviceKey, DeviceLimits, DropKey, FlowKey, TimerCounts, counter,
+    size,
 };
 
 /// Offsets of kernel structure members, written by user space before loading.

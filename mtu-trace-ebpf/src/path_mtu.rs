@@ -1,19 +1,14 @@
 //! Path MTU discovery at its end: the message has arrived, and the sender heeds it.
 
-use mtu_trace_common::{
-    layout::Member,
-    map::FlowKey,
-    pace::EventClass,
-    record::{PathMtuRecord, kind},
-};
+use mtu_trace_common::layout::Member;
+use mtu_trace_common::map::FlowKey;
+use mtu_trace_common::pace::EventClass;
+use mtu_trace_common::record::{PathMtuRecord, kind};
 
-use crate::{
-    aggregate,
-    call::{Called, at_entry},
-    kernel::{field, netns, netns_key, pointer, read},
-    maps::PATH_MTUS,
-    ring, socket,
-};
+use crate::call::{Called, at_entry};
+use crate::kernel::{field, netns, netns_key, pointer, read};
+use crate::maps::PATH_MTUS;
+use crate::{aggregate, ring, socket};
 
 /// Offset of the destination in an IPv6 header (RFC 8200, section 3).
 const IPV6_DESTINATION: u64 = 24;

@@ -1,20 +1,16 @@
 //! Segments sent again (`tcp:tcp_retransmit_skb`, or the function it is in).
 
-use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
-use mtu_trace_common::{
-    layout::Member,
-    map::{TimerCounts, flag},
-    pace::EventClass,
-    record::{RetransmitRecord, kind},
-};
+use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::programs::RawTracePointContext;
+use mtu_trace_common::layout::Member;
+use mtu_trace_common::map::{TimerCounts, flag};
+use mtu_trace_common::pace::EventClass;
+use mtu_trace_common::record::{RetransmitRecord, kind};
 
-use crate::{
-    aggregate,
-    call::{Called, at_entry},
-    kernel::{copy, field, offset, read},
-    maps::{CONNECTIONS, RETRANSMITS, TIMERS},
-    ring, socket,
-};
+use crate::call::{Called, at_entry};
+use crate::kernel::{copy, field, offset, read};
+use crate::maps::{CONNECTIONS, RETRANSMITS, TIMERS};
+use crate::{aggregate, ring, socket};
 
 /// Width of the bit field `icsk_ca_state`.
 const CA_STATE_MASK: u32 = 0x1f;

@@ -1,7 +1,9 @@
 //! Sends records to user space, and counts those that found no room.
 
-use aya_ebpf::{helpers::bpf_ktime_get_ns, maps::ring_buf::RingBufEntry};
-use mtu_trace_common::{map::counter, record::RecordHeader};
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::maps::ring_buf::RingBufEntry;
+use mtu_trace_common::map::counter;
+use mtu_trace_common::record::RecordHeader;
 
 use crate::maps::{COUNTERS, RECORDS};
 

@@ -3,23 +3,16 @@
 //! Each program has an area of its own on each CPU. A program interrupted by another of ours on
 //! the same CPU keeps its area; one interrupted by itself gives way, and the loss is counted.
 
-use aya_ebpf::{
-    macros::map,
-    maps::{LruHashMap, PerCpuArray},
-};
-use mtu_trace_common::{
-    map::{Aggregate, DropKey, counter},
-    pace::EventClass,
-    record::{NO_ICMP, PacketRecord, RecordHeader},
-};
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{LruHashMap, PerCpuArray};
+use mtu_trace_common::map::{Aggregate, DropKey, counter};
+use mtu_trace_common::pace::EventClass;
+use mtu_trace_common::record::{NO_ICMP, PacketRecord, RecordHeader};
 use zerocopy::FromZeros;
 
-use crate::{
-    aggregate,
-    maps::RECORDS,
-    ring,
-    skb::{self, IPPROTO_ICMP, IPPROTO_ICMPV6},
-};
+use crate::maps::RECORDS;
+use crate::skb::{self, IPPROTO_ICMP, IPPROTO_ICMPV6};
+use crate::{aggregate, ring};
 
 /// Whose area it is.
 #[derive(Clone, Copy)]

@@ -1,15 +1,11 @@
 //! Reads a `struct sk_buff`: what packet it is, how long it is on the wire, where it is.
 
 use aya_ebpf::helpers::bpf_probe_read_kernel_buf;
-use mtu_trace_common::{
-    layout::Member,
-    record::{DeviceRecord, HEAD_BYTES},
-};
+use mtu_trace_common::layout::Member;
+use mtu_trace_common::record::{DeviceRecord, HEAD_BYTES};
 
-use crate::{
-    kernel::{device_into, field, pointer, read, veth_peer},
-    scratch::Scratch,
-};
+use crate::kernel::{device_into, field, pointer, read, veth_peer};
+use crate::scratch::Scratch;
 
 const ETH_P_IP: u16 = 0x0800;
 const ETH_P_IPV6: u16 = 0x86dd;

@@ -1,20 +1,17 @@
 //! The life of TCP sockets (`sock:inet_sock_set_state`, or `tcp_set_state` that leads to it), and how a
 //! `struct sock` is read.
 
-use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
-use mtu_trace_common::{
-    layout::Member,
-    map::{ConnectionEntry, FlowKey, counter, flag},
-    record::{ClosedRecord, kind},
-};
+use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::programs::RawTracePointContext;
+use mtu_trace_common::layout::Member;
+use mtu_trace_common::map::{ConnectionEntry, FlowKey, counter, flag};
+use mtu_trace_common::record::{ClosedRecord, kind};
 
-use crate::{
-    call::{Called, at_entry},
-    kernel::{copy, field, netns, netns_key, offset, pointer, read},
-    maps::{CONNECTIONS, PATH_MTUS, RETRANSMITS, TIMERS, WATCHED},
-    ring,
-    skb::IPPROTO_TCP,
-};
+use crate::call::{Called, at_entry};
+use crate::kernel::{copy, field, netns, netns_key, offset, pointer, read};
+use crate::maps::{CONNECTIONS, PATH_MTUS, RETRANSMITS, TIMERS, WATCHED};
+use crate::ring;
+use crate::skb::IPPROTO_TCP;
 
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;

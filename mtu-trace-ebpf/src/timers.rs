@@ -3,11 +3,9 @@
 
 use mtu_trace_common::map::{TimerCounts, counter};
 
-use crate::{
-    call::{Called, at_entry},
-    maps::TIMERS,
-    ring, socket,
-};
+use crate::call::{Called, at_entry};
+use crate::maps::TIMERS;
+use crate::{ring, socket};
 
 at_entry! {
     /// `void tcp_retransmit_timer(struct sock *sk)` (Linux 6.18).

@@ -1,20 +1,17 @@
 //! A tunnel that turns a packet for which it has no room into a message to its sender
 //! (`skb_tunnel_check_pmtu`): the packet is gone, and nothing was freed.
 
-use aya_ebpf::{
-    macros::{fexit, kprobe, kretprobe, map},
-    maps::PerCpuArray,
-    programs::{FExitContext, ProbeContext, RetProbeContext},
-};
-use mtu_trace_common::{pace::EventClass, record::kind};
+use aya_ebpf::macros::{fexit, kprobe, kretprobe, map};
+use aya_ebpf::maps::PerCpuArray;
+use aya_ebpf::programs::{FExitContext, ProbeContext, RetProbeContext};
+use mtu_trace_common::pace::EventClass;
+use mtu_trace_common::record::kind;
 
-use crate::{
-    call::Called,
-    kernel::device_netns_key,
-    maps::ICMP_SENT,
-    scratch::{self, Owner, Scratch},
-    skb,
-};
+use crate::call::Called;
+use crate::kernel::device_netns_key;
+use crate::maps::ICMP_SENT;
+use crate::scratch::{self, Owner, Scratch};
+use crate::skb;
 
 /// How many arguments there are in `int skb_tunnel_check_pmtu(struct sk_buff *skb,
 /// struct dst_entry *encap_dst, int headroom, bool reply)` (Linux 6.18); the result stands behind

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use mtu_trace::{cli::Cli, commands};
+use mtu_trace::cli::Cli;
+use mtu_trace::commands;
 
 fn main() -> ExitCode {
     // A reader that closes the pipe early has what it wants: no message, and no panic on write.

@@ -8,12 +8,11 @@ use anyhow::{Context, Result, ensure};
 use lab::patience::patient;
 use serde_json::json;
 
-use super::documented;
 use super::engine::{OUTER, Outer};
-use super::expect;
 use super::host::{NETWORK, OUTER_IMAGE};
 use super::scenarios::{Stage, short};
 use super::trace::{RECORD, Trace};
+use super::{documented, expect};
 
 /// How long it traces.
 const DURATION: &str = "8s";

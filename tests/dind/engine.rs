@@ -1,17 +1,14 @@
 //! The outer container with its inner engine, and the builds that the inner engine does.
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use lab::{
-    patience::patient,
-    process::{Running, finish},
-};
+use lab::patience::patient;
+use lab::process::{Running, finish};
 
-use super::{
-    host::{Host, NETWORK, OUTER_IMAGE, START_LIMIT, succeed},
-    images::Images,
-};
+use super::host::{Host, NETWORK, OUTER_IMAGE, START_LIMIT, succeed};
+use super::images::Images;
 
 /// The outer container, as a CI system names a step's.
 pub const OUTER: &str = "ci-step";

@@ -4,11 +4,9 @@ use anyhow::{Context, Result, ensure};
 use lab::report::Finding;
 use serde_json::Value;
 
-use super::{
-    engine::{Container, OUTER},
-    host::{Host, NARROW},
-    trace::Told,
-};
+use super::engine::{Container, OUTER};
+use super::host::{Host, NARROW};
+use super::trace::Told;
 
 /// The longest a stall may take from its first lost packet to its verdict, seconds.
 const LATEST_S: f64 = 2.0;

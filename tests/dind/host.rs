@@ -1,31 +1,25 @@
 //! The host: a directory for a root and namespaces for mounts, processes and the network, in which an
 //! engine runs as it would on a machine of its own; and the namespace of the package server outside.
 
-use std::{
-    ffi::OsStr,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use lab::{
-    Lab, Netns,
-    address::{EXTERNAL, Family},
-    link::{self, End},
-    patience::patient,
-    process::{Finished, Running, finish},
-};
+use lab::address::{EXTERNAL, Family};
+use lab::link::{self, End};
+use lab::patience::patient;
+use lab::process::{Finished, Running, finish};
+use lab::{Lab, Netns};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::{
-    images::Images,
-    notify::Notify,
-    remains::{Machine, Remains},
-    server::Server,
-};
+use super::images::Images;
+use super::notify::Notify;
+use super::remains::{Machine, Remains};
+use super::server::Server;
 
 /// How long an engine may take to start.
 pub const START_LIMIT: Duration = Duration::from_secs(60);

@@ -1,11 +1,10 @@
 //! Hears from an engine that it is ready, as systemd would.
 
-use std::{
-    fs,
-    os::{fd::AsFd, unix::net::UnixDatagram},
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use lab::process::{Running, Wait};

@@ -4,16 +4,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use lab::{
-    patience::patient,
-    process::{Finished, Running, finish},
-};
+use lab::patience::patient;
+use lab::process::{Finished, Running, finish};
 use serde_json::json;
 
-use super::{
-    host::{Host, NARROW, server_address, succeed},
-    server::PORT,
-};
+use super::host::{Host, NARROW, server_address, succeed};
+use super::server::PORT;
 
 /// The pod, as `kubectl` would list it: `ci/runner-1`.
 const NAMESPACE: &str = "ci";

@@ -3,10 +3,8 @@
 //! Every lab uses the same ones, as every Docker host has its 172.17.0.0/16: a tracer that confused
 //! equal addresses in different namespaces would show it here.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An IPv4 subnet of 14 hosts and the IPv6 subnet beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,15 +1,14 @@
 //! `mtu-trace check`: the audit of the whole machine, of which a test reads what is about its lab.
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::{
-    Lab, binary,
-    process::{Finished, finish},
-    report::{Boundary, Finding},
-    tracer::Recording,
-};
+use crate::process::{Finished, finish};
+use crate::report::{Boundary, Finding};
+use crate::tracer::Recording;
+use crate::{Lab, binary};
 
 /// How long an audit may take on a machine that runs many tests at once.
 const LIMIT: Duration = Duration::from_secs(40);

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use crate::{command, netns::Netns};
+use crate::command;
+use crate::netns::Netns;
 
 /// Lowers the MSS of every handshake that passes through to what its route can carry.
 ///

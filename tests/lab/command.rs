@@ -1,12 +1,10 @@
 //! Runs the system's network tools and turns their failures into errors that can be read.
 
-use std::{
-    env,
-    ffi::OsStr,
-    io::Write,
-    path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio},
-};
+use std::env;
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 

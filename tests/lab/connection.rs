@@ -3,27 +3,21 @@
 //! A socket belongs to the namespace it was made in, whichever thread uses it: only its making has to
 //! happen inside.
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener, TcpStream},
-    os::fd::OwnedFd,
-    time::Duration,
-};
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::net::{
-    self, AddressFamily, Shutdown, SocketFlags, SocketType, shutdown,
-    sockopt::{
-        Timeout, set_socket_linger, set_socket_recv_buffer_size, set_socket_reuseaddr,
-        set_socket_timeout,
-    },
+use rustix::net::sockopt::{
+    Timeout, set_socket_linger, set_socket_recv_buffer_size, set_socket_reuseaddr,
+    set_socket_timeout,
 };
+use rustix::net::{self, AddressFamily, Shutdown, SocketFlags, SocketType, shutdown};
 
-use crate::{
-    netns::Netns,
-    patience::patient,
-    traffic::{connect, listen},
-};
+use crate::netns::Netns;
+use crate::patience::patient;
+use crate::traffic::{connect, listen};
 
 /// A connection. It stays open, stalled or idle, until this is dropped.
 #[derive(Debug)]

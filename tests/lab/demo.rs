@@ -1,17 +1,16 @@
 //! The fault that started it all, built, drawn, traced and reported, in a few seconds.
 
-use std::{io::Write, path::Path};
+use std::io::Write;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 
-use crate::{
-    address::{EXTERNAL, INNER, OUTER},
-    firewall::{self, Hook},
-    topology::{Nested, NestedLab},
-    tracer::Tracer,
-    traffic::Transfer,
-};
+use crate::address::{EXTERNAL, INNER, OUTER};
+use crate::firewall::{self, Hook};
+use crate::topology::{Nested, NestedLab};
+use crate::tracer::Tracer;
+use crate::traffic::Transfer;
 
 /// What the container asks for: 14 segments, so a download of no size at all.
 pub(crate) const DOWNLOAD: Transfer = Transfer::download(20_000);

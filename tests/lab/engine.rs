@@ -1,23 +1,19 @@
 //! What looks like a Docker engine to who looks at processes: a program of its name, with its arguments,
 //! in a namespace. It does nothing but run.
 
-use std::{
-    fs::{self, File},
-    os::fd::AsFd,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::fs::{self, File};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 
-use crate::{
-    netns::Netns,
-    patience::patient,
-    process::{Running, Wait},
-    scratch::Scratch,
-};
+use crate::netns::Netns;
+use crate::patience::patient;
+use crate::process::{Running, Wait};
+use crate::scratch::Scratch;
 
 /// How long it may take to start.
 const READY_LIMIT: Duration = Duration::from_secs(20);

@@ -1,12 +1,11 @@
 //! Removes this process's labs when a signal ends it before its values are dropped.
 
-use std::{fs, sync::Mutex, thread};
+use std::sync::Mutex;
+use std::{fs, thread};
 
 use anyhow::{Context, Result};
-use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
-    iterator::Signals,
-};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::{lifetime, ownership};
 

@@ -1,20 +1,14 @@
 //! A lab's life: its id, its namespaces by role, and their removal.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{
-    command, interrupt,
-    netns::Netns,
-    ownership::{self, Claim, HostShare, PREFIX},
-};
+use crate::netns::Netns;
+use crate::ownership::{self, Claim, HostShare, PREFIX};
+use crate::{command, interrupt};
 
 /// A set of network namespaces that exist as long as this value.
 ///

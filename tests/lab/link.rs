@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use crate::{command, netns::Netns};
+use crate::command;
+use crate::netns::Netns;
 
 /// One end of a veth pair: where it is, what it is called, how large its packets may be.
 #[derive(Debug, Clone, Copy)]

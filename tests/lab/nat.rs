@@ -4,10 +4,8 @@ use std::net::SocketAddr;
 
 use anyhow::Result;
 
-use crate::{
-    address::{Family, Subnet},
-    netns::Netns,
-};
+use crate::address::{Family, Subnet};
+use crate::netns::Netns;
 
 /// Masquerades what leaves `subnet` through `device`, as Docker does for a bridge network.
 ///

@@ -1,11 +1,10 @@
 //! One network namespace: entering it, and the tools that set it up.
 
-use std::{
-    fs::{self, File},
-    os::{fd::AsFd, unix::fs::MetadataExt},
-    path::Path,
-    thread,
-};
+use std::fs::{self, File};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::thread;
 
 use anyhow::{Context, Result, anyhow};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};

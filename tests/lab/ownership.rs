@@ -4,20 +4,16 @@
 //! exclusive `flock` on a file of its own, which the kernel releases however the process ends:
 //! whoever gets that lock may remove what the lab left behind.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeSet,
-    fs::{self, File, OpenOptions},
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-    sync::{Arc, Weak},
-};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 
 use anyhow::{Context, Result, ensure};
-use rustix::{
-    fs::{FlockOperation, flock},
-    io::Errno,
-};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use crate::command;
 

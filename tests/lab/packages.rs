@@ -1,12 +1,10 @@
 //! Debian packages fetched and unpacked into a directory of our own: nothing is installed, and the
 //! machine's own package lists stay as they are.
 
-use std::{
-    error::Error,
-    fmt, fs,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{fmt, fs};
 
 use anyhow::{Context, Result};
 

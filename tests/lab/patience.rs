@@ -1,6 +1,7 @@
 //! How long is waited on machines that are slower than most, such as emulated ones.
 
-use std::{sync::OnceLock, time::Duration};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 /// `limit`, as many times as `MTU_TRACE_PATIENCE` says (a whole number; once if it says nothing).
 ///

@@ -1,19 +1,18 @@
 //! A receiver that is a process of its own, and can be stopped like one (SIGSTOP, a debugger, a frozen
 //! container): its kernel goes on acknowledging until there is no room.
 
-use std::{
-    net::{IpAddr, Shutdown, SocketAddr, TcpStream},
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use rustix::{
-    net::sockopt::{Timeout, set_socket_timeout},
-    process::Signal,
-};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::process::Signal;
 
-use crate::{netns::Netns, process::Running, traffic::listen, unread::write_until_stuck};
+use crate::netns::Netns;
+use crate::process::Running;
+use crate::traffic::listen;
+use crate::unread::write_until_stuck;
 
 /// A process in one namespace that reads all that a socket in another sends it.
 #[derive(Debug)]

@@ -1,11 +1,9 @@
 //! Settings of a sender or a router that change what path MTU discovery does.
 
-use std::{
-    ffi::{c_int, c_void},
-    io,
-    net::IpAddr,
-    os::fd::{AsFd, AsRawFd},
-};
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, AsRawFd};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;

@@ -1,23 +1,18 @@
 //! The screens over the demo's fault: for a person, or for a picture.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, ExitStatus},
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-    time::{Duration, Instant},
-};
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::{
-    demo::{DOWNLOAD, fault},
-    picture::svg,
-    terminal::Terminal,
-    topology::NestedLab,
-    traffic::Transfer,
-};
+use crate::demo::{DOWNLOAD, fault};
+use crate::picture::svg;
+use crate::terminal::Terminal;
+use crate::topology::NestedLab;
+use crate::traffic::Transfer;
 
 /// How long the container waits for a download before it tries again.
 const PATIENCE: Duration = Duration::from_secs(8);

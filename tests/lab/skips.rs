@@ -1,6 +1,9 @@
 //! The ledger of what was not tested, and why: a skipped test is neither passed nor forgotten.
 
-use std::{env, fs::OpenOptions, io::Write, path::Path};
+use std::env;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 

@@ -1,24 +1,21 @@
 //! The tracer beside a lab: started, known to be ready, stopped, and its report read.
 
-use std::{
-    mem::MaybeUninit,
-    os::fd::{AsFd, OwnedFd},
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::{fs::inotify, process::Signal};
+use rustix::fs::inotify;
+use rustix::process::Signal;
 
-use crate::{
-    Lab, Netns, binary,
-    patience::patient,
-    process::{Finished, Running, Wait},
-    report::{Finding, Report, SCHEMA},
-    scratch::Scratch,
-    usage::Usage,
-};
+use crate::patience::patient;
+use crate::process::{Finished, Running, Wait};
+use crate::report::{Finding, Report, SCHEMA};
+use crate::scratch::Scratch;
+use crate::usage::Usage;
+use crate::{Lab, Netns, binary};
 
 /// How long attaching every hook may take on a machine that runs many tests at once.
 const READY_LIMIT: Duration = Duration::from_secs(30);

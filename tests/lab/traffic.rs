@@ -1,19 +1,18 @@
 //! TCP traffic of known size, bounded in bytes and time.
 
-use std::{
-    io::{self, ErrorKind, Read, Write},
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
-    thread,
-    time::{Duration, Instant},
-};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use rustix::net::{
-    connect_unspec,
-    sockopt::{Timeout, set_socket_timeout},
-};
+use rustix::net::connect_unspec;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
-use crate::{address::Family, connection::Connection, netns::Netns, patience::patient};
+use crate::address::Family;
+use crate::connection::Connection;
+use crate::netns::Netns;
+use crate::patience::patient;
 
 /// What a client asks first: a small packet after the handshake, as every protocol has it.
 const REQUEST: &[u8; 16] = b"GET /object 1.0\n";

@@ -2,24 +2,23 @@
 //!
 //! Nobody repeats a datagram, so a hole shows as what did not arrive.
 
-use std::{
-    io::ErrorKind,
-    net::{IpAddr, SocketAddr, UdpSocket},
-    os::fd::AsFd,
-    time::{Duration, Instant},
-};
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use rustix::{
-    event::{PollFd, PollFlags},
-    io::Errno,
-    net::sockopt::{
-        Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
-        set_socket_recv_buffer_size,
-    },
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::net::sockopt::{
+    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+    set_socket_recv_buffer_size,
 };
 
-use crate::{address::Family, netns::Netns, process::poll_until, traffic::Direction};
+use crate::address::Family;
+use crate::netns::Netns;
+use crate::process::poll_until;
+use crate::traffic::Direction;
 
 /// The port that listens.
 const PORT: u16 = 4433;

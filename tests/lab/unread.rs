@@ -1,21 +1,17 @@
 //! A receiver that does not read: its window closes, and the sender waits with everything in order.
 
-use std::{
-    io::{ErrorKind, Read, Write},
-    net::{IpAddr, SocketAddr, TcpStream},
-    os::fd::AsFd,
-    time::{Duration, Instant},
-};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::event::{PollFd, PollFlags};
 
-use crate::{
-    connection::Connection,
-    netns::Netns,
-    process::poll_until,
-    traffic::{Direction, Transfer},
-};
+use crate::connection::Connection;
+use crate::netns::Netns;
+use crate::process::poll_until;
+use crate::traffic::{Direction, Transfer};
 
 /// The receiver's buffer: some full-size segments.
 const BUFFER: usize = 8 * 1024;

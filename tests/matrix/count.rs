@@ -1,11 +1,8 @@
 //! The kernel's own counters, which prove that a fault is there whatever the tracer says of it.
 
 use anyhow::{Context, Result};
-use lab::{
-    Lab,
-    counters::{dropped, snmp, snmp6},
-    firewall,
-};
+use lab::counters::{dropped, snmp, snmp6};
+use lab::{Lab, firewall};
 
 /// A counter, and what it must have come to.
 #[derive(Clone, Copy)]

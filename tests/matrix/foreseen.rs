@@ -1,9 +1,7 @@
 //! Compares what `check` said before the traffic with what the traffic met.
 
-use lab::{
-    audit,
-    report::{Finding, Severity},
-};
+use lab::audit;
+use lab::report::{Finding, Severity};
 
 use crate::judge::Seen;
 

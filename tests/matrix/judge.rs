@@ -1,21 +1,19 @@
 //! Compares what was found with what is expected: the one judge of all modes.
 
-use std::{fmt::Debug, net::SocketAddr, time::Duration};
+use std::fmt::Debug;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use jiff::SignedDuration;
-use lab::{
-    Netns,
-    report::{Boundary, Confidence, Connection, Finding, NetnsId, Severity},
-    tracer::Recording,
-};
+use lab::Netns;
+use lab::report::{Boundary, Confidence, Connection, Finding, NetnsId, Severity};
+use lab::tracer::Recording;
 
-use crate::{
-    count::{self, Counted},
-    foreseen,
-    names::on_this_kernel,
-    scenario::{Act, Begins, Expect, Place, Scenario, Want},
-    view::View,
-};
+use crate::count::{self, Counted};
+use crate::foreseen;
+use crate::names::on_this_kernel;
+use crate::scenario::{Act, Begins, Expect, Place, Scenario, Want};
+use crate::view::View;
 
 /// How soon after the first loss a stall has its verdict, where no other tracer competes for the
 /// machine. The promise is "in a second" (DESIGN); a choice: twice that for a debug build.

@@ -1,6 +1,7 @@
 //! The matrix as lines of JSON, for who puts several of them together.
 
-use std::{fs::File, io::Write};
+use std::fs::File;
+use std::io::Write;
 
 use anyhow::{Context, Result};
 use serde_json::json;

@@ -31,17 +31,16 @@ mod stage;
 mod table;
 mod view;
 
-use std::{num::NonZeroUsize, process::ExitCode};
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use lab::side_by_side::each;
 
-use crate::{
-    scenario::Scenario,
-    stage::Run,
-    table::Tally,
-    view::{Hook, View},
-};
+use crate::scenario::Scenario;
+use crate::stage::Run;
+use crate::table::Tally;
+use crate::view::{Hook, View};
 
 /// What is also run with a tracer of its own, which sees nothing else: one of each datapath, and what is
 /// told sooner, or from less, where nothing else happens.

@@ -1,6 +1,7 @@
 //! The kernel's functions by their names on the kernel that runs.
 
-use std::{fs, sync::LazyLock};
+use std::fs;
+use std::sync::LazyLock;
 
 use mtu_trace::core::sites::names;
 

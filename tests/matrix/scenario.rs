@@ -1,19 +1,21 @@
 //! What a scenario is, and what it expects.
 
-use std::{any::Any, net::SocketAddr, process::Command, sync::Arc};
+use std::any::Any;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use lab::{
-    Lab,
-    kinds::Kind,
-    report::Confidence,
-    topology::{
-        AsymmetricLab, DeepLab, MacvlanLab, NestedLab, OverlayLab, SwitchedLab, TrunkLab, WiredLab,
-    },
-    traffic::{Outcome, Transfer},
+use lab::Lab;
+use lab::kinds::Kind;
+use lab::report::Confidence;
+use lab::topology::{
+    AsymmetricLab, DeepLab, MacvlanLab, NestedLab, OverlayLab, SwitchedLab, TrunkLab, WiredLab,
 };
+use lab::traffic::{Outcome, Transfer};
 
-use crate::{count::Count, foreseen::Foreseen};
+use crate::count::Count;
+use crate::foreseen::Foreseen;
 
 /// A fault, or none, with traffic that meets it.
 #[derive(Clone, Copy)]

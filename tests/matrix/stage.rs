@@ -4,22 +4,19 @@
 //! same traffic: one with every hook, and one for each hook that is left out. What each must say of a
 //! scenario is judged by itself, so nothing is proved less than by running the scenarios once for each.
 
-use std::{fs, thread, time::Duration};
+use std::time::Duration;
+use std::{fs, thread};
 
 use anyhow::{Context, Result, anyhow};
-use lab::{
-    audit, binary,
-    patience::patient,
-    side_by_side::each,
-    tracer::{Recording, Tracer},
-};
+use lab::patience::patient;
+use lab::side_by_side::each;
+use lab::tracer::{Recording, Tracer};
+use lab::{audit, binary};
 
-use crate::{
-    count::{self, Counted},
-    judge::{Judged, Seen, judge},
-    scenario::{Act, Begins, Scenario, Traffic},
-    view::View,
-};
+use crate::count::{self, Counted};
+use crate::judge::{Judged, Seen, judge};
+use crate::scenario::{Act, Begins, Scenario, Traffic};
+use crate::view::View;
 
 /// How many networks are built at once: each is some tens of commands, which compute.
 const BUILT_AT_ONCE: usize = 8;

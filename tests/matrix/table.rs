@@ -5,10 +5,8 @@ use std::fmt;
 use jiff::SignedDuration;
 use lab::skips;
 
-use crate::{
-    stage::Run,
-    view::{Hook, View},
-};
+use crate::stage::Run;
+use crate::view::{Hook, View};
 
 /// How many scenarios were right, wrong and not run.
 #[derive(Clone, Copy, Default)]

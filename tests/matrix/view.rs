@@ -1,10 +1,13 @@
 //! What a tracer sees of the scenarios: every hook, perhaps attached in a way of its own, or all but one
 //! of the product's own table.
 
-use std::{fmt, process::Command, time::Duration};
+use std::fmt;
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use lab::{binary, process::finish};
+use lab::binary;
+use lab::process::finish;
 use serde::Deserialize;
 
 /// How long `doctor` may take on a machine that runs many tests at once.

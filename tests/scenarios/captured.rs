@@ -1,23 +1,20 @@
 //! Captures of real traces: read anywhere by anyone, they say what the live trace said.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, process::Command, thread};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use std::{fs, thread};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use lab::{
-    binary::mtu_trace,
-    firewall::{Hook, drop_frag_needed},
-    process::{Finished, finish},
-    scratch::Scratch,
-    tracer::{Recording, Tracer},
-};
+use lab::binary::mtu_trace;
+use lab::firewall::{Hook, drop_frag_needed};
+use lab::process::{Finished, finish};
+use lab::scratch::Scratch;
+use lab::tracer::{Recording, Tracer};
 use rustix::process::Signal;
 use serde_json::value::RawValue;
 
-use crate::{
-    DOWNLOAD,
-    record_cli::{LIMIT, as_nobody, fails, run},
-    small_uplink,
-};
+use crate::record_cli::{LIMIT, as_nobody, fails, run};
+use crate::{DOWNLOAD, small_uplink};
 
 /// A directory with the capture of a black hole whose namespaces are gone, and what the live trace
 /// said of it.

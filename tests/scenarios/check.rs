@@ -1,13 +1,11 @@
 //! `check`: what is wrong is named before any traffic, and what is right is left alone.
 
 use anyhow::{Context, Result, ensure};
-use lab::{
-    Lab, Netns, audit,
-    firewall::{Hook, drop_frag_needed, drop_packet_too_big},
-    report::{Finding, Severity},
-    topology::{Nested, NestedLab, Switched, SwitchedLab},
-    tracer::Recording,
-};
+use lab::firewall::{Hook, drop_frag_needed, drop_packet_too_big};
+use lab::report::{Finding, Severity};
+use lab::topology::{Nested, NestedLab, Switched, SwitchedLab};
+use lab::tracer::Recording;
+use lab::{Lab, Netns, audit};
 
 use crate::small_uplink;
 

@@ -2,13 +2,11 @@
 //! its bridge yet.
 
 use anyhow::{Context, Result, ensure};
-use lab::{
-    audit,
-    engine::Engine,
-    firewall::{Hook, drop_frag_needed},
-    report::{Confidence, Finding, Severity},
-    topology::{Nested, NestedLab},
-};
+use lab::audit;
+use lab::engine::Engine;
+use lab::firewall::{Hook, drop_frag_needed};
+use lab::report::{Confidence, Finding, Severity};
+use lab::topology::{Nested, NestedLab};
 
 use crate::small_uplink;
 

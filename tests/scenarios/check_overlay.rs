@@ -2,13 +2,11 @@
 //! small. What the kernel really does in each of them is shown by the lab's own tests.
 
 use anyhow::{Context, Result, ensure};
-use lab::{
-    audit,
-    firewall::{Hook, drop_frag_needed},
-    report::{Finding, Severity},
-    topology::{Overlay, OverlayLab},
-    tracer::Recording,
-};
+use lab::audit;
+use lab::firewall::{Hook, drop_frag_needed};
+use lab::report::{Finding, Severity};
+use lab::topology::{Overlay, OverlayLab};
+use lab::tracer::Recording;
 
 /// The overlay has the underlay's MTU: 50 bytes are missing.
 fn too_large() -> Overlay {

@@ -2,15 +2,15 @@
 //!
 //! These labs are exclusive: a tracer that starts elsewhere removes leftovers too.
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use aya::programs::{SchedClassifier, tc::TcAttachType};
-use lab::{
-    Netns,
-    topology::{Nested, NestedLab},
-    tracer::Tracer,
-};
+use aya::programs::SchedClassifier;
+use aya::programs::tc::TcAttachType;
+use lab::Netns;
+use lab::topology::{Nested, NestedLab};
+use lab::tracer::Tracer;
 use rustix::process::Signal;
 
 const DEFAULT: &[&str] = &[];

@@ -1,19 +1,19 @@
 //! What a trace says that lacks something: one clear line for each, and the rest works.
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use lab::{
-    Lab,
-    binary::mtu_trace,
-    firewall::{Hook, drop_frag_needed},
-    process::{Finished, finish},
-    report::Confidence,
-    tracer::{Recording, Tracer},
-};
+use lab::Lab;
+use lab::binary::mtu_trace;
+use lab::firewall::{Hook, drop_frag_needed};
+use lab::process::{Finished, finish};
+use lab::report::Confidence;
+use lab::tracer::{Recording, Tracer};
 use serde_json::Value;
 
-use crate::{DOWNLOAD, record_cli::LIMIT, small_uplink};
+use crate::record_cli::LIMIT;
+use crate::{DOWNLOAD, small_uplink};
 
 /// Capabilities, and whether a trace goes on without one.
 const CAPABILITIES: [(&str, bool); 7] = [

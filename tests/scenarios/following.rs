@@ -3,13 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lab::{
-    link,
-    report::{Finding, NetnsId},
-    topology::{Node, NodeLab},
-    tracer::{Recording, Tracer},
-    usage::Usage,
-};
+use lab::link;
+use lab::report::{Finding, NetnsId};
+use lab::topology::{Node, NodeLab};
+use lab::tracer::{Recording, Tracer};
+use lab::usage::Usage;
 use rustix::process::Signal;
 
 use crate::{DOWNLOAD, UPLOAD};

@@ -1,28 +1,22 @@
 //! A trace does no harm: traffic goes on while programs come and go, and traces do not disturb one
 //! another.
 
-use std::{
-    io::{ErrorKind, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-    time::{Duration, Instant},
-};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use lab::{
-    Netns,
-    address::Family,
-    firewall::{Hook, drop_frag_needed},
-    patience::patient,
-    topology::{Nested, NestedLab},
-    tracer::{Recording, Tracer},
-    traffic::Transfer,
-};
-use rustix::{
-    net::sockopt::{Timeout, set_socket_timeout},
-    process::Signal,
-};
+use lab::Netns;
+use lab::address::Family;
+use lab::firewall::{Hook, drop_frag_needed};
+use lab::patience::patient;
+use lab::topology::{Nested, NestedLab};
+use lab::tracer::{Recording, Tracer};
+use lab::traffic::Transfer;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::{DOWNLOAD, small_uplink};

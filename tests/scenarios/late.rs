@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use lab::{
-    counters::snmp,
-    firewall::{Hook, drop_frag_needed},
-    report::{Confidence, Severity},
-    topology::{Nested, NestedLab},
-    tracer::Tracer,
-    traffic::{self, Transfer},
-};
+use lab::counters::snmp;
+use lab::firewall::{Hook, drop_frag_needed};
+use lab::report::{Confidence, Severity};
+use lab::topology::{Nested, NestedLab};
+use lab::tracer::Tracer;
+use lab::traffic::{self, Transfer};
 
 use crate::{DOWNLOAD, small_uplink};
 

@@ -19,7 +19,8 @@ mod record_cli;
 mod screens;
 mod selecting;
 
-use lab::{topology::Nested, traffic::Transfer};
+use lab::topology::Nested;
+use lab::traffic::Transfer;
 
 const DOWNLOAD: Transfer = Transfer::download(20_000);
 const UPLOAD: Transfer = Transfer::upload(20_000);

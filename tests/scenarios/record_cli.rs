@@ -1,17 +1,17 @@
 //! The command line as scripts see it: statuses, and one clear message for what goes wrong.
 
-use std::{fs, process::Command, time::Duration};
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use lab::{
-    Lab,
-    binary::mtu_trace,
-    firewall::{Hook, drop_frag_needed},
-    process::{Finished, finish},
-    scratch::Scratch,
-    topology::Nested,
-    tracer::{Recording, Tracer},
-};
+use lab::Lab;
+use lab::binary::mtu_trace;
+use lab::firewall::{Hook, drop_frag_needed};
+use lab::process::{Finished, finish};
+use lab::scratch::Scratch;
+use lab::topology::Nested;
+use lab::tracer::{Recording, Tracer};
 use rustix::process::Signal;
 
 use crate::{DOWNLOAD, small_uplink};

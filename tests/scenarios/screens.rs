@@ -1,30 +1,25 @@
 //! The screens in a real terminal: keys, sizes, suspension, signals, and that the terminal is as before
 //! whatever happens.
 
-use std::{path::PathBuf, process::Command};
+use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Result, ensure};
-use lab::{
-    Lab,
-    binary::mtu_trace,
-    firewall::{Hook, drop_frag_needed},
-    scratch::Scratch,
-    terminal::Terminal,
-};
-use mtu_trace::{
-    base::clock::Clock,
-    core::select::Selection,
-    model::event::{Event, EventKind},
-    show::tui::{
-        App,
-        facts::{Risks, SpoolState, TraceFacts},
-        feed::{FeedItem, feed},
-        glyphs::ASCII,
-        keys::Mode,
-        run::{Ending, Source, run},
-        theme::Theme,
-    },
-};
+use lab::Lab;
+use lab::binary::mtu_trace;
+use lab::firewall::{Hook, drop_frag_needed};
+use lab::scratch::Scratch;
+use lab::terminal::Terminal;
+use mtu_trace::base::clock::Clock;
+use mtu_trace::core::select::Selection;
+use mtu_trace::model::event::{Event, EventKind};
+use mtu_trace::show::tui::App;
+use mtu_trace::show::tui::facts::{Risks, SpoolState, TraceFacts};
+use mtu_trace::show::tui::feed::{FeedItem, feed};
+use mtu_trace::show::tui::glyphs::ASCII;
+use mtu_trace::show::tui::keys::Mode;
+use mtu_trace::show::tui::run::{Ending, Source, run};
+use mtu_trace::show::tui::theme::Theme;
 use rustix::process::Signal;
 
 use crate::{DOWNLOAD, small_uplink};

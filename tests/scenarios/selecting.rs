@@ -3,12 +3,10 @@
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use lab::{
-    firewall::{Hook, drop_frag_needed},
-    topology::NestedLab,
-    tracer::{Recording, Tracer},
-    traffic::Transfer,
-};
+use lab::firewall::{Hook, drop_frag_needed};
+use lab::topology::NestedLab;
+use lab::tracer::{Recording, Tracer};
+use lab::traffic::Transfer;
 use serde_json::Value;
 
 use crate::{DOWNLOAD, small_uplink};

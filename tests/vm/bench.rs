@@ -12,13 +12,12 @@ use lab::suites::{Mechanism, Vm};
 use lab::{binary, command};
 
 use super::boot::{self, Logs};
-use super::captured;
 use super::emulator::{self, Emulator};
 use super::initramfs::{self, Programs};
 use super::kernels::{Kernel, Place, Wanted};
-use super::locked;
 use super::runs::{self, Selection};
 use super::table::{Column, Doctor};
+use super::{captured, locked};
 
 /// After this a machine hangs, even where two cores are shared with other work.
 const LIMIT: Duration = Duration::from_secs(30 * 60);

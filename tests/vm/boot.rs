@@ -1,18 +1,17 @@
 //! A virtual machine from start to end: what it wrote, and how it ended.
 
-use std::{
-    fs::{self, File},
-    io::{BufRead, BufReader, Write},
-    path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
-    sync::mpsc::{self, RecvTimeoutError},
-    thread,
-    time::{Duration, Instant},
-};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::{emulator::Emulator, kernels::Kernel};
+use super::emulator::Emulator;
+use super::kernels::Kernel;
 
 /// What the kernel says when it cannot go on.
 const PANIC: &str = "Kernel panic";
@@ -201,10 +200,8 @@ fn part<'a>(results: &'a str, name: &str) -> &'a str {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        process::Command,
-        time::{Duration, Instant},
-    };
+    use std::process::Command;
+    use std::time::{Duration, Instant};
 
     use super::{End, end, part, watch};
 

@@ -1,12 +1,10 @@
 //! A capture that was taken on a machine's kernel, reported on the kernel that runs here: the findings
 //! are the same.
 
-use std::{
-    fs,
-    io::Write,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use lab::command;

@@ -1,9 +1,8 @@
 //! Debian's kernels for virtual machines, fetched once and kept.
 
-use std::fs;
-use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{fs, iter};
 
 use anyhow::{Context, Result, bail, ensure};
 use lab::command;

@@ -3,7 +3,8 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::{boot::Run, table::Doctor};
+use super::boot::Run;
+use super::table::Doctor;
 
 /// A level, and whether programs work at it.
 const LEVELS: [(&str, bool); 2] = [("integrity", true), ("confidentiality", false)];

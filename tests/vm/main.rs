@@ -16,10 +16,9 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use lab::packages;
 use lab::side_by_side::each;
 use lab::suites::{self, Vm};
-use lab::{command, skips};
+use lab::{command, packages, skips};
 
 use self::bench::Bench;
 use self::kernels::Place;

@@ -4,10 +4,8 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use lab::command;
 
-use crate::{
-    run::{self, Profile},
-    setup,
-};
+use crate::run::{self, Profile};
+use crate::setup;
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

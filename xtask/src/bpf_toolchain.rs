@@ -3,11 +3,9 @@
 //! `mtu-trace/build.rs` includes this file too, so that what `cargo xtask setup` calls ready is what
 //! the build then uses. It only looks: nothing here installs, links or changes anything.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// The name under which setup gives rustup the distribution's compiler.
 pub const LINKED: &str = "mtu-trace-bpf";

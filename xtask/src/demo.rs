@@ -1,14 +1,13 @@
 //! `cargo xtask demo`: the fault that started it all, built, traced and explained in half a minute.
 
-use std::{io, path::PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use lab::command;
 
-use crate::{
-    run::{self, Profile},
-    setup,
-};
+use crate::run::{self, Profile};
+use crate::setup;
 
 /// Builds `mtu-trace` and the fault, and shows the screens over it in this terminal.
 pub fn live() -> Result<()> {

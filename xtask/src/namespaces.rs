@@ -1,6 +1,8 @@
 //! `cargo xtask clean-namespaces`: removes what crashed labs left behind.
 
-use std::{collections::BTreeSet, fs, io::ErrorKind};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
 
 use anyhow::{Context, Result};
 use lab::command;

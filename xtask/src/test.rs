@@ -1,12 +1,11 @@
 //! `cargo xtask test`: everything a change must pass, in the order in which it fails soonest.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::ffi::OsString;
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
 use lab::command;

@@ -1,11 +1,9 @@
 //! Questions to the kernel over netlink, in the namespace of the calling thread, and the attributes of
 //! its answers.
 
-use std::{
-    cell::{Cell, RefCell},
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer,

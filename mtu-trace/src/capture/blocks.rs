@@ -1,6 +1,7 @@
 //! Blocks of a pcapng file: how they are written, and what is in those of packets.
 
-use std::{borrow::Cow, io};
+use std::borrow::Cow;
+use std::io;
 
 use pcap_parser::{
     BOM_MAGIC, EPB_MAGIC, EnhancedPacketBlock, IDB_MAGIC, InterfaceDescriptionBlock, Linktype,
@@ -8,10 +9,8 @@ use pcap_parser::{
     parse_option_le,
 };
 
-use crate::capture::{
-    format::{BLOCK_TYPE, FORMAT, MAGIC, OPTION_CODE},
-    stream::{ByteOrder, MOST_BLOCK_BYTES},
-};
+use crate::capture::format::{BLOCK_TYPE, FORMAT, MAGIC, OPTION_CODE};
+use crate::capture::stream::{ByteOrder, MOST_BLOCK_BYTES};
 
 /// The longest part of an event that one option can hold, bytes: options have 16-bit lengths.
 const MOST_OPTION_BYTES: usize = 65_532;

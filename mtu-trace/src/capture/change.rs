@@ -1,10 +1,8 @@
 //! Changes of the network. A snapshot of a large host has megabytes and the next differs from it by a
 //! link, so only the first of a section is whole.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,7 @@
 //! How a file of a capture was found: what is wrong with it, and what is missing.
 
-use std::{collections::BTreeMap, io};
+use std::collections::BTreeMap;
+use std::io;
 
 use crate::capture::format::FORMAT;
 

@@ -1,17 +1,12 @@
 //! What the blocks of our own hold, by their keys.
 
-use crate::{
-    base::text::stored::clean,
-    capture::{
-        change::Change,
-        dictionary::{Dictionary, Entry},
-        format::{PartEnd, PartHeader},
-        older,
-        row::{self, Field, FieldError, RowReader, Taken},
-        rows,
-    },
-    model::event::{Device, Event, Name},
-};
+use crate::base::text::stored::clean;
+use crate::capture::change::Change;
+use crate::capture::dictionary::{Dictionary, Entry};
+use crate::capture::format::{PartEnd, PartHeader};
+use crate::capture::row::{self, Field, FieldError, RowReader, Taken};
+use crate::capture::{older, rows};
+use crate::model::event::{Device, Event, Name};
 
 /// The key of a block with the recording's [`PartHeader`].
 pub const HEADER: &str = "header";
@@ -111,14 +106,10 @@ fn misread(bytes: &[u8], key: &str, error: FieldError) -> Misread {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        capture::{
-            dictionary::Numbers,
-            format::FORMAT,
-            row::{Put, RowWriter, written},
-        },
-        model::event::EventKind,
-    };
+    use crate::capture::dictionary::Numbers;
+    use crate::capture::format::FORMAT;
+    use crate::capture::row::{Put, RowWriter, written};
+    use crate::model::event::EventKind;
 
     fn encoded(write: impl Fn(&mut RowWriter<'_>) -> Put) -> Vec<u8> {
         written(&mut Numbers::default(), Vec::new, write).unwrap().0

@@ -3,14 +3,13 @@
 //! A dictionary holds only so much. Where it is full it begins anew, with number 0, so that neither
 //! side needs more memory for a longer recording.
 
-use std::{hash::Hash, sync::Arc};
+use std::hash::Hash;
+use std::sync::Arc;
 
 use foldhash::HashMap;
 
-use crate::{
-    capture::row::Row,
-    model::event::{Device, Name},
-};
+use crate::capture::row::Row;
+use crate::model::event::{Device, Name};
 
 /// The most entries of one kind. A choice: all devices and functions of a large host, and a bound for
 /// what a hostile file can make a reader keep.
@@ -218,7 +217,8 @@ impl<T> Default for Entries<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::{content, content::BlockContent, row};
+    use crate::capture::content::BlockContent;
+    use crate::capture::{content, row};
 
     /// Writes a name as an event does, takes in what is told of it, and gives its number.
     fn told(numbers: &mut Numbers, dictionary: &mut Dictionary, name: &Name) -> u32 {

@@ -1,29 +1,22 @@
 //! Events to the bytes of a capture.
 
-use std::{io, sync::Arc};
+use std::io;
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{
-    capture::{
-        blocks,
-        blocks::PacketBlock,
-        carried::Carried,
-        change::Change,
-        content,
-        dictionary::{Numbered, Numbers},
-        format::{PartEnd, PartHeader},
-        interfaces::Description,
-        row::{self, Put, RowWriter},
-        rows,
-    },
-    core::sites::describe_packet,
-    model::{
-        event::{Device, Event, EventKind, Packet},
-        hook_status::HookStatus,
-        network::Topology,
-    },
-};
+use crate::capture::blocks::PacketBlock;
+use crate::capture::carried::Carried;
+use crate::capture::change::Change;
+use crate::capture::dictionary::{Numbered, Numbers};
+use crate::capture::format::{PartEnd, PartHeader};
+use crate::capture::interfaces::Description;
+use crate::capture::row::{self, Put, RowWriter};
+use crate::capture::{blocks, content, rows};
+use crate::core::sites::describe_packet;
+use crate::model::event::{Device, Event, EventKind, Packet};
+use crate::model::hook_status::HookStatus;
+use crate::model::network::Topology;
 
 /// Turns events into blocks, and remembers what the start of another part must tell again.
 pub struct Encoder {

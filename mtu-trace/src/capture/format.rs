@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    base::{clock::Clock, text::stored::printable},
-    model::hook_status::HookStatus,
-};
+use crate::base::clock::Clock;
+use crate::base::text::stored::printable;
+use crate::model::hook_status::HookStatus;
 
 /// The version of the format. It changes when old readers would misunderstand a new file; fields and
 /// kinds of events are added without.

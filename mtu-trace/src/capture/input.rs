@@ -1,11 +1,9 @@
 //! Where a capture is read from: a file or standard input, compressed or not.
 
-use std::{
-    fs::File,
-    io::{self, BufRead, BufReader, Cursor, Read},
-    os::unix::fs::FileExt as _,
-    path::Path,
-};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::StreamingDecoder;

@@ -1,6 +1,8 @@
 //! The interfaces of a section: what their descriptions say of a device.
 
-use crate::model::{event::Device, netns_ref::NetnsRef, network::Topology};
+use crate::model::event::Device;
+use crate::model::netns_ref::NetnsRef;
+use crate::model::network::Topology;
 
 /// What an interface description block says.
 #[derive(Debug, PartialEq, Eq)]

@@ -30,14 +30,12 @@ pub(crate) mod row;
 pub(crate) mod rows;
 pub(crate) mod stream;
 
-pub use crate::capture::{
-    condition::{Condition, Damage, ReadError},
-    encoder::Encoder,
-    format::{FORMAT, PartEnd, PartHeader},
-    input::{Input, open, open_plain, unpacked},
-    output::{CaptureOutput, Existing, PartLimits},
-    part_writer::{PartBounds, PartStore, PartWriter, WriteError},
-    reader::Reader,
-    rows::kind_name,
-    stream::MOST_BLOCK_BYTES,
-};
+pub use crate::capture::condition::{Condition, Damage, ReadError};
+pub use crate::capture::encoder::Encoder;
+pub use crate::capture::format::{FORMAT, PartEnd, PartHeader};
+pub use crate::capture::input::{Input, open, open_plain, unpacked};
+pub use crate::capture::output::{CaptureOutput, Existing, PartLimits};
+pub use crate::capture::part_writer::{PartBounds, PartStore, PartWriter, WriteError};
+pub use crate::capture::reader::Reader;
+pub use crate::capture::rows::kind_name;
+pub use crate::capture::stream::MOST_BLOCK_BYTES;

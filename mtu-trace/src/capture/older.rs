@@ -2,14 +2,10 @@
 //! or nothing. Rows that were shorter are no matter of it: [`rows`](crate::capture::rows) says which
 //! fields came later.
 
-use crate::{
-    capture::{
-        content::{BlockContent, CARRIED},
-        row::{Field as _, RowReader, Taken},
-        rows::Choice as _,
-    },
-    model::event::{Count, Event, EventKind},
-};
+use crate::capture::content::{BlockContent, CARRIED};
+use crate::capture::row::{Field as _, RowReader, Taken};
+use crate::capture::rows::Choice as _;
+use crate::model::event::{Count, Event, EventKind};
 
 /// A key of older versions.
 struct OlderKey {

@@ -1,14 +1,13 @@
 //! Where a capture is written to: one file, files in a row, or standard output.
 
-use std::{
-    collections::VecDeque,
-    ffi::OsString,
-    fs::{self, File, OpenOptions},
-    io::{self, Write as _},
-    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 

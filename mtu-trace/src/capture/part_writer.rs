@@ -4,26 +4,17 @@
 //! trace. What waits for it is bounded; when it is too much, or something fails, the capture ends there
 //! and the trace does not.
 
-use std::{
-    io,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-        mpsc::{Receiver, Sender, channel},
-    },
-    thread,
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{io, thread};
 
 use anyhow::{Context as _, Result};
 use tokio::sync::oneshot;
 
-use crate::{
-    capture::{Encoder, PartHeader},
-    model::{
-        event::{Event, EventKind},
-        hook_status::HookStatus,
-    },
-};
+use crate::capture::{Encoder, PartHeader};
+use crate::model::event::{Event, EventKind};
+use crate::model::hook_status::HookStatus;
 
 /// Bytes handed to the thread at once. Each tick hands over what there is, ten times a second.
 const CHUNK_BYTES: usize = 256 << 10;

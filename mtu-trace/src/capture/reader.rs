@@ -1,24 +1,18 @@
 //! A capture's events, exactly as they were written, and what is wrong with the file.
 
-use std::{io::Read, sync::Arc};
+use std::io::Read;
+use std::sync::Arc;
 
 use pcap_parser::{EPB_MAGIC, SHB_MAGIC};
 
-use crate::{
-    capture::{
-        blocks,
-        condition::{Condition, Damage, ReadError},
-        content,
-        content::{BlockContent, Misread},
-        dictionary::{Dictionary, EntryError},
-        format::{BLOCK_TYPE, FORMAT, MAGIC, PartEnd, PartHeader},
-        stream::{Blocks, FoundBlock, NoBlock},
-    },
-    model::{
-        event::{Event, EventKind},
-        network::Topology,
-    },
-};
+use crate::capture::condition::{Condition, Damage, ReadError};
+use crate::capture::content::{BlockContent, Misread};
+use crate::capture::dictionary::{Dictionary, EntryError};
+use crate::capture::format::{BLOCK_TYPE, FORMAT, MAGIC, PartEnd, PartHeader};
+use crate::capture::stream::{Blocks, FoundBlock, NoBlock};
+use crate::capture::{blocks, content};
+use crate::model::event::{Event, EventKind};
+use crate::model::network::Topology;
 
 /// Names of unknown kinds that are told apart.
 const MOST_NAMES: usize = 20;

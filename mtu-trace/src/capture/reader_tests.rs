@@ -2,19 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    base::clock::Clock,
-    capture::{
-        blocks,
-        blocks::PacketBlock,
-        format::{MAGIC, PartHeader},
-        reader::Reader,
-    },
-    model::{
-        event::{Device, Event, EventKind, Flow, Name, Packet, PacketKind},
-        network::NetnsId,
-    },
-};
+use crate::base::clock::Clock;
+use crate::capture::blocks;
+use crate::capture::blocks::PacketBlock;
+use crate::capture::format::{MAGIC, PartHeader};
+use crate::capture::reader::Reader;
+use crate::model::event::{Device, Event, EventKind, Flow, Name, Packet, PacketKind};
+use crate::model::network::NetnsId;
 
 fn header() -> PartHeader {
     PartHeader {

@@ -4,33 +4,24 @@
 //! A row may have more places than are known here; they are skipped. Nothing is allocated for what a
 //! length says.
 
-use std::{
-    convert::Infallible,
-    fmt::Display,
-    io, mem,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::convert::Infallible;
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::{io, mem};
 
-use cbor4ii::core::{
-    dec::{self, Decode, IgnoredAny, Read, Reference},
-    enc::Encode as _,
-    types::{Array, Bytes, Map, Null},
-    utils::{BufWriter, SliceReader},
-};
-use serde::{Serialize, de::DeserializeOwned};
+use cbor4ii::core::dec::{self, Decode, IgnoredAny, Read, Reference};
+use cbor4ii::core::enc::Encode as _;
+use cbor4ii::core::types::{Array, Bytes, Map, Null};
+use cbor4ii::core::utils::{BufWriter, SliceReader};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::{
-    base::text::stored::clean,
-    capture::{
-        blocks,
-        dictionary::{Dictionary, Entry, EntryError, Numbers},
-    },
-    model::{
-        event::{Device, Name, TcpState},
-        network::{NetnsId, Topology},
-    },
-};
+use crate::base::text::stored::clean;
+use crate::capture::blocks;
+use crate::capture::dictionary::{Dictionary, Entry, EntryError, Numbers};
+use crate::model::event::{Device, Name, TcpState};
+use crate::model::network::{NetnsId, Topology};
 
 /// The most bytes that are looked at ahead: a CBOR number takes at most nine (RFC 8949, section 3).
 const LOOK_AHEAD_BYTES: usize = 9;

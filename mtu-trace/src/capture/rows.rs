@@ -4,12 +4,10 @@
 //! A new field goes behind all others of its row. Those behind a semicolon are missing in older rows,
 //! and have their default there.
 
-use crate::{
-    capture::row::{Field, FieldError, Put, Row, RowReader, RowWriter, Taken},
-    model::event::{
-        Closed, Count, Device, Event, EventKind, Flow, IcmpError, Inner, Isn, Packet, PacketKind,
-        PathMtu, Quoted, Retransmit, Sample, Socket, Tcp, Timers,
-    },
+use crate::capture::row::{Field, FieldError, Put, Row, RowReader, RowWriter, Taken};
+use crate::model::event::{
+    Closed, Count, Device, Event, EventKind, Flow, IcmpError, Inner, Isn, Packet, PacketKind,
+    PathMtu, Quoted, Retransmit, Sample, Socket, Tcp, Timers,
 };
 
 fn places<T: Field>(_: &T) -> usize {
@@ -230,7 +228,8 @@ kinds! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{capture::dictionary::Entry, model::event::Name};
+    use crate::capture::dictionary::Entry;
+    use crate::model::event::Name;
 
     /// The rows of the tables of the documentation that begin with code: the first two cells.
     fn documented() -> Vec<(String, String)> {

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use crate::{
-    capture::{Existing, PartLimits},
-    core::select::Selection,
-    show::{export::ExportFormat, report::Format},
-};
+use crate::capture::{Existing, PartLimits};
+use crate::core::select::Selection;
+use crate::show::export::ExportFormat;
+use crate::show::report::Format;
 
 /// What `record` keeps.
 #[derive(Clone, Debug, Args)]

@@ -4,10 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, FromArgMatches as _, ValueHint};
 
-use crate::{
-    cli::{Keep, Tracing},
-    core::select::Selection,
-};
+use crate::cli::{Keep, Tracing};
+use crate::core::select::Selection;
 
 /// How screens are drawn.
 #[derive(Clone, Debug, Args)]

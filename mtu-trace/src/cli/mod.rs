@@ -4,24 +4,21 @@ pub mod capture;
 pub mod generated;
 pub mod live;
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{
-    Args, Parser, Subcommand, ValueEnum, ValueHint,
-    builder::{PossibleValue, PossibleValuesParser},
-};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-pub use crate::cli::{
-    capture::{ExportOptions, Keep, ReportOptions},
-    generated::{Completions, Man},
-    live::{Drawing, LiveOptions, ReplayOptions},
-};
-use crate::{
-    core::{select::Selection, verdicts::entry},
-    kernel::{HOOKS, Mechanism},
-    model::finding::Verdict,
-    show::report::Format,
-};
+pub use crate::cli::capture::{ExportOptions, Keep, ReportOptions};
+pub use crate::cli::generated::{Completions, Man};
+pub use crate::cli::live::{Drawing, LiveOptions, ReplayOptions};
+use crate::core::select::Selection;
+use crate::core::verdicts::entry;
+use crate::kernel::{HOOKS, Mechanism};
+use crate::model::finding::Verdict;
+use crate::show::report::Format;
 
 /// What the status at the end means.
 pub(crate) const EXIT_STATUS: &str = "\

@@ -1,28 +1,24 @@
 //! `check`: audits the network as it stands.
 
-use std::{collections::BTreeSet, sync::Mutex, thread};
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::thread;
 
 use anyhow::Result;
 use jiff::Timestamp;
 
-use crate::{
-    base::clock::{Clock, monotonic_ns},
-    cli::{CheckOptions, ColorChoice},
-    commands::{FOUND, explain_refusal, hostname, kernel_release, output, stands},
-    core::audit::{Audit, Circumstances, Firewalls, Prospect},
-    host::{
-        firewall,
-        identity::engine::dockerd::{Dockerds, dockerds},
-        netns::NetnsFile,
-        watcher::{Changes, Depth, Watcher},
-    },
-    kernel::Symbols,
-    model::{
-        finding::{Finding, Severity},
-        network::NetnsId,
-    },
-    show::report::{Audited, Capture, Report},
-};
+use crate::base::clock::{Clock, monotonic_ns};
+use crate::cli::{CheckOptions, ColorChoice};
+use crate::commands::{FOUND, explain_refusal, hostname, kernel_release, output, stands};
+use crate::core::audit::{Audit, Circumstances, Firewalls, Prospect};
+use crate::host::firewall;
+use crate::host::identity::engine::dockerd::{Dockerds, dockerds};
+use crate::host::netns::NetnsFile;
+use crate::host::watcher::{Changes, Depth, Watcher};
+use crate::kernel::Symbols;
+use crate::model::finding::{Finding, Severity};
+use crate::model::network::NetnsId;
+use crate::show::report::{Audited, Capture, Report};
 
 /// Namespaces whose rules are read at the same time: each needs other programs to run.
 const READERS: usize = 4;

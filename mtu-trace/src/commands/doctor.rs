@@ -5,16 +5,16 @@ use std::io::{self, Write};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::{
-    cli::{ColorChoice, DoctorFormat, DoctorOptions},
-    commands::{kernel_release, load_options, output::style, trace::runtime},
-    kernel::{
-        CAPABILITIES, Effective, HOOKS, KernelTypes, LOST as WITHOUT_SYMBOLS, LiveTrace, Symbols,
-        refusal as lockdown_refusal,
-    },
-    model::hook_status::HookStatus,
-    show::report::Style,
+use crate::cli::{ColorChoice, DoctorFormat, DoctorOptions};
+use crate::commands::output::style;
+use crate::commands::trace::runtime;
+use crate::commands::{kernel_release, load_options};
+use crate::kernel::{
+    CAPABILITIES, Effective, HOOKS, KernelTypes, LOST as WITHOUT_SYMBOLS, LiveTrace, Symbols,
+    refusal as lockdown_refusal,
 };
+use crate::model::hook_status::HookStatus;
+use crate::show::report::Style;
 
 #[derive(Serialize)]
 struct Diagnosis {

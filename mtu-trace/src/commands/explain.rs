@@ -4,14 +4,12 @@ use std::io::{self, Write};
 
 use anyhow::{Context as _, Result};
 
-use crate::{
-    base::text::wrap,
-    cli::{ColorChoice, ExplainOptions},
-    commands::output::style,
-    core::verdicts::entry,
-    model::finding::Verdict,
-    show::report::Style,
-};
+use crate::base::text::wrap;
+use crate::cli::{ColorChoice, ExplainOptions};
+use crate::commands::output::style;
+use crate::core::verdicts::entry;
+use crate::model::finding::Verdict;
+use crate::show::report::Style;
 
 /// Space between two columns, characters.
 const GAP: usize = 2;

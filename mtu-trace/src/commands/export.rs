@@ -1,23 +1,18 @@
 //! `export`: the events of a capture.
 
-use std::{
-    io::{self, BufWriter, Write},
-    sync::Arc,
-};
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
-use crate::{
-    capture::{Input, Reader},
-    cli::ExportOptions,
-    commands::{report, report::Passed},
-    core::verdicts::Analysis,
-    model::{
-        event::{Event, EventKind},
-        network::Topology,
-    },
-    show::export::Events,
-};
+use crate::capture::{Input, Reader};
+use crate::cli::ExportOptions;
+use crate::commands::report;
+use crate::commands::report::Passed;
+use crate::core::verdicts::Analysis;
+use crate::model::event::{Event, EventKind};
+use crate::model::network::Topology;
+use crate::show::export::Events;
 
 /// Runs the command; gives the exit status.
 pub fn run(options: &ExportOptions) -> Result<u8> {

@@ -1,21 +1,15 @@
 //! `man`: the manual's pages, one for the whole and one for each command.
 
-use std::{
-    fs,
-    io::{self, Write as _},
-};
+use std::fs;
+use std::io::{self, Write as _};
 
 use anyhow::{Context as _, Result};
 use clap::{Command, CommandFactory as _};
-use clap_mangen::{
-    Man,
-    roff::{Roff, bold, roman},
-};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::{
-    cli,
-    cli::{Cli, EXIT_STATUS},
-};
+use crate::cli;
+use crate::cli::{Cli, EXIT_STATUS};
 
 /// What is typed most, and what it does.
 const EXAMPLES: &[(&str, &str)] = &[

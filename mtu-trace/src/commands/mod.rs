@@ -15,17 +15,17 @@ pub mod report;
 pub mod trace;
 pub mod workload;
 
-use std::{io, process::ExitCode};
+use std::io;
+use std::process::ExitCode;
 
-use rustix::{process::Signal, system::uname};
+use rustix::process::Signal;
+use rustix::system::uname;
 
-use crate::{
-    cli::{Cli, Command, Tracing},
-    core::select::SelectError,
-    kernel::{BtfError, Effective, LoadOptions},
-    model::finding::Severity,
-    show::report::Report,
-};
+use crate::cli::{Cli, Command, Tracing};
+use crate::core::select::SelectError;
+use crate::kernel::{BtfError, Effective, LoadOptions};
+use crate::model::finding::Severity;
+use crate::show::report::Report;
 
 /// Exit status of a failure.
 const FAILED: u8 = 1;

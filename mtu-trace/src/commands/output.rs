@@ -1,16 +1,12 @@
 //! Where words go: reports to standard output, everything else to standard error.
 
-use std::{
-    io::{self, IsTerminal as _, Write as _},
-    sync::{Mutex, PoisonError},
-};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 
-use crate::{
-    cli::ColorChoice,
-    show::report::{Format, Report, Style},
-};
+use crate::cli::ColorChoice;
+use crate::show::report::{Format, Report, Style};
 
 /// Columns of a report that goes to no terminal.
 const FILE_COLUMNS: usize = 100;

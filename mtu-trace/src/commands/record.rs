@@ -1,32 +1,31 @@
 //! `record`: traces for a while and reports.
 
-use std::{fs, io, path::Path, process::Stdio, time::Duration};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use std::{fs, io};
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use rustix::process::Signal;
 
-use crate::{
-    base::clock::{Clock, monotonic_ns},
-    cli::{ColorChoice, RecordOptions},
-    commands::{
-        FOUND, LOCKED_DOWN, USAGE, explain_refusal, hostname, kernel_release, load_options, output,
-        output::{complain, say},
-        recording::{KeptCapture, misuse},
-        seconds, stands,
-        trace::{Interrupts, runtime},
-        workload::Workload,
-    },
-    core::verdicts::Analysis,
-    host::netns::NetnsFile,
-    kernel::LiveTrace,
-    model::{
-        event::{Event, EventKind},
-        finding::Severity,
-        hook_status::HookStatus,
-    },
-    show::report::{Capture, Format, Report},
+use crate::base::clock::{Clock, monotonic_ns};
+use crate::cli::{ColorChoice, RecordOptions};
+use crate::commands::output::{complain, say};
+use crate::commands::recording::{KeptCapture, misuse};
+use crate::commands::trace::{Interrupts, runtime};
+use crate::commands::workload::Workload;
+use crate::commands::{
+    FOUND, LOCKED_DOWN, USAGE, explain_refusal, hostname, kernel_release, load_options, output,
+    seconds, stands,
 };
+use crate::core::verdicts::Analysis;
+use crate::host::netns::NetnsFile;
+use crate::kernel::LiveTrace;
+use crate::model::event::{Event, EventKind};
+use crate::model::finding::Severity;
+use crate::model::hook_status::HookStatus;
+use crate::show::report::{Capture, Format, Report};
 
 /// How long a command has to notice a Ctrl-C of its own before it is passed on. A choice: shells and
 /// build tools end within it.

@@ -1,23 +1,18 @@
 //! The capture that a trace keeps beside what it shows.
 
-use std::{
-    future::Future,
-    io::{self, IsTerminal as _},
-};
+use std::future::Future;
+use std::io::{self, IsTerminal as _};
 
 use anyhow::Result;
 use rustix::system::uname;
 
-use crate::{
-    base::clock::Clock,
-    capture::{CaptureOutput, PartBounds, PartHeader, PartWriter, WriteError},
-    cli::Keep,
-    commands::{
-        FAILED, hostname, kernel_release,
-        output::{complain, say},
-    },
-    model::{event::Event, hook_status::HookStatus},
-};
+use crate::base::clock::Clock;
+use crate::capture::{CaptureOutput, PartBounds, PartHeader, PartWriter, WriteError};
+use crate::cli::Keep;
+use crate::commands::output::{complain, say};
+use crate::commands::{FAILED, hostname, kernel_release};
+use crate::model::event::Event;
+use crate::model::hook_status::HookStatus;
 
 /// The most bytes that may wait to be written. A choice: seconds of the greatest load.
 const MAX_WAITING_BYTES: usize = 64 << 20;

@@ -2,23 +2,14 @@
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{
-    cli::{ColorChoice, ReplayOptions},
-    commands::{
-        live::{glyphs, screens, theme},
-        output, signal_status,
-    },
-    show::{
-        replay::Replay,
-        tui::{
-            App,
-            facts::{Risks, SpoolState, TraceFacts},
-            keys::Mode,
-            run::{Ending, Source},
-            terminal,
-        },
-    },
-};
+use crate::cli::{ColorChoice, ReplayOptions};
+use crate::commands::live::{glyphs, screens, theme};
+use crate::commands::{output, signal_status};
+use crate::show::replay::Replay;
+use crate::show::tui::facts::{Risks, SpoolState, TraceFacts};
+use crate::show::tui::keys::Mode;
+use crate::show::tui::run::{Ending, Source};
+use crate::show::tui::{App, terminal};
 
 /// What to do where there is no terminal.
 const INSTEAD: &str = "`mtu-trace report FILE` needs none";

@@ -4,18 +4,16 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use crate::{
-    capture,
-    capture::{Input, Reader},
-    cli::{ColorChoice, ReportOptions},
-    commands::{FOUND, output, output::complain, seconds, stands},
-    core::{select::Scope, verdicts::Analysis},
-    model::{
-        event::{Event, EventKind},
-        finding::Severity,
-    },
-    show::report::{Capture, Report},
-};
+use crate::capture;
+use crate::capture::{Input, Reader};
+use crate::cli::{ColorChoice, ReportOptions};
+use crate::commands::output::complain;
+use crate::commands::{FOUND, output, seconds, stands};
+use crate::core::select::Scope;
+use crate::core::verdicts::Analysis;
+use crate::model::event::{Event, EventKind};
+use crate::model::finding::Severity;
+use crate::show::report::{Capture, Report};
 
 /// Runs the command; gives the exit status.
 pub fn run(options: &ReportOptions, color: ColorChoice) -> Result<u8> {

@@ -2,10 +2,8 @@
 
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
-use tokio::{
-    runtime::{Builder, Runtime},
-    signal::unix::{Signal as Signals, SignalKind, signal},
-};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 /// What runs a trace, on the thread that asks for it.
 ///

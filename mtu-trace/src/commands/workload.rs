@@ -1,11 +1,9 @@
 //! The command that is traced while it runs.
 
-use std::{
-    ffi::OsString,
-    io,
-    os::unix::process::ExitStatusExt as _,
-    process::{ExitStatus, Stdio},
-};
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process};

@@ -4,20 +4,17 @@
 //! `mountinfo` is read as bytes here rather than by the procfs crate: whoever owns a mount namespace
 //! chooses its paths, and one that is not UTF-8 must not hide the rest.
 
-use std::{
-    collections::HashMap,
-    ffi::OsString,
-    io,
-    os::{
-        fd::OwnedFd,
-        unix::ffi::{OsStrExt, OsStringExt},
-    },
-    path::{Path, PathBuf},
-};
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
-use crate::{base::text::printable, host::netns::reopen_nsfs};
+use crate::base::text::printable;
+use crate::host::netns::reopen_nsfs;
 
 /// Directories in which `ip netns` and CNI plugins keep namespaces by name.
 const NAMED: [&str; 2] = ["/run/netns", "/var/run/netns"];

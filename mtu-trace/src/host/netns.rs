@@ -5,19 +5,14 @@
 //! namespace file is open, `O_PATH` ones included, or any socket made inside). So a [`NetnsFile`]
 //! must never be kept beyond the work it was opened for.
 
-use std::{
-    io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-    panic::resume_unwind,
-    path::Path,
-    thread,
-};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::panic::resume_unwind;
+use std::path::Path;
+use std::{io, thread};
 
-use rustix::{
-    fs::{FsWord, Mode, OFlags, fstat, fstatfs},
-    net::{AddressFamily, SocketFlags, SocketType, socket_with},
-    thread::{LinkNameSpaceType, move_into_link_name_space},
-};
+use rustix::fs::{FsWord, Mode, OFlags, fstat, fstatfs};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::model::network::NetnsId;
 

@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::{
-    kernel::maps::{ConnectionTable, KeptSocket},
-    model::event::{Event, EventKind, Flow, Isn, Socket},
-};
+use crate::kernel::maps::{ConnectionTable, KeptSocket};
+use crate::model::event::{Event, EventKind, Flow, Isn, Socket};
 
 /// How long a socket is asked about after the last event of it: the longest retransmission timeout
 /// (`TCP_RTO_MAX`), ns.

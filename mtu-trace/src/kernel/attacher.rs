@@ -4,36 +4,26 @@
 //! configuration shares, so it can take long on a busy host; records must not wait for that, nor
 //! limits for attachments.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-        mpsc::{self, RecvTimeoutError},
-    },
-    thread,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use aya::Ebpf;
 use mtu_trace_common::map::DeviceLimits;
 
-use crate::{
-    core::graph::Limits,
-    host::watcher::Entrance,
-    kernel::{
-        boundaries::{AttachStep, Boundaries, DeviceId},
-        coverage::Coverage,
-        hooks::TraceHook,
-        limit_map::LimitMap,
-        load::LoadOptions,
-    },
-    model::{
-        hook_status::HookStatus,
-        network::{NetnsId, Topology},
-    },
-};
+use crate::core::graph::Limits;
+use crate::host::watcher::Entrance;
+use crate::kernel::boundaries::{AttachStep, Boundaries, DeviceId};
+use crate::kernel::coverage::Coverage;
+use crate::kernel::hooks::TraceHook;
+use crate::kernel::limit_map::LimitMap;
+use crate::kernel::load::LoadOptions;
+use crate::model::hook_status::HookStatus;
+use crate::model::network::{NetnsId, Topology};
 
 /// Directions without a limit, which only show ICMP errors on their way, wait until nothing new has
 /// been wanted for so long: while containers are set up, whoever does that needs the lock. A choice:

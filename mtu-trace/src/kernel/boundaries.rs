@@ -9,29 +9,23 @@
 //! A device that leads into no smaller limit any more keeps its programs: taking them off costs
 //! another grace period, and a limit that comes and goes with a container would cost two each time.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap},
-};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use aya::{
-    Ebpf,
-    programs::{TcAttachType, tc::SchedClassifierLink},
-};
+use aya::Ebpf;
+use aya::programs::TcAttachType;
+use aya::programs::tc::SchedClassifierLink;
 use mtu_trace_common::map::DeviceLimits;
 
-use crate::{
-    base::clock::monotonic_ns,
-    host::watcher::Entrance,
-    kernel::{
-        coverage::Coverage,
-        hooks::{AttachPoint, Attachment, Mechanism, TraceHook},
-        load::{LoadOptions, Refusal},
-        qdisc,
-        tc::{self, Qdisc},
-    },
-    model::{hook_status::HookStatus, network::NetnsId},
-};
+use crate::base::clock::monotonic_ns;
+use crate::host::watcher::Entrance;
+use crate::kernel::coverage::Coverage;
+use crate::kernel::hooks::{AttachPoint, Attachment, Mechanism, TraceHook};
+use crate::kernel::load::{LoadOptions, Refusal};
+use crate::kernel::qdisc;
+use crate::kernel::tc::{self, Qdisc};
+use crate::model::hook_status::HookStatus;
+use crate::model::network::NetnsId;
 
 /// A device of this host: its namespace and interface index.
 pub type DeviceId = (NetnsId, u32);

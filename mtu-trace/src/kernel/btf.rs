@@ -1,6 +1,7 @@
 //! Questions to the running kernel's BTF: where structure members are, what enum values mean.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use btf::btf::{Btf, FlattenedType, Type};
 use mtu_trace_common::layout::{ABSENT, MEMBERS, Member, extra};

@@ -3,17 +3,14 @@
 
 use std::sync::Arc;
 
-use crate::{
-    base::clock::monotonic_ns,
-    host::watcher::Watcher,
-    kernel::{
-        maps::Maps, sampling::Sampling, socket_lookup::SocketLookup, socket_poller::SocketPoller,
-    },
-    model::{
-        event::{Event, EventKind},
-        network::{NetnsId, Topology},
-    },
-};
+use crate::base::clock::monotonic_ns;
+use crate::host::watcher::Watcher;
+use crate::kernel::maps::Maps;
+use crate::kernel::sampling::Sampling;
+use crate::kernel::socket_lookup::SocketLookup;
+use crate::kernel::socket_poller::SocketPoller;
+use crate::model::event::{Event, EventKind};
+use crate::model::network::{NetnsId, Topology};
 
 /// How long events wait at most for their connections, ns. A choice: a tick, so that a finding is not
 /// later for it.

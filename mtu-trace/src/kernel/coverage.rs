@@ -1,13 +1,12 @@
 //! Since when which device is looked at: that a program saw nothing before then proves nothing.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mtu_trace_common::map::DeviceLimits;
 
-use crate::{base::clock::monotonic_ns, model::network::NetnsId};
+use crate::base::clock::monotonic_ns;
+use crate::model::network::NetnsId;
 
 /// A device the tc programs are to look at, or do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

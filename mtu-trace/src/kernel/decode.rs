@@ -5,19 +5,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use mtu_trace_common::{
-    map::{DropKey, FlowKey},
-    record::RecordHeader,
-};
+use mtu_trace_common::map::{DropKey, FlowKey};
+use mtu_trace_common::record::RecordHeader;
 use zerocopy::FromBytes;
 
-use crate::{
-    kernel::{btf::KernelTypes, hooks::HOOKS, symbols::Symbols},
-    model::{
-        event::{Event, EventKind, Flow, Packet, address},
-        network::{NetnsId, Topology},
-    },
-};
+use crate::kernel::btf::KernelTypes;
+use crate::kernel::hooks::HOOKS;
+use crate::kernel::symbols::Symbols;
+use crate::model::event::{Event, EventKind, Flow, Packet, address};
+use crate::model::network::{NetnsId, Topology};
 
 /// A record that is not what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

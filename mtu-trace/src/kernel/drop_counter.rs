@@ -4,13 +4,9 @@ use std::collections::HashMap;
 
 use mtu_trace_common::map::{DropKey, FlowKey};
 
-use crate::{
-    kernel::{
-        decode::{Decoder, ToldCount, flow},
-        maps::Maps,
-    },
-    model::event::{Count, Event, EventKind},
-};
+use crate::kernel::decode::{Decoder, ToldCount, flow};
+use crate::kernel::maps::Maps;
+use crate::model::event::{Count, Event, EventKind};
 
 /// Counts remembered at most. A choice: more than both maps hold (`DROPS` and `RETRANSMITS` of
 /// `mtu_trace_common::map::size`), at some 5 MiB.

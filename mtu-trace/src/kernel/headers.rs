@@ -2,18 +2,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use etherparse::icmpv4::DestUnreachableHeader;
 use etherparse::{
     Icmpv4Type, Icmpv6Type, LaxPacketHeaders, LaxPayloadSlice, NetHeaders, TcpHeader,
-    TransportHeader, icmpv4::DestUnreachableHeader,
+    TransportHeader,
 };
 
-use crate::{
-    kernel::tunnelled,
-    model::{
-        event::{Flow, IcmpError, Inner, Quoted, TCP, Tcp, UDP},
-        network::NetnsId,
-    },
-};
+use crate::kernel::tunnelled;
+use crate::model::event::{Flow, IcmpError, Inner, Quoted, TCP, Tcp, UDP};
+use crate::model::network::NetnsId;
 
 /// What a packet's headers say besides its flow.
 #[derive(Default)]

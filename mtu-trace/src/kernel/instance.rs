@@ -1,13 +1,10 @@
 //! Which traces run on this host, so that one does not tidy away another's filters.
 
-use std::{
-    fs::{File, Permissions},
-    io,
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
-    path::Path,
-    thread,
-    time::Duration,
-};
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::time::Duration;
+use std::{io, thread};
 
 use rustix::fs::{FlockOperation, flock};
 

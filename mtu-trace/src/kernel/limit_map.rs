@@ -1,10 +1,8 @@
 //! The limits the tc programs measure against.
 
 use anyhow::Result;
-use aya::{
-    Ebpf,
-    maps::{Array, HashMap, MapData},
-};
+use aya::Ebpf;
+use aya::maps::{Array, HashMap, MapData};
 use mtu_trace_common::map::{DeviceKey, DeviceLimits};
 
 use crate::kernel::maps::take;

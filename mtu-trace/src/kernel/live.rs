@@ -1,33 +1,30 @@
 //! The live source: turns what the kernel programs record into a stream of events.
 
-use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use aya_log::EbpfLogger;
 use tokio::time::MissedTickBehavior;
 
-use crate::{
-    base::clock::monotonic_ns,
-    kernel::{
-        capabilities::Effective,
-        connections::{Connections, Handshakes},
-        coverage::Coverage,
-        decode::Decoder,
-        drop_counter::DropCounter,
-        instance::Instance,
-        load::{LoadOptions, Loaded, load},
-        maps::{Maps, take},
-        network::FollowedNetwork,
-        packet::name_devices,
-        ring::Records,
-        symbols,
-        symbols::Symbols,
-    },
-    model::{
-        event::{Event, EventKind, hook},
-        hook_status::HookStatus,
-    },
-};
+use crate::base::clock::monotonic_ns;
+use crate::kernel::capabilities::Effective;
+use crate::kernel::connections::{Connections, Handshakes};
+use crate::kernel::coverage::Coverage;
+use crate::kernel::decode::Decoder;
+use crate::kernel::drop_counter::DropCounter;
+use crate::kernel::instance::Instance;
+use crate::kernel::load::{LoadOptions, Loaded, load};
+use crate::kernel::maps::{Maps, take};
+use crate::kernel::network::FollowedNetwork;
+use crate::kernel::packet::name_devices;
+use crate::kernel::ring::Records;
+use crate::kernel::symbols;
+use crate::kernel::symbols::Symbols;
+use crate::model::event::{Event, EventKind, hook};
+use crate::model::hook_status::HookStatus;
 
 /// How often conclusions are drawn and sockets asked: ten times within the second that a stall's
 /// first three losses take.

@@ -3,22 +3,16 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use aya::{
-    Ebpf, EbpfLoader, VerifierLogLevel,
-    programs::{Program, ProgramError, RawTracePoint, SchedClassifier},
-};
+use aya::programs::{Program, ProgramError, RawTracePoint, SchedClassifier};
+use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use mtu_trace_common::layout::{ABSENT, Member};
 
-use crate::{
-    host::netns::NetnsFile,
-    kernel::{
-        btf::{KernelTypes, VMLINUX},
-        hooks::{AttachPoint, Attachment, HOOKS, Mechanism, TraceHook},
-        lockdown,
-        probes::Probes,
-    },
-    model::hook_status::HookStatus,
-};
+use crate::host::netns::NetnsFile;
+use crate::kernel::btf::{KernelTypes, VMLINUX};
+use crate::kernel::hooks::{AttachPoint, Attachment, HOOKS, Mechanism, TraceHook};
+use crate::kernel::lockdown;
+use crate::kernel::probes::Probes;
+use crate::model::hook_status::HookStatus;
 
 /// What of the programs to load, and how.
 #[derive(Clone, Debug)]

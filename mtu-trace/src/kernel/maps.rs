@@ -1,16 +1,12 @@
 //! The kernel maps that user space reads and writes.
 
 use anyhow::{Context as _, Result};
-use aya::{
-    Ebpf,
-    maps::{HashMap, Map, MapData, PerCpuArray},
-};
+use aya::Ebpf;
+use aya::maps::{HashMap, Map, MapData, PerCpuArray};
 use mtu_trace_common::map::{Aggregate, ConnectionEntry, DropKey, FlowKey, counter, flag};
 
-use crate::{
-    kernel::decode::{flow, key},
-    model::event::{Closed, Flow, Isn, Socket, TcpState},
-};
+use crate::kernel::decode::{flow, key};
+use crate::model::event::{Closed, Flow, Isn, Socket, TcpState};
 
 /// The maps that are read and written while the trace runs.
 pub struct Maps {

@@ -1,23 +1,27 @@
 //! Follows the network: hears of its changes, keeps the tc programs on its boundary devices, and looks
 //! for the namespaces that events speak of.
 
-use std::{collections::HashMap, os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use aya::Ebpf;
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
-use crate::{
-    base::clock::monotonic_ns,
-    core::graph::limits,
-    host::watcher::{Changes, Depth, Watcher},
-    kernel::{attacher::Attacher, coverage::Coverage, hooks::TraceHook, load::LoadOptions, tc},
-    model::{
-        event::{Event, EventKind},
-        hook_status::HookStatus,
-        network::{NetnsId, Topology},
-    },
-};
+use crate::base::clock::monotonic_ns;
+use crate::core::graph::limits;
+use crate::host::watcher::{Changes, Depth, Watcher};
+use crate::kernel::attacher::Attacher;
+use crate::kernel::coverage::Coverage;
+use crate::kernel::hooks::TraceHook;
+use crate::kernel::load::LoadOptions;
+use crate::kernel::tc;
+use crate::model::event::{Event, EventKind};
+use crate::model::hook_status::HookStatus;
+use crate::model::network::{NetnsId, Topology};
 
 /// How long the start waits for the tc programs to be on their devices. Where many are to have them
 /// that takes seconds, and all other programs are at work already. A choice.

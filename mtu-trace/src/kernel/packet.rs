@@ -2,16 +2,10 @@
 
 use mtu_trace_common::record::{DeviceRecord, PacketRecord};
 
-use crate::{
-    kernel::{
-        decode::{Decoder, flow},
-        headers,
-    },
-    model::{
-        event::{Device, Event, EventKind, Packet, PacketKind, Tcp},
-        network::{NetnsId, Topology},
-    },
-};
+use crate::kernel::decode::{Decoder, flow};
+use crate::kernel::headers;
+use crate::model::event::{Device, Event, EventKind, Packet, PacketKind, Tcp};
+use crate::model::network::{NetnsId, Topology};
 
 /// Protocols of frames that begin with a VLAN tag (`linux/if_ether.h`).
 const ETH_P_8021Q: u32 = 0x8100;

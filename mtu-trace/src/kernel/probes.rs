@@ -1,19 +1,13 @@
 //! Programs at the kernel's functions: by fentry and fexit, or by kprobe and kretprobe.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::io;
+use std::path::{Path, PathBuf};
 
-use aya::{
-    Btf, BtfError, Ebpf, Endianness,
-    programs::{Program, ProgramError},
-};
+use aya::programs::{Program, ProgramError};
+use aya::{Btf, BtfError, Ebpf, Endianness};
 
-use crate::kernel::{
-    hooks::{Attachment, Mechanism},
-    load::{Refusal, Refuser, program},
-};
+use crate::kernel::hooks::{Attachment, Mechanism};
+use crate::kernel::load::{Refusal, Refuser, program};
 
 /// What attaching takes, and what has become of it so far.
 pub struct Probes {

@@ -1,13 +1,12 @@
 //! Questions about the `clsact` qdisc of a device and its filters, in the namespace of the calling
 //! thread.
 
-use std::{collections::BTreeSet, io};
+use std::collections::BTreeSet;
+use std::io;
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP};
-use netlink_packet_route::{
-    AddressFamily, RouteNetlinkMessage,
-    tc::{TcAttribute, TcHandle, TcMessage},
-};
+use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 
 use crate::base::netlink::Netlink;

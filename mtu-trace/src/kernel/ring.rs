@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result};
 use aya::maps::{Map, MapData, RingBuf};
 use bytes::{Bytes, BytesMut};
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// The records, as they come.
 pub struct Records {

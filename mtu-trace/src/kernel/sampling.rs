@@ -2,15 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::{
-    base::clock::monotonic_ns,
-    host::netns::NetnsFile,
-    kernel::{socket_lookup::SocketLookup, sockets},
-    model::{
-        event::{Event, EventKind, Flow, Sample},
-        network::NetnsId,
-    },
-};
+use crate::base::clock::monotonic_ns;
+use crate::host::netns::NetnsFile;
+use crate::kernel::socket_lookup::SocketLookup;
+use crate::kernel::sockets;
+use crate::model::event::{Event, EventKind, Flow, Sample};
+use crate::model::network::NetnsId;
 
 /// Sockets asked at each tick. A choice: each ten times a second, as long as they are few.
 const MOST_SAMPLES: usize = 64;

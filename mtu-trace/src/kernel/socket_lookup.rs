@@ -3,26 +3,16 @@
 //!
 //! What is found here is only announced: tracking decides what belongs together.
 
-use std::{
-    cell::OnceCell,
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use crate::{
-    core::{
-        graph::Networks,
-        track::{BY_ADDRESSES, CLOSE, belongs},
-    },
-    kernel::{
-        announced::Announced,
-        maps::{ConnectionTable, KeptSocket},
-    },
-    model::{
-        event::{Event, EventKind, Flow, Isn, Packet, PacketKind, Socket, TCP},
-        network::Topology,
-    },
-};
+use crate::core::graph::Networks;
+use crate::core::track::{BY_ADDRESSES, CLOSE, belongs};
+use crate::kernel::announced::Announced;
+use crate::kernel::maps::{ConnectionTable, KeptSocket};
+use crate::model::event::{Event, EventKind, Flow, Isn, Packet, PacketKind, Socket, TCP};
+use crate::model::network::Topology;
 
 /// Looks through all connections before a flow's socket counts as unknown. A choice: a socket may be
 /// seen a moment after its packets, but they wait for it meanwhile.

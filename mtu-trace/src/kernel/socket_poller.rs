@@ -1,19 +1,14 @@
 //! Asks now and then about connections that no record speaks of: a sender whose peer has no room, a
 //! receiver with a gap, and whatever was open before the trace.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    fs,
-};
+use std::collections::{BTreeSet, HashSet};
+use std::fs;
 
-use crate::{
-    host::netns::NetnsFile,
-    kernel::{maps::ConnectionTable, sockets},
-    model::{
-        event::{Flow, Sample, Socket},
-        network::NetnsId,
-    },
-};
+use crate::host::netns::NetnsFile;
+use crate::kernel::maps::ConnectionTable;
+use crate::kernel::sockets;
+use crate::model::event::{Flow, Sample, Socket};
+use crate::model::network::NetnsId;
 
 /// Sockets asked about in one go. A choice: at some 10 µs each they hold a tick up by 5 ms.
 const MOST_AT_ONCE: usize = 512;

@@ -1,30 +1,22 @@
 //! How sockets stand, asked of the kernel (`sock_diag(7)`), in whatever namespace they are.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP};
-use netlink_packet_sock_diag::{
-    SockDiagMessage,
-    constants::{AF_INET, AF_INET6, IPPROTO_TCP},
-    inet::{
-        ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags, Timer,
-        nlas::{MemInfo, Nla, TcpInfo},
-    },
+use netlink_packet_sock_diag::SockDiagMessage;
+use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
+use netlink_packet_sock_diag::inet::nlas::{MemInfo, Nla, TcpInfo};
+use netlink_packet_sock_diag::inet::{
+    ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags, Timer,
 };
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
-use crate::{
-    base::netlink::Netlink,
-    host::netns::NetnsFile,
-    model::{
-        event::{Flow, Sample, Socket, TCP, TcpState},
-        network::NetnsId,
-    },
-};
+use crate::base::netlink::Netlink;
+use crate::host::netns::NetnsFile;
+use crate::model::event::{Flow, Sample, Socket, TCP, TcpState};
+use crate::model::network::NetnsId;
 
 /// Asks for each of the given sockets; those that are gone are left out. `open` finds a namespace.
 pub fn sample(

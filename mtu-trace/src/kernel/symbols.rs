@@ -1,6 +1,8 @@
 //! Kernel addresses to function names (`/proc/kallsyms`).
 
-use std::{collections::HashMap, fs, io, path::Path};
+use std::collections::HashMap;
+use std::path::Path;
+use std::{fs, io};
 
 /// Where the kernel lists its symbols.
 pub const KALLSYMS: &str = "/proc/kallsyms";

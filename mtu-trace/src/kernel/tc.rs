@@ -5,28 +5,22 @@
 //! finds them by their names and removes them. Foreign qdiscs and filters are left alone: a qdisc
 //! is removed only if one of ours is marked as having brought it.
 
-use std::{io, panic::resume_unwind, thread};
+use std::panic::resume_unwind;
+use std::{io, thread};
 
-use aya::{
-    Ebpf,
-    programs::{
-        LinkOrder, ProgramError, SchedClassifier, TcAttachType,
-        tc::{
-            NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact,
-            qdisc_detach_program,
-        },
-    },
+use aya::Ebpf;
+use aya::programs::tc::{
+    NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact,
+    qdisc_detach_program,
 };
-use rustix::{
-    net::{AddressFamily, SocketFlags, SocketType, netdevice::index_to_name, socket_with},
-    thread::{UnshareFlags, unshare_unsafe},
-};
+use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType};
+use rustix::net::netdevice::index_to_name;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use crate::kernel::{
-    hooks::{AttachPoint, Attachment, Mechanism, TraceHook},
-    load::Refusal,
-    qdisc,
-};
+use crate::kernel::hooks::{AttachPoint, Attachment, Mechanism, TraceHook};
+use crate::kernel::load::Refusal;
+use crate::kernel::qdisc;
 
 /// Priority of our filters. A choice: late, so that filters of others decide first.
 const PRIORITY: u16 = 49_001;

@@ -7,13 +7,9 @@
 
 use etherparse::{LaxPacketHeaders, NetHeaders, TransportHeader};
 
-use crate::{
-    kernel::headers::{addresses, tcp_header},
-    model::{
-        event::{Flow, Inner, UDP},
-        network::NetnsId,
-    },
-};
+use crate::kernel::headers::{addresses, tcp_header};
+use crate::model::event::{Flow, Inner, UDP};
+use crate::model::network::NetnsId;
 
 const GRE: u8 = 47;
 const IPV4_IN_IP: u8 = 4;

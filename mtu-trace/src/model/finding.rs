@@ -4,11 +4,9 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
+pub use crate::model::netns_ref::{ContainerRef, GuestRef, NetnsRef, ProcessRef};
 use crate::model::network::{LinkKind, NetnsId, Topology};
-pub use crate::model::{
-    netns_ref::{ContainerRef, GuestRef, NetnsRef, ProcessRef},
-    verdict::{Confidence, Severity, Verdict},
-};
+pub use crate::model::verdict::{Confidence, Severity, Verdict};
 
 /// A conclusion with its evidence.
 #[derive(Clone, Debug, PartialEq, Serialize)]

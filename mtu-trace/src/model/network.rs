@@ -2,7 +2,9 @@
 //!
 //! Plain values that serialize, so that a capture can hold them and a replay needs no live host.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,15 +1,11 @@
 //! Networks that are not linked: the same addresses in them are not the same connections.
 
-use mtu_trace::model::{
-    event::{EventKind, Isn, Retransmit, TcpState},
-    network::{NetnsId, Peer},
-};
+use mtu_trace::model::event::{EventKind, Isn, Retransmit, TcpState};
+use mtu_trace::model::network::{NetnsId, Peer};
 
-use super::{
-    network::{CONTAINER, ROUTED, told},
-    packet::Places,
-    story::{Conn, again, at, play, resend},
-};
+use super::network::{CONTAINER, ROUTED, told};
+use super::packet::Places;
+use super::story::{Conn, again, at, play, resend};
 
 const ELSEWHERE: NetnsId = NetnsId(201);
 

@@ -1,15 +1,11 @@
 //! Connections whose full-size packets die, and whose senders do not come down.
 
-use mtu_trace::model::{
-    event::{Event, EventKind, Isn},
-    finding::{Confidence, Direction, Finding, Severity, Verdict},
-};
+use mtu_trace::model::event::{Event, EventKind, Isn};
+use mtu_trace::model::finding::{Confidence, Direction, Finding, Severity, Verdict};
 
-use super::{
-    network::{BRIDGE, CONTAINER, HOST, Mtus, ROUTED, SERVER, VETH, told},
-    packet::{Places, Shown},
-    story::{Conn, NS_PER_MS, START_NS, again, at, opening, play},
-};
+use super::network::{BRIDGE, CONTAINER, HOST, Mtus, ROUTED, SERVER, VETH, told};
+use super::packet::{Places, Shown};
+use super::story::{Conn, NS_PER_MS, START_NS, again, at, opening, play};
 
 /// When the kernel's timeouts are over, ms after the first packet was lost.
 pub const TIMEOUTS_MS: [u64; 4] = [210, 630, 1460, 3100];

@@ -1,19 +1,13 @@
 //! More than is kept: what matters stays, what had to be forgotten is told, and nothing piles up.
 
-use mtu_trace::{
-    core::verdicts::Analysis,
-    model::{
-        event::{Event, Isn},
-        finding::Verdict,
-    },
-};
+use mtu_trace::core::verdicts::Analysis;
+use mtu_trace::model::event::{Event, Isn};
+use mtu_trace::model::finding::Verdict;
 
-use super::{
-    black_hole::filtered_story,
-    network::ROUTED,
-    packet::Places,
-    story::{Conn, again, at, timeline},
-};
+use super::black_hole::filtered_story;
+use super::network::ROUTED;
+use super::packet::Places;
+use super::story::{Conn, again, at, timeline};
 
 /// More connections that lose something than are kept.
 const MANY: u16 = 12_000;

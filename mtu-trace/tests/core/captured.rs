@@ -2,27 +2,21 @@
 
 use std::sync::Arc;
 
-use mtu_trace::{
-    capture::{Encoder, PartEnd, PartHeader},
-    core::verdicts::Analysis,
-    model::{
-        event::{Count, Event, EventKind, Flow, PacketKind, PathMtu, Timers},
-        network,
-        network::{Inside, Link, NetnsId, Topology},
-    },
-};
+use mtu_trace::capture::{Encoder, PartEnd, PartHeader};
+use mtu_trace::core::verdicts::Analysis;
+use mtu_trace::model::event::{Count, Event, EventKind, Flow, PacketKind, PathMtu, Timers};
+use mtu_trace::model::network;
+use mtu_trace::model::network::{Inside, Link, NetnsId, Topology};
 use proptest::prelude::*;
 
-use super::{
-    black_hole::{filtered_story, silent_story},
-    network::{ROUTED, VETH},
-    packet::Places,
-    path_mtu::healthy_story,
-    properties,
-    recording::{header, kept, parts, read},
-    reports::json,
-    story::{Conn, NS_PER_MS, START_NS, again, at, ends, timeline},
-};
+use super::black_hole::{filtered_story, silent_story};
+use super::network::{ROUTED, VETH};
+use super::packet::Places;
+use super::path_mtu::healthy_story;
+use super::properties;
+use super::recording::{header, kept, parts, read};
+use super::reports::json;
+use super::story::{Conn, NS_PER_MS, START_NS, again, at, ends, timeline};
 
 pub fn findings(events: &[Event]) -> String {
     let mut analysis = Analysis::default();

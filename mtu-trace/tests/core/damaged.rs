@@ -1,16 +1,12 @@
 //! Files that are cut off, damaged, hostile, or something else: a clear word on it, what was good is
 //! used, and never a panic.
 
-use mtu_trace::{
-    capture::{MOST_BLOCK_BYTES, ReadError, Reader},
-    model::event::Event,
-};
+use mtu_trace::capture::{MOST_BLOCK_BYTES, ReadError, Reader};
+use mtu_trace::model::event::Event;
 use proptest::prelude::*;
 
-use super::{
-    captured::{findings, story},
-    recording::{kept, read},
-};
+use super::captured::{findings, story};
+use super::recording::{kept, read};
 
 /// Type of the blocks of our own, as the format's documentation has it.
 const OWN: u32 = 0x8d55_544d;

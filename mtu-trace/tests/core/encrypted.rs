@@ -1,16 +1,12 @@
 //! Segments in the datagrams of a tunnel that encrypts, which only their lengths and times give away.
 
-use mtu_trace::model::{
-    event::{EventKind, UDP},
-    finding::{Confidence, Direction, Finding, Verdict},
-    network::Link,
-};
+use mtu_trace::model::event::{EventKind, UDP};
+use mtu_trace::model::finding::{Confidence, Direction, Finding, Verdict};
+use mtu_trace::model::network::Link;
 
-use super::{
-    network::{HOST, VETH, told},
-    packet::{Places, Shown},
-    story::{Conn, again, at, play},
-};
+use super::network::{HOST, VETH, told};
+use super::packet::{Places, Shown};
+use super::story::{Conn, again, at, play};
 
 /// Where the host's tunnel sends from.
 const HOSTS: &str = "10.42.0.1:51820";

@@ -8,19 +8,17 @@
 //! `zstd -19`. What is long is kept compressed as well: `mtu-trace report --format json` of those without
 //! a hook, and the matrix's events.
 
-use std::{
-    fs,
-    io::Read as _,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use insta::{Settings, assert_snapshot};
-use mtu_trace::{
-    capture::{self, Reader},
-    core::audit::{Audit, Circumstances, Firewalls, Prospect},
-    model::{event::EventKind, finding::Finding, network::Topology},
-};
+use mtu_trace::capture::{self, Reader};
+use mtu_trace::core::audit::{Audit, Circumstances, Firewalls, Prospect};
+use mtu_trace::model::event::EventKind;
+use mtu_trace::model::finding::Finding;
+use mtu_trace::model::network::Topology;
 
 use super::reports;
 

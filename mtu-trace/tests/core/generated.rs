@@ -1,13 +1,12 @@
 //! Completions and manual pages: what a shell and `man` make of them.
 
-use std::{
-    fs, io,
-    path::Path,
-    process::{Command, Output, Stdio},
-};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::{fs, io};
 
 use clap::CommandFactory as _;
-use mtu_trace::{cli::Cli, model::finding::Verdict};
+use mtu_trace::cli::Cli;
+use mtu_trace::model::finding::Verdict;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mtu-trace");
 

@@ -7,14 +7,13 @@
 //! those with `-2` and `-3` have the same events in versions 2 and 3, and `kinds-3` has every kind
 //! of event.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
+use std::process::Command;
 
 use insta::assert_snapshot;
-use mtu_trace::{
-    capture,
-    capture::Reader,
-    model::event::{Event, EventKind},
-};
+use mtu_trace::capture;
+use mtu_trace::capture::Reader;
+use mtu_trace::model::event::{Event, EventKind};
 
 use super::captured::every_kind;
 

@@ -1,21 +1,15 @@
 //! Names that containers choose must not do anything to a terminal.
 
-use mtu_trace::{
-    base::text::printable,
-    model::{
-        finding::Finding,
-        network::{NetnsId, Process, Topology},
-    },
-};
+use mtu_trace::base::text::printable;
+use mtu_trace::model::finding::Finding;
+use mtu_trace::model::network::{NetnsId, Process, Topology};
 use proptest::prelude::*;
 
-use super::{
-    black_hole::filtered_story,
-    network::{CNI0, CONTAINER, EXT0, HOST, ROUTED, SERVER},
-    packet::Places,
-    reports::{json, text},
-    story::play,
-};
+use super::black_hole::filtered_story;
+use super::network::{CNI0, CONTAINER, EXT0, HOST, ROUTED, SERVER};
+use super::packet::Places;
+use super::reports::{json, text};
+use super::story::play;
 
 /// The network with names as hostile as `/proc` and netlink could hand them over.
 fn renamed(bytes: &[u8]) -> Places {

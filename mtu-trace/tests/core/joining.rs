@@ -1,20 +1,14 @@
 //! Drops and messages that find their connection: before it is known, after it is gone, and when
 //! another has its addresses.
 
-use mtu_trace::{
-    core::verdicts::Analysis,
-    model::{
-        event::{Event, EventKind, Isn, TcpState},
-        finding::{Direction, Verdict},
-    },
-};
+use mtu_trace::core::verdicts::Analysis;
+use mtu_trace::model::event::{Event, EventKind, Isn, TcpState};
+use mtu_trace::model::finding::{Direction, Verdict};
 
-use super::{
-    black_hole::{filtered, filtered_story, hole},
-    network::{CONTAINER, EXT0, ROUTED, device, told},
-    packet::{MSS, Places, Shown},
-    story::{Conn, NS_PER_MS, START_NS, again, at, ends, opening, play, resend},
-};
+use super::black_hole::{filtered, filtered_story, hole};
+use super::network::{CONTAINER, EXT0, ROUTED, device, told};
+use super::packet::{MSS, Places, Shown};
+use super::story::{Conn, NS_PER_MS, START_NS, again, at, ends, opening, play, resend};
 
 #[test]
 fn drop_known_before_its_socket_joins_afterwards() {

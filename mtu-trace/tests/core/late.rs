@@ -1,22 +1,18 @@
 //! A trace that begins in the middle of a stall, when the sender waits for seconds or minutes between
 //! one try and the next.
 
-use mtu_trace::model::{
-    event::{Event, EventKind, Sample},
-    finding::{Confidence, Direction, Finding, Verdict},
-    network::{Address, Inside, NextHop, Route, RouteKind, Topology},
-};
+use mtu_trace::model::event::{Event, EventKind, Sample};
+use mtu_trace::model::finding::{Confidence, Direction, Finding, Verdict};
+use mtu_trace::model::network::{Address, Inside, NextHop, Route, RouteKind, Topology};
 
-use super::{
-    black_hole::hole,
-    network::{
-        At, CNI0, CONTAINER_ETH0, DOCKER0, EXT0, HOST, Mtus, OUTER, OUTER_ETH0, ROUTED,
-        SERVER_ETH0, VETH, told,
-    },
-    older::{known, old, with_kept_port},
-    packet::Places,
-    story::{Conn, at, ends, play},
+use super::black_hole::hole;
+use super::network::{
+    At, CNI0, CONTAINER_ETH0, DOCKER0, EXT0, HOST, Mtus, OUTER, OUTER_ETH0, ROUTED, SERVER_ETH0,
+    VETH, told,
 };
+use super::older::{known, old, with_kept_port};
+use super::packet::Places;
+use super::story::{Conn, at, ends, play};
 
 /// Connected routes, and default ones out to the host.
 fn with_routes(mut topology: Topology) -> Topology {

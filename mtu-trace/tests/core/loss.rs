@@ -1,15 +1,11 @@
 //! Losses that have nothing to do with a size.
 
-use mtu_trace::model::{
-    event::{Event, PacketKind, Retransmit, Socket, TcpState},
-    finding::{Confidence, Severity, Verdict},
-};
+use mtu_trace::model::event::{Event, PacketKind, Retransmit, Socket, TcpState};
+use mtu_trace::model::finding::{Confidence, Severity, Verdict};
 
-use super::{
-    network::{CNI0, EXT0, OUTER, OUTER_ETH0, ROUTED, VETHOUT, device},
-    packet::{HEADERS, MSS, Places, Shown},
-    story::{Conn, again, at, opening, play, resend},
-};
+use super::network::{CNI0, EXT0, OUTER, OUTER_ETH0, ROUTED, VETHOUT, device};
+use super::packet::{HEADERS, MSS, Places, Shown};
+use super::story::{Conn, again, at, opening, play, resend};
 
 fn lossy(resends: u32) -> Vec<Event> {
     let conn = Conn::new(0);

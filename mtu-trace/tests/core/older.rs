@@ -1,16 +1,12 @@
 //! Connections whose handshake was not seen: their ends and packets meet by addresses alone.
 
-use mtu_trace::model::{
-    event::{Event, EventKind, Retransmit, Socket},
-    finding::{Confidence, Direction, Verdict},
-};
+use mtu_trace::model::event::{Event, EventKind, Retransmit, Socket};
+use mtu_trace::model::finding::{Confidence, Direction, Verdict};
 
-use super::{
-    black_hole::TIMEOUTS_MS,
-    network::{CONTAINER, HOST, OUTER, ROUTED, told},
-    packet::Places,
-    story::{Conn, Played, again, at, play},
-};
+use super::black_hole::TIMEOUTS_MS;
+use super::network::{CONTAINER, HOST, OUTER, ROUTED, told};
+use super::packet::Places;
+use super::story::{Conn, Played, again, at, play};
 
 /// The connection as it is known without its handshake.
 fn unseen(mut conn: Conn) -> Conn {

@@ -1,16 +1,12 @@
 //! Packets of a connection at the places where the kernel drops or shows them.
 
-use mtu_trace::model::{
-    event::{EventKind, Flow, IcmpError, Packet, PacketKind, Quoted, Tcp},
-    network::Topology,
-};
+use mtu_trace::model::event::{EventKind, Flow, IcmpError, Packet, PacketKind, Quoted, Tcp};
+use mtu_trace::model::network::Topology;
 
-use super::{
-    network::{
-        At, CNI0, CONTAINER_ETH0, DOCKER0, EXT0, HOST, OUTER_ETH0, VETHOUT, device, network,
-    },
-    story::{Conn, flow},
+use super::network::{
+    At, CNI0, CONTAINER_ETH0, DOCKER0, EXT0, HOST, OUTER_ETH0, VETHOUT, device, network,
 };
+use super::story::{Conn, flow};
 use crate::network::{Mtus, OUTER};
 
 /// Bytes of IPv4 and TCP header, timestamps included.

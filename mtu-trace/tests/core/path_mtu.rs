@@ -2,17 +2,13 @@
 
 use std::net::SocketAddr;
 
-use mtu_trace::model::{
-    event::{Event, EventKind, Flow, PacketKind, PathMtu, Timers, UDP},
-    finding::{Confidence, Direction, Severity, Verdict},
-};
+use mtu_trace::model::event::{Event, EventKind, Flow, PacketKind, PathMtu, Timers, UDP};
+use mtu_trace::model::finding::{Confidence, Direction, Severity, Verdict};
 
-use super::{
-    black_hole::hole,
-    network::{HOST, ROUTED, SERVER, VETH, VETHOUT, device, told},
-    packet::{MSS, Places, Shown},
-    story::{Conn, NS_PER_MS, START_NS, again, at, opening, play},
-};
+use super::black_hole::hole;
+use super::network::{HOST, ROUTED, SERVER, VETH, VETHOUT, device, told};
+use super::packet::{MSS, Places, Shown};
+use super::story::{Conn, NS_PER_MS, START_NS, again, at, opening, play};
 
 /// A first flight of ten that dies at the router, and a sender that hears of it after half a round
 /// trip and sends smaller segments.

@@ -1,21 +1,15 @@
 //! Whatever order events come in, and however often: no panic, the same report again, and nothing
 //! called certain that is not.
 
-use mtu_trace::{
-    core::verdicts::Analysis,
-    model::{
-        event::{Count, Event, EventKind, Isn, PacketKind, TcpState},
-        finding::{Confidence, Finding, Verdict},
-    },
-};
+use mtu_trace::core::verdicts::Analysis;
+use mtu_trace::model::event::{Count, Event, EventKind, Isn, PacketKind, TcpState};
+use mtu_trace::model::finding::{Confidence, Finding, Verdict};
 use proptest::prelude::*;
 
-use super::{
-    network::{BRIDGE, HOST, Mtus, ROUTED, VETH, told},
-    packet::{Places, Shown},
-    reports,
-    story::{Conn, NS_PER_MS, START_NS, again, at, ends},
-};
+use super::network::{BRIDGE, HOST, Mtus, ROUTED, VETH, told};
+use super::packet::{Places, Shown};
+use super::reports;
+use super::story::{Conn, NS_PER_MS, START_NS, again, at, ends};
 
 /// Connections, the last of which has the addresses of the first and sequence numbers that wrap.
 fn conns() -> impl Strategy<Value = Conn> + Clone {

@@ -2,11 +2,10 @@
 
 use std::io::Cursor;
 
-use mtu_trace::{
-    base::clock::Clock,
-    capture::{Encoder, PartHeader, Reader},
-    model::{event::Event, hook_status::HookStatus},
-};
+use mtu_trace::base::clock::Clock;
+use mtu_trace::capture::{Encoder, PartHeader, Reader};
+use mtu_trace::model::event::Event;
+use mtu_trace::model::hook_status::HookStatus;
 
 use super::story::START_NS;
 

@@ -3,24 +3,16 @@
 use std::collections::BTreeMap;
 
 use etherparse::PacketBuilder;
-use mtu_trace::{
-    kernel::{DecodeError, Decoder, KernelTypes, flow, key},
-    model::{
-        event::{EventKind, Packet},
-        network::{NetnsId, Topology},
-    },
-};
-use mtu_trace_common::{
-    map::{DropKey, FlowKey},
-    record::{self, HEAD_BYTES, RecordHeader, kind},
-};
+use mtu_trace::kernel::{DecodeError, Decoder, KernelTypes, flow, key};
+use mtu_trace::model::event::{EventKind, Packet};
+use mtu_trace::model::network::{NetnsId, Topology};
+use mtu_trace_common::map::{DropKey, FlowKey};
+use mtu_trace_common::record::{self, HEAD_BYTES, RecordHeader, kind};
 use proptest::prelude::*;
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::{
-    network::{EXT0, HOST, ROUTED, network},
-    story::Conn,
-};
+use super::network::{EXT0, HOST, ROUTED, network};
+use super::story::Conn;
 
 fn decoder() -> Decoder {
     let types = KernelTypes {
@@ -43,7 +35,8 @@ fn segment(payload: usize) -> Vec<u8> {
 
 /// The message about a packet, which it quotes at the given length.
 fn message(about: &[u8], quoted: usize) -> Vec<u8> {
-    use etherparse::{Icmpv4Type, icmpv4::DestUnreachableHeader};
+    use etherparse::Icmpv4Type;
+    use etherparse::icmpv4::DestUnreachableHeader;
     let mut bytes = Vec::new();
     let unreachable = DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: 1450 };
     PacketBuilder::ipv4([198, 51, 100, 1], [192, 0, 2, 2], 64)

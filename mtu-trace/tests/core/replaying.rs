@@ -1,22 +1,20 @@
 //! Any moment of a capture is what a live trace had made of the events until then.
 
-use std::{fs, path::PathBuf};
+use std::fs;
+use std::path::PathBuf;
 
-use mtu_trace::{
-    core::{select::Scope, verdicts::Analysis},
-    model::event::Event,
-    show::replay::{PlayStep, Replay},
-};
+use mtu_trace::core::select::Scope;
+use mtu_trace::core::verdicts::Analysis;
+use mtu_trace::model::event::Event;
+use mtu_trace::show::replay::{PlayStep, Replay};
 use proptest::prelude::*;
 
-use super::{
-    black_hole::filtered,
-    network::ROUTED,
-    packet::Places,
-    recording::kept,
-    reports::json,
-    story::{Conn, NS_PER_MS, START_NS, opening, timeline},
-};
+use super::black_hole::filtered;
+use super::network::ROUTED;
+use super::packet::Places;
+use super::recording::kept;
+use super::reports::json;
+use super::story::{Conn, NS_PER_MS, START_NS, opening, timeline};
 
 /// More events than lie between the first three copies of the state.
 fn long() -> Vec<Event> {

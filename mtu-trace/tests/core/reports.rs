@@ -2,21 +2,17 @@
 //! always cargo test` writes them anew.
 
 use insta::assert_snapshot;
-use mtu_trace::{
-    base::clock::Clock,
-    model::finding::Finding,
-    show::report::{Capture, Format, Report, SCHEMA, Style},
-};
+use mtu_trace::base::clock::Clock;
+use mtu_trace::model::finding::Finding;
+use mtu_trace::show::report::{Capture, Format, Report, SCHEMA, Style};
 use serde_json::{Map, Value};
 
-use super::{
-    black_hole::{filtered_story, silent_story},
-    network::{ROUTED, VETH},
-    packet::Places,
-    path_mtu::healthy_story,
-    recording::hooks,
-    story::{START_NS, play},
-};
+use super::black_hole::{filtered_story, silent_story};
+use super::network::{ROUTED, VETH};
+use super::packet::Places;
+use super::path_mtu::healthy_story;
+use super::recording::hooks;
+use super::story::{START_NS, play};
 
 /// A report of four seconds with made-up surroundings.
 pub fn report(findings: Vec<Finding>) -> Report {

@@ -1,23 +1,18 @@
 //! Selections of findings and events: who is shown, by what, and told from which connection.
 
-use mtu_trace::{
-    core::{select::Selection, verdicts::Analysis},
-    model::{
-        event::{Event, EventKind},
-        finding::{Finding, Verdict},
-        network::NetnsId,
-    },
-    show::report::{Format, Style},
-};
+use mtu_trace::core::select::Selection;
+use mtu_trace::core::verdicts::Analysis;
+use mtu_trace::model::event::{Event, EventKind};
+use mtu_trace::model::finding::{Finding, Verdict};
+use mtu_trace::model::network::NetnsId;
+use mtu_trace::show::report::{Format, Style};
 use serde_json::{Value, json};
 
-use super::{
-    black_hole::{filtered, filtered_story, hole},
-    network::{CONTAINER, OUTER, ROUTED, VETH, told},
-    packet::Places,
-    reports::report,
-    story::{Conn, NS_PER_MS, START_NS, at, ends, opening, timeline},
-};
+use super::black_hole::{filtered, filtered_story, hole};
+use super::network::{CONTAINER, OUTER, ROUTED, VETH, told};
+use super::packet::Places;
+use super::reports::report;
+use super::story::{Conn, NS_PER_MS, START_NS, at, ends, opening, timeline};
 
 /// A namespace beside those of the network.
 const STRANGER: NetnsId = NetnsId(105);

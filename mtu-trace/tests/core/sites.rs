@@ -2,11 +2,9 @@
 
 use mtu_trace::core::sites::{self, BRIDGE_NETFILTER, FORWARD, OUTPUT, Site, oversized};
 
-use super::{
-    network::{BRIDGE, CONTAINER_ETH0, Mtus, ROUTED, VETH, VETHOUT, device},
-    packet::{Places, Shown},
-    story::Conn,
-};
+use super::network::{BRIDGE, CONTAINER_ETH0, Mtus, ROUTED, VETH, VETHOUT, device};
+use super::packet::{Places, Shown};
+use super::story::Conn;
 
 fn kind(places: &Places, shown: &Shown) -> Option<&'static Site> {
     oversized(&shown.0, &places.topology).map(|drop| drop.site)

@@ -2,22 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use mtu_trace::{
-    core::verdicts::Analysis,
-    model::{
-        event::{
-            Closed, Event, EventKind, Flow, Isn, PacketKind, Retransmit, Sample, Socket, TCP,
-            TcpState,
-        },
-        finding::{Finding, Verdict},
-        network::NetnsId,
-    },
+use mtu_trace::core::verdicts::Analysis;
+use mtu_trace::model::event::{
+    Closed, Event, EventKind, Flow, Isn, PacketKind, Retransmit, Sample, Socket, TCP, TcpState,
 };
+use mtu_trace::model::finding::{Finding, Verdict};
+use mtu_trace::model::network::NetnsId;
 
-use super::{
-    network::{CONTAINER, HOST, SERVER, told},
-    packet::{MSS, Places},
-};
+use super::network::{CONTAINER, HOST, SERVER, told};
+use super::packet::{MSS, Places};
 
 /// The kernel's clock when a story begins: long after boot.
 pub const START_NS: u64 = 5_000_000_000_000;

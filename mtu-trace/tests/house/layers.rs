@@ -3,10 +3,8 @@
 use std::collections::HashMap;
 
 use proc_macro2::{Span, TokenStream, TokenTree};
-use syn::{
-    Attribute, ImplItem, Item, ItemUse, Macro, Path, TraitItem, UseTree, VisRestricted,
-    visit::{self, Visit},
-};
+use syn::visit::{self, Visit};
+use syn::{Attribute, ImplItem, Item, ItemUse, Macro, Path, TraitItem, UseTree, VisRestricted};
 
 use super::source::{Crate, Module, Offence, is_for_tests};
 

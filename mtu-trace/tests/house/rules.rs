@@ -1,12 +1,11 @@
 //! All rules that the sources keep.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
 
-use super::{
-    layers, names, sizes,
-    source::{Crate, Offence, made_up, workspace},
-    thresholds,
-};
+use super::source::{Crate, Offence, made_up, workspace};
+use super::{layers, names, sizes, thresholds};
 
 /// A rule that the sources keep.
 struct Rule {

@@ -1,9 +1,7 @@
 //! How long things are, and what functions ask for.
 
-use syn::{
-    Block, FnArg, ImplItemFn, ItemFn, Signature, TraitItemFn, Type,
-    visit::{self, Visit},
-};
+use syn::visit::{self, Visit};
+use syn::{Block, FnArg, ImplItemFn, ItemFn, Signature, TraitItemFn, Type};
 
 use super::source::{Crate, Module, Offence, Part, is_for_tests};
 

@@ -1,9 +1,7 @@
 //! The sources as modules of items, read from the root of each crate along its `mod` declarations.
 
-use std::{
-    fmt, fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use proc_macro2::Span;
 use syn::{Attribute, File, Item, Meta, Visibility};

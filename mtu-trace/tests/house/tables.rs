@@ -1,14 +1,16 @@
 //! Tables: each row has a name of its own, and a page in `docs/` that says what it is. The rows of the
 //! decision table, of the drop sites and of the verdicts are tested where they stand.
 
-use std::{collections::BTreeSet, fmt::Debug, fs};
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::fs;
 
 use clap::ValueEnum;
-use mtu_trace::{
-    kernel::HOOKS,
-    model::finding::Verdict,
-    show::{export::ExportFormat, report::Format, tui::panes::PANES},
-};
+use mtu_trace::kernel::HOOKS;
+use mtu_trace::model::finding::Verdict;
+use mtu_trace::show::export::ExportFormat;
+use mtu_trace::show::report::Format;
+use mtu_trace::show::tui::panes::PANES;
 
 use super::source::top;
 

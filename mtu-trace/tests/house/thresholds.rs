@@ -1,14 +1,12 @@
 //! Numbers that decide something: each has a name, and its comment says where it is from.
 
+use syn::visit::{self, Visit};
 use syn::{
     Attribute, Expr, ExprCall, ImplItemConst, ImplItemFn, Item, ItemConst, ItemFn, Lit, Type,
-    visit::{self, Visit},
 };
 
-use super::{
-    names::comment,
-    source::{Crate, Module, Offence, is_for_tests},
-};
+use super::names::comment;
+use super::source::{Crate, Module, Offence, is_for_tests};
 
 /// What turns a number into a time.
 const TIMES: [&str; 5] = [

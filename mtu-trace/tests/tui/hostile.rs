@@ -1,22 +1,16 @@
 //! Whatever there is, and whatever is pressed: nothing that could do something to a terminal, or pass for
 //! something else, reaches the screen, and nothing panics.
 
-use mtu_trace::{
-    model::event::EventKind,
-    show::tui::{
-        glyphs::{ASCII, UNICODE},
-        keys::{KEYS, Mode},
-        theme::Theme,
-    },
-};
+use mtu_trace::model::event::EventKind;
+use mtu_trace::show::tui::glyphs::{ASCII, UNICODE};
+use mtu_trace::show::tui::keys::{KEYS, Mode};
+use mtu_trace::show::tui::theme::Theme;
 use proptest::prelude::*;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{
-    recording::{kept, read},
-    stage::{Stage, facts, several},
-    story::at,
-};
+use super::recording::{kept, read};
+use super::stage::{Stage, facts, several};
+use super::story::at;
 
 /// Events whose names are not what names should be, out of a capture from elsewhere.
 fn rude() -> Vec<mtu_trace::model::event::Event> {

@@ -1,20 +1,16 @@
 //! The whole table of keys: every key does something, and what it says.
 
 use mtu_trace::show::replay::PlayStep;
-use mtu_trace::show::tui::{
-    action::{Action, Effect},
-    app::{Overlay, Shown},
-    glyphs::UNICODE,
-    keys::{Mode, action, bindings},
-    panes::Pane,
-    theme::Theme,
-};
+use mtu_trace::show::tui::action::{Action, Effect};
+use mtu_trace::show::tui::app::{Overlay, Shown};
+use mtu_trace::show::tui::glyphs::UNICODE;
+use mtu_trace::show::tui::keys::{Mode, action, bindings};
+use mtu_trace::show::tui::panes::Pane;
+use mtu_trace::show::tui::theme::Theme;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{
-    stage::{Stage, facts, several},
-    story::{NS_PER_MS, START_NS},
-};
+use super::stage::{Stage, facts, several};
+use super::story::{NS_PER_MS, START_NS};
 
 const END_NS: u64 = START_NS + 100_000 * NS_PER_MS;
 const MIDDLE_NS: u64 = START_NS + 50_000 * NS_PER_MS;
@@ -263,12 +259,10 @@ fn esc_leads_back_to_where_one_came_from() {
 
 #[test]
 fn the_worst_is_selected_until_the_user_chooses() {
-    use super::{
-        network::ROUTED,
-        packet::Places,
-        stage::{filtered, hole},
-        story::{Conn, at, opening, timeline},
-    };
+    use super::network::ROUTED;
+    use super::packet::Places;
+    use super::stage::{filtered, hole};
+    use super::story::{Conn, at, opening, timeline};
     let places = Places::new(ROUTED);
     let (drop, bad) = (Conn::new(3), [Conn::new(0), Conn::new(1)]);
     let mut events = opening(&places, drop);

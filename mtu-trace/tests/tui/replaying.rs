@@ -1,23 +1,22 @@
 //! A capture that is played shows at each moment what the live screens showed then, and in the end what
 //! its report says.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use mtu_trace::{
-    capture,
-    capture::Reader,
-    core::select::Scope,
-    model::event::Event,
-    show::{
-        replay::{PlayStep, Replay},
-        tui::{App, Refresh, draw, glyphs::UNICODE, keys::Mode, theme::Theme},
-        watch::Watch,
-    },
-};
-use ratatui::{Terminal, backend::TestBackend, crossterm::event::KeyCode};
+use mtu_trace::capture;
+use mtu_trace::capture::Reader;
+use mtu_trace::core::select::Scope;
+use mtu_trace::model::event::Event;
+use mtu_trace::show::replay::{PlayStep, Replay};
+use mtu_trace::show::tui::glyphs::UNICODE;
+use mtu_trace::show::tui::keys::Mode;
+use mtu_trace::show::tui::theme::Theme;
+use mtu_trace::show::tui::{App, Refresh, draw};
+use mtu_trace::show::watch::Watch;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::crossterm::event::KeyCode;
 
 use super::stage::{SIZES, facts};
 

@@ -2,19 +2,15 @@
 //! always cargo test` writes them anew.
 
 use insta::assert_snapshot;
-use mtu_trace::show::tui::{
-    facts::{Playing, Risks},
-    glyphs::{ASCII, UNICODE},
-    keys::Mode,
-    panes::PANES,
-    theme::Theme,
-};
+use mtu_trace::show::tui::facts::{Playing, Risks};
+use mtu_trace::show::tui::glyphs::{ASCII, UNICODE};
+use mtu_trace::show::tui::keys::Mode;
+use mtu_trace::show::tui::panes::PANES;
+use mtu_trace::show::tui::theme::Theme;
 use ratatui::crossterm::event::KeyCode;
 
-use super::{
-    stage::{SIZES, Stage, facts, nothing, one, several},
-    story::{NS_PER_MS, START_NS},
-};
+use super::stage::{SIZES, Stage, facts, nothing, one, several};
+use super::story::{NS_PER_MS, START_NS};
 
 /// Looks at a screen at every size.
 fn look(name: &str, stage: &mut Stage) {

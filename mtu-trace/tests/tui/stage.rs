@@ -1,35 +1,24 @@
 //! A screen with what is on it.
 
-use mtu_trace::{
-    base::clock::Clock,
-    core::select::Selection,
-    model::event::{Event, EventKind},
-    show::{
-        tui::{
-            App, Refresh,
-            action::Effect,
-            draw,
-            facts::{Risks, SpoolState, TraceFacts},
-            glyphs::{Glyphs, UNICODE},
-            keys::Mode,
-            theme::Theme,
-        },
-        watch::Watch,
-    },
-};
-use ratatui::{
-    Terminal,
-    backend::TestBackend,
-    buffer::{Buffer, Cell},
-    crossterm::event::{KeyCode, KeyEvent},
-};
+use mtu_trace::base::clock::Clock;
+use mtu_trace::core::select::Selection;
+use mtu_trace::model::event::{Event, EventKind};
+use mtu_trace::show::tui::action::Effect;
+use mtu_trace::show::tui::facts::{Risks, SpoolState, TraceFacts};
+use mtu_trace::show::tui::glyphs::{Glyphs, UNICODE};
+use mtu_trace::show::tui::keys::Mode;
+use mtu_trace::show::tui::theme::Theme;
+use mtu_trace::show::tui::{App, Refresh, draw};
+use mtu_trace::show::watch::Watch;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
-use super::{
-    network::ROUTED,
-    packet::{Places, Shown},
-    recording::hooks,
-    story::{Conn, START_NS, again, at, opening, timeline},
-};
+use super::network::ROUTED;
+use super::packet::{Places, Shown};
+use super::recording::hooks;
+use super::story::{Conn, START_NS, again, at, opening, timeline};
 
 /// The sizes at which every screen is looked at.
 pub const SIZES: [(u16, u16); 3] = [(40, 12), (80, 24), (120, 40)];

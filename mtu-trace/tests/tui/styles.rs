@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use insta::assert_snapshot;
-use mtu_trace::show::tui::{glyphs::UNICODE, keys::Mode, theme::Theme};
-use ratatui::{crossterm::event::KeyCode, style::Style};
+use mtu_trace::show::tui::glyphs::UNICODE;
+use mtu_trace::show::tui::keys::Mode;
+use mtu_trace::show::tui::theme::Theme;
+use ratatui::crossterm::event::KeyCode;
+use ratatui::style::Style;
 
 use super::stage::{Stage, facts, several};
 

@@ -1,19 +1,15 @@
 //! A trace of any length, made of a real one that goes on and on with other connections.
 
-use std::{
-    env,
-    fs::File,
-    io::{BufWriter, Write as _},
-    net::Ipv4Addr,
-    path::Path,
-};
+use std::env;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::net::Ipv4Addr;
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use mtu_trace::{
-    capture,
-    capture::{Encoder, PartHeader, Reader},
-    model::event::{Count, Event, EventKind, Flow, Isn, Socket, Tcp},
-};
+use mtu_trace::capture;
+use mtu_trace::capture::{Encoder, PartHeader, Reader};
+use mtu_trace::model::event::{Count, Event, EventKind, Flow, Isn, Socket, Tcp};
 
 /// The recording of a black hole.
 const REAL: &str = "../mtu-trace/tests/core/golden/filtered.pcapng.zst";

@@ -8,22 +8,18 @@
 mod generated;
 mod memory;
 
-use std::{
-    fs::{self, File},
-    hint::black_box,
-    io::{BufWriter, Write as _},
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::fs::{self, File};
+use std::hint::black_box;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use lab::scratch::Scratch;
-use mtu_trace::{
-    capture,
-    capture::{Encoder, Input, Reader},
-    core::verdicts::Analysis,
-    model::event::Event,
-};
+use mtu_trace::capture;
+use mtu_trace::capture::{Encoder, Input, Reader};
+use mtu_trace::core::verdicts::Analysis;
+use mtu_trace::model::event::Event;
 
 use self::generated::{Generated, wanted};
 

@@ -1,14 +1,13 @@
 //! What memory `mtu-trace report` takes for a large file.
 
-use std::{
-    fs,
-    process::{Command, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lab::{binary::mtu_trace, scratch::Scratch};
+use lab::binary::mtu_trace;
+use lab::scratch::Scratch;
 
 use crate::generated::Generated;
 

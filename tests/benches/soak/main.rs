@@ -3,21 +3,17 @@
 //!
 //! `cargo xtask bench soak` runs it. The argument is a number of hours; 24 without any.
 
-use std::{
-    env, fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
-use lab::{
-    binary, link,
-    scratch::Scratch,
-    topology::{Node, NodeLab},
-    tracer::Tracer,
-    traffic::{self, Transfer},
-    usage::Usage,
-};
+use lab::scratch::Scratch;
+use lab::topology::{Node, NodeLab};
+use lab::tracer::Tracer;
+use lab::traffic::{self, Transfer};
+use lab::usage::Usage;
+use lab::{binary, link};
 
 /// A container of a job step every half a minute, and what it downloads.
 const CONTAINERS_AN_HOUR: usize = 120;

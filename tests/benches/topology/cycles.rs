@@ -1,36 +1,25 @@
 //! Namespaces that come and go by the thousand: what leaks, and whether a name is ever wrong.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use lab::{
-    binary,
-    topology::{Node, NodeLab},
-    tracer::Tracer,
-    usage::Usage,
-};
-use mtu_trace::{
-    base::clock::monotonic_ns,
-    host::{
-        netns::NetnsFile,
-        watcher::{Depth, Watcher},
-    },
-    model::network::{NetnsId, Topology},
-};
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    process::Signal,
-};
+use lab::binary;
+use lab::topology::{Node, NodeLab};
+use lab::tracer::Tracer;
+use lab::usage::Usage;
+use mtu_trace::base::clock::monotonic_ns;
+use mtu_trace::host::netns::NetnsFile;
+use mtu_trace::host::watcher::{Depth, Watcher};
+use mtu_trace::model::network::{NetnsId, Topology};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Signal;
 
-use crate::{heap, table::Table};
+use crate::heap;
+use crate::table::Table;
 
 const WARM_UP: usize = 100;
 const CYCLES: usize = 1000;

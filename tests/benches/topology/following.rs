@@ -1,12 +1,16 @@
 //! Containers that start during the trace: what is known of them and covered, and when.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lab::{topology::NodeLab, traffic};
+use lab::topology::NodeLab;
+use lab::traffic;
 use mtu_trace::base::clock::monotonic_ns;
 
-use crate::{monitor::Monitor, observed::Observed, table::Table};
+use crate::monitor::Monitor;
+use crate::observed::Observed;
+use crate::table::Table;
 
 const CONTAINERS: usize = 100;
 const PORT: u16 = 8080;

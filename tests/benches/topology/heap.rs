@@ -3,10 +3,8 @@
 //! A process's resident memory tells little of a leak: what the start has freed is used up first,
 //! which here is more than thousands of namespaces take.
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 struct Counting;
 

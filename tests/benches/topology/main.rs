@@ -16,7 +16,8 @@ use std::env;
 use anyhow::Result;
 use lab::topology::Node;
 
-use self::{observed::Observed, table::Table};
+use self::observed::Observed;
+use self::table::Table;
 
 fn main() -> Result<()> {
     // cargo itself adds `--bench`.

@@ -1,15 +1,14 @@
 //! When the kernel told of a link: the zero of every time measured here.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError, mpsc},
-    thread,
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lab::Netns;
 use mtu_trace::base::clock::monotonic_ns;
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr};
 
 /// `RTNLGRP_LINK`.
 const LINKS: u32 = 1;

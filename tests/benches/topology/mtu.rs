@@ -1,9 +1,13 @@
 //! MTU changes by hand.
 
 use anyhow::Result;
-use lab::{link, topology::NodeLab};
+use lab::link;
+use lab::topology::NodeLab;
 
-use crate::{following::milliseconds, monitor::Monitor, observed::Observed, table::Table};
+use crate::following::milliseconds;
+use crate::monitor::Monitor;
+use crate::observed::Observed;
+use crate::table::Table;
 
 const CHANGES: u32 = 100;
 

@@ -1,21 +1,15 @@
 //! A live trace inside this process, and what it knows at what time.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Condvar, Mutex, PoisonError, mpsc},
-    thread,
-    time::{Duration, Instant},
-};
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use mtu_trace::{
-    base::clock::monotonic_ns,
-    kernel::{Coverage, Covered, LiveTrace, LoadOptions},
-    model::{
-        event::EventKind,
-        network::{NetnsId, Topology},
-    },
-};
+use mtu_trace::base::clock::monotonic_ns;
+use mtu_trace::kernel::{Coverage, Covered, LiveTrace, LoadOptions};
+use mtu_trace::model::event::EventKind;
+use mtu_trace::model::network::{NetnsId, Topology};
 use tokio::sync::oneshot;
 
 /// How long anything may take that is waited for.

@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use lab::{Netns, binary, command, link, topology::Node, tracer::Tracer};
-use mtu_trace::{
-    base::clock::monotonic_ns,
-    host::watcher::{Depth, Watcher},
-    model::network::LinkKind,
-};
+use lab::topology::Node;
+use lab::tracer::Tracer;
+use lab::{Netns, binary, command, link};
+use mtu_trace::base::clock::monotonic_ns;
+use mtu_trace::host::watcher::{Depth, Watcher};
+use mtu_trace::model::network::LinkKind;
 use rustix::process::Signal;
 
 use crate::table::Table;

@@ -8,31 +8,21 @@ mod generated;
 mod process;
 mod seek;
 
-use std::{
-    hint::black_box,
-    time::{Duration, Instant},
-};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use mtu_trace::{
-    core::select::Selection,
-    model::event::Event,
-    show::{
-        tui::{
-            App, Refresh, draw,
-            facts::{Risks, SpoolState, TraceFacts},
-            glyphs::UNICODE,
-            keys::Mode,
-            theme::Theme,
-        },
-        watch::Watch,
-    },
-};
-use ratatui::{
-    Terminal,
-    backend::TestBackend,
-    crossterm::event::{KeyCode, KeyEvent},
-};
+use mtu_trace::core::select::Selection;
+use mtu_trace::model::event::Event;
+use mtu_trace::show::tui::facts::{Risks, SpoolState, TraceFacts};
+use mtu_trace::show::tui::glyphs::UNICODE;
+use mtu_trace::show::tui::keys::Mode;
+use mtu_trace::show::tui::theme::Theme;
+use mtu_trace::show::tui::{App, Refresh, draw};
+use mtu_trace::show::watch::Watch;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
 use self::generated::{Generated, wanted};
 

@@ -1,16 +1,17 @@
 //! The program itself in a terminal.
 
-use std::{
-    fs,
-    process::Command,
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use lab::{binary::mtu_trace, scratch::Scratch, terminal::Terminal};
+use lab::binary::mtu_trace;
+use lab::scratch::Scratch;
+use lab::terminal::Terminal;
 
-use crate::{generated::Generated, told};
+use crate::generated::Generated;
+use crate::told;
 
 /// Keys that are pressed.
 const KEYS: usize = 50;

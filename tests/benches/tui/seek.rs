@@ -4,9 +4,11 @@ use std::time::Instant;
 
 use anyhow::Result;
 use lab::scratch::Scratch;
-use mtu_trace::{core::select::Scope, show::replay::Replay};
+use mtu_trace::core::select::Scope;
+use mtu_trace::show::replay::Replay;
 
-use crate::{generated::Generated, told};
+use crate::generated::Generated;
+use crate::told;
 
 /// Size of the capture, bytes.
 const BYTES: u64 = 1 << 30;

@@ -17,12 +17,10 @@
 
 use anyhow::Result;
 
-use crate::{
-    address::{EXTERNAL, INNER, MIDDLE, OUTER, Subnet},
-    lifetime::Lab,
-    link::{self, End},
-    netns::Netns,
-};
+use crate::address::{EXTERNAL, INNER, MIDDLE, OUTER, Subnet};
+use crate::lifetime::Lab;
+use crate::link::{self, End};
+use crate::netns::Netns;
 
 /// What may be wrong in the asymmetric topology. The default has nothing wrong: 1500 everywhere.
 #[derive(Debug, Clone, Copy)]

@@ -14,14 +14,11 @@
 
 use anyhow::Result;
 
-use crate::{
-    address::{EXTERNAL, INNER, MIDDLE, OUTER, Subnet},
-    bridge,
-    lifetime::Lab,
-    link::{self, End},
-    nat,
-    netns::Netns,
-};
+use crate::address::{EXTERNAL, INNER, MIDDLE, OUTER, Subnet};
+use crate::lifetime::Lab;
+use crate::link::{self, End};
+use crate::netns::Netns;
+use crate::{bridge, nat};
 
 /// The MTUs of one level: of the link between a container and what it runs in.
 #[derive(Debug, Clone, Copy)]

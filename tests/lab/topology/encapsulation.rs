@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use anyhow::{Result, bail};
 
-use crate::{command, kinds::Kind, netns::Netns};
+use crate::command;
+use crate::kinds::Kind;
+use crate::netns::Netns;
 
 /// The identifier of a vxlan's or a geneve's network.
 pub const ID: u32 = 42;

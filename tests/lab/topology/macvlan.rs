@@ -17,13 +17,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Result;
 
-use crate::{
-    address::{EXTERNAL, Family},
-    connection::Connection,
-    lifetime::Lab,
-    link::{self, End},
-    traffic::Transfer,
-};
+use crate::address::{EXTERNAL, Family};
+use crate::connection::Connection;
+use crate::lifetime::Lab;
+use crate::link::{self, End};
+use crate::traffic::Transfer;
 
 /// What may be wrong in the macvlan topology. The default has nothing wrong: 1500 everywhere.
 #[derive(Debug, Clone, Copy)]

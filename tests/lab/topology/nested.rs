@@ -14,15 +14,11 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 
-use crate::{
-    address::{EXTERNAL, Family, INNER, OUTER},
-    bridge,
-    lifetime::Lab,
-    link,
-    link::End,
-    nat,
-    wire::{Policy, Wire},
-};
+use crate::address::{EXTERNAL, Family, INNER, OUTER};
+use crate::lifetime::Lab;
+use crate::link::End;
+use crate::wire::{Policy, Wire};
+use crate::{bridge, link, nat};
 
 /// What may be wrong in the nested topology. The default has nothing wrong: 1500 everywhere.
 #[derive(Debug, Clone, Copy)]

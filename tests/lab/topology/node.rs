@@ -13,14 +13,12 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 
-use crate::{
-    address::{EXTERNAL, Family, OUTER},
-    bridge, command,
-    lifetime::Lab,
-    link::{self, End},
-    netns::Netns,
-    traffic::{self, Outcome, Transfer},
-};
+use crate::address::{EXTERNAL, Family, OUTER};
+use crate::lifetime::Lab;
+use crate::link::{self, End};
+use crate::netns::Netns;
+use crate::traffic::{self, Outcome, Transfer};
+use crate::{bridge, command};
 
 /// The machine's MTUs. The default has nothing wrong: 1500 everywhere.
 #[derive(Debug, Clone, Copy)]

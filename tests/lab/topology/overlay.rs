@@ -21,15 +21,12 @@
 use anyhow::{Result, ensure};
 
 use super::encapsulation::{self, TunnelEnd};
-use crate::{
-    address::{EXTERNAL, Family, INNER, OUTER, Subnet, UNDERLAY},
-    bridge,
-    kinds::Kind,
-    lifetime::Lab,
-    link,
-    link::End,
-    netns::Netns,
-};
+use crate::address::{EXTERNAL, Family, INNER, OUTER, Subnet, UNDERLAY};
+use crate::kinds::Kind;
+use crate::lifetime::Lab;
+use crate::link::End;
+use crate::netns::Netns;
+use crate::{bridge, link};
 
 /// What may be wrong in the overlay topology. The default has nothing wrong: the overlay leaves the
 /// 50 bytes that the tunnel adds.

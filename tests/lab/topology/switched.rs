@@ -12,7 +12,10 @@
 
 use anyhow::Result;
 
-use crate::{address::INNER, bridge, lifetime::Lab, link, link::End};
+use crate::address::INNER;
+use crate::lifetime::Lab;
+use crate::link::End;
+use crate::{bridge, link};
 
 /// What may be wrong in the switched topology. The default has nothing wrong: 1500 everywhere.
 #[derive(Debug, Clone, Copy)]

@@ -12,11 +12,9 @@
 
 use anyhow::Result;
 
-use crate::{
-    address::{EXTERNAL, OUTER},
-    lifetime::Lab,
-    link::{self, End},
-};
+use crate::address::{EXTERNAL, OUTER};
+use crate::lifetime::Lab;
+use crate::link::{self, End};
 
 /// What may be wrong in the trunk topology. The default has nothing wrong: 1500 everywhere.
 #[derive(Debug, Clone, Copy)]

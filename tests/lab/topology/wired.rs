@@ -13,12 +13,10 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 
-use crate::{
-    address::{EXTERNAL, Family},
-    lifetime::Lab,
-    link::End,
-    wire::{Policy, Wire},
-};
+use crate::address::{EXTERNAL, Family};
+use crate::lifetime::Lab;
+use crate::link::End;
+use crate::wire::{Policy, Wire};
 
 /// What may be wrong with the wire. The default has nothing wrong.
 #[derive(Debug, Clone, Copy)]

@@ -1,19 +1,15 @@
 //! Interfaces on an interface: macvlan and 802.1Q.
 
 use anyhow::Result;
-use lab::{
-    firewall::{Hook, drop_frag_needed},
-    kinds::Kind,
-    link,
-    topology::{Macvlan, MacvlanLab, Trunk, TrunkLab},
-    traffic::carry,
-};
+use lab::firewall::{Hook, drop_frag_needed};
+use lab::kinds::Kind;
+use lab::link;
+use lab::topology::{Macvlan, MacvlanLab, Trunk, TrunkLab};
+use lab::traffic::carry;
 
 use super::{DOWNLOAD, UPLOAD, completed, completes, finds, hangs, hung, scenario, traffic};
-use crate::{
-    count::{Counter, as_reported, at_least},
-    scenario::{Expect, Place, Scenario, Traffic, Want},
-};
+use crate::count::{Counter, as_reported, at_least};
+use crate::scenario::{Expect, Place, Scenario, Traffic, Want};
 
 /// A veth whose other end is smaller, below what the sender has.
 const LOWER: Place = Place {

@@ -3,17 +3,13 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use lab::{
-    topology::{Nested, NestedLab, Wired},
-    traffic::Transfer,
-    wire::Policy,
-};
+use lab::topology::{Nested, NestedLab, Wired};
+use lab::traffic::Transfer;
+use lab::wire::Policy;
 
 use super::{DOWNLOAD, UPLOAD, completes, finds, hung, scenario, traffic};
-use crate::{
-    count::{Counter, RETRANSMITTED, at_least},
-    scenario::{Expect, Scenario, Traffic, Want},
-};
+use crate::count::{Counter, RETRANSMITTED, at_least};
+use crate::scenario::{Expect, Scenario, Traffic, Want};
 
 /// Enough packets for a policy that meets some of them.
 const LONG: Transfer = Transfer::download(500_000).within(Duration::from_secs(15));

@@ -1,18 +1,16 @@
 //! Holes at layer 2, where nobody can tell the sender.
 
 use anyhow::Result;
-use lab::{
-    link, settings,
-    topology::{Nested, NestedLab, Switched, SwitchedLab},
-    traffic::Transfer,
-};
+use lab::topology::{Nested, NestedLab, Switched, SwitchedLab};
+use lab::traffic::Transfer;
+use lab::{link, settings};
 
 use super::{DOWNLOAD, ONE_SEGMENT, SMALL_UPLINK, completes, finds, hangs, runs, scenario};
-use crate::{
-    count::{Counter, FRAG_FAILS, FRAG_FAILS_V6, RETRANSMITTED, TOLD, as_reported, at_least, none},
-    foreseen::Foreseen,
-    scenario::{Expect, Place, Scenario, Want},
+use crate::count::{
+    Counter, FRAG_FAILS, FRAG_FAILS_V6, RETRANSMITTED, TOLD, as_reported, at_least, none,
 };
+use crate::foreseen::Foreseen;
+use crate::scenario::{Expect, Place, Scenario, Want};
 
 const VETH: Place = Place {
     role: "host",

@@ -14,18 +14,15 @@ mod routed;
 mod services;
 mod tunnels;
 
-use std::{any::Any, sync::Arc};
+use std::any::Any;
+use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use lab::{
-    topology::{Nested, NestedLab},
-    traffic::{Outcome, Transfer},
-};
+use lab::topology::{Nested, NestedLab};
+use lab::traffic::{Outcome, Transfer};
 
-use crate::{
-    foreseen::Foreseen,
-    scenario::{Act, Begins, Expect, Network, Place, Scenario, Traffic, Want},
-};
+use crate::foreseen::Foreseen;
+use crate::scenario::{Act, Begins, Expect, Network, Place, Scenario, Traffic, Want};
 
 const DOWNLOAD: Transfer = Transfer::download(20_000);
 const UPLOAD: Transfer = Transfer::upload(20_000);

@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lab::{
-    firewall::{Hook, drop_frag_needed},
-    topology::{Nested, NestedLab},
-    traffic::{Transfer, carry, push},
-};
+use lab::firewall::{Hook, drop_frag_needed};
+use lab::topology::{Nested, NestedLab};
+use lab::traffic::{Transfer, carry, push};
 
 use super::{DOWNLOAD, ROUTED, SMALL_UPLINK, UPLOAD, completed, finds, hung, older, traffic};
 use crate::scenario::{Expect, Place, Scenario, Traffic, Want};

@@ -1,27 +1,25 @@
 //! Faults that have nothing to do with an MTU, and datagrams.
 
-use std::{io::ErrorKind, net::SocketAddr, time::Duration};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lab::{
-    address::Family,
-    firewall::{self, Hook},
-    queue::{self, Bucket},
-    topology::{Nested, NestedLab},
-    traffic::{Direction, Transfer, connect, push, refuse},
-    udp::{self, Datagrams},
-    unread::Unread,
-    wire::Policy,
-};
+use lab::address::Family;
+use lab::firewall::{self, Hook};
+use lab::queue::{self, Bucket};
+use lab::topology::{Nested, NestedLab};
+use lab::traffic::{Direction, Transfer, connect, push, refuse};
+use lab::udp::{self, Datagrams};
+use lab::unread::Unread;
+use lab::wire::Policy;
 
 use super::{
     DOWNLOAD, SMALL_UPLINK, UPLOAD, act, completed, completes, finds, hangs, hung, once, scenario,
     traffic,
 };
-use crate::{
-    count::{Counter, at_least},
-    scenario::{Expect, Place, Scenario, Traffic, Want},
-};
+use crate::count::{Counter, at_least};
+use crate::scenario::{Expect, Place, Scenario, Traffic, Want};
 
 const LOST: Counter = Counter::Filtered(firewall::LOSS);
 const LOSSY: Transfer = Transfer::download(1_000_000).within(Duration::from_secs(25));

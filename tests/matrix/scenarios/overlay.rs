@@ -1,18 +1,14 @@
 //! Tunnels that are too large for what they run on.
 
-use lab::{
-    firewall::{Hook, drop_frag_needed},
-    kinds::Kind,
-    topology::{Overlay, OverlayLab},
-    traffic::Transfer,
-};
+use lab::firewall::{Hook, drop_frag_needed};
+use lab::kinds::Kind;
+use lab::topology::{Overlay, OverlayLab};
+use lab::traffic::Transfer;
 
 use super::{DOWNLOAD, UPLOAD, completes, finds, hangs, scenario};
-use crate::{
-    count::{Counter, FRAG_FAILS, FRAGMENTS, HEARD, TOLD, at_least, none},
-    foreseen::Foreseen,
-    scenario::{Expect, Place, Scenario, Want},
-};
+use crate::count::{Counter, FRAG_FAILS, FRAGMENTS, HEARD, TOLD, at_least, none};
+use crate::foreseen::Foreseen;
+use crate::scenario::{Expect, Place, Scenario, Want};
 
 /// The overlay has the underlay's MTU: no room for the tunnel's 50 bytes.
 const TOO_LARGE: Overlay = Overlay {

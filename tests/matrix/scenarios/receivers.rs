@@ -1,16 +1,15 @@
 //! Receivers with little room, or that do not get to read.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lab::{
-    address::Family,
-    connection::Connection,
-    paused::Reader,
-    topology::{Nested, NestedLab},
-    traffic::{Transfer, carry},
-    udp::{self, Datagrams},
-};
+use lab::address::Family;
+use lab::connection::Connection;
+use lab::paused::Reader;
+use lab::topology::{Nested, NestedLab};
+use lab::traffic::{Transfer, carry};
+use lab::udp::{self, Datagrams};
 
 use super::{DOWNLOAD, completed, finds, once, scenario, traffic};
 use crate::scenario::{Expect, Scenario, Want};

@@ -3,28 +3,24 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lab::{
-    address::{Family, INNER},
-    clamp::{clamp_to_pmtu, clamp_to_pmtu_by_iptables},
-    firewall::{Hook, drop_frag_needed, drop_packet_too_big},
-    link,
-    report::Severity,
-    settings::{self, Probing},
-    topology::{Asymmetric, AsymmetricLab, Deep, DeepLab, Nested, NestedLab},
-    traffic::carry,
-};
+use lab::address::{Family, INNER};
+use lab::clamp::{clamp_to_pmtu, clamp_to_pmtu_by_iptables};
+use lab::firewall::{Hook, drop_frag_needed, drop_packet_too_big};
+use lab::link;
+use lab::report::Severity;
+use lab::settings::{self, Probing};
+use lab::topology::{Asymmetric, AsymmetricLab, Deep, DeepLab, Nested, NestedLab};
+use lab::traffic::carry;
 
 use super::{
     DOWNLOAD, ROUTED, SMALL_UPLINK, UPLOAD, completes, finds, hangs, hung, scenario, traffic,
 };
-use crate::{
-    count::{
-        Counter, FRAG_FAILS, FRAGMENTS, HEARD, TOO_BIG_V6, UNHEARD, UNHEARD_V6, as_reported,
-        at_least, none,
-    },
-    foreseen::Foreseen,
-    scenario::{Expect, Place, Scenario, Traffic, Want},
+use crate::count::{
+    Counter, FRAG_FAILS, FRAGMENTS, HEARD, TOO_BIG_V6, UNHEARD, UNHEARD_V6, as_reported, at_least,
+    none,
 };
+use crate::foreseen::Foreseen;
+use crate::scenario::{Expect, Place, Scenario, Traffic, Want};
 
 const OUT: Place = Place {
     role: "out",

@@ -3,15 +3,12 @@
 use std::net::SocketAddr;
 
 use anyhow::Result;
-use lab::{
-    Lab,
-    address::{Family, MIDDLE},
-    connection::Connection,
-    firewall::{Hook, drop_frag_needed},
-    link, nat,
-    topology::{Nested, NestedLab},
-    traffic::{Outcome, Transfer, carry},
-};
+use lab::address::{Family, MIDDLE};
+use lab::connection::Connection;
+use lab::firewall::{Hook, drop_frag_needed};
+use lab::topology::{Nested, NestedLab};
+use lab::traffic::{Outcome, Transfer, carry};
+use lab::{Lab, link, nat};
 
 use super::{DOWNLOAD, ROUTED, SMALL_UPLINK, UPLOAD, finds, hangs, hung, scenario, traffic};
 use crate::scenario::{Network, Place, Scenario, Want};

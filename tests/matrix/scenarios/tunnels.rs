@@ -1,11 +1,9 @@
 //! Tunnels other than vxlan, where the kernel has them.
 
 use anyhow::Result;
-use lab::{
-    firewall::{Hook, drop_frag_needed},
-    kinds::Kind,
-    topology::{Overlay, OverlayLab},
-};
+use lab::firewall::{Hook, drop_frag_needed};
+use lab::kinds::Kind;
+use lab::topology::{Overlay, OverlayLab};
 
 use super::{UPLOAD, completes, finds, hangs, scenario};
 use crate::scenario::{Expect, Place, Scenario, Traffic, Want};

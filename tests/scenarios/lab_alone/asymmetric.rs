@@ -1,13 +1,11 @@
 //! Paths that differ: each way has its own hole, and a router sees one way only.
 
 use anyhow::{Result, ensure};
-use lab::{
-    clamp::clamp_to_pmtu,
-    counters::snmp,
-    firewall::{self, Hook},
-    topology::{Asymmetric, AsymmetricLab},
-    traffic::Transfer,
-};
+use lab::clamp::clamp_to_pmtu;
+use lab::counters::snmp;
+use lab::firewall::{self, Hook};
+use lab::topology::{Asymmetric, AsymmetricLab};
+use lab::traffic::Transfer;
 
 use crate::verdict::{at_least_three, completes, hangs};
 

@@ -1,15 +1,13 @@
 //! UDP that may not be fragmented meets the same faults, and nobody repeats it.
 
 use anyhow::{Result, ensure};
-use lab::{
-    address::Family,
-    counters::{dropped, snmp, snmp6},
-    firewall::{self, Hook},
-    topology::{Nested, NestedLab, Wired},
-    traffic::Direction,
-    udp::{self, Datagrams, Delivery, Quic},
-    wire::Policy,
-};
+use lab::address::Family;
+use lab::counters::{dropped, snmp, snmp6};
+use lab::firewall::{self, Hook};
+use lab::topology::{Nested, NestedLab, Wired};
+use lab::traffic::Direction;
+use lab::udp::{self, Datagrams, Delivery, Quic};
+use lab::wire::Policy;
 
 use crate::verdict::SMALL_UPLINK;
 

@@ -1,12 +1,10 @@
 //! Three levels of containers: the same faults at each, behind up to three translations.
 
 use anyhow::{Result, ensure};
-use lab::{
-    counters::{dropped, snmp, snmp6},
-    firewall::{self, Hook},
-    topology::{Deep, DeepLab, Level},
-    traffic::Transfer,
-};
+use lab::counters::{dropped, snmp, snmp6};
+use lab::firewall::{self, Hook};
+use lab::topology::{Deep, DeepLab, Level};
+use lab::traffic::Transfer;
 
 use crate::verdict::{at_least_three, completes, hangs};
 

@@ -3,12 +3,10 @@
 use std::io::ErrorKind;
 
 use anyhow::{Result, ensure};
-use lab::{
-    counters::snmp,
-    link,
-    topology::{Nested, NestedLab, Wired, WiredLab},
-    traffic::{self, Transfer},
-};
+use lab::counters::snmp;
+use lab::link;
+use lab::topology::{Nested, NestedLab, Wired, WiredLab};
+use lab::traffic::{self, Transfer};
 
 use crate::verdict::{at_least_three, hangs};
 

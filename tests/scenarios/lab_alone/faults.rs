@@ -1,16 +1,15 @@
 //! What the rows of the table of scenarios rest on: without a fault everything passes.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use lab::{
-    address::{Family, INNER, OUTER},
-    counters::snmp,
-    firewall::{self, Hook},
-    link, nat,
-    topology::{Nested, NestedLab},
-    traffic::{self, Transfer},
-};
+use lab::address::{Family, INNER, OUTER};
+use lab::counters::snmp;
+use lab::firewall::{self, Hook};
+use lab::topology::{Nested, NestedLab};
+use lab::traffic::{self, Transfer};
+use lab::{link, nat};
 
 use crate::verdict::{SMALL_UPLINK, completes};
 

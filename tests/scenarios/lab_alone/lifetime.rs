@@ -1,14 +1,13 @@
 //! A lab removes what it made, whatever ends it.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader, Read},
-    os::unix::process::ExitStatusExt,
-    process::{Command, Stdio},
-};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use lab::{Lab, topology::Nested};
+use lab::Lab;
+use lab::topology::Nested;
 use rustix::process::{Pid, Signal, kill_process};
 
 #[test]

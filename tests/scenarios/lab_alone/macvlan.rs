@@ -1,13 +1,11 @@
 //! Containers on macvlan: what is beyond the lower device can be too small, and not another macvlan.
 
 use anyhow::{Result, ensure};
-use lab::{
-    counters::dropped,
-    kinds::Kind,
-    link,
-    topology::{Macvlan, MacvlanLab},
-    traffic::{self, Transfer},
-};
+use lab::counters::dropped;
+use lab::kinds::Kind;
+use lab::link;
+use lab::topology::{Macvlan, MacvlanLab};
+use lab::traffic::{self, Transfer};
 
 use crate::verdict::{completes, has};
 

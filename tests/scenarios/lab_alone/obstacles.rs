@@ -1,17 +1,17 @@
 //! Firewalls and queues that drop packets by something else than the MTU.
 
-use std::{io::ErrorKind, net::SocketAddr, time::Duration};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lab::{
-    address::Family,
-    counters::snmp,
-    firewall::{self, Hook},
-    queue::{self, Bucket},
-    topology::{Nested, NestedLab},
-    traffic::{self, Transfer},
-    udp::{self, Datagrams},
-};
+use lab::address::Family;
+use lab::counters::snmp;
+use lab::firewall::{self, Hook};
+use lab::queue::{self, Bucket};
+use lab::topology::{Nested, NestedLab};
+use lab::traffic::{self, Transfer};
+use lab::udp::{self, Datagrams};
 
 use crate::verdict::{at_least_three, completes, hangs};
 

@@ -1,12 +1,10 @@
 //! Tunnels that are too large for what they run on.
 
 use anyhow::{Result, ensure};
-use lab::{
-    counters::{dropped, snmp, snmp6},
-    firewall::{self, Hook},
-    topology::{Overlay, OverlayLab},
-    traffic::Transfer,
-};
+use lab::counters::{dropped, snmp, snmp6};
+use lab::firewall::{self, Hook};
+use lab::topology::{Overlay, OverlayLab};
+use lab::traffic::Transfer;
 
 use crate::verdict::{at_least_three, completes, hangs};
 

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lab::{address::Family, counters::snmp, paused::Reader, topology::Nested};
+use lab::address::Family;
+use lab::counters::snmp;
+use lab::paused::Reader;
+use lab::topology::Nested;
 
 const LIMIT: Duration = Duration::from_secs(5);
 

@@ -3,13 +3,11 @@
 use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
-use lab::{
-    address::{Family, MIDDLE},
-    connection::Connection,
-    nat,
-    topology::Nested,
-    traffic::{self, Transfer},
-};
+use lab::address::{Family, MIDDLE};
+use lab::connection::Connection;
+use lab::nat;
+use lab::topology::Nested;
+use lab::traffic::{self, Transfer};
 
 use crate::verdict::completes;
 

@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lab::{
-    clamp::{clamp_to_pmtu, clamp_to_pmtu_by_iptables},
-    counters::{snmp, snmp6},
-    firewall::{self, Hook},
-    topology::{Nested, NestedLab},
-    traffic::Transfer,
-};
+use lab::clamp::{clamp_to_pmtu, clamp_to_pmtu_by_iptables};
+use lab::counters::{snmp, snmp6};
+use lab::firewall::{self, Hook};
+use lab::topology::{Nested, NestedLab};
+use lab::traffic::Transfer;
 
 use crate::verdict::{SMALL_UPLINK, completes};
 

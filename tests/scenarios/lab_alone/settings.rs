@@ -1,18 +1,17 @@
 //! Settings that make a small uplink harmless or harmful.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lab::{
-    address::{Family, INNER},
-    clamp::clamp_to_pmtu,
-    connection::Connection,
-    counters::{snmp, snmp6},
-    firewall::{self, Hook},
-    settings::{self, Probing},
-    topology::{Nested, NestedLab},
-    traffic::{self, Outcome, Transfer},
-};
+use lab::address::{Family, INNER};
+use lab::clamp::clamp_to_pmtu;
+use lab::connection::Connection;
+use lab::counters::{snmp, snmp6};
+use lab::firewall::{self, Hook};
+use lab::settings::{self, Probing};
+use lab::topology::{Nested, NestedLab};
+use lab::traffic::{self, Outcome, Transfer};
 
 use crate::verdict::{SMALL_UPLINK, at_least_three, at_once, completes, hangs};
 

@@ -1,13 +1,11 @@
 //! VLANs on an interface: what limits them, and what room their tags take.
 
 use anyhow::{Result, ensure};
-use lab::{
-    counters::{dropped, snmp},
-    kinds::Kind,
-    link,
-    topology::{Trunk, TrunkLab},
-    traffic::{self, Transfer},
-};
+use lab::counters::{dropped, snmp};
+use lab::kinds::Kind;
+use lab::link;
+use lab::topology::{Trunk, TrunkLab};
+use lab::traffic::{self, Transfer};
 
 use crate::verdict::{completes, hangs, has};
 

@@ -1,13 +1,11 @@
 //! Tunnels of every kind that this kernel has: with room, and with a smaller end below.
 
 use anyhow::{Context, Result, ensure};
-use lab::{
-    counters::{dropped, snmp},
-    firewall::{self, Hook},
-    kinds::Kind,
-    topology::{Overlay, OverlayLab},
-    traffic::Transfer,
-};
+use lab::counters::{dropped, snmp};
+use lab::firewall::{self, Hook};
+use lab::kinds::Kind;
+use lab::topology::{Overlay, OverlayLab};
+use lab::traffic::Transfer;
 
 use crate::verdict::{at_least_three, completes, hangs, has};
 

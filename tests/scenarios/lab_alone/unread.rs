@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lab::{
-    counters::snmp,
-    topology::{Nested, NestedLab},
-    traffic::Transfer,
-    unread::Unread,
-};
+use lab::counters::snmp;
+use lab::topology::{Nested, NestedLab};
+use lab::traffic::Transfer;
+use lab::unread::Unread;
 
 const LIMIT: Duration = Duration::from_secs(5);
 

@@ -3,7 +3,10 @@
 use std::thread;
 
 use anyhow::{Result, anyhow, ensure};
-use lab::{kinds::Kind, skips, topology::Nested, traffic::Outcome};
+use lab::kinds::Kind;
+use lab::skips;
+use lab::topology::Nested;
+use lab::traffic::Outcome;
 
 /// A container host whose uplink is smaller than its inner network, at both ends.
 pub const SMALL_UPLINK: Nested = Nested {

@@ -1,13 +1,11 @@
 //! What happens on an opaque wire shows at its ends only: the kernel drops nothing.
 
 use anyhow::{Result, ensure};
-use lab::{
-    Netns,
-    counters::{Dropped, dropped, snmp},
-    topology::{Nested, NestedLab, Wired, WiredLab},
-    traffic::{self, Transfer},
-    wire::Policy,
-};
+use lab::Netns;
+use lab::counters::{Dropped, dropped, snmp};
+use lab::topology::{Nested, NestedLab, Wired, WiredLab};
+use lab::traffic::{self, Transfer};
+use lab::wire::Policy;
 
 use crate::verdict::{at_least_three, completes, hangs};
 

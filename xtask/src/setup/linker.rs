@@ -1,6 +1,7 @@
 //! `bpf-linker`, which turns LLVM bitcode into one BPF object with BTF.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use lab::command;

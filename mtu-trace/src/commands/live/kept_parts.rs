@@ -4,27 +4,19 @@
 //! grows with the trace. There are two parts, each of which can be read alone: when the later one is
 //! full, the earlier one goes.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
-    path::{Path, PathBuf},
-};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 
-use crate::{
-    capture::{PartBounds, PartHeader, PartStore, PartWriter, WriteError},
-    model::{
-        event::{Event, EventKind},
-        hook_status::HookStatus,
-    },
-    show::tui::{
-        app::Tone,
-        facts::SpoolState,
-        feed::{FeedItem, Feeder},
-    },
-};
+use crate::capture::{PartBounds, PartHeader, PartStore, PartWriter, WriteError};
+use crate::model::event::{Event, EventKind};
+use crate::model::hook_status::HookStatus;
+use crate::show::tui::app::Tone;
+use crate::show::tui::facts::SpoolState;
+use crate::show::tui::feed::{FeedItem, Feeder};
 
 /// The size of a part at which another begins, bytes: so much is kept at least, and twice as much at
 /// most. A choice: an hour of a busy node fits, and no disk is short of it.
@@ -222,20 +214,17 @@ fn scratch() -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        path::Path,
-        thread,
-        time::{Duration, Instant},
-    };
+    use std::path::Path;
+    use std::thread;
+    use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::{
-        base::clock::Clock,
-        capture,
-        capture::{Input, Reader, part_writer::MAX_INTERFACES},
-        commands::recording::header,
-        show::tui::feed::{Feed, feed},
-    };
+    use crate::base::clock::Clock;
+    use crate::capture;
+    use crate::capture::part_writer::MAX_INTERFACES;
+    use crate::capture::{Input, Reader};
+    use crate::commands::recording::header;
+    use crate::show::tui::feed::{Feed, feed};
 
     /// Size of a part, bytes.
     const PART: u64 = 4096;

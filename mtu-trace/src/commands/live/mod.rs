@@ -3,38 +3,31 @@
 pub mod kept_parts;
 pub mod tracer;
 
-use std::{sync::atomic::Ordering, thread};
+use std::sync::atomic::Ordering;
+use std::thread;
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 
-use crate::{
-    base::clock::{Clock, monotonic_ns},
-    cli::{ColorChoice, Drawing, LiveOptions},
-    commands::{
-        FAILED, LOCKED_DOWN, USAGE, check, explain_refusal, hostname, kernel_release,
-        live::tracer::Tracer,
-        load_options, output,
-        recording::{KeptCapture, misuse},
-        signal_status,
-        trace::runtime,
-    },
-    host::netns::NetnsFile,
-    model::finding::Severity,
-    show::{
-        tui::{
-            App,
-            facts::{Risks, SpoolState, TraceFacts},
-            feed::{FeedItem, Feeder, feed},
-            glyphs::{ASCII, Glyphs},
-            keys::Mode,
-            run::{Ending, Source, run as show},
-            terminal,
-            theme::Theme,
-        },
-        watch::Watch,
-    },
+use crate::base::clock::{Clock, monotonic_ns};
+use crate::cli::{ColorChoice, Drawing, LiveOptions};
+use crate::commands::live::tracer::Tracer;
+use crate::commands::recording::{KeptCapture, misuse};
+use crate::commands::trace::runtime;
+use crate::commands::{
+    FAILED, LOCKED_DOWN, USAGE, check, explain_refusal, hostname, kernel_release, load_options,
+    output, signal_status,
 };
+use crate::host::netns::NetnsFile;
+use crate::model::finding::Severity;
+use crate::show::tui::facts::{Risks, SpoolState, TraceFacts};
+use crate::show::tui::feed::{FeedItem, Feeder, feed};
+use crate::show::tui::glyphs::{ASCII, Glyphs};
+use crate::show::tui::keys::Mode;
+use crate::show::tui::run::{Ending, Source, run as show};
+use crate::show::tui::theme::Theme;
+use crate::show::tui::{App, terminal};
+use crate::show::watch::Watch;
 
 /// What to do where there is no terminal.
 const INSTEAD: &str = "`mtu-trace record` needs none";

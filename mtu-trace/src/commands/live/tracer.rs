@@ -1,30 +1,20 @@
 //! The thread that traces, so that no look at the network holds up a key.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 
 use anyhow::{Context as _, Result, anyhow};
 use tokio::sync::oneshot;
 
-use crate::{
-    base::clock::{Clock, monotonic_ns},
-    commands::{
-        live::kept_parts::KeptParts,
-        recording::{KeptCapture, header},
-        trace::{Interrupts, runtime},
-    },
-    kernel::{LiveTrace, LoadOptions},
-    model::{
-        event::{Event, EventKind},
-        hook_status::HookStatus,
-    },
-    show::tui::feed::{Batches, FeedItem, Feeder},
-};
+use crate::base::clock::{Clock, monotonic_ns};
+use crate::commands::live::kept_parts::KeptParts;
+use crate::commands::recording::{KeptCapture, header};
+use crate::commands::trace::{Interrupts, runtime};
+use crate::kernel::{LiveTrace, LoadOptions};
+use crate::model::event::{Event, EventKind};
+use crate::model::hook_status::HookStatus;
+use crate::show::tui::feed::{Batches, FeedItem, Feeder};
 
 /// The thread that traces.
 pub struct Tracer {

@@ -1,20 +1,12 @@
 //! What is said of a narrow place. Pure.
 
-use crate::{
-    core::{
-        audit::{
-            mismatch::Judged,
-            signal::{Firewalls, Signal},
-        },
-        graph::{Decision, Destination, Hop, Path, lookup},
-        sites::{Limit, Relief, Suspect, Tells},
-    },
-    model::{
-        finding::Boundary,
-        netns_ref::NetnsRef,
-        network::{NetnsId, Topology},
-    },
-};
+use crate::core::audit::mismatch::Judged;
+use crate::core::audit::signal::{Firewalls, Signal};
+use crate::core::graph::{Decision, Destination, Hop, Path, lookup};
+use crate::core::sites::{Limit, Relief, Suspect, Tells};
+use crate::model::finding::Boundary;
+use crate::model::netns_ref::NetnsRef;
+use crate::model::network::{NetnsId, Topology};
 
 /// Names listed before the rest is counted.
 const MOST_NAMES: usize = 6;

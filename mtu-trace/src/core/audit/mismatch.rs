@@ -1,25 +1,17 @@
 //! Narrow places to findings: how bad each is, why, and what to do. Pure.
 
-use crate::{
-    core::{
-        audit::{
-            Audit, Group, Key, messages, planned_container,
-            planned_container::guests,
-            signal::{Firewalls, Signal, clamped, signal},
-        },
-        firewall::Clamp,
-        sites::{
-            Limit, Remedy, Suspect,
-            boundary::{boundary, hops, name},
-        },
-        verdicts::remedy,
-    },
-    model::{
-        finding::{BlockedAt, Confidence, Evidence, Finding, Fix, Pmtud, Severity, Verdict},
-        netns_ref::NetnsRef,
-        network::{NetnsId, Topology},
-    },
+use crate::core::audit::planned_container::guests;
+use crate::core::audit::signal::{Firewalls, Signal, clamped, signal};
+use crate::core::audit::{Audit, Group, Key, messages, planned_container};
+use crate::core::firewall::Clamp;
+use crate::core::sites::boundary::{boundary, hops, name};
+use crate::core::sites::{Limit, Remedy, Suspect};
+use crate::core::verdicts::remedy;
+use crate::model::finding::{
+    BlockedAt, Confidence, Evidence, Finding, Fix, Pmtud, Severity, Verdict,
 };
+use crate::model::netns_ref::NetnsRef;
+use crate::model::network::{NetnsId, Topology};
 
 /// What the audit is told besides.
 pub struct Circumstances<'a> {

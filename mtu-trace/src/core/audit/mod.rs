@@ -28,17 +28,11 @@ pub use mismatch::Circumstances;
 pub use planned_container::Prospect;
 pub use signal::Firewalls;
 
-use crate::{
-    core::{
-        audit::planned_container::{guests, is_guest, leads_to_guest},
-        graph::{Destination, Hop, Segments, Tunnels, Walker, example, living, role},
-        sites::{Site, Suspect, suspects},
-    },
-    model::{
-        engine::Dockerd,
-        network::{Link, Netns, NetnsId, RouteKind, Topology},
-    },
-};
+use crate::core::audit::planned_container::{guests, is_guest, leads_to_guest};
+use crate::core::graph::{Destination, Hop, Segments, Tunnels, Walker, example, living, role};
+use crate::core::sites::{Site, Suspect, suspects};
+use crate::model::engine::Dockerd;
+use crate::model::network::{Link, Netns, NetnsId, RouteKind, Topology};
 
 /// Networks beyond the host that are looked at, besides the default routes: the first of those that
 /// any namespace has a route to.

@@ -8,22 +8,16 @@
 //! Only engines that are known are thought for: what an empty bridge itself has tells little. Docker
 //! before 25 (2023) left it at 1500 whatever its network's MTU was; newer ones set it (moby, PR 46849).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
 
-use crate::{
-    core::graph::{Path, living, role},
-    model::{
-        engine::{Dockerd, MtuFrom},
-        netns_ref::NetnsRef,
-        network::{
-            Address, Guest, Inside, Link, LinkKind, Netns, NetnsId, NextHop, Peer, Route,
-            RouteKind, Topology,
-        },
-    },
+use crate::core::graph::{Path, living, role};
+use crate::model::engine::{Dockerd, MtuFrom};
+use crate::model::netns_ref::NetnsRef;
+use crate::model::network::{
+    Address, Guest, Inside, Link, LinkKind, Netns, NetnsId, NextHop, Peer, Route, RouteKind,
+    Topology,
 };
 
 /// What its interface is called by its engine.

@@ -1,19 +1,15 @@
 //! Whether the message about a packet that is too big comes back to its sender, as far as the rules
 //! on the way can be read; and whether a router clamps segment sizes. Pure.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::{
-    core::{
-        firewall::{Blocking, Clamp, Fate, Firewall, Kind as What, NetfilterHook, QueriedPacket},
-        graph::{Hop, Path},
-        sites::{Suspect, Tells},
-    },
-    model::network::{NetnsId, Topology},
+use crate::core::firewall::{
+    Blocking, Clamp, Fate, Firewall, Kind as What, NetfilterHook, QueriedPacket,
 };
+use crate::core::graph::{Hop, Path};
+use crate::core::sites::{Suspect, Tells};
+use crate::model::network::{NetnsId, Topology};
 
 /// The rules that were read, by namespace.
 pub type Firewalls = BTreeMap<NetnsId, Firewall>;

@@ -4,7 +4,9 @@
 //! else could happen to it. A namespace's rules may be made to be hard: the walk is bounded in
 //! depth and in steps.
 
-use crate::core::firewall::{Blocking, Clamp, Fate, logic::Truth, packet::Facts};
+use crate::core::firewall::logic::Truth;
+use crate::core::firewall::packet::Facts;
+use crate::core::firewall::{Blocking, Clamp, Fate};
 
 /// More than the 16 jumps that the kernel allows.
 const DEPTH: usize = 32;

@@ -20,10 +20,8 @@ pub(crate) mod packet;
 pub(crate) mod tests;
 pub use packet::{Kind, NetfilterHook, QueriedPacket};
 
-use crate::core::firewall::{
-    engine::{BUDGET, BaseChain, Outcome, Tracking},
-    packet::Facts,
-};
+use crate::core::firewall::engine::{BUDGET, BaseChain, Outcome, Tracking};
+use crate::core::firewall::packet::Facts;
 
 /// What becomes of a packet at one hook.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,10 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mtu_trace_common::map::DeviceLimits;
 
-use crate::{
-    core::graph::role,
-    model::network::{Link, LinkKind, Netns, NetnsId, Topology},
-};
+use crate::core::graph::role;
+use crate::model::network::{Link, LinkKind, Netns, NetnsId, Topology};
 
 /// How many devices may be stacked on each other before that is taken for a circle.
 const MAX_DEPTH: u32 = 16;

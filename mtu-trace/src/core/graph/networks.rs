@@ -1,6 +1,7 @@
 //! Which namespaces packets can go between at all: over links of this host, or beyond it. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::network::{LinkKind, NetnsId, Topology};
 

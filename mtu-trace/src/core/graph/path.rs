@@ -5,10 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::{
-    core::graph::role,
-    model::network::{NetnsId, Topology},
-};
+use crate::core::graph::role;
+use crate::model::network::{NetnsId, Topology};
 
 /// A link on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,15 +5,12 @@
 //! and the two ends of a tunnel are edges. Between two devices of a segment the way is that of a
 //! spanning tree: a frame has one way only, or there is a loop.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    net::IpAddr,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::IpAddr;
 
-use crate::{
-    core::graph::{path::Hop, role},
-    model::network::{LinkKind, Netns, NetnsId, Topology},
-};
+use crate::core::graph::path::Hop;
+use crate::core::graph::role;
+use crate::model::network::{LinkKind, Netns, NetnsId, Topology};
 
 /// The segments of a host.
 #[derive(Debug, Default)]

@@ -2,20 +2,14 @@
 //!
 //! Tunnels in tunnels are not followed: the inner one ends at the outer one.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
-use crate::{
-    core::graph::{
-        path::Hop,
-        route::Destination,
-        segment::{Segments, living},
-        walk::{Path, Walker},
-    },
-    model::network::{Link, Topology, Tunnel},
-};
+use crate::core::graph::path::Hop;
+use crate::core::graph::route::Destination;
+use crate::core::graph::segment::{Segments, living};
+use crate::core::graph::walk::{Path, Walker};
+use crate::model::network::{Link, Topology, Tunnel};
 
 /// The tunnels of a host.
 #[derive(Debug, Default)]

@@ -6,15 +6,11 @@
 
 use std::net::IpAddr;
 
-use crate::{
-    core::graph::{
-        path::Hop,
-        role,
-        route::{Decision, Destination, Way, lookup},
-        segment::Segments,
-    },
-    model::network::{NetnsId, Topology},
-};
+use crate::core::graph::path::Hop;
+use crate::core::graph::role;
+use crate::core::graph::route::{Decision, Destination, Way, lookup};
+use crate::core::graph::segment::Segments;
+use crate::model::network::{NetnsId, Topology};
 
 /// More routers than this in one host are taken for a circle.
 const MOST_LEGS: usize = 32;

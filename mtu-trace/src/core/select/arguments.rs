@@ -1,6 +1,7 @@
 //! The options that select, the same for every command that has them.
 
-use clap::{Args, ValueHint, builder::NonEmptyStringValueParser, value_parser};
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, ValueHint, value_parser};
 
 /// What is shown of what was seen. Options of one kind are alternatives; the kinds and FILTER must
 /// all fit.

@@ -3,17 +3,15 @@
 //! An expression is kept in postfix order, so that neither asking nor dropping a long one needs more
 //! of the stack than a short one.
 
-use std::{
-    fmt,
-    net::{IpAddr, SocketAddr},
-};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use crate::{
-    core::select::{matching::Subject, parser, words::FilterError},
-    model::event::{Flow, TCP, UDP},
-};
+use crate::core::select::matching::Subject;
+use crate::core::select::parser;
+use crate::core::select::words::FilterError;
+use crate::model::event::{Flow, TCP, UDP};
 
 /// The IP protocol number of ICMP.
 const ICMP: u8 = 1;

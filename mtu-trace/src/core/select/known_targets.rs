@@ -2,13 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    core::select::targets::{Target, TargetKind},
-    model::{
-        netns_ref::NetnsRef,
-        network::{NetnsId, Topology},
-    },
-};
+use crate::core::select::targets::{Target, TargetKind};
+use crate::model::netns_ref::NetnsRef;
+use crate::model::network::{NetnsId, Topology};
 
 /// Targets named in one message at most. A choice: a terminal's two or three lines.
 const MOST_NAMED: usize = 12;

@@ -2,13 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::{
-    core::track::{Connection, Side, State, Track},
-    model::{
-        event::{Count, Device, Event, EventKind, Flow, Packet},
-        network::NetnsId,
-    },
-};
+use crate::core::track::{Connection, Side, State, Track};
+use crate::model::event::{Count, Device, Event, EventKind, Flow, Packet};
+use crate::model::network::NetnsId;
 
 /// A connection or an event, as far as it can be selected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -17,11 +17,9 @@ pub(crate) mod targets;
 mod tests;
 pub(crate) mod words;
 
-pub use crate::core::select::{
-    arguments::Selection,
-    expression::Filter,
-    matching::Subject,
-    scope::{Scope, SelectError, Selected},
-    targets::{Resolve, TargetError},
-    words::FilterError,
-};
+pub use crate::core::select::arguments::Selection;
+pub use crate::core::select::expression::Filter;
+pub use crate::core::select::matching::Subject;
+pub use crate::core::select::scope::{Scope, SelectError, Selected};
+pub use crate::core::select::targets::{Resolve, TargetError};
+pub use crate::core::select::words::FilterError;

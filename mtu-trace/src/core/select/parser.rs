@@ -15,13 +15,11 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::{
-    base::text::printable,
-    core::select::{
-        expression::{DirectionQualifier, EndMatch, PostfixItem, Primitive, ProtocolQualifier},
-        words::{FilterError, Token, Word, words},
-    },
+use crate::base::text::printable;
+use crate::core::select::expression::{
+    DirectionQualifier, EndMatch, PostfixItem, Primitive, ProtocolQualifier,
 };
+use crate::core::select::words::{FilterError, Token, Word, words};
 
 /// Parentheses open at once. A choice: far more than anybody needs, and far less than the stack has
 /// room for.

@@ -4,18 +4,14 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{
-    base::text::printable,
-    core::select::{
-        arguments::Selection,
-        expression::Filter,
-        known_targets::KnownTargets,
-        matching::Subject,
-        targets::{Resolve, Target, TargetError, TargetKind},
-        words::FilterError,
-    },
-    model::network::{NetnsId, Topology},
-};
+use crate::base::text::printable;
+use crate::core::select::arguments::Selection;
+use crate::core::select::expression::Filter;
+use crate::core::select::known_targets::KnownTargets;
+use crate::core::select::matching::Subject;
+use crate::core::select::targets::{Resolve, Target, TargetError, TargetKind};
+use crate::core::select::words::FilterError;
+use crate::model::network::{NetnsId, Topology};
 
 /// A selection that cannot be made.
 #[derive(Debug, thiserror::Error)]

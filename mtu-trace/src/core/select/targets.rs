@@ -1,16 +1,12 @@
 //! Namespaces that somebody asked for: what their words mean, and which namespaces those are.
 
-use std::{
-    collections::BTreeSet,
-    ffi::OsStr,
-    fmt, io,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
-use crate::{
-    base::text::printable,
-    model::network::{Container, Netns, NetnsId, Topology},
-};
+use crate::base::text::printable;
+use crate::model::network::{Container, Netns, NetnsId, Topology};
 
 /// The directories in which `ip netns` keeps its names.
 const NAMED: [&str; 2] = ["/run/netns", "/var/run/netns"];

@@ -1,16 +1,10 @@
 //! Narrow places as reports show them.
 
-use crate::{
-    core::{
-        graph::{Hop, Tunnels},
-        sites::Suspect,
-    },
-    model::{
-        finding::{Boundary, BoundaryPeer, ReportedHop as Shown},
-        netns_ref::NetnsRef,
-        network::Topology,
-    },
-};
+use crate::core::graph::{Hop, Tunnels};
+use crate::core::sites::Suspect;
+use crate::model::finding::{Boundary, BoundaryPeer, ReportedHop as Shown};
+use crate::model::netns_ref::NetnsRef;
+use crate::model::network::Topology;
 
 /// The devices of a way, with those that a tunnel's packets pass where it is wrapped.
 pub(crate) fn hops(topology: &Topology, tunnels: &Tunnels, suspect: &Suspect) -> Vec<Shown> {

@@ -1,12 +1,10 @@
 //! Bridges: their ports, and bridge netfilter.
 
-use crate::{
-    core::sites::{
-        output::OUTPUT_FUNCTIONS,
-        site::{Crossing, Function, Gso, Limit, Remedy, Site, Tells, VLAN_HLEN_BYTES, is_bridged},
-    },
-    model::event::NO_REASON,
+use crate::core::sites::output::OUTPUT_FUNCTIONS;
+use crate::core::sites::site::{
+    Crossing, Function, Gso, Limit, Remedy, Site, Tells, VLAN_HLEN_BYTES, is_bridged,
 };
+use crate::model::event::NO_REASON;
 
 /// A bridge port, whatever the bridge's own MTU is (`is_skb_forwardable`).
 pub static BRIDGE_PORT: Site = Site {

@@ -3,17 +3,13 @@
 
 use std::io;
 
-use crate::{
-    core::sites::oversized,
-    model::{
-        event::{
-            Closed, Count, Event, EventKind, Packet, PacketKind, PathMtu, Retransmit, Sample,
-            Socket, Timers,
-        },
-        netns_ref::NetnsRef,
-        network::{NetnsId, Topology},
-    },
+use crate::core::sites::oversized;
+use crate::model::event::{
+    Closed, Count, Event, EventKind, Packet, PacketKind, PathMtu, Retransmit, Sample, Socket,
+    Timers,
 };
+use crate::model::netns_ref::NetnsRef;
+use crate::model::network::{NetnsId, Topology};
 
 /// What happened to a packet: `dropped by ip_forward: 1500 > 1450 (PKT_TOO_BIG)`.
 #[must_use]

@@ -4,16 +4,10 @@
 //! The kernel gives no reason for most drops of this kind (veth, bridge, fragmentation), so the
 //! reason is never the test.
 
-use crate::{
-    core::sites::{
-        BRIDGE_PORT, FORWARD, OUTPUT, Site, VETH,
-        site::{Gso, IPV6_MIN_MTU_BYTES, Limit},
-    },
-    model::{
-        event::{Device, Name, Packet, PacketKind},
-        network::{Link, NetnsId, Topology},
-    },
-};
+use crate::core::sites::site::{Gso, IPV6_MIN_MTU_BYTES, Limit};
+use crate::core::sites::{BRIDGE_PORT, FORWARD, OUTPUT, Site, VETH};
+use crate::model::event::{Device, Name, Packet, PacketKind};
+use crate::model::network::{Link, NetnsId, Topology};
 
 /// A place where packets of a trace die for their size.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,13 +4,9 @@
 //! Each is named by the function that would drop the packet, and by the devices the report of a
 //! trace gives for it, so that what is predicted can be compared with what is found.
 
-use crate::{
-    core::{
-        graph::{Hop, Leg, Path, Tunnels, role},
-        sites::site::{Crossing, IPV6_MIN_MTU_BYTES, Site, Wrapping},
-    },
-    model::network::{Link, LinkKind, NetnsId, OuterDf, Topology},
-};
+use crate::core::graph::{Hop, Leg, Path, Tunnels, role};
+use crate::core::sites::site::{Crossing, IPV6_MIN_MTU_BYTES, Site, Wrapping};
+use crate::model::network::{Link, LinkKind, NetnsId, OuterDf, Topology};
 
 /// A place that measures packets.
 #[derive(Clone, Debug, PartialEq, Eq)]

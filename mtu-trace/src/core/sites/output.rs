@@ -1,9 +1,7 @@
 //! What a host sends itself, or cuts into pieces.
 
-use crate::{
-    core::sites::site::{Function, Gso, Limit, Remedy, Site, Tells},
-    model::event::NO_REASON,
-};
+use crate::core::sites::site::{Function, Gso, Limit, Remedy, Site, Tells};
+use crate::model::event::NO_REASON;
 
 /// The functions of the IP layer that drop what is too long to be sent.
 pub const OUTPUT_FUNCTIONS: &[Function] = &[

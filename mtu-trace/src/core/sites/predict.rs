@@ -2,23 +2,16 @@
 //! message of its own drops nothing a hook would tell of, and a sender whose timeout has doubled many
 //! times sends nothing for minutes. Pure.
 
-use std::{net::IpAddr, sync::OnceLock};
+use std::net::IpAddr;
+use std::sync::OnceLock;
 
-use crate::{
-    core::{
-        graph::{Destination, Path, Segments, Tunnels, Walker},
-        sites::{
-            boundary::{boundary, hops},
-            limit_point::LimitPoint,
-            suspect::{Suspect, suspects},
-        },
-    },
-    model::{
-        event::NO_REASON,
-        finding::{Boundary, ReportedHop},
-        network::{NetnsId, Topology},
-    },
-};
+use crate::core::graph::{Destination, Path, Segments, Tunnels, Walker};
+use crate::core::sites::boundary::{boundary, hops};
+use crate::core::sites::limit_point::LimitPoint;
+use crate::core::sites::suspect::{Suspect, suspects};
+use crate::model::event::NO_REASON;
+use crate::model::finding::{Boundary, ReportedHop};
+use crate::model::network::{NetnsId, Topology};
 
 /// What is joined in a network, found when it is first asked for: whoever asks gives the same network.
 #[derive(Debug, Default)]

@@ -1,14 +1,11 @@
 //! What a row of the table of sites holds.
 
-use std::{cmp::Ordering, fmt};
+use std::cmp::Ordering;
+use std::fmt;
 
-use crate::{
-    core::sites::SITES,
-    model::{
-        event::Packet,
-        network::{Link, Topology, Tunnel},
-    },
-};
+use crate::core::sites::SITES;
+use crate::model::event::Packet;
+use crate::model::network::{Link, Topology, Tunnel};
 
 /// The smallest MTU an IPv6 link may have, bytes (RFC 8200, section 5).
 pub const IPV6_MIN_MTU_BYTES: u32 = 1280;

@@ -4,16 +4,10 @@
 //! a connection opens (RFC 9293, section 3.7.1). So only what is narrower *between* two ends than at
 //! either of them is a mismatch. A peer beyond the host is taken to be no narrower.
 
-use crate::{
-    core::{
-        graph::{Hop, Path, Tunnels},
-        sites::{
-            CUT, FORWARD,
-            limit_point::{LimitPoint, limit_points},
-        },
-    },
-    model::network::Topology,
-};
+use crate::core::graph::{Hop, Path, Tunnels};
+use crate::core::sites::limit_point::{LimitPoint, limit_points};
+use crate::core::sites::{CUT, FORWARD};
+use crate::model::network::Topology;
 
 /// A place that is too narrow for what comes there.
 #[derive(Clone, Debug)]

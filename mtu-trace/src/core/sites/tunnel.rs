@@ -1,12 +1,8 @@
 //! Tunnels: where packets are wrapped in others, and where those are too long.
 
-use crate::{
-    core::sites::{
-        output::{OUTPUT, OUTPUT_FUNCTIONS},
-        site::{Crossing, Function, Limit, Site, Tells, Wrapping, is_wrapped},
-    },
-    model::network::{LinkKind, OuterDf},
-};
+use crate::core::sites::output::{OUTPUT, OUTPUT_FUNCTIONS};
+use crate::core::sites::site::{Crossing, Function, Limit, Site, Tells, Wrapping, is_wrapped};
+use crate::model::network::{LinkKind, OuterDf};
 
 /// A tunnel that is a port of a bridge: it makes the message of the packet itself
 /// (`skb_tunnel_check_pmtu`), which is no drop.

@@ -1,9 +1,10 @@
 //! Devices that hand a packet to another one, without a wire between them.
 
-use crate::{
-    core::sites::site::{Crossing, Function, Gso, Limit, Remedy, Site, Tells, VLAN_HLEN_BYTES},
-    model::{event::NO_REASON, network::LinkKind},
+use crate::core::sites::site::{
+    Crossing, Function, Gso, Limit, Remedy, Site, Tells, VLAN_HLEN_BYTES,
 };
+use crate::model::event::NO_REASON;
+use crate::model::network::LinkKind;
 
 /// The other end of a veth, or another macvlan of the same device (`is_skb_forwardable`). netkit hands
 /// packets over without a test of their length (`netkit_xmit`).

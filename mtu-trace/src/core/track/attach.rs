@@ -2,18 +2,12 @@
 
 use std::cmp::Reverse;
 
-use crate::{
-    core::track::{
-        connection::{Connection, Handshake, TrackedSocket},
-        seq_match::{BY_ADDRESSES, CLOSE, belongs, faces},
-        side::Side,
-        state::{ConnectionId, State},
-    },
-    model::{
-        event::{Flow, Isn, Socket, hook},
-        network::NetnsId,
-    },
-};
+use crate::core::track::connection::{Connection, Handshake, TrackedSocket};
+use crate::core::track::seq_match::{BY_ADDRESSES, CLOSE, belongs, faces};
+use crate::core::track::side::Side;
+use crate::core::track::state::{ConnectionId, State};
+use crate::model::event::{Flow, Isn, Socket, hook};
+use crate::model::network::NetnsId;
 
 /// How much worse the same connection may fit on the other side of a NAT, bytes: the data between its
 /// first losses there and here. A choice: a window of data, so that what another connection fits by is

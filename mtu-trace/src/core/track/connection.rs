@@ -1,14 +1,10 @@
 //! A connection as far as this host sees it: its sockets here, and each direction of its data.
 
-use crate::{
-    core::track::{
-        direction::Track,
-        flows::Flows,
-        lazy_box::LazyBox,
-        side::{BySide, Ends, Side},
-    },
-    model::event::{Closed, Flow, Retransmit, Sample, Socket, TCP, TcpState},
-};
+use crate::core::track::direction::Track;
+use crate::core::track::flows::Flows;
+use crate::core::track::lazy_box::LazyBox;
+use crate::core::track::side::{BySide, Ends, Side};
+use crate::model::event::{Closed, Flow, Retransmit, Sample, Socket, TCP, TcpState};
 
 /// What a connection is worth when room is needed: that it lost something for its size, that it is open,
 /// and when it was last heard of, ns.

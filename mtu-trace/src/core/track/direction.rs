@@ -1,23 +1,16 @@
 //! What is known of one direction of a connection.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
-use crate::{
-    core::{
-        sites::{DropSite, NetfilterHookName, SiteKey},
-        track::{
-            lazy_box::LazyBox,
-            observation::{OtherDrop, Tally},
-            repeats::Repeats,
-            retransmitted_drops::RetransmittedDrops,
-            wireguard_match::Loss,
-        },
-    },
-    model::{
-        event::{Device, Name, Timers},
-        network::NetnsId,
-    },
-};
+use crate::core::sites::{DropSite, NetfilterHookName, SiteKey};
+use crate::core::track::lazy_box::LazyBox;
+use crate::core::track::observation::{OtherDrop, Tally};
+use crate::core::track::repeats::Repeats;
+use crate::core::track::retransmitted_drops::RetransmittedDrops;
+use crate::core::track::wireguard_match::Loss;
+use crate::model::event::{Device, Name, Timers};
+use crate::model::network::NetnsId;
 
 /// Data going one way.
 #[derive(Clone, Debug, Default, PartialEq)]

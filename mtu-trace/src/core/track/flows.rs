@@ -1,6 +1,7 @@
 //! The flows of one connection: few, and each once.
 
-use std::{ops::Deref, vec};
+use std::ops::Deref;
+use std::vec;
 
 use crate::model::event::Flow;
 

@@ -1,10 +1,8 @@
 //! How flows and their ends are hashed: as few and as wide numbers as they have. What the standard library
 //! makes of an address is many small ones, and most events are found by a flow.
 
-use std::{
-    hash::{Hash, Hasher},
-    net::SocketAddr,
-};
+use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
 
 use crate::model::event::Flow;
 

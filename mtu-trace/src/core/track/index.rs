@@ -8,14 +8,10 @@ use foldhash::fast::RandomState;
 use imbl::OrdSet;
 use smallvec::SmallVec;
 
-use crate::{
-    core::track::{
-        hash::FlowEnd,
-        seq_match::{WINDOW_DATA, WINDOW_REQUESTS, WINDOW_STRANGER},
-        state::{ConnectionId, HashMap},
-    },
-    model::event::Flow,
-};
+use crate::core::track::hash::FlowEnd;
+use crate::core::track::seq_match::{WINDOW_DATA, WINDOW_REQUESTS, WINDOW_STRANGER};
+use crate::core::track::state::{ConnectionId, HashMap};
+use crate::model::event::Flow;
 
 /// Connections by their addresses and by sequence numbers known of them.
 #[derive(Clone, Debug, Default)]
@@ -177,13 +173,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{
-        core::track::seq_match::belongs,
-        model::{
-            event::{Isn, Socket, TCP},
-            network::NetnsId,
-        },
-    };
+    use crate::core::track::seq_match::belongs;
+    use crate::model::event::{Isn, Socket, TCP};
+    use crate::model::network::NetnsId;
 
     /// Few addresses, so that some agree.
     fn flows() -> impl Strategy<Value = Flow> {

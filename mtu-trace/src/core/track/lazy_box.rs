@@ -1,8 +1,10 @@
 //! Values that most connections do not have, and should not pay for.
 
-use std::{ops::Deref, sync::LazyLock};
+use std::ops::Deref;
+use std::sync::LazyLock;
 
-use crate::core::track::{direction::Track, repeats::Repeats};
+use crate::core::track::direction::Track;
+use crate::core::track::repeats::Repeats;
 
 /// A value that takes room from its first change on. Until then it reads as its default.
 #[derive(Clone, Debug)]

@@ -3,16 +3,10 @@
 //! To observe is pure: an event goes in, and a value comes out. What to do with it is in one place,
 //! [`Track::apply`].
 
-use crate::{
-    core::{
-        sites::{DropSite, Tells, netfilter_hook},
-        track::{
-            direction::{Blocked, OtherKey, SeenAt, SiteDrops, Track},
-            wireguard_match::{Loss, added_bytes},
-        },
-    },
-    model::event::{Device, IcmpError, Packet, PacketKind},
-};
+use crate::core::sites::{DropSite, Tells, netfilter_hook};
+use crate::core::track::direction::{Blocked, OtherKey, SeenAt, SiteDrops, Track};
+use crate::core::track::wireguard_match::{Loss, added_bytes};
+use crate::model::event::{Device, IcmpError, Packet, PacketKind};
 
 /// What one packet says of one direction of a connection.
 #[derive(Debug)]

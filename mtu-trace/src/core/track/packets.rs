@@ -1,17 +1,11 @@
 //! Packets that are dropped, pass by, or tell of others: which connection and direction they are of.
 
-use crate::{
-    core::{
-        sites::{DropSite, oversized, sighted, signalled},
-        track::{
-            observation::{Observation, Tally},
-            side::Side,
-            state::{ConnectionId, State},
-            wireguard_match::{DatagramContent, Loss},
-        },
-    },
-    model::event::{IcmpError, Packet, PacketKind, TCP, UDP, hook},
-};
+use crate::core::sites::{DropSite, oversized, sighted, signalled};
+use crate::core::track::observation::{Observation, Tally};
+use crate::core::track::side::Side;
+use crate::core::track::state::{ConnectionId, State};
+use crate::core::track::wireguard_match::{DatagramContent, Loss};
+use crate::model::event::{IcmpError, Packet, PacketKind, TCP, UDP, hook};
 
 /// A direction of a connection.
 type DirectionId = (ConnectionId, Side);

@@ -1,20 +1,15 @@
 //! What senders and receivers on this host tell: segments sent again, how their sockets stand, their
 //! ends.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use crate::{
-    core::track::{
-        connection::{Connection, Handshake},
-        direction::{PmtuAccepted, Retransmits, Waits},
-        side::Side,
-        state::{ConnectionId, State},
-    },
-    model::{
-        event::{Closed, Count, Flow, PathMtu, Retransmit, Sample},
-        network::NetnsId,
-    },
-};
+use crate::core::track::connection::{Connection, Handshake};
+use crate::core::track::direction::{PmtuAccepted, Retransmits, Waits};
+use crate::core::track::side::Side;
+use crate::core::track::state::{ConnectionId, State};
+use crate::model::event::{Closed, Count, Flow, PathMtu, Retransmit, Sample};
+use crate::model::network::NetnsId;
 
 /// The path MTUs that routes were told, by namespace and destination.
 pub(crate) type RoutePmtus = BTreeMap<(NetnsId, IpAddr), PathMtu>;

@@ -4,10 +4,8 @@
 //! sequence number not far above the socket's IRS and an acknowledgement number not far above its
 //! ISS, wherever it is seen.
 
-use crate::{
-    core::track::side::Side,
-    model::event::{Flow, Socket},
-};
+use crate::core::track::side::Side;
+use crate::model::event::{Flow, Socket};
 
 /// How far above the initial sequence numbers a packet may be to belong to a socket whose
 /// addresses have nothing in common with the packet's, bytes. A choice: 1 MiB both ways, so that an
@@ -130,10 +128,8 @@ fn misfit(socket: Flow, packet: Flow, sent: u32, acknowledged: u32) -> Option<u6
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{
-        event::{Isn, TCP},
-        network::NetnsId,
-    };
+    use crate::model::event::{Isn, TCP};
+    use crate::model::network::NetnsId;
 
     fn flow(netns: u64, source: &str, destination: &str) -> Flow {
         Flow {

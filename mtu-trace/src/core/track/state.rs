@@ -1,26 +1,20 @@
 //! The state that events add up to.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use imbl::{GenericHashMap, OrdMap, shared_ptr::DefaultSharedPtr};
+use imbl::shared_ptr::DefaultSharedPtr;
+use imbl::{GenericHashMap, OrdMap};
 
-use crate::{
-    core::{
-        graph::Networks,
-        track::{
-            connection::{Connection, Handshake, TrackedSocket, Worth},
-            index::Index,
-            progress::RoutePmtus,
-            side::Side,
-            wireguard_match::WireguardMatch,
-        },
-    },
-    model::{
-        event::{Event, EventKind, Flow, Isn},
-        network::{NetnsId, Topology},
-    },
-};
+use crate::core::graph::Networks;
+use crate::core::track::connection::{Connection, Handshake, TrackedSocket, Worth};
+use crate::core::track::index::Index;
+use crate::core::track::progress::RoutePmtus;
+use crate::core::track::side::Side;
+use crate::core::track::wireguard_match::WireguardMatch;
+use crate::model::event::{Event, EventKind, Flow, Isn};
+use crate::model::network::{NetnsId, Topology};
 
 /// Copies share what does not change.
 pub(crate) type HashMap<K, V> = GenericHashMap<K, V, RandomState, DefaultSharedPtr>;

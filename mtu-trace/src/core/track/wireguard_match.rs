@@ -2,21 +2,13 @@
 //! sent again goes into one at once, and that one's length tells. Once may be chance; where it happens
 //! each time, the datagrams are the connection's.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    net::IpAddr,
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 
-use crate::{
-    core::track::{
-        side::Side,
-        state::{ConnectionId, State},
-    },
-    model::{
-        event::{Flow, Packet, PacketKind, Retransmit, UDP},
-        network::{LinkKind, Netns, NetnsId, Topology},
-    },
-};
+use crate::core::track::side::Side;
+use crate::core::track::state::{ConnectionId, State};
+use crate::model::event::{Flow, Packet, PacketKind, Retransmit, UDP};
+use crate::model::network::{LinkKind, Netns, NetnsId, Topology};
 
 /// How long encryption may take, ns. A choice: it waits for its turn on another CPU, a few scheduling
 /// ticks at most.

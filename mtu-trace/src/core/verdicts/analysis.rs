@@ -4,21 +4,13 @@ use std::sync::Arc;
 
 use imbl::{HashMap, Vector};
 
-use crate::{
-    core::{
-        select::{Scope, Selected, Subject},
-        track::State,
-        verdicts::{
-            assemble,
-            current::Current,
-            verdict_index::{Key, VerdictIndex},
-        },
-    },
-    model::{
-        event::{Event, EventKind},
-        finding::{Finding, Fix, ReportedHop, Severity, Verdict},
-    },
-};
+use crate::core::select::{Scope, Selected, Subject};
+use crate::core::track::State;
+use crate::core::verdicts::assemble;
+use crate::core::verdicts::current::Current;
+use crate::core::verdicts::verdict_index::{Key, VerdictIndex};
+use crate::model::event::{Event, EventKind};
+use crate::model::finding::{Finding, Fix, ReportedHop, Severity, Verdict};
 
 /// Takes in events and tells what they mean. Live tracing, recording and replaying all run this. A
 /// copy shares what does not change after it.

@@ -1,27 +1,20 @@
 //! Puts findings together: one for each cause, told from the connection it hurts most.
 
-use crate::{
-    core::{
-        graph::path,
-        sites::Foreseen,
-        track::{SiteDrops, State, Track},
-        verdicts::{
-            analysis::Detected,
-            boundary::{boundary, pmtud},
-            evidence::evidence,
-            facts::{TrackFacts, loss::worst_other},
-            fixes::FixContext,
-            local_end::LocalEnd,
-            sentence::Telling,
-            table::{Match, Origin, entry},
-            verdict_index::{Group, Key, VerdictIndex},
-        },
-    },
-    model::{
-        finding::{Boundary, Confidence, Direction, Finding, Fix, Pmtud, ReportedHop},
-        network::{NetnsId, Topology},
-    },
-};
+use crate::core::graph::path;
+use crate::core::sites::Foreseen;
+use crate::core::track::{SiteDrops, State, Track};
+use crate::core::verdicts::analysis::Detected;
+use crate::core::verdicts::boundary::{boundary, pmtud};
+use crate::core::verdicts::evidence::evidence;
+use crate::core::verdicts::facts::TrackFacts;
+use crate::core::verdicts::facts::loss::worst_other;
+use crate::core::verdicts::fixes::FixContext;
+use crate::core::verdicts::local_end::LocalEnd;
+use crate::core::verdicts::sentence::Telling;
+use crate::core::verdicts::table::{Match, Origin, entry};
+use crate::core::verdicts::verdict_index::{Group, Key, VerdictIndex};
+use crate::model::finding::{Boundary, Confidence, Direction, Finding, Fix, Pmtud, ReportedHop};
+use crate::model::network::{NetnsId, Topology};
 
 /// The connection that a cause hurts most, and what is needed to tell of it.
 struct Worst<'a> {

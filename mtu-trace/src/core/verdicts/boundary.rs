@@ -1,14 +1,11 @@
 //! Correlated drops and ICMP messages as the report shows them.
 
-use crate::{
-    core::{sites::DropSite, track::Track},
-    model::{
-        event::{Device, NO_REASON},
-        finding::{BlockedAt, Boundary, BoundaryPeer, Pmtud},
-        netns_ref::NetnsRef,
-        network::Topology,
-    },
-};
+use crate::core::sites::DropSite;
+use crate::core::track::Track;
+use crate::model::event::{Device, NO_REASON};
+use crate::model::finding::{BlockedAt, Boundary, BoundaryPeer, Pmtud};
+use crate::model::netns_ref::NetnsRef;
+use crate::model::network::Topology;
 
 /// The place of a drop, with the names that its devices have.
 pub fn boundary(site: &DropSite, topology: &Topology) -> Boundary {

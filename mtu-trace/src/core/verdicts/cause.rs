@@ -2,13 +2,10 @@
 
 use std::net::IpAddr;
 
-use crate::{
-    core::{
-        sites::{Foreseen, NetfilterHookName, SiteKey},
-        track::{OtherKey, SiteDrops, Track},
-    },
-    model::{event::Name, network::NetnsId},
-};
+use crate::core::sites::{Foreseen, NetfilterHookName, SiteKey};
+use crate::core::track::{OtherKey, SiteDrops, Track};
+use crate::model::event::Name;
+use crate::model::network::NetnsId;
 
 /// What several connections may share.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,14 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::{
-    core::verdicts::{
-        analysis::Analysis,
-        assemble::{self, sureness},
-        verdict_index::{Group, Key},
-    },
-    model::finding::{Confidence, Finding, Severity, Verdict},
-};
+use crate::core::verdicts::analysis::Analysis;
+use crate::core::verdicts::assemble::{self, sureness};
+use crate::core::verdicts::verdict_index::{Group, Key};
+use crate::model::finding::{Confidence, Finding, Severity, Verdict};
 
 /// The findings that stand at one moment, worst first. To list them is cheap; each is put together
 /// when it is asked for.

@@ -2,19 +2,14 @@
 
 use std::io;
 
-use crate::{
-    core::{
-        sites::Tells,
-        track::{Icmp, OtherDrops, OtherKey, PmtuAccepted, SiteDrops, TrackedSocket},
-        verdicts::{facts::TrackFacts, table::Trouble},
-    },
-    model::{
-        event::{Timers, hook},
-        finding::Evidence,
-        netns_ref::NetnsRef,
-        network::{NetnsId, Topology},
-    },
-};
+use crate::core::sites::Tells;
+use crate::core::track::{Icmp, OtherDrops, OtherKey, PmtuAccepted, SiteDrops, TrackedSocket};
+use crate::core::verdicts::facts::TrackFacts;
+use crate::core::verdicts::table::Trouble;
+use crate::model::event::{Timers, hook};
+use crate::model::finding::Evidence;
+use crate::model::netns_ref::NetnsRef;
+use crate::model::network::{NetnsId, Topology};
 
 /// Nanoseconds in a millisecond.
 const NS_PER_MS: u64 = 1_000_000;

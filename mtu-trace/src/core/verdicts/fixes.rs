@@ -2,17 +2,12 @@
 
 use std::net::SocketAddr;
 
-use crate::{
-    core::{
-        sites::{DropSite, Limit, Remedy},
-        track::TrackedSocket,
-        verdicts::{local_end::LocalEnd, remedy},
-    },
-    model::{
-        finding::{Fix, Pmtud},
-        network::Topology,
-    },
-};
+use crate::core::sites::{DropSite, Limit, Remedy};
+use crate::core::track::TrackedSocket;
+use crate::core::verdicts::local_end::LocalEnd;
+use crate::core::verdicts::remedy;
+use crate::model::finding::{Fix, Pmtud};
+use crate::model::network::Topology;
 
 /// What a fix is chosen by. Each method is a remedy, `None` where it does not fit or is in place.
 pub struct FixContext<'a> {

@@ -1,14 +1,10 @@
 //! Which end of a connection is the user's own, and what it looks like from there.
 
-use crate::{
-    core::track::{Connection, Side, TrackedSocket},
-    model::{
-        event::{Flow, TCP, UDP},
-        finding::{ConnectionRef, Direction, Endpoint},
-        netns_ref::NetnsRef,
-        network::Topology,
-    },
-};
+use crate::core::track::{Connection, Side, TrackedSocket};
+use crate::model::event::{Flow, TCP, UDP};
+use crate::model::finding::{ConnectionRef, Direction, Endpoint};
+use crate::model::netns_ref::NetnsRef;
+use crate::model::network::Topology;
 
 /// The end of a connection that a report is told from.
 #[derive(Clone, Copy)]

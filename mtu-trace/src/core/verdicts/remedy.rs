@@ -3,14 +3,10 @@
 
 use std::net::IpAddr;
 
-use crate::{
-    base::text::quote,
-    model::{
-        finding::{BlockedAt, Fix},
-        netns_ref::NetnsRef,
-        network::{NetnsId, Topology},
-    },
-};
+use crate::base::text::quote;
+use crate::model::finding::{BlockedAt, Fix};
+use crate::model::netns_ref::NetnsRef;
+use crate::model::network::{NetnsId, Topology};
 
 /// Lowers the MTU of an end: it then announces a segment size that fits, and its peer sends smaller
 /// segments too (RFC 9293, section 3.7.1). `None` if its MTU is no larger already.

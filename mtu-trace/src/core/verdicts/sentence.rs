@@ -1,13 +1,9 @@
 //! What the sentences of findings have in common; each verdict has its own in its file.
 
-use crate::{
-    core::track::OtherKey,
-    model::{
-        finding::{Boundary, ConnectionRef, Direction, Finding},
-        netns_ref::NetnsRef,
-        network::Topology,
-    },
-};
+use crate::core::track::OtherKey;
+use crate::model::finding::{Boundary, ConnectionRef, Direction, Finding};
+use crate::model::netns_ref::NetnsRef;
+use crate::model::network::Topology;
 
 /// What a sentence is made from.
 pub struct Telling<'a> {

@@ -3,23 +3,18 @@
 //! Only those are asked about again that changed, or whose time has come: it costs what happens, not
 //! what there is.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
-use crate::{
-    core::{
-        select::{Scope, Subject},
-        sites::Joints,
-        track::{Connection, ConnectionId, Side, State},
-        verdicts::{
-            cause::Cause,
-            facts::TrackFacts,
-            table::{Match, Trouble, decide},
-        },
-    },
-    model::finding::Verdict,
-};
+use crate::core::select::{Scope, Subject};
+use crate::core::sites::Joints;
+use crate::core::track::{Connection, ConnectionId, Side, State};
+use crate::core::verdicts::cause::Cause;
+use crate::core::verdicts::facts::TrackFacts;
+use crate::core::verdicts::table::{Match, Trouble, decide};
+use crate::model::finding::Verdict;
 
 /// What a finding is about: a verdict and its cause.
 pub type Key = (Verdict, Cause);

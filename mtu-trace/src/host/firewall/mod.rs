@@ -7,21 +7,18 @@
 #[cfg(test)]
 mod real_tests;
 
-use std::{
-    env, fs, io,
-    io::Read,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::mpsc,
-    thread,
-    time::Duration,
-};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+use std::{env, fs, io, thread};
 
-use crate::{
-    base::text::printable,
-    core::firewall::{Firewall, iptables, iptables::Saved, nft::Ruleset},
-    host::netns::NetnsFile,
-};
+use crate::base::text::printable;
+use crate::core::firewall::iptables::Saved;
+use crate::core::firewall::nft::Ruleset;
+use crate::core::firewall::{Firewall, iptables};
+use crate::host::netns::NetnsFile;
 
 /// How long a tool may take.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,16 +1,13 @@
 //! Real namespaces, read with the real tools. They need root, `ip`, `nft` and iptables, and are
 //! counted as skipped where there is no root.
 
-use std::{
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use super::read;
-use crate::{
-    core::firewall::{tests::*, *},
-    host::netns::NetnsFile,
-};
+use crate::core::firewall::tests::*;
+use crate::core::firewall::*;
+use crate::host::netns::NetnsFile;
 
 /// A namespace that is removed at the end of a test.
 struct Lab(String);

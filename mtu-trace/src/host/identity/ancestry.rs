@@ -3,7 +3,8 @@
 
 use std::fs;
 
-use crate::host::identity::{cgroup::ContainerCgroup, located};
+use crate::host::identity::cgroup::ContainerCgroup;
+use crate::host::identity::located;
 
 /// Ancestors looked at: those inside the container, which are none for its first process.
 const MOST: usize = 16;

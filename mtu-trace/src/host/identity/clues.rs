@@ -4,10 +4,8 @@
 //! Docker mounts files of the container's own directory into it; where the engine sees that
 //! directory is in the engine's mounts. containerd mounts a container's root into its bundle.
 
-use crate::host::{
-    identity::mounted::FILES,
-    mounts::{Bound, bound, unescape},
-};
+use crate::host::identity::mounted::FILES;
+use crate::host::mounts::{Bound, bound, unescape};
 
 /// Directories are looked at in at most so many places: the same one can be mounted often.
 const MOST: usize = 8;

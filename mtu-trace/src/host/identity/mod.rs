@@ -15,11 +15,9 @@ use std::fs;
 
 pub use names::{ContainerNames, Whereabouts};
 
-use crate::{
-    base::text::printable,
-    host::identity::cgroup::ContainerCgroup,
-    model::network::{Container, Process},
-};
+use crate::base::text::printable;
+use crate::host::identity::cgroup::ContainerCgroup;
+use crate::model::network::{Container, Process};
 
 /// What a process says about the namespace it is in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

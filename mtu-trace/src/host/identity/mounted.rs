@@ -4,10 +4,8 @@
 //! nothing. But engines mount files of their own over `/etc/hostname`, `/etc/hosts` and
 //! `/etc/resolv.conf`, and those lie in a directory named after the container.
 
-use crate::host::{
-    identity::engine::{ENGINES, is_sha256},
-    mounts::bound,
-};
+use crate::host::identity::engine::{ENGINES, is_sha256};
+use crate::host::mounts::bound;
 
 /// What engines mount over.
 pub(crate) const FILES: [&[u8]; 3] = [b"/etc/hostname", b"/etc/hosts", b"/etc/resolv.conf"];

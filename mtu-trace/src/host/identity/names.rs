@@ -1,14 +1,13 @@
 //! Remembers what engines call containers, so that each is looked for once and not at every look.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fs,
-    os::unix::fs::MetadataExt as _,
-    path::PathBuf,
-    process,
-};
+use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::{fs, process};
 
-use crate::host::identity::{clues, engine, engine::Named, rooted::Root};
+use crate::host::identity::engine::Named;
+use crate::host::identity::rooted::Root;
+use crate::host::identity::{clues, engine};
 
 /// How long a container that no engine knew is not looked for again, ns. An engine writes down a
 /// name before it starts a container, but not all of them do.

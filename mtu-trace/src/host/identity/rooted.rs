@@ -5,16 +5,12 @@
 //! read, and a file system that answers when it pleases (FUSE, NFS, …) is not entered at all, nor one of
 //! the kernel's own (proc, tracefs, …), whose files can wait for what may never come.
 
-use std::{
-    fs::{self, File, Metadata},
-    io::{self, Read},
-    os::{
-        fd::{AsRawFd, OwnedFd},
-        unix::fs::MetadataExt as _,
-    },
-    path::Path,
-    time::Duration,
-};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, openat2};
 

@@ -1,30 +1,22 @@
 //! The part of the watcher that finds namespaces and keeps track of who is who.
 
-use std::{
-    collections::{HashMap, HashSet},
-    io,
-    os::fd::AsFd,
-};
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::os::fd::AsFd;
 
 use anyhow::Context;
 
-use crate::{
-    host::{
-        identity::Identity,
-        netns::NetnsFile,
-        watcher::{
-            Changes, Watcher, discover,
-            discover::{Depth, FoundNetns, Scan},
-            hearing::{AFTER_LOSS, Heard},
-            hub::Nsid,
-            looking::MAX_ROUNDS,
-            record::{NetnsRecord, open_place},
-            snapshot::{Devices, Due},
-            survey::Look,
-        },
-    },
-    model::network::NetnsId,
-};
+use crate::host::identity::Identity;
+use crate::host::netns::NetnsFile;
+use crate::host::watcher::discover::{Depth, FoundNetns, Scan};
+use crate::host::watcher::hearing::{AFTER_LOSS, Heard};
+use crate::host::watcher::hub::Nsid;
+use crate::host::watcher::looking::MAX_ROUNDS;
+use crate::host::watcher::record::{NetnsRecord, open_place};
+use crate::host::watcher::snapshot::{Devices, Due};
+use crate::host::watcher::survey::Look;
+use crate::host::watcher::{Changes, Watcher, discover};
+use crate::model::network::NetnsId;
 
 impl Watcher {
     /// Finds namespaces and gives numbers to those that have none.

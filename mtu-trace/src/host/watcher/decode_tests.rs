@@ -1,18 +1,15 @@
 //! Tests of what is read from netlink messages, with messages made by hand: the machine that runs
 //! them need not have the devices, nor the routes.
 
-use std::{net::IpAddr, slice};
+use std::net::IpAddr;
+use std::slice;
 
 use proptest::prelude::*;
 
-use crate::{
-    host::watcher::{
-        linkinfo::LinkInfo,
-        routes::{IPV4, IPV6, MOST, Read, RouteCollector, path_mtu, route},
-        rules::rule,
-    },
-    model::network::{LearnedPathMtu, OuterDf, Tunnel},
-};
+use crate::host::watcher::linkinfo::LinkInfo;
+use crate::host::watcher::routes::{IPV4, IPV6, MOST, Read, RouteCollector, path_mtu, route};
+use crate::host::watcher::rules::rule;
+use crate::model::network::{LearnedPathMtu, OuterDf, Tunnel};
 
 /// An attribute, padded.
 fn nla(kind: u16, value: &[u8]) -> Vec<u8> {

@@ -5,19 +5,16 @@
 //! A scan opens no namespace: links in `/proc` and lines of `mountinfo` already say the inode
 //! number. Processes and mounts that vanish under way are normal and no errors.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    ffi::CStr,
-    fs, io,
-    os::fd::OwnedFd,
-    path::{Path, PathBuf},
-};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CStr;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use rustix::{
-    fs::{CWD, Dir, Mode, OFlags, readlinkat},
-    io::Errno,
-    process::getpid,
-};
+use rustix::fs::{CWD, Dir, Mode, OFlags, readlinkat};
+use rustix::io::Errno;
+use rustix::process::getpid;
 
 use crate::host::{mounts, netns};
 

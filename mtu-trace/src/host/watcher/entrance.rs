@@ -2,16 +2,10 @@
 
 use std::io;
 
-use crate::{
-    host::{
-        netns::NetnsFile,
-        watcher::{
-            discover::NetnsPath,
-            record::{NetnsRecord, open_place},
-        },
-    },
-    model::network::NetnsId,
-};
+use crate::host::netns::NetnsFile;
+use crate::host::watcher::discover::NetnsPath;
+use crate::host::watcher::record::{NetnsRecord, open_place};
+use crate::model::network::NetnsId;
 
 /// Where a namespace was found.
 #[derive(Clone, Debug)]

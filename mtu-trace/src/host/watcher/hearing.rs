@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 
-use crate::host::watcher::{
-    Changes, Watcher, discover::Depth, hub::Nsid, notice::Notice, snapshot::Due,
-};
+use crate::host::watcher::discover::Depth;
+use crate::host::watcher::hub::Nsid;
+use crate::host::watcher::notice::Notice;
+use crate::host::watcher::snapshot::Due;
+use crate::host::watcher::{Changes, Watcher};
 
 /// How closely to look when notices were lost: whoever is not found then is taken for dead.
 pub(crate) const AFTER_LOSS: Depth = Depth::Everything;

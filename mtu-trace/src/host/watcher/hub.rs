@@ -16,30 +16,23 @@
 //! would see and reuse them; so this namespace is made for them. It consists of three sockets and
 //! vanishes when they close, however the tracer ends.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeSet,
-    io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
-    panic::resume_unwind,
-    thread,
-};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::panic::resume_unwind;
+use std::{io, thread};
 
 use netlink_packet_core::NLM_F_ACK;
-use netlink_packet_route::{
-    RouteNetlinkMessage,
-    nsid::{NsidAttribute, NsidMessage},
-};
-use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
-use rustix::{
-    net::sockopt::set_socket_recv_buffer_size_force,
-    thread::{UnshareFlags, unshare_unsafe},
-};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
+use netlink_sys::Socket;
+use netlink_sys::protocols::NETLINK_ROUTE;
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
+use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use crate::{
-    base::netlink::{BUFFER_BYTES, Netlink},
-    host::watcher::{notice, notice::Notice},
-};
+use crate::base::netlink::{BUFFER_BYTES, Netlink};
+use crate::host::watcher::notice;
+use crate::host::watcher::notice::Notice;
 
 /// A namespace's number in the hub. Numbers of dead namespaces are given out again.
 pub(crate) type Nsid = i32;

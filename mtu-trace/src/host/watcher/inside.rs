@@ -4,25 +4,22 @@
 //! The hub cannot ask for these from outside: only links and addresses can be asked of another
 //! namespace.
 
-use std::{collections::BTreeSet, fs, io, net::IpAddr, path::Path};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::Path;
+use std::{fs, io};
 
 use netlink_packet_core::parse_u32;
-use netlink_packet_route::{
-    AddressFamily, RouteNetlinkMessage,
-    neighbour::NeighbourMessage,
-    route::{RouteFlags, RouteMessage},
-    rule::RuleMessage,
-};
+use netlink_packet_route::neighbour::NeighbourMessage;
+use netlink_packet_route::route::{RouteFlags, RouteMessage};
+use netlink_packet_route::rule::RuleMessage;
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 
-use crate::{
-    base::netlink::{Netlink, attributes, unicast},
-    host::watcher::{
-        routes::{Family, IPV4, IPV6, MOST, RouteCollector, path_mtu},
-        rules::rule,
-    },
-    model::network::{Fdb, Inside, LearnedPathMtu, PolicyRule, Route, Sysctls},
-};
+use crate::base::netlink::{Netlink, attributes, unicast};
+use crate::host::watcher::routes::{Family, IPV4, IPV6, MOST, RouteCollector, path_mtu};
+use crate::host::watcher::rules::rule;
+use crate::model::network::{Fdb, Inside, LearnedPathMtu, PolicyRule, Route, Sysctls};
 
 /// Size of `struct ndmsg`, and where `ndm_ifindex` is in it.
 const NEIGHBOUR_HEADER_BYTES: usize = 12;

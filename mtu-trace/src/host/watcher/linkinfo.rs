@@ -9,13 +9,9 @@ use std::net::IpAddr;
 
 use netlink_packet_core::{NlaBuffer, parse_u16, parse_u16_be, parse_u32};
 
-use crate::{
-    base::{
-        netlink::{attributes, string, unicast},
-        text::printable,
-    },
-    model::network::{LinkKind, OuterDf, Tunnel},
-};
+use crate::base::netlink::{attributes, string, unicast};
+use crate::base::text::printable;
+use crate::model::network::{LinkKind, OuterDf, Tunnel};
 
 /// Of `linux/if_link.h`.
 const IFLA_VLAN_ID: u16 = 1;

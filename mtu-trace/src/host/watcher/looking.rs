@@ -3,18 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::{
-    host::watcher::{
-        Changes, Watcher,
-        discover::Depth,
-        hub::Nsid,
-        notice::What,
-        record::NetnsRecord,
-        snapshot,
-        snapshot::{AskedLink, Due},
-    },
-    model::network::NetnsId,
-};
+use crate::host::watcher::discover::Depth;
+use crate::host::watcher::hub::Nsid;
+use crate::host::watcher::notice::What;
+use crate::host::watcher::record::NetnsRecord;
+use crate::host::watcher::snapshot::{AskedLink, Due};
+use crate::host::watcher::{Changes, Watcher, snapshot};
+use crate::model::network::NetnsId;
 
 /// A look at one namespace may lead to another, and from there to a third: how often to go on
 /// within one call.

@@ -23,32 +23,25 @@ pub(crate) mod survey;
 mod survey_tests;
 #[cfg(test)]
 mod tests;
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    fs::File,
-    io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use anyhow::Context;
 pub use discover::Depth;
 pub use entrance::Entrance;
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
-use crate::{
-    host::{
-        netns::NetnsFile,
-        watcher::{
-            hub::{Hub, Nsid},
-            naming::Naming,
-            notice::Notice,
-            record::NetnsRecord,
-            snapshot::Due,
-        },
-    },
-    model::network::{NetnsId, Topology},
-};
+use crate::host::netns::NetnsFile;
+use crate::host::watcher::hub::{Hub, Nsid};
+use crate::host::watcher::naming::Naming;
+use crate::host::watcher::notice::Notice;
+use crate::host::watcher::record::NetnsRecord;
+use crate::host::watcher::snapshot::Due;
+use crate::model::network::{NetnsId, Topology};
 
 /// How long a namespace that is gone stays in the topology, for events that still speak of it.
 const GONE_KEPT_NS: u64 = 60_000_000_000;

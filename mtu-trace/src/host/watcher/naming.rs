@@ -1,16 +1,12 @@
 //! The part of the watcher that finds out what engines call the containers it sees.
 
-use std::{collections::BTreeMap, fs};
+use std::collections::BTreeMap;
+use std::fs;
 
-use crate::{
-    host::{
-        identity,
-        identity::{ContainerNames, Whereabouts},
-        mounts,
-        watcher::Watcher,
-    },
-    model::network::NetnsId,
-};
+use crate::host::identity::{ContainerNames, Whereabouts};
+use crate::host::watcher::Watcher;
+use crate::host::{identity, mounts};
+use crate::model::network::NetnsId;
 
 /// How long the processes of a container are not looked for again, ns: that goes through all there
 /// are.

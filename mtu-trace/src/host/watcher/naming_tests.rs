@@ -1,15 +1,15 @@
 //! Containers made by hand: processes with a namespace, a control group and a root directory of
 //! their own, as engines make them. They need root and a writable cgroup2.
 
-use std::{
-    fs, io,
-    io::Read,
-    os::{fd::OwnedFd, unix::ffi::OsStrExt},
-    path::{Path, PathBuf},
-};
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use super::*;
-use crate::model::{netns_ref::NetnsRef, network::Netns};
+use crate::model::netns_ref::NetnsRef;
+use crate::model::network::Netns;
 
 /// What the test has made, removed at its end.
 struct Made {

@@ -5,17 +5,16 @@
 //! thing it was; what is there now is then asked for, because a notification gives other ends as
 //! numbers of the namespace it comes from, and because the state at the time of asking is newer.
 
-use std::{
-    collections::BTreeSet,
-    io,
-    mem::{MaybeUninit, zeroed},
-    os::fd::{AsRawFd, BorrowedFd},
-};
+use std::collections::BTreeSet;
+use std::io;
+use std::mem::{MaybeUninit, zeroed};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_packet_core::{NlasIterator, Parseable, parse_i32, parse_u32};
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 
-use crate::{base::netlink::messages, host::watcher::hub::Nsid};
+use crate::base::netlink::messages;
+use crate::host::watcher::hub::Nsid;
 
 /// `RTNLGRP_*` of `linux/rtnetlink.h`: links, addresses, nsids, and forwarding switched on or off.
 pub(crate) const GROUPS: [u32; 6] = [

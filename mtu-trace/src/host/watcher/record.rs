@@ -1,26 +1,18 @@
 //! What is kept about a namespace between two looks at it.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    io,
-    os::fd::OwnedFd,
-};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
+use std::os::fd::OwnedFd;
 
-use crate::{
-    host::{
-        identity,
-        identity::{Identity, engine::Named},
-        netns,
-        watcher::{
-            discover::{FoundNetns, NetnsPath},
-            hub::Nsid,
-            snapshot,
-            snapshot::Devices,
-            survey::Look,
-        },
-    },
-    model::network::{Netns, NetnsId, Peer},
-};
+use crate::host::identity::Identity;
+use crate::host::identity::engine::Named;
+use crate::host::watcher::discover::{FoundNetns, NetnsPath};
+use crate::host::watcher::hub::Nsid;
+use crate::host::watcher::snapshot;
+use crate::host::watcher::snapshot::Devices;
+use crate::host::watcher::survey::Look;
+use crate::host::{identity, netns};
+use crate::model::network::{Netns, NetnsId, Peer};
 
 /// Nobody's number: the kernel has it for namespaces that have none.
 const NOBODY: Nsid = -1;
@@ -168,7 +160,8 @@ pub(crate) fn open_place(place: &NetnsPath, inode: u64) -> io::Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{host::watcher::snapshot::AskedLink, model::network::Tunnel};
+    use crate::host::watcher::snapshot::AskedLink;
+    use crate::model::network::Tunnel;
 
     #[test]
     fn a_number_of_the_dead_is_nobodys() {

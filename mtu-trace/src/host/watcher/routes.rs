@@ -8,10 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netlink_packet_core::{parse_i32, parse_u16, parse_u32};
 
-use crate::{
-    base::netlink::{attributes, ip_address, unicast},
-    model::network::{Address, LearnedPathMtu, NextHop, Route, RouteKind},
-};
+use crate::base::netlink::{attributes, ip_address, unicast};
+use crate::model::network::{Address, LearnedPathMtu, NextHop, Route, RouteKind};
 
 /// Routes kept of each family at most, and path MTUs too.
 pub(crate) const MOST: usize = 4096;

@@ -2,14 +2,10 @@
 
 use netlink_packet_core::parse_u32;
 
-use crate::{
-    base::{
-        netlink::{attributes, ip_address, string},
-        text::printable,
-    },
-    host::watcher::routes::Family,
-    model::network::PolicyRule,
-};
+use crate::base::netlink::{attributes, ip_address, string};
+use crate::base::text::printable;
+use crate::host::watcher::routes::Family;
+use crate::model::network::PolicyRule;
 
 /// Size of `struct fib_rule_hdr`; what follows is of `linux/fib_rules.h`.
 const HEADER_BYTES: usize = 12;

@@ -4,30 +4,22 @@
 //! refuses a whole link for one attribute it cannot read, and names that are not UTF-8 are among
 //! those, so that any container could hide its devices by their names.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use netlink_packet_core::{parse_i32, parse_u32};
-use netlink_packet_route::{
-    RouteNetlinkMessage,
-    address::{AddressAttribute, AddressHeader, AddressMessage},
-    link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkMessage},
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::{AddressAttribute, AddressHeader, AddressMessage};
+use netlink_packet_route::link::{
+    LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkMessage,
 };
 
-use crate::{
-    base::{
-        netlink::{attributes, ip_address, string},
-        text::printable,
-    },
-    host::watcher::{
-        hub::{Hub, Nsid},
-        linkinfo::LinkInfo,
-        notice::What,
-    },
-    model::network::{Address, Link, LinkKind},
-};
+use crate::base::netlink::{attributes, ip_address, string};
+use crate::base::text::printable;
+use crate::host::watcher::hub::{Hub, Nsid};
+use crate::host::watcher::linkinfo::LinkInfo;
+use crate::host::watcher::notice::What;
+use crate::model::network::{Address, Link, LinkKind};
 
 /// Size of `struct ifinfomsg` (`linux/rtnetlink.h`), bytes.
 const LINK_HEADER_BYTES: usize = 16;

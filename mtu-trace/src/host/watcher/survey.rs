@@ -4,15 +4,14 @@
 //! a while; sooner if its links, addresses, routes or rules have changed. Nobody waits for that:
 //! it happens when the caller finds time for it, however much has changed in between.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::{
-    host::watcher::{Changes, Watcher},
-    model::network::{Inside, LinkKind, NetnsId},
-};
+use crate::host::watcher::{Changes, Watcher};
+use crate::model::network::{Inside, LinkKind, NetnsId};
 
 /// What was seen inside is believed for this long if nothing is heard, ns.
 const BELIEVED_NS: u64 = 30_000_000_000;

@@ -1,23 +1,17 @@
 //! Tests of looks inside real namespaces. They need root and `ip`, as [`crate::host::watcher::tests`] do.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, UdpSocket},
-    os::fd::AsRawFd,
-    path::Path,
-    process::Command,
-    sync::Arc,
-};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
 
 use super::*;
-use crate::{
-    host::watcher::{
-        notice::Notice,
-        tests::{Lab, find, link, run, wait_for},
-    },
-    model::network::{
-        Address, Fdb, Inside, LearnedPathMtu, NextHop, OuterDf, Route, RouteKind, Sysctls, Tunnel,
-    },
+use crate::host::watcher::notice::Notice;
+use crate::host::watcher::tests::{Lab, find, link, run, wait_for};
+use crate::model::network::{
+    Address, Fdb, Inside, LearnedPathMtu, NextHop, OuterDf, Route, RouteKind, Sysctls, Tunnel,
 };
 
 /// Longer than a look is put off, shorter than one is believed, ns.

@@ -2,16 +2,10 @@
 
 use mtu_trace_common::record::{PacketRecord, kind};
 
-use crate::{
-    kernel::{
-        decode::{DecodeError, Decoded, Decoder, ToldCount, whole},
-        hooks::{RecordFormat, TraceHook, kprobe, tracepoint},
-    },
-    model::{
-        event::{Name, PacketKind, hook},
-        network::Topology,
-    },
-};
+use crate::kernel::decode::{DecodeError, Decoded, Decoder, ToldCount, whole};
+use crate::kernel::hooks::{RecordFormat, TraceHook, kprobe, tracepoint};
+use crate::model::event::{Name, PacketKind, hook};
+use crate::model::network::Topology;
 
 /// `skb:kfree_skb`, or the function that has it.
 pub const DROPS: TraceHook = TraceHook {

@@ -2,16 +2,10 @@
 
 use mtu_trace_common::record::{PacketRecord, kind};
 
-use crate::{
-    kernel::{
-        decode::{DecodeError, Decoded, Decoder, whole},
-        hooks::{RecordFormat, TraceHook, at_entry, tracepoint},
-    },
-    model::{
-        event::{PacketKind, hook},
-        network::Topology,
-    },
-};
+use crate::kernel::decode::{DecodeError, Decoded, Decoder, whole};
+use crate::kernel::hooks::{RecordFormat, TraceHook, at_entry, tracepoint};
+use crate::model::event::{PacketKind, hook};
+use crate::model::network::Topology;
 
 const RECORD: RecordFormat = RecordFormat {
     kind: kind::ICMP_SENT,

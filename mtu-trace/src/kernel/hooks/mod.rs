@@ -14,10 +14,9 @@ mod tunnel_reject;
 
 use aya::programs::TcAttachType;
 
-use crate::{
-    kernel::decode::{DecodeError, Decoded, Decoder},
-    model::{hook_status::HookStatus, network::Topology},
-};
+use crate::kernel::decode::{DecodeError, Decoded, Decoder};
+use crate::model::hook_status::HookStatus;
+use crate::model::network::Topology;
 
 /// Every hook, most important first.
 pub const HOOKS: &[TraceHook] = &[

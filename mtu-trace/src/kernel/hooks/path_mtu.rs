@@ -2,16 +2,10 @@
 
 use mtu_trace_common::record::{PathMtuRecord, kind};
 
-use crate::{
-    kernel::{
-        decode::{DecodeError, Decoded, Decoder, flow, whole},
-        hooks::{RecordFormat, TraceHook, at_entry},
-    },
-    model::{
-        event::{EventKind, PathMtu, hook},
-        network::Topology,
-    },
-};
+use crate::kernel::decode::{DecodeError, Decoded, Decoder, flow, whole};
+use crate::kernel::hooks::{RecordFormat, TraceHook, at_entry};
+use crate::model::event::{EventKind, PathMtu, hook};
+use crate::model::network::Topology;
 
 const RECORD: RecordFormat = RecordFormat {
     kind: kind::PATH_MTU,

@@ -1,21 +1,13 @@
 //! Segments sent again by sockets of this host, and why: the timers of a socket are counted in a map,
 //! and a record of its retransmit tells the counts.
 
-use mtu_trace_common::{
-    map::{TimerCounts, flag},
-    record::{RetransmitRecord, kind},
-};
+use mtu_trace_common::map::{TimerCounts, flag};
+use mtu_trace_common::record::{RetransmitRecord, kind};
 
-use crate::{
-    kernel::{
-        decode::{DecodeError, Decoded, Decoder, ToldCount, flow, whole},
-        hooks::{RecordFormat, TraceHook, at_entry, tracepoint},
-    },
-    model::{
-        event::{EventKind, Isn, Retransmit, Socket, TcpState, Timers, hook},
-        network::Topology,
-    },
-};
+use crate::kernel::decode::{DecodeError, Decoded, Decoder, ToldCount, flow, whole};
+use crate::kernel::hooks::{RecordFormat, TraceHook, at_entry, tracepoint};
+use crate::model::event::{EventKind, Isn, Retransmit, Socket, TcpState, Timers, hook};
+use crate::model::network::Topology;
 
 /// `tcp:tcp_retransmit_skb`, or the function that has it.
 pub const RETRANSMITS: TraceHook = TraceHook {

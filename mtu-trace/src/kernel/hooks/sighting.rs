@@ -3,13 +3,10 @@
 use aya::programs::TcAttachType;
 use mtu_trace_common::record::{PacketRecord, direction, kind};
 
-use crate::{
-    kernel::{
-        decode::{DecodeError, Decoded, Decoder, whole},
-        hooks::{AttachPoint, Attachment, Mechanism, RecordFormat, TraceHook},
-    },
-    model::{event::PacketKind, network::Topology},
-};
+use crate::kernel::decode::{DecodeError, Decoded, Decoder, whole};
+use crate::kernel::hooks::{AttachPoint, Attachment, Mechanism, RecordFormat, TraceHook};
+use crate::model::event::PacketKind;
+use crate::model::network::Topology;
 
 const RECORD: RecordFormat = RecordFormat {
     kind: kind::SIGHTING,

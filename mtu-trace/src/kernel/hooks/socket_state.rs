@@ -3,16 +3,10 @@
 
 use mtu_trace_common::record::{ClosedRecord, kind};
 
-use crate::{
-    kernel::{
-        decode::{DecodeError, Decoded, Decoder, flow, whole},
-        hooks::{RecordFormat, TraceHook, at_entry, tracepoint},
-    },
-    model::{
-        event::{Closed, EventKind, TcpState, hook},
-        network::Topology,
-    },
-};
+use crate::kernel::decode::{DecodeError, Decoded, Decoder, flow, whole};
+use crate::kernel::hooks::{RecordFormat, TraceHook, at_entry, tracepoint};
+use crate::model::event::{Closed, EventKind, TcpState, hook};
+use crate::model::network::Topology;
 
 /// `sock:inet_sock_set_state`, or `tcp_set_state` that leads to it.
 pub const STATES: TraceHook = TraceHook {

@@ -3,17 +3,11 @@
 
 use mtu_trace_common::record::{PacketRecord, kind};
 
-use crate::{
-    kernel::{
-        decode::{DecodeError, Decoded, Decoder, whole},
-        headers,
-        hooks::{Mechanism, RecordFormat, TraceHook, at},
-    },
-    model::{
-        event::{Packet, PacketKind, Tcp, hook},
-        network::Topology,
-    },
-};
+use crate::kernel::decode::{DecodeError, Decoded, Decoder, whole};
+use crate::kernel::headers;
+use crate::kernel::hooks::{Mechanism, RecordFormat, TraceHook, at};
+use crate::model::event::{Packet, PacketKind, Tcp, hook};
+use crate::model::network::Topology;
 
 /// The length of ICMP's and ICMPv6's header (RFC 792, RFC 4443), bytes.
 const ICMP_HEADER: usize = 8;

@@ -1,10 +1,8 @@
 use std::cell::Cell;
 
 use super::*;
-use crate::model::{
-    event::{Closed, TcpState},
-    network::NetnsId,
-};
+use crate::model::event::{Closed, TcpState};
+use crate::model::network::NetnsId;
 
 const SECOND: u64 = 1_000_000_000;
 /// Time of the first packet, ns.

@@ -6,20 +6,16 @@
 
 pub(crate) mod hook;
 pub(crate) mod packet;
-use std::{
-    fmt,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use compact_str::CompactString;
 pub use packet::{IcmpError, Inner, Packet, PacketKind, Quoted, Tcp};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    base::text::stored::{printable, printable_or_none, printables},
-    model::network::{NetnsId, Topology},
-};
+use crate::base::text::stored::{printable, printable_or_none, printables};
+use crate::model::network::{NetnsId, Topology};
 
 /// A name of the kernel's: of a device, a function, a reason. Most are so short that a copy costs
 /// nothing.

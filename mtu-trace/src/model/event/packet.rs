@@ -2,10 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    base::text::stored::{printable, printable_or_none},
-    model::event::{Device, Flow, Name},
-};
+use crate::base::text::stored::{printable, printable_or_none};
+use crate::model::event::{Device, Flow, Name};
 
 /// A packet somewhere in the kernel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,22 +1,16 @@
 //! Events as a table, of which a spreadsheet or a script wants no more than fits a line.
 
-use std::{
-    io::{self, Write},
-    sync::Arc,
-};
+use std::io::{self, Write};
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{
-    base::clock::Clock,
-    capture::kind_name,
-    core::sites::{describe_briefly, netns_label},
-    model::{
-        event::{Count, Device, Event, EventKind, Flow},
-        network::Topology,
-    },
-    show::export::{Events, ExportDefinition},
-};
+use crate::base::clock::Clock;
+use crate::capture::kind_name;
+use crate::core::sites::{describe_briefly, netns_label};
+use crate::model::event::{Count, Device, Event, EventKind, Flow};
+use crate::model::network::Topology;
+use crate::show::export::{Events, ExportDefinition};
 
 /// The events as a table.
 pub static EXPORT: ExportDefinition = ExportDefinition {

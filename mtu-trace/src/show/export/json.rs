@@ -5,18 +5,12 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{
-    base::clock::Clock,
-    core::sites::describe_packet,
-    model::{
-        event::{Event, EventKind},
-        network::Topology,
-    },
-    show::{
-        export::{Events, ExportDefinition},
-        report::Capture,
-    },
-};
+use crate::base::clock::Clock;
+use crate::core::sites::describe_packet;
+use crate::model::event::{Event, EventKind};
+use crate::model::network::Topology;
+use crate::show::export::{Events, ExportDefinition};
+use crate::show::report::Capture;
 
 /// One object for the whole capture.
 pub static EXPORT: ExportDefinition = ExportDefinition {

@@ -4,19 +4,17 @@
 pub(crate) mod csv;
 pub(crate) mod json;
 
-use std::{
-    io::{self, Write},
-    sync::Arc,
-};
-
-use crate::{
-    base::{clock::Clock, row::row},
-    model::{event::Event, network::Topology},
-    show::report::Capture,
-};
+use std::io::{self, Write};
+use std::sync::Arc;
 
 pub use csv::CsvRow;
 pub use json::ExportedEvent;
+
+use crate::base::clock::Clock;
+use crate::base::row::row;
+use crate::model::event::Event;
+use crate::model::network::Topology;
+use crate::show::report::Capture;
 
 /// Every form, in the order in which the help lists them.
 pub const EXPORTS: &[ExportFormat] = &[

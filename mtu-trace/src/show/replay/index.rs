@@ -1,28 +1,18 @@
 //! Goes through a capture once, and keeps copies of the state.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
-    thread,
-};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{
-    capture::{PartHeader, Reader},
-    core::{select::Scope, verdicts::Made},
-    show::{
-        replay::{
-            moment::Moment,
-            spool::{At, CaptureBytes},
-        },
-        watch::Watch,
-    },
-};
+use crate::capture::{PartHeader, Reader};
+use crate::core::select::Scope;
+use crate::core::verdicts::Made;
+use crate::show::replay::moment::Moment;
+use crate::show::replay::spool::{At, CaptureBytes};
+use crate::show::watch::Watch;
 
 /// Events between two copies at first. As many are taken in again in some hundredths of a second.
 const EVENTS: u64 = 8192;

@@ -8,29 +8,20 @@ pub(crate) mod index;
 pub(crate) mod moment;
 pub(crate) mod spool;
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 
-use crate::{
-    capture::PartHeader,
-    core::{select::Scope, verdicts::Made},
-    model::event::EventKind,
-    show::{
-        replay::{
-            index::{Indexed, SharedIndex},
-            moment::Moment,
-            spool::At,
-        },
-        watch::Watch,
-    },
-};
+use crate::capture::PartHeader;
+use crate::core::select::Scope;
+use crate::core::verdicts::Made;
+use crate::model::event::EventKind;
+use crate::show::replay::index::{Indexed, SharedIndex};
+use crate::show::replay::moment::Moment;
+use crate::show::replay::spool::At;
+use crate::show::watch::Watch;
 
 /// Which way a step goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

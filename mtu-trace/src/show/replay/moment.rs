@@ -2,11 +2,10 @@
 
 use std::io::Read;
 
-use crate::{
-    capture::Reader,
-    model::event::Event,
-    show::{replay::spool::At, watch::Watch},
-};
+use crate::capture::Reader;
+use crate::model::event::Event;
+use crate::show::replay::spool::At;
+use crate::show::watch::Watch;
 
 /// A moment of a capture.
 pub struct Moment<R> {

@@ -1,16 +1,15 @@
 //! The bytes of a capture, to be read from any place again and again.
 
-use std::{
-    fs::File,
-    io::{self, Read, Write as _},
-    os::unix::fs::FileExt as _,
-    path::Path,
-    sync::Arc,
-};
+use std::fs::File;
+use std::io::{self, Read, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
-use crate::{capture, capture::Input};
+use crate::capture;
+use crate::capture::Input;
 
 /// A place in the bytes of a capture.
 #[derive(Clone)]

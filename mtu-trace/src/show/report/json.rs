@@ -5,11 +5,9 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{
-    base::clock::Clock,
-    model::finding::Finding,
-    show::report::{Audited, Capture, FormatDefinition, Report, SCHEMA},
-};
+use crate::base::clock::Clock;
+use crate::model::finding::Finding;
+use crate::show::report::{Audited, Capture, FormatDefinition, Report, SCHEMA};
 
 /// The report as one object.
 pub static FORMAT: FormatDefinition = FormatDefinition {

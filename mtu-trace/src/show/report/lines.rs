@@ -1,14 +1,11 @@
 //! What people are told of a finding, or where there is none, line by line: what the text report, the
 //! Markdown report and the screens have in common.
 
-use crate::{
-    base::clock::Clock,
-    model::{
-        finding::{Boundary, ConnectionRef, Direction, Endpoint, Finding, Pmtud},
-        netns_ref::NetnsRef,
-    },
-    show::report::{Report, style::Style},
-};
+use crate::base::clock::Clock;
+use crate::model::finding::{Boundary, ConnectionRef, Direction, Endpoint, Finding, Pmtud};
+use crate::model::netns_ref::NetnsRef;
+use crate::show::report::Report;
+use crate::show::report::style::Style;
 
 /// What is said where there are no findings.
 pub(crate) fn nothing(report: &Report) -> &'static str {

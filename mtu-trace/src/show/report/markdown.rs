@@ -5,17 +5,14 @@
 
 use std::io::{self, Write};
 
-use crate::{
-    model::{finding::Finding, hook_status::HookStatus},
-    show::report::{
-        FormatDefinition, Report,
-        lines::{
-            boundary_line, connection_lines, container_lines, evidence_lines, nothing, path_lines,
-            pmtud_line,
-        },
-        style::Style,
-    },
+use crate::model::finding::Finding;
+use crate::model::hook_status::HookStatus;
+use crate::show::report::lines::{
+    boundary_line, connection_lines, container_lines, evidence_lines, nothing, path_lines,
+    pmtud_line,
 };
+use crate::show::report::style::Style;
+use crate::show::report::{FormatDefinition, Report};
 
 /// The report as Markdown.
 pub static FORMAT: FormatDefinition = FormatDefinition {

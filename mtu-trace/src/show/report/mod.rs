@@ -12,11 +12,12 @@ pub(crate) use lines::{connection_lines, container_lines, evidence_lines, pmtud_
 use serde::Serialize;
 pub use style::Style;
 
-use crate::{
-    base::{clock::Clock, row::row},
-    core::{audit::Figures, select::Selected},
-    model::{finding::Finding, hook_status::HookStatus},
-};
+use crate::base::clock::Clock;
+use crate::base::row::row;
+use crate::core::audit::Figures;
+use crate::core::select::Selected;
+use crate::model::finding::Finding;
+use crate::model::hook_status::HookStatus;
 
 /// The name and version of the JSON form. Keys may be added to it, never changed in meaning.
 pub const SCHEMA: &str = "mtu-trace/report/1";

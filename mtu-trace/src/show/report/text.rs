@@ -14,26 +14,19 @@
 //!   fix 1       …
 //! ```
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    io::{self, Write},
-};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io::{self, Write};
 
-use crate::{
-    base::text::wrap,
-    model::{
-        finding::{Finding, Fix},
-        hook_status::HookStatus,
-    },
-    show::report::{
-        Audited, FormatDefinition, Report,
-        lines::{
-            audit_lines, boundary_line, connection_lines, container_lines, evidence_lines, nothing,
-            path_lines, pmtud_line,
-        },
-        style::Style,
-    },
+use crate::base::text::wrap;
+use crate::model::finding::{Finding, Fix};
+use crate::model::hook_status::HookStatus;
+use crate::show::report::lines::{
+    audit_lines, boundary_line, connection_lines, container_lines, evidence_lines, nothing,
+    path_lines, pmtud_line,
 };
+use crate::show::report::style::Style;
+use crate::show::report::{Audited, FormatDefinition, Report};
 
 /// The fixes that were told in full, and where.
 type Told<'a> = HashMap<&'a Fix, String>;

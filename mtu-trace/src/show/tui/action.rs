@@ -1,9 +1,8 @@
 //! What the user can ask for, and what a screen asks of the program around it.
 
-use crate::{
-    core::select::Selection,
-    show::{replay::PlayStep, tui::panes::Pane},
-};
+use crate::core::select::Selection;
+use crate::show::replay::PlayStep;
+use crate::show::tui::panes::Pane;
 
 /// What a key means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

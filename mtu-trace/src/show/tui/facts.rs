@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use imbl::Vector;
 use jiff::Timestamp;
 
-use crate::{
-    base::clock::Clock,
-    core::{select::Selection, verdicts::Made},
-    model::{finding::Finding, hook_status::HookStatus},
-    show::tui::keys::Mode,
-};
+use crate::base::clock::Clock;
+use crate::core::select::Selection;
+use crate::core::verdicts::Made;
+use crate::model::finding::Finding;
+use crate::model::hook_status::HookStatus;
+use crate::show::tui::keys::Mode;
 
 /// About the trace or the capture.
 #[derive(Clone, Debug)]

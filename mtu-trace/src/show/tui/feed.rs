@@ -2,24 +2,16 @@
 //! thread is behind, the tracing one waits, and what the kernel's buffer then has no room for is counted
 //! there as lost.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-    mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use tokio::sync::Notify;
 
-use crate::{
-    model::{
-        event::{Event, EventKind},
-        hook_status::HookStatus,
-    },
-    show::tui::{
-        app::Tone,
-        facts::{Risks, SpoolState},
-    },
-};
+use crate::model::event::{Event, EventKind};
+use crate::model::hook_status::HookStatus;
+use crate::show::tui::app::Tone;
+use crate::show::tui::facts::{Risks, SpoolState};
 
 /// Events handed over in one go.
 const BATCH: usize = 1024;
@@ -172,12 +164,10 @@ impl Batches {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        pin::pin,
-        sync::Mutex,
-        task::{Context, Waker},
-        thread,
-    };
+    use std::pin::pin;
+    use std::sync::Mutex;
+    use std::task::{Context, Waker};
+    use std::thread;
 
     use super::*;
 

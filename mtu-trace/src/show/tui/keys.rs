@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::show::tui::{action::Action, panes::PANES};
+use crate::show::tui::action::Action;
+use crate::show::tui::panes::PANES;
 
 /// Where a key means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,4 +23,6 @@ pub mod theme;
 pub(crate) mod tree;
 pub(crate) mod view;
 
-pub use crate::show::tui::{app::App, render::draw, view::Refresh};
+pub use crate::show::tui::app::App;
+pub use crate::show::tui::render::draw;
+pub use crate::show::tui::view::Refresh;

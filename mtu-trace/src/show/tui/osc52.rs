@@ -1,6 +1,7 @@
 //! Copying by way of the terminal (xterm's OSC 52), which works over ssh as well.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 /// What has the terminal put a text into the clipboard.
 #[must_use]

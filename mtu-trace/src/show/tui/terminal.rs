@@ -1,31 +1,23 @@
 //! The terminal: taken for the screens, and given back as it was, however the program ends.
 
-use std::{
-    io::{self, Stdout, Write as _, stdout},
-    mem::ManuallyDrop,
-    panic,
-    sync::{
-        Once,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::io::{self, Stdout, Write as _, stdout};
+use std::mem::ManuallyDrop;
+use std::panic;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail};
-use ratatui::{
-    Terminal,
-    backend::CrosstermBackend,
-    crossterm::{
-        cursor::Show,
-        event::{DisableBracketedPaste, EnableBracketedPaste},
-        execute,
-        terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
-    },
-    layout::Rect,
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::cursor::Show;
+use ratatui::crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
-use rustix::{
-    process::{Signal, kill_current_process_group},
-    termios::isatty,
-};
+use ratatui::layout::Rect;
+use rustix::process::{Signal, kill_current_process_group};
+use rustix::termios::isatty;
 
 /// Whether the terminal is taken at the moment: a panic anywhere gives it back.
 static TAKEN: AtomicBool = AtomicBool::new(false);

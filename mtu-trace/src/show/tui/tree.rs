@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{
-    netns_ref::NetnsRef,
-    network::{Netns, NetnsId, Topology},
-};
+use crate::model::netns_ref::NetnsRef;
+use crate::model::network::{Netns, NetnsId, Topology};
 
 /// Levels that are drawn; what is deeper is drawn as deep as this.
 const MOST_LEVELS: usize = 12;

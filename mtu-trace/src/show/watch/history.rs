@@ -1,16 +1,12 @@
 //! Drops and stalls of each namespace over the last minutes, in buckets of time.
 
-use std::{
-    collections::VecDeque,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-};
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use imbl::{HashMap, HashSet};
 
-use crate::model::{
-    event::{Count, Event, EventKind, Flow, Packet, PacketKind},
-    network::NetnsId,
-};
+use crate::model::event::{Count, Event, EventKind, Flow, Packet, PacketKind};
+use crate::model::network::NetnsId;
 
 /// Length of a bucket, ns. A socket that stands still is told of every second, so it is in each.
 pub const BUCKET_NS: u64 = 2_000_000_000;

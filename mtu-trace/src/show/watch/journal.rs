@@ -1,17 +1,13 @@
 //! What happened to each flow, as far as a reader who doubts a finding wants to see it: its first
 //! events and its latest ones.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use imbl::HashMap;
 
-use crate::{
-    core::track::Connection,
-    model::event::{Event, EventKind, Flow, Sample},
-};
+use crate::core::track::Connection;
+use crate::model::event::{Event, EventKind, Flow, Sample};
 
 /// Events kept from a flow's beginning. A choice: its handshake and its first loss.
 const FIRST: usize = 16;
@@ -196,7 +192,8 @@ fn is_news(before: Option<&Sample>, now: &Sample) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{event::TcpState, network::NetnsId};
+    use crate::model::event::TcpState;
+    use crate::model::network::NetnsId;
 
     fn flow(port: u16) -> Flow {
         Flow {

@@ -6,14 +6,11 @@
 pub(crate) mod history;
 pub(crate) mod journal;
 
-pub use crate::show::watch::{
-    history::{BUCKET_NS, BUCKETS, History, Series},
-    journal::{Journal, JournalEntry},
-};
-use crate::{
-    core::{select::Scope, verdicts::Analysis},
-    model::event::{Event, EventKind},
-};
+use crate::core::select::Scope;
+use crate::core::verdicts::Analysis;
+use crate::model::event::{Event, EventKind};
+pub use crate::show::watch::history::{BUCKET_NS, BUCKETS, History, Series};
+pub use crate::show::watch::journal::{Journal, JournalEntry};
 
 /// All that was seen so far, ready to be shown.
 #[derive(Clone, Debug, Default)]

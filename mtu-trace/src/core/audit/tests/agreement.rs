@@ -6,21 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    check, nested,
-    overlay::{overlay, uncut},
-    switched,
-};
-use crate::{
-    core::{
-        graph::fixture::{Lab, id},
-        sites::{CUT, OUTPUT, SITES, oversized},
-    },
-    model::{
-        event::{Device, Flow, Inner, Packet, PacketKind, TCP},
-        netns_ref::NetnsRef,
-    },
-};
+use super::overlay::{overlay, uncut};
+use super::{check, nested, switched};
+use crate::core::graph::fixture::{Lab, id};
+use crate::core::sites::{CUT, OUTPUT, SITES, oversized};
+use crate::model::event::{Device, Flow, Inner, Packet, PacketKind, TCP};
+use crate::model::netns_ref::NetnsRef;
 
 /// A device by its namespace and name.
 type At = (u64, &'static str);

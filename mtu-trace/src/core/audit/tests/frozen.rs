@@ -5,34 +5,19 @@
 use std::fmt::Write as _;
 
 use insta::{Settings, assert_snapshot};
-use proptest::{
-    strategy::{Strategy, ValueTree as _},
-    test_runner::TestRunner,
-};
+use proptest::strategy::{Strategy, ValueTree as _};
+use proptest::test_runner::TestRunner;
 
-use super::{
-    brief, check_with,
-    guests::{engine, waiting},
-    nested,
-    overlay::overlay,
-    random, switched,
-};
-use crate::{
-    core::{
-        graph::{
-            Networks,
-            fixture::Lab,
-            limits::{boundary_devices, limits},
-            living,
-            path::path,
-        },
-        sites::{Joints, KnownEnd, telling, too_narrow},
-    },
-    model::{
-        engine::Dockerd,
-        network::{LinkKind, NetnsId, OuterDf, Topology},
-    },
-};
+use super::guests::{engine, waiting};
+use super::overlay::overlay;
+use super::{brief, check_with, nested, random, switched};
+use crate::core::graph::fixture::Lab;
+use crate::core::graph::limits::{boundary_devices, limits};
+use crate::core::graph::path::path;
+use crate::core::graph::{Networks, living};
+use crate::core::sites::{Joints, KnownEnd, telling, too_narrow};
+use crate::model::engine::Dockerd;
+use crate::model::network::{LinkKind, NetnsId, OuterDf, Topology};
 
 /// Random networks that make no sense, and as many that are wrong in a few numbers.
 const RANDOM_NETWORKS: usize = 250;

@@ -3,10 +3,11 @@
 
 use std::net::IpAddr;
 
-use crate::{
-    core::{audit::tests::*, graph::fixture::network},
-    model::{engine::MtuFrom, finding::Confidence, network::Address},
-};
+use crate::core::audit::tests::*;
+use crate::core::graph::fixture::network;
+use crate::model::engine::MtuFrom;
+use crate::model::finding::Confidence;
+use crate::model::network::Address;
 
 /// An engine in the container (2), whose inode number that is as well.
 pub(crate) fn engine(bridge: &str, mtu_bytes: u32) -> Dockerd {

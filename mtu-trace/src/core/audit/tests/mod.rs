@@ -7,13 +7,9 @@ pub(crate) mod overlay;
 pub(crate) mod random;
 pub(crate) mod routes;
 
-use crate::{
-    core::{
-        audit::*,
-        graph::fixture::{Lab, id},
-    },
-    model::finding::{Finding, Severity},
-};
+use crate::core::audit::*;
+use crate::core::graph::fixture::{Lab, id};
+use crate::model::finding::{Finding, Severity};
 
 /// A container (1) in a container (2) on a host (3), and a server (4) beside the host; the MTUs of
 /// the inner network, of the inner engine's uplink and of the host's end of that.

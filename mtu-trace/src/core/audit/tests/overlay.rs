@@ -1,12 +1,8 @@
 //! Overlays: tunnels, what they add, and what they are laid on.
 
-use crate::{
-    core::{
-        audit::tests::{brief, check},
-        graph::fixture::{Lab, id},
-    },
-    model::network::{OuterDf, Tunnel},
-};
+use crate::core::audit::tests::{brief, check};
+use crate::core::graph::fixture::{Lab, id};
+use crate::model::network::{OuterDf, Tunnel};
 
 /// Two nodes (3, 4) with an overlay between their containers (1, 2); the MTUs of the overlay, of
 /// the underlay, and of the underlay's far end.

@@ -2,20 +2,13 @@
 
 use proptest::prelude::*;
 
-use crate::{
-    core::{
-        audit::tests::{
-            check_with,
-            guests::{engine, waiting},
-            nested,
-            overlay::overlay,
-        },
-        graph::fixture::Lab,
-    },
-    model::network::{
-        Address, Fdb, Inside, Link, Netns, NetnsId, NextHop, OuterDf, Peer, Route, RouteKind,
-        Topology, Tunnel,
-    },
+use crate::core::audit::tests::guests::{engine, waiting};
+use crate::core::audit::tests::overlay::overlay;
+use crate::core::audit::tests::{check_with, nested};
+use crate::core::graph::fixture::Lab;
+use crate::model::network::{
+    Address, Fdb, Inside, Link, Netns, NetnsId, NextHop, OuterDf, Peer, Route, RouteKind, Topology,
+    Tunnel,
 };
 
 const NAMESPACES: u64 = 4;

@@ -1,11 +1,11 @@
 //! Which way a namespace sends a packet.
 
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
+use std::sync::Arc;
 
-use crate::{
-    core::graph::{Decision, Destination, contains, example, fixture::network, lookup},
-    model::network::{Inside, Link, Netns, NextHop, PolicyRule, Route, RouteKind},
-};
+use crate::core::graph::fixture::network;
+use crate::core::graph::{Decision, Destination, contains, example, lookup};
+use crate::model::network::{Inside, Link, Netns, NextHop, PolicyRule, Route, RouteKind};
 
 const MAIN: u32 = 254;
 

@@ -1,15 +1,11 @@
 //! What a rule of iptables does to a packet.
 
-use crate::{
-    base::text::{printable, quote},
-    core::firewall::{
-        Blocking,
-        engine::{RuleAction, Rules},
-        iptables::{IptablesRule, IptablesTable, is_within},
-        logic::Truth,
-        packet::{DeviceOperand, Facts, protocol_number, state_bit, tcp_flag},
-    },
-};
+use crate::base::text::{printable, quote};
+use crate::core::firewall::Blocking;
+use crate::core::firewall::engine::{RuleAction, Rules};
+use crate::core::firewall::iptables::{IptablesRule, IptablesTable, is_within};
+use crate::core::firewall::logic::Truth;
+use crate::core::firewall::packet::{DeviceOperand, Facts, protocol_number, state_bit, tcp_flag};
 
 impl Rules for &IptablesTable {
     fn length(&self, chain: &str) -> Option<usize> {

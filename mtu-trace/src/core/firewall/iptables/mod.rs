@@ -2,13 +2,12 @@
 
 pub(crate) mod eval;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
+use crate::core::firewall::engine::BaseChain;
 pub use crate::core::firewall::iptables::eval::is_harmless;
-use crate::core::firewall::{
-    engine::BaseChain,
-    packet::{Facts, Kind, NetfilterHook},
-};
+use crate::core::firewall::packet::{Facts, Kind, NetfilterHook};
 
 /// One table of one family.
 #[derive(Debug)]

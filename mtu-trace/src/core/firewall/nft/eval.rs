@@ -4,21 +4,15 @@ use std::slice;
 
 use serde_json::Value;
 
-use crate::{
-    base::text::{printable, quote},
-    core::firewall::{
-        Blocking,
-        engine::{RuleAction, Rules},
-        logic::Truth,
-        nft::{
-            operand::{Operand, operand, single, text},
-            ruleset::{NftRule, NftTable},
-            text::rule_text,
-            value::{Names, equals, is_element, number},
-        },
-        packet::Facts,
-    },
-};
+use crate::base::text::{printable, quote};
+use crate::core::firewall::Blocking;
+use crate::core::firewall::engine::{RuleAction, Rules};
+use crate::core::firewall::logic::Truth;
+use crate::core::firewall::nft::operand::{Operand, operand, single, text};
+use crate::core::firewall::nft::ruleset::{NftRule, NftTable};
+use crate::core::firewall::nft::text::rule_text;
+use crate::core::firewall::nft::value::{Names, equals, is_element, number};
+use crate::core::firewall::packet::Facts;
 
 impl Rules for &NftTable {
     fn length(&self, chain: &str) -> Option<usize> {

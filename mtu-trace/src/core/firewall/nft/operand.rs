@@ -4,11 +4,10 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use crate::core::firewall::{
-    logic::Bits,
-    nft::{value, value::Names},
-    packet::{DeviceOperand, Facts},
-};
+use crate::core::firewall::logic::Bits;
+use crate::core::firewall::nft::value;
+use crate::core::firewall::nft::value::Names;
+use crate::core::firewall::packet::{DeviceOperand, Facts};
 
 /// What a comparison looks at.
 #[derive(Debug, Clone)]

@@ -7,10 +7,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::core::firewall::{
-    engine::BaseChain,
-    packet::{Facts, Kind},
-};
+use crate::core::firewall::engine::BaseChain;
+use crate::core::firewall::packet::{Facts, Kind};
 
 /// All tables of a namespace that routed packets meet.
 #[derive(Debug, Default)]

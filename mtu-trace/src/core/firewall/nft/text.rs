@@ -4,7 +4,8 @@
 
 use serde_json::Value;
 
-use crate::core::firewall::nft::{operand::single, ruleset::NftRule};
+use crate::core::firewall::nft::operand::single;
+use crate::core::firewall::nft::ruleset::NftRule;
 
 /// How deep expressions are followed; the rest is shown as it came.
 const DEPTH: usize = 8;

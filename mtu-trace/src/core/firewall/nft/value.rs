@@ -4,14 +4,10 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use crate::core::firewall::{
-    logic::Truth,
-    nft::{
-        operand::{Operand, single},
-        ruleset::NftTable,
-    },
-    packet::{protocol_number, state_bit, tcp_flag},
-};
+use crate::core::firewall::logic::Truth;
+use crate::core::firewall::nft::operand::{Operand, single};
+use crate::core::firewall::nft::ruleset::NftTable;
+use crate::core::firewall::packet::{protocol_number, state_bit, tcp_flag};
 
 pub const IPV4: u64 = 2;
 pub const IPV6: u64 = 10;

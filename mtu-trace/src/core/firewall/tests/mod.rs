@@ -4,10 +4,8 @@
 pub(crate) mod hostile;
 pub(crate) mod iptables_rules;
 pub(crate) mod nft_rules;
-pub(crate) use crate::core::firewall::{
-    Blocking, Fate, Firewall, iptables, nft,
-    packet::{Kind, NetfilterHook, QueriedPacket},
-};
+pub(crate) use crate::core::firewall::packet::{Kind, NetfilterHook, QueriedPacket};
+pub(crate) use crate::core::firewall::{Blocking, Fate, Firewall, iptables, nft};
 
 /// A message about a packet to 203.0.113.9 that was too big, from a router to 10.0.0.2.
 pub(crate) fn message(hook: NetfilterHook) -> QueriedPacket {

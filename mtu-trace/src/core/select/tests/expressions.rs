@@ -1,9 +1,7 @@
 //! What expressions mean, and what is said of those that mean nothing.
 
-use crate::core::select::{
-    tests::{holds, subject},
-    *,
-};
+use crate::core::select::tests::{holds, subject};
+use crate::core::select::*;
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;

@@ -4,10 +4,9 @@ pub(crate) mod expressions;
 pub(crate) mod random;
 pub(crate) mod targets;
 
-use crate::{
-    core::select::{Filter, Subject},
-    model::{event::Flow, network::NetnsId},
-};
+use crate::core::select::{Filter, Subject};
+use crate::model::event::Flow;
+use crate::model::network::NetnsId;
 
 /// A subject with these tuples: protocol, source, destination.
 fn subject(tuples: &[(u8, &str, &str)]) -> Subject {

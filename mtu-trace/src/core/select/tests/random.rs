@@ -4,10 +4,8 @@ use std::thread;
 
 use proptest::prelude::*;
 
-use crate::core::select::{
-    tests::{holds, subject},
-    *,
-};
+use crate::core::select::tests::{holds, subject};
+use crate::core::select::*;
 
 /// A stack on which any recursion along the input would show.
 const SMALL_STACK: usize = 512 << 10;

@@ -1,14 +1,10 @@
 //! Which namespaces are meant by what words.
 
-use std::{
-    io::{self, ErrorKind},
-    path::Path,
-};
+use std::io::{self, ErrorKind};
+use std::path::Path;
 
-use crate::{
-    core::select::*,
-    model::network::{Container, Netns, NetnsId, Process, Topology},
-};
+use crate::core::select::*;
+use crate::model::network::{Container, Netns, NetnsId, Process, Topology};
 
 const HOST: NetnsId = NetnsId(1);
 const DIND: NetnsId = NetnsId(2);

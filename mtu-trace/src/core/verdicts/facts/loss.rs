@@ -1,12 +1,8 @@
 //! Losses that are no matter of size, and waits that are no losses.
 
-use crate::{
-    core::{
-        track::{OtherDrops, OtherKey, Track},
-        verdicts::facts::TrackFacts,
-    },
-    model::event::NO_REASON,
-};
+use crate::core::track::{OtherDrops, OtherKey, Track};
+use crate::core::verdicts::facts::TrackFacts;
+use crate::model::event::NO_REASON;
 
 /// Segments sent again, or dropped, that are worth a word. A choice: fewer are daily life, and a
 /// connection that loses no more hardly suffers.

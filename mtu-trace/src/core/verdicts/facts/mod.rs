@@ -5,20 +5,14 @@ pub(crate) mod loss;
 pub(crate) mod predicted;
 pub(crate) mod size;
 
-use std::{
-    cell::{Cell, OnceCell},
-    net::{IpAddr, Ipv4Addr},
-    sync::Arc,
-};
+use std::cell::{Cell, OnceCell};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
-use crate::{
-    core::{
-        sites::{Foreseen, Joints},
-        track::{Connection, Open, Side, State, Track, TrackedSocket},
-        verdicts::cause::Cause,
-    },
-    model::event::{Flow, UDP, hook},
-};
+use crate::core::sites::{Foreseen, Joints};
+use crate::core::track::{Connection, Open, Side, State, Track, TrackedSocket};
+use crate::core::verdicts::cause::Cause;
+use crate::model::event::{Flow, UDP, hook};
 
 /// A sequence number lost so often, over so long a time, is a stall: the original and two resends,
 /// the second after a doubled timeout. Working discovery never needs a second timeout, because its

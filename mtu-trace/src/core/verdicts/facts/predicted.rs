@@ -1,12 +1,8 @@
 //! What the network as it stands tells of the place of a stall, where no drop was seen.
 
-use crate::{
-    core::{
-        sites::{Foreseen, KnownEnd, SiteKey, telling, too_narrow},
-        verdicts::facts::TrackFacts,
-    },
-    model::event::{Sample, hook},
-};
+use crate::core::sites::{Foreseen, KnownEnd, SiteKey, telling, too_narrow};
+use crate::core::verdicts::facts::TrackFacts;
+use crate::model::event::{Sample, hook};
 
 /// The headers of a TCP segment without options over IPv4, bytes (RFC 791, RFC 9293).
 const HEADERS_BYTES: u32 = 40;

@@ -1,12 +1,11 @@
 //! Packets too big for a link: what does not get through, and what does in the end.
 
-use crate::{
-    core::{
-        track::{Connection, Recovery},
-        verdicts::facts::{STALL_ATTEMPTS, STALL_NS, Stall, TrackFacts, is_stall, predicted},
-    },
-    model::{event::Flow, network::NetnsId},
+use crate::core::track::{Connection, Recovery};
+use crate::core::verdicts::facts::{
+    STALL_ATTEMPTS, STALL_NS, Stall, TrackFacts, is_stall, predicted,
 };
+use crate::model::event::Flow;
+use crate::model::network::NetnsId;
 
 /// Options that a segment may carry besides those that are taken off its size beforehand, bytes:
 /// selective acknowledgements (RFC 2018).

@@ -1,13 +1,9 @@
 //! `connection-aborted`: a connection with losses was reset or given up.
 
-use crate::{
-    core::verdicts::{
-        facts::TrackFacts,
-        sentence::Telling,
-        table::{Origin, Trouble, VerdictEntry, page},
-    },
-    model::finding::Severity,
-};
+use crate::core::verdicts::facts::TrackFacts;
+use crate::core::verdicts::sentence::Telling;
+use crate::core::verdicts::table::{Origin, Trouble, VerdictEntry, page};
+use crate::model::finding::Severity;
 
 pub const VERDICT: VerdictEntry = VerdictEntry {
     severities: &[Severity::Info],

@@ -1,14 +1,11 @@
 //! `handshake-timeout`: SYNs are not answered, which is no MTU problem.
 
-use crate::{
-    core::verdicts::{
-        cause::Cause,
-        facts::{TrackFacts, loss::worst_other},
-        sentence::{Telling, drop_place},
-        table::{Origin, Trouble, VerdictEntry, page},
-    },
-    model::finding::Severity,
-};
+use crate::core::verdicts::cause::Cause;
+use crate::core::verdicts::facts::TrackFacts;
+use crate::core::verdicts::facts::loss::worst_other;
+use crate::core::verdicts::sentence::{Telling, drop_place};
+use crate::core::verdicts::table::{Origin, Trouble, VerdictEntry, page};
+use crate::model::finding::Severity;
 
 pub const VERDICT: VerdictEntry = VerdictEntry {
     severities: &[Severity::Warning],

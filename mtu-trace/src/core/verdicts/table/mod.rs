@@ -23,18 +23,12 @@ use Confidence::{Confirmed, Likely, Suspected};
 use Fact::*;
 use Severity::{Error, Info, Warning};
 
-use crate::{
-    core::{
-        sites::Foreseen,
-        verdicts::{
-            cause::Cause,
-            facts::{Fact, Stall, TrackFacts},
-            fixes::FixContext,
-            sentence::Telling,
-        },
-    },
-    model::finding::{Confidence, Fix, Severity, Verdict},
-};
+use crate::core::sites::Foreseen;
+use crate::core::verdicts::cause::Cause;
+use crate::core::verdicts::facts::{Fact, Stall, TrackFacts};
+use crate::core::verdicts::fixes::FixContext;
+use crate::core::verdicts::sentence::Telling;
+use crate::model::finding::{Confidence, Fix, Severity, Verdict};
 
 /// All that there is to say about a verdict.
 #[derive(Clone, Copy, Debug)]

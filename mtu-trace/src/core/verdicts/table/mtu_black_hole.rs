@@ -2,15 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::{
-    core::verdicts::{
-        cause::Cause,
-        facts::{TrackFacts, predicted, size},
-        sentence::{Telling, between, packets},
-        table::{Origin, Trouble, VerdictEntry, page},
-    },
-    model::finding::{Boundary, Finding, Pmtud, Severity},
-};
+use crate::core::verdicts::cause::Cause;
+use crate::core::verdicts::facts::{TrackFacts, predicted, size};
+use crate::core::verdicts::sentence::{Telling, between, packets};
+use crate::core::verdicts::table::{Origin, Trouble, VerdictEntry, page};
+use crate::model::finding::{Boundary, Finding, Pmtud, Severity};
 
 pub const VERDICT: VerdictEntry = VerdictEntry {
     severities: &[Severity::Error],

@@ -1,10 +1,8 @@
 //! `mtu-mismatch`: a larger MTU leads into a smaller one. The audit concludes it and has its
 //! sentences (`core::audit::messages`); what to do about it comes from the same remedies.
 
-use crate::{
-    core::verdicts::table::{Origin, VerdictEntry, page},
-    model::finding::Severity,
-};
+use crate::core::verdicts::table::{Origin, VerdictEntry, page};
+use crate::model::finding::Severity;
 
 pub const VERDICT: VerdictEntry = VerdictEntry {
     severities: &[Severity::Error, Severity::Warning, Severity::Info],

@@ -1,13 +1,9 @@
 //! `packet-loss`: segments were lost elsewhere and got through when they were sent again.
 
-use crate::{
-    core::verdicts::{
-        facts::TrackFacts,
-        sentence::Telling,
-        table::{Origin, Trouble, VerdictEntry, page},
-    },
-    model::finding::Severity,
-};
+use crate::core::verdicts::facts::TrackFacts;
+use crate::core::verdicts::sentence::Telling;
+use crate::core::verdicts::table::{Origin, Trouble, VerdictEntry, page};
+use crate::model::finding::Severity;
 
 pub const VERDICT: VerdictEntry = VerdictEntry {
     severities: &[Severity::Info],

@@ -1,14 +1,10 @@
 //! `pmtud-slow`: packets were too big, and recovery took several timeouts.
 
-use crate::{
-    core::verdicts::{
-        cause::Cause,
-        facts::TrackFacts,
-        sentence::{Telling, between, packets},
-        table::{Origin, Trouble, VerdictEntry, page},
-    },
-    model::finding::Severity,
-};
+use crate::core::verdicts::cause::Cause;
+use crate::core::verdicts::facts::TrackFacts;
+use crate::core::verdicts::sentence::{Telling, between, packets};
+use crate::core::verdicts::table::{Origin, Trouble, VerdictEntry, page};
+use crate::model::finding::Severity;
 
 pub const VERDICT: VerdictEntry = VerdictEntry {
     severities: &[Severity::Warning],

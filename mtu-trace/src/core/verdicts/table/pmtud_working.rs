@@ -1,15 +1,11 @@
 //! `pmtud-working`: packets were too big, then the sender came down.
 
-use crate::{
-    core::verdicts::{
-        cause::Cause,
-        facts::TrackFacts,
-        fixes::FixContext,
-        sentence::{Telling, between},
-        table::{Origin, Trouble, VerdictEntry, page},
-    },
-    model::finding::{Fix, Severity},
-};
+use crate::core::verdicts::cause::Cause;
+use crate::core::verdicts::facts::TrackFacts;
+use crate::core::verdicts::fixes::FixContext;
+use crate::core::verdicts::sentence::{Telling, between};
+use crate::core::verdicts::table::{Origin, Trouble, VerdictEntry, page};
+use crate::model::finding::{Fix, Severity};
 
 pub const VERDICT: VerdictEntry = VerdictEntry {
     severities: &[Severity::Info],

@@ -1,13 +1,9 @@
 //! `receiver-stalled`: the receiver has no room, and the sender waits for it.
 
-use crate::{
-    core::verdicts::{
-        facts::{TrackFacts, loss},
-        sentence::Telling,
-        table::{Origin, Trouble, VerdictEntry, page},
-    },
-    model::finding::Severity,
-};
+use crate::core::verdicts::facts::{TrackFacts, loss};
+use crate::core::verdicts::sentence::Telling;
+use crate::core::verdicts::table::{Origin, Trouble, VerdictEntry, page};
+use crate::model::finding::Severity;
 
 pub const VERDICT: VerdictEntry = VerdictEntry {
     severities: &[Severity::Info],

@@ -1,14 +1,10 @@
 //! `remote-black-hole`: only full-size segments get nowhere, and nothing is dropped on this host.
 
-use crate::{
-    core::verdicts::{
-        facts::{TrackFacts, size},
-        fixes::FixContext,
-        sentence::Telling,
-        table::{Origin, Trouble, VerdictEntry, page},
-    },
-    model::finding::{Direction, Fix, Severity},
-};
+use crate::core::verdicts::facts::{TrackFacts, size};
+use crate::core::verdicts::fixes::FixContext;
+use crate::core::verdicts::sentence::Telling;
+use crate::core::verdicts::table::{Origin, Trouble, VerdictEntry, page};
+use crate::model::finding::{Direction, Fix, Severity};
 
 pub const VERDICT: VerdictEntry = VerdictEntry {
     severities: &[Severity::Error],

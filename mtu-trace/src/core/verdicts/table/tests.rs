@@ -1,10 +1,8 @@
 //! The table is what it is meant to be: its order, its rows, its pages.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 
 use super::*;
 use crate::core::verdicts::facts::{EXCLUDED, IMPLIED};

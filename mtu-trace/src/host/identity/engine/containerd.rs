@@ -3,10 +3,10 @@
 
 use serde_json::Value;
 
-use crate::host::identity::{
-    engine::{ContainerEngine, Named, is_sha256, json, pod_name, text, told},
-    rooted::Root,
+use crate::host::identity::engine::{
+    ContainerEngine, Named, is_sha256, json, pod_name, text, told,
 };
+use crate::host::identity::rooted::Root;
 
 /// containerd, as Kubernetes and nerdctl use it.
 pub static ENGINE: ContainerEngine = ContainerEngine {

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use crate::host::identity::{
-    engine::{ContainerEngine, Named, is_sha256, json, pod_name, text, told},
-    rooted::Root,
+use crate::host::identity::engine::{
+    ContainerEngine, Named, is_sha256, json, pod_name, text, told,
 };
+use crate::host::identity::rooted::Root;
 
 /// Docker with the systemd driver, or with cgroupfs.
 pub static ENGINE: ContainerEngine = ContainerEngine {

@@ -1,30 +1,24 @@
 //! The Docker engines that run, and what each one's default network gives the containers that it will
 //! start: `docker build` and `docker run` use that network unless told otherwise.
 
-use std::{
-    fs::{self, File},
-    io::{self, Read as _},
-    path::Path,
-    sync::mpsc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::{
-    base::clock::booted,
-    host::{
-        identity::{
-            engine::options::{Flags, is_detached, network, parse_settings, settings_path},
-            processes,
-            rooted::{LinkRule, Root},
-        },
-        mounts::net_inode,
-    },
-    model::engine::Dockerd,
+use crate::base::clock::booted;
+use crate::host::identity::engine::options::{
+    Flags, is_detached, network, parse_settings, settings_path,
 };
+use crate::host::identity::processes;
+use crate::host::identity::rooted::{LinkRule, Root};
+use crate::host::mounts::net_inode;
+use crate::model::engine::Dockerd;
 
 /// What engines call themselves (`/proc/PID/comm`).
 const COMM: &[u8] = b"dockerd\n";

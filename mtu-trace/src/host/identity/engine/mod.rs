@@ -16,10 +16,8 @@ mod tests;
 
 use serde_json::Value;
 
-use crate::{
-    base::text::printable,
-    host::identity::rooted::{LinkRule, Root},
-};
+use crate::base::text::printable;
+use crate::host::identity::rooted::{LinkRule, Root};
 
 /// Every engine. What an earlier one says of a container stands before what a later one says.
 pub const ENGINES: &[&ContainerEngine] = &[

@@ -5,9 +5,9 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::{
-    base::text::printable, host::identity::engine::docker::SETTINGS, model::engine::MtuFrom,
-};
+use crate::base::text::printable;
+use crate::host::identity::engine::docker::SETTINGS;
+use crate::model::engine::MtuFrom;
 
 /// The bridge of the default network, unless another is named.
 const BRIDGE: &str = "docker0";

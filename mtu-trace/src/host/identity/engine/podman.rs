@@ -3,10 +3,8 @@
 
 use serde_json::Value;
 
-use crate::host::identity::{
-    engine::{ContainerEngine, Named, is_sha256, json, text},
-    rooted::Root,
-};
+use crate::host::identity::engine::{ContainerEngine, Named, is_sha256, json, text};
+use crate::host::identity::rooted::Root;
 
 /// Podman; its own `libpod-payload-` scope may sit in one of the same container.
 pub static ENGINE: ContainerEngine = ContainerEngine {

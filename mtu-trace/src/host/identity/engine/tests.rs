@@ -1,6 +1,7 @@
 //! What engines write, as they write it, and what nobody should.
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -3,23 +3,20 @@
 mod finding;
 mod following;
 
-use std::{
-    collections::BTreeSet,
-    ffi::{OsStr, OsString},
-    fs,
-    os::{fd::AsFd, unix::ffi::OsStringExt},
-    path::Path,
-    process::{Child, Command, Stdio},
-    sync::mpsc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use super::*;
-use crate::{
-    host::watcher::{Changes, notice::Notice},
-    model::network::{Link, Netns, Peer},
-};
+use crate::host::watcher::Changes;
+use crate::host::watcher::notice::Notice;
+use crate::model::network::{Link, Netns, Peer};
 
 /// How the names of all namespaces of these tests begin. The test, a process id and a hyphen follow.
 const PREFIX: &str = "mtt-";

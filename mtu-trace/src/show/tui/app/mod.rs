@@ -6,23 +6,21 @@ pub(crate) mod playing;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use crate::{
-    model::{event::Flow, finding::Finding, network::NetnsId},
-    show::{
-        tui::{
-            action::{Action, Effect},
-            facts::{Playing, TraceFacts},
-            glyphs::Glyphs,
-            keys,
-            list::List,
-            panes::Pane,
-            prompt::Prompt,
-            theme::Theme,
-            view::{ConnectionOrder, FindingKey, FindingOrder, ListOrders, Refresh, View},
-        },
-        watch::Watch,
-    },
+use crate::model::event::Flow;
+use crate::model::finding::Finding;
+use crate::model::network::NetnsId;
+use crate::show::tui::action::{Action, Effect};
+use crate::show::tui::facts::{Playing, TraceFacts};
+use crate::show::tui::glyphs::Glyphs;
+use crate::show::tui::keys;
+use crate::show::tui::list::List;
+use crate::show::tui::panes::Pane;
+use crate::show::tui::prompt::Prompt;
+use crate::show::tui::theme::Theme;
+use crate::show::tui::view::{
+    ConnectionOrder, FindingKey, FindingOrder, ListOrders, Refresh, View,
 };
+use crate::show::watch::Watch;
 
 /// How long a message stays, ns.
 const MESSAGE_NS: u64 = 6_000_000_000;

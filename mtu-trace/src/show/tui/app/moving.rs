@@ -1,9 +1,7 @@
 //! Moving: through lists and text, from pane to pane, and into what is shown in full.
 
-use crate::show::tui::{
-    app::{App, Shown},
-    panes::{Pane, detail},
-};
+use crate::show::tui::app::{App, Shown};
+use crate::show::tui::panes::{Pane, detail};
 
 impl App {
     /// The rows that a page key moves by.

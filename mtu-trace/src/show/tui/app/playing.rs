@@ -1,12 +1,8 @@
 //! Playing a capture: where keys lead in it, and how fast it goes.
 
-use crate::show::{
-    replay::PlayStep,
-    tui::{
-        action::{Action, Effect},
-        app::App,
-    },
-};
+use crate::show::replay::PlayStep;
+use crate::show::tui::action::{Action, Effect};
+use crate::show::tui::app::App;
 
 /// A seek goes so far, as a part of the capture.
 const SEEK_PART: u64 = 20;

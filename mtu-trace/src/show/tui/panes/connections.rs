@@ -1,18 +1,16 @@
 //! Connections: those in trouble first.
 
-use ratatui::{Frame, layout::Rect, text::Line};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
 
-use crate::show::{
-    tui::{
-        app::{App, Shown},
-        panes::{Pane, PaneDefinition, PaneSlot, position},
-        render::{self, Pen},
-        text,
-        theme::Role,
-        view::{ConnectionOrder, ConnectionRow, connection_row},
-    },
-    watch::Watch,
-};
+use crate::show::tui::app::{App, Shown};
+use crate::show::tui::panes::{Pane, PaneDefinition, PaneSlot, position};
+use crate::show::tui::render::{self, Pen};
+use crate::show::tui::text;
+use crate::show::tui::theme::Role;
+use crate::show::tui::view::{ConnectionOrder, ConnectionRow, connection_row};
+use crate::show::watch::Watch;
 
 /// Connections that were looked at.
 pub static PANE: PaneDefinition = PaneDefinition {

@@ -1,31 +1,21 @@
 //! One thing in full: a finding with its path, fixes and evidence; a connection; or a namespace.
 
-use ratatui::{
-    Frame,
-    layout::{Constraint, Layout, Rect},
-    text::Line,
-};
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::Line;
 
-use crate::{
-    model::{
-        event::Flow,
-        finding::Finding,
-        netns_ref::NetnsRef,
-        network::{Link, NetnsId},
-    },
-    show::{
-        report::{connection_lines, container_lines},
-        tui::{
-            app::{App, Shown},
-            panes::{Pane, PaneDefinition, PaneSlot, findings, namespaces},
-            render::{self, Pen, evidence, fix, path},
-            text,
-            theme::Role,
-            view::{connection_row, entries, label},
-        },
-        watch::Watch,
-    },
-};
+use crate::model::event::Flow;
+use crate::model::finding::Finding;
+use crate::model::netns_ref::NetnsRef;
+use crate::model::network::{Link, NetnsId};
+use crate::show::report::{connection_lines, container_lines};
+use crate::show::tui::app::{App, Shown};
+use crate::show::tui::panes::{Pane, PaneDefinition, PaneSlot, findings, namespaces};
+use crate::show::tui::render::{self, Pen, evidence, fix, path};
+use crate::show::tui::text;
+use crate::show::tui::theme::Role;
+use crate::show::tui::view::{connection_row, entries, label};
+use crate::show::watch::Watch;
 
 /// One thing in full.
 pub static PANE: PaneDefinition = PaneDefinition {

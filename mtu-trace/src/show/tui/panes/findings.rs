@@ -1,25 +1,17 @@
 //! What was concluded, the worst first; the selected finding says its sentence in full.
 
-use ratatui::{
-    Frame,
-    layout::Rect,
-    text::{Line, Span},
-};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
 
-use crate::{
-    model::{
-        finding::{Boundary, Finding},
-        netns_ref::NetnsRef,
-    },
-    show::tui::{
-        app::{App, Shown},
-        panes::{PaneDefinition, PaneSlot, position},
-        render::Pen,
-        text,
-        theme::Role,
-        view::FindingOrder,
-    },
-};
+use crate::model::finding::{Boundary, Finding};
+use crate::model::netns_ref::NetnsRef;
+use crate::show::tui::app::{App, Shown};
+use crate::show::tui::panes::{PaneDefinition, PaneSlot, position};
+use crate::show::tui::render::Pen;
+use crate::show::tui::text;
+use crate::show::tui::theme::Role;
+use crate::show::tui::view::FindingOrder;
 
 /// The pane of the findings.
 pub static PANE: PaneDefinition = PaneDefinition {

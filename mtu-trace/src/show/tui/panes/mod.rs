@@ -6,15 +6,12 @@ pub(crate) mod detail;
 pub(crate) mod findings;
 pub(crate) mod namespaces;
 
-use ratatui::{Frame, layout::Rect};
+use ratatui::Frame;
+use ratatui::layout::Rect;
 
-use crate::{
-    base::row::row,
-    show::{
-        tui::app::{App, Shown},
-        watch::Watch,
-    },
-};
+use crate::base::row::row;
+use crate::show::tui::app::{App, Shown};
+use crate::show::watch::Watch;
 
 /// Every pane, in the order of their numbers, which are also their keys.
 pub const PANES: [Pane; 4] = [

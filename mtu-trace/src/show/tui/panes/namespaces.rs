@@ -1,26 +1,18 @@
 //! Namespaces as a tree, with their containers, their MTUs, and what was lost in them of late.
 
-use ratatui::{
-    Frame,
-    layout::Rect,
-    text::{Line, Span},
-};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
 
-use crate::{
-    model::network::Netns,
-    show::{
-        tui::{
-            app::{App, Shown},
-            panes::{Pane, PaneDefinition, PaneSlot, position},
-            render::Pen,
-            text,
-            theme::Role,
-            tree::Branch,
-            view::{label, mtus},
-        },
-        watch::Watch,
-    },
-};
+use crate::model::network::Netns;
+use crate::show::tui::app::{App, Shown};
+use crate::show::tui::panes::{Pane, PaneDefinition, PaneSlot, position};
+use crate::show::tui::render::Pen;
+use crate::show::tui::text;
+use crate::show::tui::theme::Role;
+use crate::show::tui::tree::Branch;
+use crate::show::tui::view::{label, mtus};
+use crate::show::watch::Watch;
 
 /// Network namespaces and the containers in them.
 pub static PANE: PaneDefinition = PaneDefinition {

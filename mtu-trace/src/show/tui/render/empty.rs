@@ -1,15 +1,18 @@
 //! What is said while nothing is found: what is watched, what cannot be seen, and what `check` sees as
 //! risky already.
 
-use ratatui::{Frame, layout::Rect, text::Line};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
 
-use crate::{
-    model::{finding::Finding, hook_status::HookStatus},
-    show::{
-        tui::{app::App, facts::Risks, keys::Mode, render::Pen, theme::Role},
-        watch::Watch,
-    },
-};
+use crate::model::finding::Finding;
+use crate::model::hook_status::HookStatus;
+use crate::show::tui::app::App;
+use crate::show::tui::facts::Risks;
+use crate::show::tui::keys::Mode;
+use crate::show::tui::render::Pen;
+use crate::show::tui::theme::Role;
+use crate::show::watch::Watch;
 
 /// Draws what is said while nothing is found.
 pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {

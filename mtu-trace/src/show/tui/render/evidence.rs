@@ -2,19 +2,16 @@
 
 use ratatui::text::Line;
 
-use crate::{
-    core::sites::describe_in_place,
-    model::{
-        event::{Event, EventKind, PacketKind},
-        finding::Finding,
-        network::Topology,
-    },
-    show::{
-        report::evidence_lines,
-        tui::{app::App, render::Pen, text, theme::Role},
-        watch::JournalEntry,
-    },
-};
+use crate::core::sites::describe_in_place;
+use crate::model::event::{Event, EventKind, PacketKind};
+use crate::model::finding::Finding;
+use crate::model::network::Topology;
+use crate::show::report::evidence_lines;
+use crate::show::tui::app::App;
+use crate::show::tui::render::Pen;
+use crate::show::tui::text;
+use crate::show::tui::theme::Role;
+use crate::show::watch::JournalEntry;
 
 /// The counters of a finding as lines.
 pub fn numbers(app: &App, finding: &Finding, width: usize) -> Vec<Line<'static>> {

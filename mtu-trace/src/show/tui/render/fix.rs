@@ -2,10 +2,10 @@
 
 use ratatui::text::Line;
 
-use crate::{
-    model::finding::Finding,
-    show::tui::{app::App, render::Pen, theme::Role},
-};
+use crate::model::finding::Finding;
+use crate::show::tui::app::App;
+use crate::show::tui::render::Pen;
+use crate::show::tui::theme::Role;
 
 /// All fixes, of which one is marked.
 pub fn lines(app: &App, finding: &Finding, width: usize) -> Vec<Line<'static>> {

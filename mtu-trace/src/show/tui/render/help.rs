@@ -1,13 +1,14 @@
 //! All keys, from the table.
 
-use ratatui::{
-    Frame,
-    layout::Rect,
-    text::{Line, Span},
-    widgets::{Block, Clear},
-};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Clear};
 
-use crate::show::tui::{app::App, keys, render::Pen, text, theme::Role};
+use crate::show::tui::app::App;
+use crate::show::tui::render::Pen;
+use crate::show::tui::theme::Role;
+use crate::show::tui::{keys, text};
 
 /// Widest box that is needed.
 const MOST_COLUMNS: u16 = 88;

@@ -26,23 +26,17 @@ pub(crate) mod status;
 pub(crate) mod timeline;
 
 pub(crate) use pen::Pen;
-use ratatui::{
-    Frame,
-    layout::{Constraint, Layout, Rect},
-    text::{Line, Span},
-    widgets::{Block, Clear, Paragraph},
-};
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Clear, Paragraph};
 
-use crate::show::{
-    tui::{
-        app::{App, Overlay},
-        keys::Mode,
-        panes::{Pane, PaneSlot, findings},
-        text,
-        theme::Role,
-    },
-    watch::Watch,
-};
+use crate::show::tui::app::{App, Overlay};
+use crate::show::tui::keys::Mode;
+use crate::show::tui::panes::{Pane, PaneSlot, findings};
+use crate::show::tui::text;
+use crate::show::tui::theme::Role;
+use crate::show::watch::Watch;
 
 /// Below these one pane is shown at a time.
 const SMALL: (u16, u16) = (60, 16);

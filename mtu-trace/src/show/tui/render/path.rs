@@ -16,21 +16,14 @@ use std::collections::BTreeSet;
 
 use ratatui::text::{Line, Span};
 
-use crate::{
-    model::{
-        finding::{Boundary, ConnectionRef, Direction, Finding, ReportedHop},
-        netns_ref::NetnsRef,
-    },
-    show::{
-        report::pmtud_line,
-        tui::{
-            app::App,
-            render::{Pen, findings::interfaces},
-            text,
-            theme::Role,
-        },
-    },
-};
+use crate::model::finding::{Boundary, ConnectionRef, Direction, Finding, ReportedHop};
+use crate::model::netns_ref::NetnsRef;
+use crate::show::report::pmtud_line;
+use crate::show::tui::app::App;
+use crate::show::tui::render::Pen;
+use crate::show::tui::render::findings::interfaces;
+use crate::show::tui::text;
+use crate::show::tui::theme::Role;
 
 /// Columns of the inside of the widest pipe. A choice: four levels can be told apart.
 const WIDEST: usize = 12;

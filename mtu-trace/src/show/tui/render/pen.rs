@@ -1,19 +1,13 @@
 //! Spans and lines in the roles of the theme.
 
-use ratatui::{
-    style::Style,
-    text::{Line, Span},
-};
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
 
-use crate::{
-    model::finding::Severity,
-    show::tui::{
-        app::App,
-        glyphs::Glyphs,
-        text,
-        theme::{Role, Theme},
-    },
-};
+use crate::model::finding::Severity;
+use crate::show::tui::app::App;
+use crate::show::tui::glyphs::Glyphs;
+use crate::show::tui::text;
+use crate::show::tui::theme::{Role, Theme};
 
 /// What everything is written with.
 #[derive(Clone, Copy)]

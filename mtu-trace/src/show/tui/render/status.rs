@@ -1,27 +1,20 @@
 //! The lines around the panes: the title, the state of the trace, and the keys.
 
-use ratatui::{
-    Frame,
-    layout::{Position, Rect},
-    text::{Line, Span},
-};
+use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
+use ratatui::text::{Line, Span};
 
-use crate::{
-    base::text::{printable, stored::clean},
-    model::{finding::Severity, hook_status::HookStatus},
-    show::{
-        tui::{
-            app::{App, Overlay, Tone},
-            facts::SpoolState,
-            keys,
-            keys::Mode,
-            render::{Extent, Pen},
-            text,
-            theme::Role,
-        },
-        watch::Watch,
-    },
-};
+use crate::base::text::printable;
+use crate::base::text::stored::clean;
+use crate::model::finding::Severity;
+use crate::model::hook_status::HookStatus;
+use crate::show::tui::app::{App, Overlay, Tone};
+use crate::show::tui::facts::SpoolState;
+use crate::show::tui::keys::Mode;
+use crate::show::tui::render::{Extent, Pen};
+use crate::show::tui::theme::Role;
+use crate::show::tui::{keys, text};
+use crate::show::watch::Watch;
 
 /// Draws the title: whose trace it is, how bad things are, and the time.
 pub fn title(frame: &mut Frame<'_>, app: &App, area: Rect, extent: Extent) {

@@ -4,16 +4,15 @@
 //!  ▶ 12.3 s of 1m02s  x1 ━━━━━━━━━▼━━●────▼─────────────
 //! ```
 
-use ratatui::{
-    Frame,
-    layout::Rect,
-    text::{Line, Span},
-};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
 
-use crate::{
-    model::finding::Severity,
-    show::tui::{app::App, render::Pen, text, theme::Role},
-};
+use crate::model::finding::Severity;
+use crate::show::tui::app::App;
+use crate::show::tui::render::Pen;
+use crate::show::tui::text;
+use crate::show::tui::theme::Role;
 
 /// Draws the line of the capture's time.
 pub fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {

@@ -2,11 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::show::tui::{
-    app::App,
-    feed::{FeedItem, Gone},
-    run::{Ending, FRAME, Shell, Source},
-};
+use crate::show::tui::app::App;
+use crate::show::tui::feed::{FeedItem, Gone};
+use crate::show::tui::run::{Ending, FRAME, Shell, Source};
 
 /// How long events are taken in before keys are looked at again.
 const INTAKE: Duration = Duration::from_millis(20);

@@ -5,37 +5,29 @@ pub(crate) mod pace;
 pub(crate) mod playback;
 pub(crate) mod signals;
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::io;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use ratatui::crossterm::event::{self, Event as Input};
 use rustix::process::Signal;
-use tokio::{
-    io::{Interest, unix::AsyncFd},
-    time::{MissedTickBehavior, sleep_until},
-};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{MissedTickBehavior, sleep_until};
 
-use crate::{
-    base::clock::monotonic_ns,
-    core::select::Selection,
-    host::netns::NetnsFile,
-    show::{
-        replay::{PlayStep, Replay},
-        tui::{
-            Refresh,
-            action::Effect,
-            app::{App, Tone},
-            feed::Feed,
-            osc52, render,
-            run::{pace::FrameRate, playback::Playback, signals::Caught},
-            terminal::Screen,
-        },
-        watch::Watch,
-    },
-};
+use crate::base::clock::monotonic_ns;
+use crate::core::select::Selection;
+use crate::host::netns::NetnsFile;
+use crate::show::replay::{PlayStep, Replay};
+use crate::show::tui::action::Effect;
+use crate::show::tui::app::{App, Tone};
+use crate::show::tui::feed::Feed;
+use crate::show::tui::run::pace::FrameRate;
+use crate::show::tui::run::playback::Playback;
+use crate::show::tui::run::signals::Caught;
+use crate::show::tui::terminal::Screen;
+use crate::show::tui::{Refresh, osc52, render};
+use crate::show::watch::Watch;
 
 /// Times on the screen are told in seconds, so it is drawn anew at least this often.
 const SECOND: Duration = Duration::from_secs(1);

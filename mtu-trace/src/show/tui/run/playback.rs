@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use crate::show::{replay::Replay, tui::facts::Playing};
+use crate::show::replay::Replay;
+use crate::show::tui::facts::Playing;
 
 /// Where playing has come to.
 pub struct Playback {
@@ -53,17 +54,18 @@ impl Playback {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs::File, io::Write as _, thread, time::Duration};
+    use std::fs::File;
+    use std::io::Write as _;
+    use std::thread;
+    use std::time::Duration;
 
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
-    use crate::{
-        base::clock::Clock,
-        capture::{Encoder, PartHeader},
-        core::select::Scope,
-        model::event::{Event, EventKind},
-    };
+    use crate::base::clock::Clock;
+    use crate::capture::{Encoder, PartHeader};
+    use crate::core::select::Scope;
+    use crate::model::event::{Event, EventKind};
 
     const NS_PER_S: u64 = 1_000_000_000;
 

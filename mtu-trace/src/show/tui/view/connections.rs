@@ -2,21 +2,13 @@
 
 use std::net::SocketAddr;
 
-use crate::{
-    core::{
-        select::Subject,
-        track::{Connection, Side, Track, TrackedSocket},
-    },
-    model::{
-        event::{Flow, TcpState},
-        finding::Direction,
-        network::Topology,
-    },
-    show::{
-        tui::view::{ConnectionOrder, label},
-        watch::Watch,
-    },
-};
+use crate::core::select::Subject;
+use crate::core::track::{Connection, Side, Track, TrackedSocket};
+use crate::model::event::{Flow, TcpState};
+use crate::model::finding::Direction;
+use crate::model::network::Topology;
+use crate::show::tui::view::{ConnectionOrder, label};
+use crate::show::watch::Watch;
 
 /// A connection in the list.
 #[derive(Clone, Copy, Debug)]

@@ -5,29 +5,21 @@
 
 pub(crate) mod connections;
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
+use crate::core::graph::limits;
+use crate::core::track::Connection;
+use crate::core::verdicts::{Current, FindingHead};
+use crate::model::event::{Flow, TCP, UDP};
+use crate::model::finding::{Endpoint, Finding, Severity};
+use crate::model::netns_ref::NetnsRef;
+use crate::model::network::{LinkKind, NetnsId, Topology};
+use crate::show::tui::tree::{Branch, tree};
+use crate::show::tui::view::connections::lines;
 pub use crate::show::tui::view::connections::{ConnectionLine, ConnectionRow, connection_row};
-use crate::{
-    core::{
-        graph::limits,
-        track::Connection,
-        verdicts::{Current, FindingHead},
-    },
-    model::{
-        event::{Flow, TCP, UDP},
-        finding::{Endpoint, Finding, Severity},
-        netns_ref::NetnsRef,
-        network::{LinkKind, NetnsId, Topology},
-    },
-    show::{
-        tui::{
-            tree::{Branch, tree},
-            view::connections::lines,
-        },
-        watch::{JournalEntry, Watch},
-    },
-};
+use crate::show::watch::{JournalEntry, Watch};
 
 /// By what findings are sorted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
