@@ -4,8 +4,8 @@
 //! The kernel gives no reason for most drops of this kind (veth, bridge, fragmentation), so the
 //! reason is never the test.
 
-use crate::core::sites::site::{Gso, IPV6_MIN_MTU_BYTES, Limit};
-use crate::core::sites::{BRIDGE_PORT, FORWARD, OUTPUT, Site, VETH};
+use crate::core::sites::site::{Gso, IPV6_MIN_MTU_BYTES, Limit, is_wrapped};
+use crate::core::sites::{BRIDGE_PORT, FORWARD, OUTPUT, Site, TUNNEL_UNDERLAY, VETH};
 use crate::model::event::{Device, Name, Packet, PacketKind};
 use crate::model::network::{Link, NetnsId, Topology};
 
@@ -119,7 +119,7 @@ const UNSEEN: &str = "unknown";
 /// The place of a packet that an ICMP error is sent about, for where drops are not seen: the message
 /// is sent where the packet dies.
 #[must_use]
-pub fn signalled(packet: &Packet) -> Option<DropSite> {
+pub fn signalled(packet: &Packet, topology: &Topology) -> Option<DropSite> {
     let egress = packet.route.as_ref().unwrap_or(&packet.device);
     let limit_bytes = route_limit(packet, egress);
     if limit_bytes == 0 || packet.length_bytes <= limit_bytes {
@@ -127,9 +127,10 @@ pub fn signalled(packet: &Packet) -> Option<DropSite> {
     }
     let came_by = Some(&packet.device).filter(|device| device.ifindex != egress.ifindex);
     let ingress = came_by.or(packet.came_in.as_ref());
-    let function = match packet.route_input.as_deref() {
-        Some(forwards @ ("ip_forward" | "ip6_forward")) => forwards,
-        _ => UNSEEN,
+    let (site, function) = match packet.route_input.as_deref() {
+        Some(forwards @ ("ip_forward" | "ip6_forward")) => (&FORWARD, forwards),
+        _ if is_wrapped(packet, topology) => (&TUNNEL_UNDERLAY, UNSEEN),
+        _ => (&OUTPUT, UNSEEN),
     };
     Some(DropSite {
         key: SiteKey {
@@ -137,11 +138,7 @@ pub fn signalled(packet: &Packet) -> Option<DropSite> {
             egress: egress.ifindex,
             function: function.into(),
         },
-        site: if function == UNSEEN {
-            &OUTPUT
-        } else {
-            &FORWARD
-        },
+        site,
         ingress: ingress
             .filter(|ingress| ingress.ifindex != egress.ifindex)
             .cloned(),

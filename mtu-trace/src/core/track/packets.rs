@@ -94,7 +94,7 @@ impl State {
         let blind = self.is_blind(hook::DROPS);
         match packet.what {
             PacketKind::Dropped { .. } => oversized(packet, &self.topology),
-            PacketKind::IcmpSent if blind => signalled(packet),
+            PacketKind::IcmpSent if blind => signalled(packet, &self.topology),
             PacketKind::Seen { .. } if blind => sighted(packet, &self.topology),
             _ => None,
         }
