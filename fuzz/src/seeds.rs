@@ -114,7 +114,9 @@ fn records(capture: &[u8]) -> Vec<Vec<u8>> {
         closed.key = key(head);
         seeds.push(closed.as_bytes().to_vec());
     }
-    seeds.push(seeds.concat());
+    if !seeds.is_empty() {
+        seeds.push(seeds.concat());
+    }
     seeds
 }
 
@@ -167,7 +169,7 @@ fn key(head: &[u8]) -> FlowKey {
     key
 }
 
-/// The packets of a capture.
+/// The IPv4 packets of a capture; one that is made up may hold any bytes.
 fn heads(capture: &[u8]) -> impl Iterator<Item = &[u8]> {
     blocks(capture)
         .filter(|block| word(block, 0) == Some(PACKET_BLOCK))
@@ -175,6 +177,7 @@ fn heads(capture: &[u8]) -> impl Iterator<Item = &[u8]> {
             let length = word(block, CAPTURED_AT)? as usize;
             block.get(PACKET_AT..)?.get(..length)
         })
+        .filter(|head| head.first().is_some_and(|first| first >> 4 == 4))
 }
 
 /// The blocks of a little-endian pcapng file, up to where it is damaged.
@@ -219,8 +222,11 @@ mod tests {
     fn records_are_about_the_packets_of_the_captures() -> Result<()> {
         for (name, path) in golden()? {
             let capture = unpacked(&path)?;
-            assert!(heads(&capture).all(|head| head[0] >> 4 == 4), "{name}");
             let seeds = records(&capture);
+            if heads(&capture).next().is_none() {
+                assert!(seeds.is_empty(), "{name}");
+                continue;
+            }
             assert!(seeds.len() > 10, "{name}");
             let ports = size_of::<RecordHeader>() + offset_of!(FlowKey, source_port);
             for seed in &seeds {
