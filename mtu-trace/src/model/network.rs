@@ -86,7 +86,7 @@ pub struct Container {
     /// Engine: `docker`, `containerd`, `cri-o`, `podman`, …
     #[serde(deserialize_with = "printable")]
     pub runtime: String,
-    /// Kubernetes pod UID.
+    /// UID of its Kubernetes pod; `None` outside of pods.
     #[serde(deserialize_with = "printable_or_none")]
     pub pod: Option<String>,
     /// Kubernetes namespace and name of the pod, `build/runner-1`.
@@ -109,7 +109,7 @@ pub struct Process {
 /// A network interface as it was seen last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
-    /// Name, made printable.
+    /// Name of the interface, made printable.
     #[serde(deserialize_with = "printable")]
     pub name: String,
     /// `IFLA_IFALIAS`, a description that anyone with rights in the namespace can set, made

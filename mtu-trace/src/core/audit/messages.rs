@@ -2,7 +2,7 @@
 
 use crate::core::audit::mismatch::Judged;
 use crate::core::audit::signal::{Firewalls, Signal};
-use crate::core::graph::{Decision, Destination, Hop, Path, lookup};
+use crate::core::graph::{Decision, Destination, Hop, lookup};
 use crate::core::sites::{Limit, Relief, Suspect, Tells};
 use crate::model::finding::Boundary;
 use crate::model::netns_ref::NetnsRef;
@@ -15,11 +15,13 @@ const MOST_NAMES: usize = 6;
 pub fn summary(topology: &Topology, judged: &Judged<'_>, boundary: &Boundary) -> String {
     let suspect = judged.suspect;
     let path = &suspect.path;
-    let sender = match end(topology, path.from, path, true) {
+    let first = path.legs.first().and_then(|leg| leg.devices.first());
+    let last = path.legs.last().and_then(|leg| leg.devices.last());
+    let sender = match end(topology, path.from, first) {
         Some(sender) => sender,
         None => "whoever is beyond this host".to_owned(),
     };
-    let receiver = match end(topology, path.to, path, false) {
+    let receiver = match end(topology, path.to, last) {
         Some(receiver) => receiver,
         None => "hosts beyond this one".to_owned(),
     };
@@ -44,13 +46,8 @@ pub fn summary(topology: &Topology, judged: &Judged<'_>, boundary: &Boundary) ->
 }
 
 /// `eth0 of build`, the end of a way on this host.
-fn end(topology: &Topology, netns: Option<NetnsId>, path: &Path, first: bool) -> Option<String> {
+fn end(topology: &Topology, netns: Option<NetnsId>, at: Option<&Hop>) -> Option<String> {
     let netns = netns?;
-    let at = if first {
-        path.legs.first().and_then(|leg| leg.devices.first())
-    } else {
-        path.legs.last().and_then(|leg| leg.devices.last())
-    };
     let label = NetnsRef::new(netns, topology).label();
     Some(
         match at.and_then(|at| topology.link(at.netns, at.ifindex)) {

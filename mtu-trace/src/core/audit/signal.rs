@@ -17,7 +17,7 @@ pub type Firewalls = BTreeMap<NetnsId, Firewall>;
 /// What becomes of the message.
 #[derive(Clone, Debug)]
 pub enum Signal {
-    /// Nobody sends one.
+    /// Nobody sends such a message.
     None,
     /// A rule drops it.
     Blocked {

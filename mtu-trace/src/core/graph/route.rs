@@ -15,7 +15,7 @@ pub enum Destination {
     Address(IpAddr),
     /// To wherever the default route leads.
     Outside {
-        /// That of IPv6.
+        /// Whether it is that of IPv6.
         ipv6: bool,
     },
 }

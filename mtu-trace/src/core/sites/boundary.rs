@@ -2,6 +2,7 @@
 
 use crate::core::graph::{Hop, Tunnels};
 use crate::core::sites::Suspect;
+use crate::core::sites::site::PacketFamily;
 use crate::model::finding::{Boundary, BoundaryPeer, ReportedHop as Shown};
 use crate::model::netns_ref::NetnsRef;
 use crate::model::network::Topology;
@@ -40,6 +41,11 @@ pub(crate) fn boundary(
 ) -> Boundary {
     let place = &suspect.place;
     let (site, egress) = (place.site, place.egress);
+    let family = if place.ipv6 {
+        PacketFamily::Ipv6
+    } else {
+        PacketFamily::Ipv4
+    };
     Boundary {
         netns: NetnsRef::new(egress.netns, topology),
         ingress: place.ingress.map(|at| name(topology, at)),
@@ -47,7 +53,7 @@ pub(crate) fn boundary(
         limit_bytes: place.limit_bytes,
         packet_bytes: suspect.packet_bytes,
         overhead_bytes: place.wrapped_bytes,
-        function: site.function(place.ipv6, exists).to_owned(),
+        function: site.function(family, exists).to_owned(),
         reason: Some(site.reason.to_owned()),
         silent: site.is_silent(),
         peer: place.peer.and_then(|at| {

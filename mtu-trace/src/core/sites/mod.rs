@@ -52,6 +52,7 @@ pub static SITES: [&Site; 9] = [
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::site::PacketFamily;
     use super::*;
 
     #[test]
@@ -63,18 +64,28 @@ mod tests {
     #[test]
     fn every_site_has_a_function_for_both_families() {
         for site in SITES {
-            let functions = [false, true].map(|ipv6| site.function(ipv6, |_| true));
+            let functions = [PacketFamily::Ipv4, PacketFamily::Ipv6]
+                .map(|family| site.function(family, |_| true));
             assert!(!functions.contains(&""), "{site:?}: {functions:?}");
         }
     }
 
     #[test]
     fn a_function_has_the_name_that_the_kernel_knows() {
-        assert_eq!(VETH.function(false, |_| true), "__dev_forward_skb2");
+        assert_eq!(
+            VETH.function(PacketFamily::Ipv4, |_| true),
+            "__dev_forward_skb2"
+        );
         let older = |name: &str| name == "__dev_forward_skb";
-        assert_eq!(VETH.function(true, older), "__dev_forward_skb");
+        assert_eq!(
+            VETH.function(PacketFamily::Ipv6, older),
+            "__dev_forward_skb"
+        );
         // Where symbols are hidden the newest is as good as any.
-        assert_eq!(VETH.function(true, |_| false), "__dev_forward_skb2");
+        assert_eq!(
+            VETH.function(PacketFamily::Ipv6, |_| false),
+            "__dev_forward_skb2"
+        );
         assert_eq!(
             names("__dev_forward_skb").first(),
             Some(&"__dev_forward_skb2")

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::ptr;
 
 use crate::core::sites::SITES;
 use crate::model::event::Packet;
@@ -45,32 +46,36 @@ pub struct Site {
 pub struct Function {
     /// The names, that of the newest kernel first.
     pub names: &'static [&'static str],
-    family: Family,
+    family: PacketFamily,
 }
 
+/// The packets that a function looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Family {
+pub enum PacketFamily {
+    /// Packets of both, or frames.
     Any,
+    /// Packets of IPv4 only.
     Ipv4,
+    /// Packets of IPv6 only.
     Ipv6,
 }
 
 impl Function {
     /// A function that does not look at what a frame carries.
     pub const fn any(names: &'static [&'static str]) -> Self {
-        let family = Family::Any;
+        let family = PacketFamily::Any;
         Self { names, family }
     }
 
     /// A function for packets of IPv4.
     pub const fn ipv4(names: &'static [&'static str]) -> Self {
-        let family = Family::Ipv4;
+        let family = PacketFamily::Ipv4;
         Self { names, family }
     }
 
     /// A function for packets of IPv6.
     pub const fn ipv6(names: &'static [&'static str]) -> Self {
-        let family = Family::Ipv6;
+        let family = PacketFamily::Ipv6;
         Self { names, family }
     }
 }
@@ -193,12 +198,11 @@ impl Site {
 
     /// The function that drops packets of a family, by the name of a kernel that has such functions.
     #[must_use]
-    pub fn function(&self, ipv6: bool, exists: impl Fn(&str) -> bool) -> &'static str {
-        let wanted = if ipv6 { Family::Ipv6 } else { Family::Ipv4 };
+    pub fn function(&self, wanted: PacketFamily, exists: impl Fn(&str) -> bool) -> &'static str {
         let shared = self.shared.map_or(&[][..], |(functions, _)| functions);
         let mut functions = self.functions.iter().chain(shared);
         let names = functions
-            .find(|function| function.family == Family::Any || function.family == wanted)
+            .find(|function| function.family == PacketFamily::Any || function.family == wanted)
             .map_or(&[][..], |function| function.names);
         let found = names.iter().find(|name| exists(name)).or(names.first());
         found.copied().unwrap_or_default()
@@ -240,7 +244,7 @@ pub fn is_wrapped(packet: &Packet, _: &Topology) -> bool {
 
 impl PartialEq for Site {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
+        ptr::eq(self, other)
     }
 }
 

@@ -53,6 +53,15 @@ pub(crate) struct FoundNetns {
     pub places: Vec<NetnsPath>,
 }
 
+/// Whose mounts are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// The tracer's own, in which every path may be looked up.
+    Own,
+    /// A container's, perhaps, which decides where a path leads.
+    Others,
+}
+
 /// Where a namespace can be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NetnsPath {
@@ -109,12 +118,12 @@ pub(crate) fn scan(depth: Depth) -> io::Result<Scan> {
         }
     }
     // The own mount namespace goes first, so that its names are preferred.
-    scan.mounts(getpid().as_raw_nonzero().get(), true);
+    scan.mounts(getpid().as_raw_nonzero().get(), Whose::Own);
     if let Ok(own) = readlinkat(CWD, "/proc/self/ns/mnt", Vec::new()) {
         mount_namespaces.remove(own.as_bytes());
     }
     for pid in mount_namespaces.into_values() {
-        scan.mounts(pid, false);
+        scan.mounts(pid, Whose::Others);
     }
     Ok(scan)
 }
@@ -181,13 +190,13 @@ impl Scan {
         }
     }
 
-    fn mounts(&mut self, pid: i32, own: bool) {
+    fn mounts(&mut self, pid: i32, whose: Whose) {
         let mountinfo = match fs::read(format!("/proc/{pid}/mountinfo")) {
             Ok(mountinfo) => mountinfo,
             Err(error) => return self.skip(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
         };
         for mounted in mounts::parse(&mountinfo) {
-            if mounted.unsafe_path && !own {
+            if mounted.unsafe_path && whose == Whose::Others {
                 // A look-up there could hang, at the will of the container. A namespace that has
                 // a process or a link to a known one is found all the same.
                 self.skipped += 1;

@@ -147,12 +147,11 @@ fn tunnel(kind: &LinkKind, data: Data<'_>) -> Option<Tunnel> {
             };
             let (local, local6) = (data.ip(vxlan::LOCAL), data.ip(vxlan::LOCAL6));
             let (remote, remote6) = (data.ip(vxlan::GROUP), data.ip(vxlan::GROUP6));
-            let ipv6 = local6.is_some() || remote6.is_some();
             Tunnel {
                 ifindex: data.ifindex(vxlan::LINK),
                 // A group is where frames go whose destination has not been learned yet.
                 ..ends(local6.or(local), remote6.or(remote)).of(
-                    outer(ipv6) + UDP_BYTES + VNI_BYTES + inner,
+                    outer(local6.or(remote6)) + UDP_BYTES + VNI_BYTES + inner,
                     data.df(vxlan::DF),
                 )
             }
@@ -164,7 +163,7 @@ fn tunnel(kind: &LinkKind, data: Data<'_>) -> Option<Tunnel> {
                 ETHERNET_BYTES
             };
             let remote6 = data.ip(geneve::REMOTE6);
-            let bytes = outer(remote6.is_some()) + UDP_BYTES + VNI_BYTES + inner;
+            let bytes = outer(remote6) + UDP_BYTES + VNI_BYTES + inner;
             ends(None, remote6.or(data.ip(geneve::REMOTE))).of(bytes, data.df(geneve::DF))
         }
         LinkKind::Gre | LinkKind::Gretap => data.gre(
@@ -236,8 +235,9 @@ impl Ends {
     }
 }
 
-fn outer(ipv6: bool) -> u32 {
-    if ipv6 { IPV6_BYTES } else { IPV4_BYTES }
+/// Bytes of the outer IP header, where an end that has an IPv6 address is `ipv6`.
+fn outer(ipv6: Option<IpAddr>) -> u32 {
+    ipv6.map_or(IPV4_BYTES, |_| IPV6_BYTES)
 }
 
 /// What is in an `IFLA_INFO_DATA`.

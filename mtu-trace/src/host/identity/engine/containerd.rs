@@ -38,7 +38,7 @@ fn look(root: &Root, id: &str, directories: &[String]) -> Named {
         .unwrap_or_default()
 }
 
-/// Reads a `config.json`.
+/// Reads names out of a `config.json`.
 pub fn named(config: &Value) -> Named {
     let annotations = config.get("annotations");
     let first = |keys: &[&str]| {

@@ -35,7 +35,7 @@ fn look(root: &Root, id: &str, directories: &[String]) -> Named {
         .unwrap_or_default()
 }
 
-/// Reads a `config.v2.json`.
+/// Reads names out of a `config.v2.json`.
 pub fn named(state: &Value) -> Named {
     let config = state.get("Config");
     let label = |key: &str| text(config?.get("Labels")?.get(key));

@@ -26,7 +26,7 @@ fn look(root: &Root, id: &str) -> Named {
         .unwrap_or_default()
 }
 
-/// Reads a `containers.json`.
+/// Reads names out of a `containers.json`.
 pub fn named(containers: &Value, id: &str) -> Option<Named> {
     let container = containers
         .as_array()?
