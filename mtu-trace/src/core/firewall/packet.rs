@@ -95,7 +95,7 @@ pub struct Facts<'a> {
 
 /// A device's name as a rule sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeviceOperand<'a> {
+pub enum PacketDevice<'a> {
     Named(&'a str),
     /// There is none at this hook.
     None,
@@ -162,14 +162,14 @@ impl<'a> Facts<'a> {
         self.is_syn().then_some(if self.v6 { 1440 } else { 1460 })
     }
 
-    pub fn iif(&self) -> DeviceOperand<'a> {
+    pub fn iif(&self) -> PacketDevice<'a> {
         device(
             self.packet.iif.as_deref(),
             self.hook == NetfilterHook::Output,
         )
     }
 
-    pub fn oif(&self) -> DeviceOperand<'a> {
+    pub fn oif(&self) -> PacketDevice<'a> {
         device(
             self.packet.oif.as_deref(),
             matches!(self.hook, NetfilterHook::Prerouting | NetfilterHook::Input),
@@ -177,11 +177,11 @@ impl<'a> Facts<'a> {
     }
 }
 
-fn device(name: Option<&str>, never: bool) -> DeviceOperand<'_> {
+fn device(name: Option<&str>, never: bool) -> PacketDevice<'_> {
     match name {
-        _ if never => DeviceOperand::None,
-        Some(name) => DeviceOperand::Named(name),
-        None => DeviceOperand::Unknown,
+        _ if never => PacketDevice::None,
+        Some(name) => PacketDevice::Named(name),
+        None => PacketDevice::Unknown,
     }
 }
 

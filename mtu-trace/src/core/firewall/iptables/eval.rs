@@ -5,7 +5,7 @@ use crate::core::firewall::Blocking;
 use crate::core::firewall::engine::{RuleAction, Rules};
 use crate::core::firewall::iptables::{IptablesRule, IptablesTable, is_within};
 use crate::core::firewall::logic::Truth;
-use crate::core::firewall::packet::{DeviceOperand, Facts, protocol_number, state_bit, tcp_flag};
+use crate::core::firewall::packet::{Facts, PacketDevice, protocol_number, state_bit, tcp_flag};
 
 impl Rules for &IptablesTable {
     fn length(&self, chain: &str) -> Option<usize> {
@@ -218,11 +218,11 @@ fn condition(option: &str, arguments: &[String], facts: &Facts<'_>) -> Truth {
     }
 }
 
-fn device(device: DeviceOperand<'_>, pattern: &str) -> Truth {
+fn device(device: PacketDevice<'_>, pattern: &str) -> Truth {
     let name = match device {
-        DeviceOperand::Named(name) => name,
-        DeviceOperand::None => "",
-        DeviceOperand::Unknown => return Truth::Unknown,
+        PacketDevice::Named(name) => name,
+        PacketDevice::None => "",
+        PacketDevice::Unknown => return Truth::Unknown,
     };
     match pattern.strip_suffix('+') {
         Some(start) => name.starts_with(start).into(),

@@ -203,7 +203,7 @@ impl Evaluation<'_> {
             };
         }
         // Older kernels do not apply a rule about a device that there is none of.
-        if matches!(left, Operand::DeviceOperand("")) && differs == Truth::True {
+        if matches!(left, Operand::Device("")) && differs == Truth::True {
             return Truth::Unknown;
         }
         differs

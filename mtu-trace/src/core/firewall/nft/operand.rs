@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::core::firewall::logic::Bits;
 use crate::core::firewall::nft::value;
 use crate::core::firewall::nft::value::Names;
-use crate::core::firewall::packet::{DeviceOperand, Facts};
+use crate::core::firewall::packet::{Facts, PacketDevice};
 
 /// What a comparison looks at.
 #[derive(Debug, Clone)]
@@ -15,7 +15,7 @@ pub enum Operand<'a> {
     /// A number, and what its values are called.
     Number(Bits, Names),
     Address(IpAddr),
-    DeviceOperand(&'a str),
+    Device(&'a str),
     /// Not in this packet, so that the rule does not apply, whatever it compares.
     Absent,
     Several(Vec<Self>),
@@ -118,13 +118,13 @@ fn meta<'a>(key: &str, facts: &Facts<'a>) -> Operand<'a> {
     }
 }
 
-fn device(device: DeviceOperand<'_>) -> Operand<'_> {
+fn device(device: PacketDevice<'_>) -> Operand<'_> {
     match device {
-        DeviceOperand::Named(name) => Operand::DeviceOperand(name),
+        PacketDevice::Named(name) => Operand::Device(name),
         // Kernels differ in whether a rule then compares with nothing or does not apply at all;
         // either way it is not equal to a name.
-        DeviceOperand::None => Operand::DeviceOperand(""),
-        DeviceOperand::Unknown => Operand::Unknown,
+        PacketDevice::None => Operand::Device(""),
+        PacketDevice::Unknown => Operand::Unknown,
     }
 }
 

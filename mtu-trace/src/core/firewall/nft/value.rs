@@ -192,7 +192,7 @@ pub fn is_element(left: &Operand<'_>, element: &Value) -> Truth {
             Some(Ok(other)) => (*address == other).into(),
             _ => Truth::Unknown,
         },
-        Operand::DeviceOperand(name) => match element.as_str() {
+        Operand::Device(name) => match element.as_str() {
             Some(other) => is_device(name, other).into(),
             None => Truth::Unknown,
         },
@@ -228,7 +228,7 @@ fn in_range(left: &Operand<'_>, first: &Value, last: &Value) -> Truth {
             (Some(first), Some(last)) => (first <= *address && *address <= last).into(),
             _ => Truth::Unknown,
         },
-        Operand::DeviceOperand(_) | Operand::Several(_) | Operand::Unknown => Truth::Unknown,
+        Operand::Device(_) | Operand::Several(_) | Operand::Unknown => Truth::Unknown,
     }
 }
 
