@@ -155,12 +155,27 @@ impl Tracer {
     ///
     /// It fails, or its report is not what the contract says.
     pub fn stop(self) -> Result<Recording> {
-        Recording::read(self.end_by(Signal::INT)?)
+        self.stop_beside(1)
+    }
+
+    /// The same, as one of so many `tracers` that stop at the same time: each takes its programs off
+    /// every device, one after the other, under a lock of the whole kernel.
+    ///
+    /// # Errors
+    ///
+    /// It fails, or its report is not what the contract says.
+    pub fn stop_beside(self, tracers: u32) -> Result<Recording> {
+        self.running.signal(Signal::INT)?;
+        Recording::read(self.finish_within(STOP_LIMIT * tracers)?)
     }
 
     fn finish(self) -> Result<Finished> {
+        self.finish_within(STOP_LIMIT)
+    }
+
+    fn finish_within(self, limit: Duration) -> Result<Finished> {
         let Self { running, scratch } = self;
-        let finished = running.finish(patient(STOP_LIMIT));
+        let finished = running.finish(patient(limit));
         drop(scratch);
         finished
     }

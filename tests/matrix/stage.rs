@@ -103,7 +103,8 @@ pub fn run(scenarios: &[Scenario], views: &[View]) -> Result<Vec<Run>> {
 
     // A retransmission may fall between a counter and a report, so each is read before and after.
     let before: Vec<_> = acts.iter().map(|(it, act)| counters(it, act)).collect();
-    let recordings = each(tracers.len(), tracers, Tracer::stop);
+    let count = u32::try_from(tracers.len())?;
+    let recordings = each(tracers.len(), tracers, |tracer| tracer.stop_beside(count));
     let recordings: Vec<Recording> = recordings.into_iter().collect::<Result<_>>()?;
     let after: Vec<_> = acts.iter().map(|(it, act)| counters(it, act)).collect();
     keep(&recordings)?;
