@@ -17,11 +17,12 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 use clap::Parser;
 use lab::side_by_side::each;
-use lab::suites::{self, Vm};
+use lab::suites::{self, Extent, Vm};
 use lab::{command, packages, skips};
 
 use self::bench::Bench;
 use self::kernels::Place;
+use self::runs::FEW_KERNELS;
 use self::table::Column;
 
 /// How many virtual machines run at once, each with two processors: on two cores more would only
@@ -43,6 +44,9 @@ fn run(arguments: Vm) -> Result<()> {
     if arguments.within.is_some() {
         // The other tests run all of them there.
         places.retain(|place| *place != Place::Host);
+        if arguments.within == Some(Extent::Few) {
+            places.retain(|place| FEW_KERNELS.contains(&place.name()));
+        }
     } else if !command::is_root() {
         ensure!(
             arguments.kernels.iter().all(|kernel| kernel != Place::HOST),
