@@ -324,8 +324,8 @@ impl<'a> Comparison<'a> {
         }
         let least = want.least;
         let evidence = &finding.evidence;
-        // The function that fentry and kprobe sit at has been put into its callers on 6.1: there only
-        // the tracepoint sees what a socket sends again.
+        // On 6.1 fentry and kprobe see nothing of what a socket sends again, which the tracepoint does
+        // (measured): probably the compiler has put their function into its callers.
         let sees_retransmits = !matches!(&self.seen.view, View::By(how) if how != BEST);
         if evidence.oversized_drops < least.drops
             || (sees_retransmits && evidence.retransmits < least.retransmits)
