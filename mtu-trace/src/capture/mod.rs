@@ -2,7 +2,7 @@
 //!
 //! A file is a valid pcapng. Packets are in it as packets, with a comment that says what happened to
 //! them; everything else that the analysis sees is in blocks that other programs skip, in CBOR: what is
-//! rare with the fields' names, events as rows ([`rows`]). `docs/capture-format.md` specifies
+//! rare with the fields' names, events as rows (`rows`). `docs/capture-format.md` specifies
 //! it. Reading a file yields the very events that were written, so the same analysis comes to the same
 //! findings, byte for byte.
 //!

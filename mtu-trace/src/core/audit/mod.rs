@@ -2,7 +2,7 @@
 //! into a smaller one on them, before any traffic.
 //!
 //! From the topology, every namespace's ways to every other and out of the host are followed by its
-//! routes ([`super::graph`]). Each way has its [`super::sites::limit_point`]s that measure packets;
+//! routes ([`super::graph`]). Each way has its `super::sites::limit_point`s that measure packets;
 //! one that is narrower than both ends is a [`Suspect`]. Whether it is a hole depends on the message
 //! to the sender and the rules it meets (`signal`). What is the same place becomes one finding
 //! (`mismatch`).

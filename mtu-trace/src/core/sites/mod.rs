@@ -1,8 +1,8 @@
 //! The places in the kernel at which a packet that is too big is dropped.
 //!
 //! What is known of a site stands in one row ([`Site`]) in the file of its datapath. `check` expects
-//! sites on the ways that packets can take ([`limit_point`], [`suspect`]); a live trace finds the site
-//! of a drop ([`drop_site`]). Both read the same row, so they cannot disagree.
+//! sites on the ways that packets can take (`limit_point`, `suspect`); a live trace finds the site
+//! of a drop (`drop_site`). Both read the same row, so they cannot disagree.
 //!
 //! To add a site, write its row in the file of its datapath, or a new one, and name it in [`SITES`].
 

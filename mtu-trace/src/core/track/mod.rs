@@ -1,8 +1,8 @@
 //! Events to connections: what was lost where, sent again how often, and whether it got through in
 //! the end.
 //!
-//! A packet becomes an [`observation`] of one direction of one connection ([`attach`] finds which), and
-//! the direction takes it in; what sockets tell goes the same way ([`progress`]).
+//! A packet becomes an `observation` of one direction of one connection (`attach` finds which), and
+//! the direction takes it in; what sockets tell goes the same way (`progress`).
 //!
 //! Pure: no clock and no I/O. Time is the events' time, and the same events give the same state.
 

@@ -1,7 +1,7 @@
 //! A capture as a film: any moment of it, soon.
 //!
 //! A thread goes through the whole capture once and keeps a copy of the state every so often
-//! ([`index`]). To see a moment, the events since the copy before it are taken in again. A copy shares
+//! (`index`). To see a moment, the events since the copy before it are taken in again. A copy shares
 //! with the others what has not changed between them.
 
 pub(crate) mod index;
