@@ -142,9 +142,6 @@ fn shortly(finding: &Finding) -> String {
     format!("{} ({confidence})", finding.verdict)
 }
 
-/// The mechanism that a tracer takes unless told otherwise, as `--mechanism` has it.
-const BEST: &str = "best";
-
 /// The comparison of one finding with what is wanted.
 struct Comparison<'a> {
     seen: &'a Seen<'a>,
@@ -324,11 +321,8 @@ impl<'a> Comparison<'a> {
         }
         let least = want.least;
         let evidence = &finding.evidence;
-        // On 6.1 fentry and kprobe see nothing of what a socket sends again, which the tracepoint does
-        // (measured): probably the compiler has put their function into its callers.
-        let sees_retransmits = !matches!(&self.seen.view, View::By(how) if how != BEST);
         if evidence.oversized_drops < least.drops
-            || (sees_retransmits && evidence.retransmits < least.retransmits)
+            || evidence.retransmits < least.retransmits
             || finding.confidence < least.confidence
         {
             let got = (finding.confidence, evidence);
