@@ -4,7 +4,7 @@
 use std::io::{Cursor, Read as _};
 
 use libfuzzer_sys::fuzz_target;
-use mtu_trace::capture;
+use mtu_trace::testing::capture;
 use mtu_trace_fuzz::heap;
 
 #[global_allocator]

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::{fuzz_crossover, fuzz_mutator, fuzz_target, fuzzer_mutate};
-use mtu_trace::capture::Reader;
+use mtu_trace::testing::Reader;
 use mtu_trace_fuzz::run::Run;
 use mtu_trace_fuzz::{capture, grown, heap};
 

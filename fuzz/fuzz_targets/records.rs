@@ -7,12 +7,10 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
-use mtu_trace::capture::{self, PartHeader, Reader};
-use mtu_trace::kernel::KernelTypes;
-use mtu_trace::kernel::decode::{Decoder, flow, key};
-use mtu_trace::kernel::packet::name_devices;
-use mtu_trace::model::event::{Event, EventKind};
-use mtu_trace::model::network::Topology;
+use mtu_trace::testing::{
+    Decoder, Event, EventKind, KernelTypes, PartHeader, Reader, Topology, capture, flow, key,
+    name_devices,
+};
 use mtu_trace_common::record::HEAD_BYTES;
 use mtu_trace_fuzz::run::Run;
 use mtu_trace_fuzz::{grown, heap, kernel};

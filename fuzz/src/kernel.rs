@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use fastrand::Rng;
-use mtu_trace::model::network::Topology;
+use mtu_trace::testing::Topology;
 use mtu_trace_common::record::{
     ClosedRecord, PacketRecord, PathMtuRecord, RecordHeader, RetransmitRecord, kind,
 };

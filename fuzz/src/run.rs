@@ -5,14 +5,10 @@ use std::io::Read;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mtu_trace::capture::{Encoder, PartHeader, Reader};
-use mtu_trace::core::select::Selection;
-use mtu_trace::core::verdicts::Analysis;
-use mtu_trace::model::event::{Event, EventKind};
-use mtu_trace::model::finding::Finding;
-use mtu_trace::model::network::Topology;
-use mtu_trace::show::export::{CsvRow, ExportedEvent};
-use mtu_trace::show::report::{Capture, Format, Report, Style};
+use mtu_trace::testing::{
+    Analysis, Capture, CsvRow, Encoder, Event, EventKind, ExportedEvent, Finding, Format,
+    PartHeader, Reader, Report, Selection, Style, Topology,
+};
 
 /// After this long without another event every stall is one, ns.
 const LATER_NS: u64 = 60_000_000_000;

@@ -1,22 +1,81 @@
 //! mtu-trace finds the TCP connections that stall because a packet is too big for a link, and says
 //! where, why nobody told the sender, and what to set.
 //!
-//! Layers, each of which uses only those before it: [`base`], [`model`], [`core`] (graph, sites,
-//! firewall, track, select, verdicts, audit), [`host`], [`kernel`], [`capture`], [`show`], [`cli`],
-//! [`commands`].
+//! Layers, each of which uses only those before it: `base`, `model`, `core` (graph, sites,
+//! firewall, track, select, verdicts, audit), `host`, `kernel`, `capture`, `show`, `cli`,
+//! `commands`.
 //!
-//! Data flows one way: kernel record, decoded and attributed ([`kernel`]), to events
-//! ([`model::event`]), to connections ([`core::track`]), to findings ([`core::verdicts`]), to a
-//! report ([`show::report`]). Between the events and the connections they can be kept in a file, and
-//! read from it ([`capture`]). What the screens ([`show::tui`]) show of them is gathered in
-//! [`show::watch`].
+//! Data flows one way: kernel record, decoded and attributed (`kernel`), to events
+//! (`model::event`), to connections (`core::track`), to findings (`core::verdicts`), to a
+//! report (`show::report`). Between the events and the connections they can be kept in a file, and
+//! read from it (`capture`). What the screens (`show::tui`) show of them is gathered in
+//! `show::watch`.
 
-pub mod base;
-pub mod capture;
-pub mod cli;
-pub mod commands;
-pub mod core;
-pub mod host;
-pub mod kernel;
-pub mod model;
-pub mod show;
+mod base;
+mod capture;
+mod cli;
+mod commands;
+mod core;
+mod host;
+mod kernel;
+mod model;
+mod show;
+
+/// Runs the command that the process' arguments name, and tells how it ended.
+#[must_use]
+pub fn run() -> std::process::ExitCode {
+    use clap::Parser as _;
+    // A reader that closes the pipe early has what it wants: no message, and no panic on write.
+    commands::run(cli::Cli::parse())
+}
+
+/// What tests, benchmarks and fuzz targets are written against; it changes with what they need.
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::base::clock::{Clock, monotonic_ns};
+    pub use crate::base::text::printable;
+    pub use crate::capture::{
+        Encoder, Input, MOST_BLOCK_BYTES, PartEnd, PartHeader, ReadError, Reader,
+    };
+    /// How a capture is opened.
+    pub mod capture {
+        pub use crate::capture::{open, unpacked};
+    }
+    pub use crate::cli::Cli;
+    pub use crate::core::audit::{Audit, Circumstances, Firewalls, Prospect};
+    pub use crate::core::select::{Scope, Selection};
+    pub use crate::core::sites::{BRIDGE_NETFILTER, FORWARD, OUTPUT, Site, VETH, names, oversized};
+    pub use crate::core::verdicts::Analysis;
+    pub use crate::host::netns::NetnsFile;
+    pub use crate::host::watcher::{Depth, Watcher};
+    pub use crate::kernel::packet::name_devices;
+    pub use crate::kernel::{
+        Coverage, Covered, DecodeError, Decoder, HOOKS, KernelTypes, LiveTrace, LoadOptions, flow,
+        key,
+    };
+    pub use crate::model::event::{
+        Closed, Count, Device, Event, EventKind, Flow, IcmpError, Isn, Packet, PacketKind, PathMtu,
+        Quoted, Retransmit, Sample, Socket, TCP, Tcp, TcpState, Timers, UDP,
+    };
+    pub use crate::model::finding::{Confidence, Direction, Finding, Severity, Verdict};
+    pub use crate::model::hook_status::HookStatus;
+    pub use crate::model::network::{
+        Address, Container, Inside, LearnedPathMtu, Link, LinkKind, Netns, NetnsId, NextHop, Peer,
+        Process, Route, RouteKind, Topology,
+    };
+    pub use crate::show::export::{CsvRow, ExportFormat, ExportedEvent};
+    pub use crate::show::replay::{PlayStep, Replay};
+    pub use crate::show::report::{Capture, Format, Report, SCHEMA, Style};
+    pub use crate::show::tui::action::{Action, Effect};
+    pub use crate::show::tui::app::{Overlay, Shown};
+    pub use crate::show::tui::facts::{Playing, Risks, SpoolState, TraceFacts};
+    pub use crate::show::tui::feed::{FeedItem, feed};
+    pub use crate::show::tui::glyphs::{ASCII, Glyphs, UNICODE};
+    pub use crate::show::tui::keys::{KEYS, Mode, action, bindings};
+    pub use crate::show::tui::panes::{PANES, Pane};
+    pub use crate::show::tui::run::{Ending, Source, run};
+    pub use crate::show::tui::terminal::Screen;
+    pub use crate::show::tui::theme::Theme;
+    pub use crate::show::tui::{App, Refresh, draw};
+    pub use crate::show::watch::Watch;
+}

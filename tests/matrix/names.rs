@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::LazyLock;
 
-use mtu_trace::core::sites::names;
+use mtu_trace::testing::names;
 
 /// The name of `function` on the kernel that runs.
 pub fn on_this_kernel(function: &'static str) -> &'static str {

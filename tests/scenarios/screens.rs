@@ -10,16 +10,10 @@ use lab::binary::mtu_trace;
 use lab::firewall::{Hook, drop_frag_needed};
 use lab::scratch::Scratch;
 use lab::terminal::Terminal;
-use mtu_trace::base::clock::Clock;
-use mtu_trace::core::select::Selection;
-use mtu_trace::model::event::{Event, EventKind};
-use mtu_trace::show::tui::App;
-use mtu_trace::show::tui::facts::{Risks, SpoolState, TraceFacts};
-use mtu_trace::show::tui::feed::{FeedItem, feed};
-use mtu_trace::show::tui::glyphs::ASCII;
-use mtu_trace::show::tui::keys::Mode;
-use mtu_trace::show::tui::run::{Ending, Source, run};
-use mtu_trace::show::tui::theme::Theme;
+use mtu_trace::testing::{
+    ASCII, App, Clock, Ending, Event, EventKind, FeedItem, Mode, Risks, Selection, Source,
+    SpoolState, Theme, TraceFacts, feed, run,
+};
 use rustix::process::Signal;
 
 use crate::{DOWNLOAD, small_uplink};
@@ -194,7 +188,7 @@ fn a_trace_is_ended_by_a_signal() -> Result<()> {
 #[test]
 #[ignore = "it needs a terminal, and panics"]
 fn panics() {
-    let screen = mtu_trace::show::tui::terminal::Screen::take();
+    let screen = mtu_trace::testing::Screen::take();
     assert!(screen.is_ok());
     if std::env::var_os("ON_ANOTHER_THREAD").is_some() {
         let _died = std::thread::spawn(|| panic!("on another thread")).join();

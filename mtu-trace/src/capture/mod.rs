@@ -30,9 +30,9 @@ pub(crate) mod row;
 pub(crate) mod rows;
 pub(crate) mod stream;
 
-pub use crate::capture::condition::{Condition, Damage, ReadError};
+pub use crate::capture::condition::ReadError;
 pub use crate::capture::encoder::Encoder;
-pub use crate::capture::format::{FORMAT, PartEnd, PartHeader};
+pub use crate::capture::format::{PartEnd, PartHeader};
 pub use crate::capture::input::{Input, open, open_plain, unpacked};
 pub use crate::capture::output::{CaptureOutput, Existing, PartLimits};
 pub use crate::capture::part_writer::{PartBounds, PartStore, PartWriter, WriteError};

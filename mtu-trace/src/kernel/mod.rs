@@ -34,7 +34,7 @@ pub use btf::{BtfError, KernelTypes, VMLINUX};
 pub use capabilities::{CAPABILITIES, Effective};
 pub use coverage::{Coverage, Covered};
 pub use decode::{DecodeError, Decoder, flow, key};
-pub use hooks::{HOOKS, Mechanism, TraceHook};
+pub use hooks::{HOOKS, Mechanism};
 pub use live::LiveTrace;
 pub use load::LoadOptions;
 pub use lockdown::refusal;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-pub use crate::model::netns_ref::{ContainerRef, GuestRef, NetnsRef, ProcessRef};
+pub use crate::model::netns_ref::NetnsRef;
 use crate::model::network::{LinkKind, NetnsId, Topology};
 pub use crate::model::verdict::{Confidence, Severity, Verdict};
 

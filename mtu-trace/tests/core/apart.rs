@@ -1,7 +1,6 @@
 //! Networks that are not linked: the same addresses in them are not the same connections.
 
-use mtu_trace::model::event::{EventKind, Isn, Retransmit, TcpState};
-use mtu_trace::model::network::{NetnsId, Peer};
+use mtu_trace::testing::{EventKind, Isn, NetnsId, Peer, Retransmit, TcpState};
 
 use super::network::{CONTAINER, ROUTED, told};
 use super::packet::Places;

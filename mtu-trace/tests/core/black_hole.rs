@@ -1,7 +1,8 @@
 //! Connections whose full-size packets die, and whose senders do not come down.
 
-use mtu_trace::model::event::{Event, EventKind, Isn};
-use mtu_trace::model::finding::{Confidence, Direction, Finding, Severity, Verdict};
+use mtu_trace::testing::{
+    Confidence, Direction, Event, EventKind, Finding, Isn, Severity, Verdict,
+};
 
 use super::network::{BRIDGE, CONTAINER, HOST, Mtus, ROUTED, SERVER, VETH, told};
 use super::packet::{Places, Shown};

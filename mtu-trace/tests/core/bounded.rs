@@ -1,8 +1,6 @@
 //! More than is kept: what matters stays, what had to be forgotten is told, and nothing piles up.
 
-use mtu_trace::core::verdicts::Analysis;
-use mtu_trace::model::event::{Event, Isn};
-use mtu_trace::model::finding::Verdict;
+use mtu_trace::testing::{Analysis, Event, Isn, Verdict};
 
 use super::black_hole::filtered_story;
 use super::network::ROUTED;

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use mtu_trace::capture::{Encoder, PartEnd, PartHeader};
-use mtu_trace::core::verdicts::Analysis;
-use mtu_trace::model::event::{Count, Event, EventKind, Flow, PacketKind, PathMtu, Timers};
-use mtu_trace::model::network;
-use mtu_trace::model::network::{Inside, Link, NetnsId, Topology};
+use mtu_trace::testing::{
+    Analysis, Count, Encoder, Event, EventKind, Flow, Inside, LearnedPathMtu, Link, Netns, NetnsId,
+    PacketKind, PartEnd, PartHeader, PathMtu, Timers, Topology,
+};
 use proptest::prelude::*;
 
 use super::black_hole::{filtered_story, silent_story};
@@ -257,13 +256,13 @@ fn topologies() -> impl Strategy<Value = Topology> {
                 };
                 (ifindex, link)
             });
-            let netns = network::Netns {
+            let netns = Netns {
                 links: links.collect(),
                 gone,
                 name,
                 inside: (inside > 0).then(|| {
                     Arc::new(Inside {
-                        path_mtus: vec![network::LearnedPathMtu {
+                        path_mtus: vec![LearnedPathMtu {
                             destination: [192, 0, 2, inside].into(),
                             mtu_bytes: 1400,
                         }],

@@ -1,8 +1,7 @@
 //! Files that are cut off, damaged, hostile, or something else: a clear word on it, what was good is
 //! used, and never a panic.
 
-use mtu_trace::capture::{MOST_BLOCK_BYTES, ReadError, Reader};
-use mtu_trace::model::event::Event;
+use mtu_trace::testing::{Event, MOST_BLOCK_BYTES, ReadError, Reader};
 use proptest::prelude::*;
 
 use super::captured::{findings, story};

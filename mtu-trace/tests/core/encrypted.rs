@@ -1,8 +1,6 @@
 //! Segments in the datagrams of a tunnel that encrypts, which only their lengths and times give away.
 
-use mtu_trace::model::event::{EventKind, UDP};
-use mtu_trace::model::finding::{Confidence, Direction, Finding, Verdict};
-use mtu_trace::model::network::Link;
+use mtu_trace::testing::{Confidence, Direction, EventKind, Finding, Link, UDP, Verdict};
 
 use super::network::{HOST, VETH, told};
 use super::packet::{Places, Shown};

@@ -14,11 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use insta::{Settings, assert_snapshot};
-use mtu_trace::capture::{self, Reader};
-use mtu_trace::core::audit::{Audit, Circumstances, Firewalls, Prospect};
-use mtu_trace::model::event::EventKind;
-use mtu_trace::model::finding::Finding;
-use mtu_trace::model::network::Topology;
+use mtu_trace::testing::{
+    Audit, Circumstances, EventKind, Finding, Firewalls, Prospect, Reader, Topology, capture,
+};
 
 use super::reports;
 
@@ -191,7 +189,7 @@ fn manual_and_explanations() {
         String::from_utf8(output.stdout).unwrap()
     };
     kept("explain", &printed(&["explain"]));
-    let verdicts = mtu_trace::model::finding::Verdict::ALL;
+    let verdicts = mtu_trace::testing::Verdict::ALL;
     let each = verdicts.map(|verdict| printed(&["explain", verdict.name()]));
     kept("explain.verdicts", &each.join("\n"));
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("man/frozen");

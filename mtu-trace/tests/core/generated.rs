@@ -5,8 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::{fs, io};
 
 use clap::CommandFactory as _;
-use mtu_trace::cli::Cli;
-use mtu_trace::model::finding::Verdict;
+use mtu_trace::testing::{Cli, Verdict};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mtu-trace");
 

@@ -11,9 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use insta::assert_snapshot;
-use mtu_trace::capture;
-use mtu_trace::capture::Reader;
-use mtu_trace::model::event::{Event, EventKind};
+use mtu_trace::testing::{Event, EventKind, Reader, capture};
 
 use super::captured::every_kind;
 

@@ -1,8 +1,6 @@
 //! Names that containers choose must not do anything to a terminal.
 
-use mtu_trace::base::text::printable;
-use mtu_trace::model::finding::Finding;
-use mtu_trace::model::network::{NetnsId, Process, Topology};
+use mtu_trace::testing::{Finding, NetnsId, Process, Topology, printable};
 use proptest::prelude::*;
 
 use super::black_hole::filtered_story;

@@ -1,9 +1,7 @@
 //! Drops and messages that find their connection: before it is known, after it is gone, and when
 //! another has its addresses.
 
-use mtu_trace::core::verdicts::Analysis;
-use mtu_trace::model::event::{Event, EventKind, Isn, TcpState};
-use mtu_trace::model::finding::{Direction, Verdict};
+use mtu_trace::testing::{Analysis, Direction, Event, EventKind, Isn, TcpState, Verdict};
 
 use super::black_hole::{filtered, filtered_story, hole};
 use super::network::{CONTAINER, EXT0, ROUTED, device, told};
@@ -237,7 +235,7 @@ fn message_about_no_known_packet_is_no_connection() {
 
 #[test]
 fn counts_go_on_past_the_last_event() {
-    use mtu_trace::model::event::Count;
+    use mtu_trace::testing::Count;
     let places = Places::new(ROUTED);
     let conn = Conn::new(0);
     let mut events = filtered_story(&places);

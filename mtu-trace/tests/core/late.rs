@@ -1,9 +1,10 @@
 //! A trace that begins in the middle of a stall, when the sender waits for seconds or minutes between
 //! one try and the next.
 
-use mtu_trace::model::event::{Event, EventKind, Sample};
-use mtu_trace::model::finding::{Confidence, Direction, Finding, Verdict};
-use mtu_trace::model::network::{Address, Inside, NextHop, Route, RouteKind, Topology};
+use mtu_trace::testing::{
+    Address, Confidence, Direction, Event, EventKind, Finding, Inside, NextHop, Route, RouteKind,
+    Sample, Topology, Verdict,
+};
 
 use super::black_hole::hole;
 use super::network::{

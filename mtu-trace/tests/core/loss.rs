@@ -1,7 +1,8 @@
 //! Losses that have nothing to do with a size.
 
-use mtu_trace::model::event::{Event, PacketKind, Retransmit, Socket, TcpState};
-use mtu_trace::model::finding::{Confidence, Severity, Verdict};
+use mtu_trace::testing::{
+    Confidence, Event, PacketKind, Retransmit, Severity, Socket, TcpState, Verdict,
+};
 
 use super::network::{CNI0, EXT0, OUTER, OUTER_ETH0, ROUTED, VETHOUT, device};
 use super::packet::{HEADERS, MSS, Places, Shown};

@@ -11,8 +11,9 @@
 
 use std::sync::Arc;
 
-use mtu_trace::model::event::{Device, EventKind};
-use mtu_trace::model::network::{Address, Container, Link, Netns, NetnsId, Peer, Topology};
+use mtu_trace::testing::{
+    Address, Container, Device, EventKind, Link, Netns, NetnsId, Peer, Topology,
+};
 
 pub const CONTAINER: NetnsId = NetnsId(101);
 pub const OUTER: NetnsId = NetnsId(102);

@@ -1,7 +1,6 @@
 //! Connections whose handshake was not seen: their ends and packets meet by addresses alone.
 
-use mtu_trace::model::event::{Event, EventKind, Retransmit, Socket};
-use mtu_trace::model::finding::{Confidence, Direction, Verdict};
+use mtu_trace::testing::{Confidence, Direction, Event, EventKind, Retransmit, Socket, Verdict};
 
 use super::black_hole::TIMEOUTS_MS;
 use super::network::{CONTAINER, HOST, OUTER, ROUTED, told};

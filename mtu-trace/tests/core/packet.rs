@@ -1,7 +1,6 @@
 //! Packets of a connection at the places where the kernel drops or shows them.
 
-use mtu_trace::model::event::{EventKind, Flow, IcmpError, Packet, PacketKind, Quoted, Tcp};
-use mtu_trace::model::network::Topology;
+use mtu_trace::testing::{EventKind, Flow, IcmpError, Packet, PacketKind, Quoted, Tcp, Topology};
 
 use super::network::{
     At, CNI0, CONTAINER_ETH0, DOCKER0, EXT0, HOST, OUTER_ETH0, VETHOUT, device, network,

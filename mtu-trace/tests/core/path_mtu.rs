@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
-use mtu_trace::model::event::{Event, EventKind, Flow, PacketKind, PathMtu, Timers, UDP};
-use mtu_trace::model::finding::{Confidence, Direction, Severity, Verdict};
+use mtu_trace::testing::{
+    Confidence, Direction, Event, EventKind, Flow, PacketKind, PathMtu, Severity, Timers, UDP,
+    Verdict,
+};
 
 use super::black_hole::hole;
 use super::network::{HOST, ROUTED, SERVER, VETH, VETHOUT, device, told};

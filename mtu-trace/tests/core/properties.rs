@@ -1,9 +1,9 @@
 //! Whatever order events come in, and however often: no panic, the same report again, and nothing
 //! called certain that is not.
 
-use mtu_trace::core::verdicts::Analysis;
-use mtu_trace::model::event::{Count, Event, EventKind, Isn, PacketKind, TcpState};
-use mtu_trace::model::finding::{Confidence, Finding, Verdict};
+use mtu_trace::testing::{
+    Analysis, Confidence, Count, Event, EventKind, Finding, Isn, PacketKind, TcpState, Verdict,
+};
 use proptest::prelude::*;
 
 use super::network::{BRIDGE, HOST, Mtus, ROUTED, VETH, told};

@@ -2,10 +2,7 @@
 
 use std::io::Cursor;
 
-use mtu_trace::base::clock::Clock;
-use mtu_trace::capture::{Encoder, PartHeader, Reader};
-use mtu_trace::model::event::Event;
-use mtu_trace::model::hook_status::HookStatus;
+use mtu_trace::testing::{Clock, Encoder, Event, HookStatus, PartHeader, Reader};
 
 use super::story::START_NS;
 

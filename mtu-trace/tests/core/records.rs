@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use etherparse::PacketBuilder;
-use mtu_trace::kernel::{DecodeError, Decoder, KernelTypes, flow, key};
-use mtu_trace::model::event::{EventKind, Packet};
-use mtu_trace::model::network::{NetnsId, Topology};
+use mtu_trace::testing::{
+    DecodeError, Decoder, EventKind, KernelTypes, NetnsId, Packet, Topology, flow, key,
+};
 use mtu_trace_common::map::{DropKey, FlowKey};
 use mtu_trace_common::record::{self, HEAD_BYTES, RecordHeader, kind};
 use proptest::prelude::*;
@@ -98,7 +98,7 @@ fn segment_is_read_to_its_last_header() {
     assert_eq!(packet.head, segment(1460)[..40]);
     assert!(matches!(
         packet.what,
-        mtu_trace::model::event::PacketKind::Dropped { ref function, ref reason }
+        mtu_trace::testing::PacketKind::Dropped { ref function, ref reason }
             if function == "0xffffffff81000000" && reason.as_deref() == Some("PKT_TOO_BIG")
     ));
 }
@@ -149,7 +149,7 @@ fn what_a_tunnel_made_a_message_of_is_the_packet_again() {
         let packet = decoded(&record);
         assert!(matches!(
             packet.what,
-            mtu_trace::model::event::PacketKind::Dropped { ref function, reason: None }
+            mtu_trace::testing::PacketKind::Dropped { ref function, reason: None }
                 if function == "skb_tunnel_check_pmtu"
         ));
         assert_eq!(packet.flow.source.to_string(), "192.0.2.2:40000");

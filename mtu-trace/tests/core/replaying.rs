@@ -3,10 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use mtu_trace::core::select::Scope;
-use mtu_trace::core::verdicts::Analysis;
-use mtu_trace::model::event::Event;
-use mtu_trace::show::replay::{PlayStep, Replay};
+use mtu_trace::testing::{Analysis, Event, PlayStep, Replay, Scope};
 use proptest::prelude::*;
 
 use super::black_hole::filtered;

@@ -2,9 +2,7 @@
 //! always cargo test` writes them anew.
 
 use insta::assert_snapshot;
-use mtu_trace::base::clock::Clock;
-use mtu_trace::model::finding::Finding;
-use mtu_trace::show::report::{Capture, Format, Report, SCHEMA, Style};
+use mtu_trace::testing::{Capture, Clock, Finding, Format, Report, SCHEMA, Style};
 use serde_json::{Map, Value};
 
 use super::black_hole::{filtered_story, silent_story};

@@ -1,11 +1,8 @@
 //! Selections of findings and events: who is shown, by what, and told from which connection.
 
-use mtu_trace::core::select::Selection;
-use mtu_trace::core::verdicts::Analysis;
-use mtu_trace::model::event::{Event, EventKind};
-use mtu_trace::model::finding::{Finding, Verdict};
-use mtu_trace::model::network::NetnsId;
-use mtu_trace::show::report::{Format, Style};
+use mtu_trace::testing::{
+    Analysis, Event, EventKind, Finding, Format, NetnsId, Selection, Style, Verdict,
+};
 use serde_json::{Value, json};
 
 use super::black_hole::{filtered, filtered_story, hole};

@@ -1,8 +1,8 @@
 //! Which drops are for the size of the packet: the function's own length test, made again.
 
-use mtu_trace::core::sites::{self, BRIDGE_NETFILTER, FORWARD, OUTPUT, Site, oversized};
+use mtu_trace::testing::{BRIDGE_NETFILTER, FORWARD, OUTPUT, Site, VETH, oversized};
 
-use super::network::{BRIDGE, CONTAINER_ETH0, Mtus, ROUTED, VETH, VETHOUT, device};
+use super::network::{self, BRIDGE, CONTAINER_ETH0, Mtus, ROUTED, VETHOUT, device};
 use super::packet::{Places, Shown};
 use super::story::Conn;
 
@@ -54,7 +54,7 @@ fn layer_two_has_room_for_a_vlan_tag() {
     for (bytes, dies) in [(1496, false), (1495, true)] {
         let places = Places::new(Mtus {
             inner: bytes,
-            ..VETH
+            ..network::VETH
         });
         let veth = kind(&places, &places.veth(conn, 0));
         assert_eq!(veth.is_some(), dies, "veth, {bytes}");
@@ -68,10 +68,10 @@ fn layer_two_has_room_for_a_vlan_tag() {
     // The tag of a frame that has one takes it.
     let places = Places::new(Mtus {
         inner: 1496,
-        ..VETH
+        ..network::VETH
     });
     let tagged = places.veth(conn, 0).with(|packet| packet.tag_bytes = 4);
-    assert_eq!(kind(&places, &tagged), Some(&sites::VETH));
+    assert_eq!(kind(&places, &tagged), Some(&VETH));
     assert_eq!(kind(&places, &tagged.long(1496)), None);
     // Bridge netfilter has none.
     let places = Places::new(Mtus {
@@ -88,7 +88,7 @@ fn layer_two_has_room_for_a_vlan_tag() {
 fn layer_two_lets_super_packets_through_whatever_their_length() {
     // What is dropped there all the same is dropped because the device is down.
     let conn = Conn::new(0);
-    let places = Places::new(VETH);
+    let places = Places::new(network::VETH);
     let super_packet = places.veth(conn, 0).with(|packet| packet.gso = true);
     assert_eq!(kind(&places, &super_packet), None);
     let places = Places::new(BRIDGE);
@@ -118,12 +118,12 @@ fn fragmentation_of_a_bridged_packet_is_the_bridge() {
 
 #[test]
 fn unnamed_function_is_known_by_the_lengths_alone() {
-    let places = Places::new(VETH);
+    let places = Places::new(network::VETH);
     let drop = places
         .veth(Conn::new(0), 0)
         .dropped("0xffffffffc0123456", "NOT_SPECIFIED");
     let site = oversized(&drop.0, &places.topology).unwrap();
-    assert_eq!((site.site, site.known_function), (&sites::VETH, false));
+    assert_eq!((site.site, site.known_function), (&VETH, false));
     assert_eq!(site.egress.ifindex, VETHOUT.1);
     assert_eq!(kind(&places, &drop.long(1450)), None);
 }

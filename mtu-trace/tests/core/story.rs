@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use mtu_trace::core::verdicts::Analysis;
-use mtu_trace::model::event::{
-    Closed, Event, EventKind, Flow, Isn, PacketKind, Retransmit, Sample, Socket, TCP, TcpState,
+use mtu_trace::testing::{
+    Analysis, Closed, Event, EventKind, Finding, Flow, Isn, NetnsId, PacketKind, Retransmit,
+    Sample, Socket, TCP, TcpState, Verdict,
 };
-use mtu_trace::model::finding::{Finding, Verdict};
-use mtu_trace::model::network::NetnsId;
 
 use super::network::{CONTAINER, HOST, SERVER, told};
 use super::packet::{MSS, Places};

@@ -6,11 +6,7 @@ use std::fmt::Debug;
 use std::fs;
 
 use clap::ValueEnum;
-use mtu_trace::kernel::HOOKS;
-use mtu_trace::model::finding::Verdict;
-use mtu_trace::show::export::ExportFormat;
-use mtu_trace::show::report::Format;
-use mtu_trace::show::tui::panes::PANES;
+use mtu_trace::testing::{ExportFormat, Format, HOOKS, PANES, Verdict};
 
 use super::source::top;
 

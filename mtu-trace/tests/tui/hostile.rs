@@ -1,10 +1,7 @@
 //! Whatever there is, and whatever is pressed: nothing that could do something to a terminal, or pass for
 //! something else, reaches the screen, and nothing panics.
 
-use mtu_trace::model::event::EventKind;
-use mtu_trace::show::tui::glyphs::{ASCII, UNICODE};
-use mtu_trace::show::tui::keys::{KEYS, Mode};
-use mtu_trace::show::tui::theme::Theme;
+use mtu_trace::testing::{ASCII, EventKind, KEYS, Mode, Theme, UNICODE};
 use proptest::prelude::*;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -13,7 +10,7 @@ use super::stage::{Stage, facts, several};
 use super::story::at;
 
 /// Events whose names are not what names should be, out of a capture from elsewhere.
-fn rude() -> Vec<mtu_trace::model::event::Event> {
+fn rude() -> Vec<mtu_trace::testing::Event> {
     let mut events = several();
     for event in &mut events {
         match &mut event.kind {

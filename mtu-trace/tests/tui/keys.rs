@@ -1,12 +1,8 @@
 //! The whole table of keys: every key does something, and what it says.
 
-use mtu_trace::show::replay::PlayStep;
-use mtu_trace::show::tui::action::{Action, Effect};
-use mtu_trace::show::tui::app::{Overlay, Shown};
-use mtu_trace::show::tui::glyphs::UNICODE;
-use mtu_trace::show::tui::keys::{Mode, action, bindings};
-use mtu_trace::show::tui::panes::Pane;
-use mtu_trace::show::tui::theme::Theme;
+use mtu_trace::testing::{
+    Action, Effect, Mode, Overlay, Pane, PlayStep, Shown, Theme, UNICODE, action, bindings,
+};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::stage::{Stage, facts, several};

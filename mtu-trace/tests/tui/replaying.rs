@@ -4,16 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use mtu_trace::capture;
-use mtu_trace::capture::Reader;
-use mtu_trace::core::select::Scope;
-use mtu_trace::model::event::Event;
-use mtu_trace::show::replay::{PlayStep, Replay};
-use mtu_trace::show::tui::glyphs::UNICODE;
-use mtu_trace::show::tui::keys::Mode;
-use mtu_trace::show::tui::theme::Theme;
-use mtu_trace::show::tui::{App, Refresh, draw};
-use mtu_trace::show::watch::Watch;
+use mtu_trace::testing::{
+    App, Event, Mode, PlayStep, Reader, Refresh, Replay, Scope, Theme, UNICODE, Watch, capture,
+    draw,
+};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::KeyCode;

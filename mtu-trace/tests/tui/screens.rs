@@ -2,11 +2,7 @@
 //! always cargo test` writes them anew.
 
 use insta::assert_snapshot;
-use mtu_trace::show::tui::facts::{Playing, Risks};
-use mtu_trace::show::tui::glyphs::{ASCII, UNICODE};
-use mtu_trace::show::tui::keys::Mode;
-use mtu_trace::show::tui::panes::PANES;
-use mtu_trace::show::tui::theme::Theme;
+use mtu_trace::testing::{ASCII, Mode, PANES, Playing, Risks, Theme, UNICODE};
 use ratatui::crossterm::event::KeyCode;
 
 use super::stage::{SIZES, Stage, facts, nothing, one, several};
@@ -130,7 +126,7 @@ fn held() {
 
 #[test]
 fn losses_are_not_overlooked() {
-    use mtu_trace::model::event::EventKind;
+    use mtu_trace::testing::EventKind;
     let mut events = one();
     events.push(super::story::at(3000, EventKind::Lost(4321)));
     let mut stage = Stage::new(events, 4000);

@@ -1,15 +1,9 @@
 //! A screen with what is on it.
 
-use mtu_trace::base::clock::Clock;
-use mtu_trace::core::select::Selection;
-use mtu_trace::model::event::{Event, EventKind};
-use mtu_trace::show::tui::action::Effect;
-use mtu_trace::show::tui::facts::{Risks, SpoolState, TraceFacts};
-use mtu_trace::show::tui::glyphs::{Glyphs, UNICODE};
-use mtu_trace::show::tui::keys::Mode;
-use mtu_trace::show::tui::theme::Theme;
-use mtu_trace::show::tui::{App, Refresh, draw};
-use mtu_trace::show::watch::Watch;
+use mtu_trace::testing::{
+    App, Clock, Effect, Event, EventKind, Glyphs, Mode, Refresh, Risks, Selection, SpoolState,
+    Theme, TraceFacts, UNICODE, Watch, draw,
+};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::{Buffer, Cell};

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use insta::assert_snapshot;
-use mtu_trace::show::tui::glyphs::UNICODE;
-use mtu_trace::show::tui::keys::Mode;
-use mtu_trace::show::tui::theme::Theme;
+use mtu_trace::testing::{Mode, Theme, UNICODE};
 use ratatui::crossterm::event::KeyCode;
 use ratatui::style::Style;
 

@@ -7,9 +7,9 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use mtu_trace::capture;
-use mtu_trace::capture::{Encoder, PartHeader, Reader};
-use mtu_trace::model::event::{Count, Event, EventKind, Flow, Isn, Socket, Tcp};
+use mtu_trace::testing::{
+    Count, Encoder, Event, EventKind, Flow, Isn, PartHeader, Reader, Socket, Tcp, capture,
+};
 
 /// The recording of a black hole.
 const REAL: &str = "../mtu-trace/tests/core/golden/filtered.pcapng.zst";

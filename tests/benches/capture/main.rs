@@ -16,10 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use lab::scratch::Scratch;
-use mtu_trace::capture;
-use mtu_trace::capture::{Encoder, Input, Reader};
-use mtu_trace::core::verdicts::Analysis;
-use mtu_trace::model::event::Event;
+use mtu_trace::testing::{Analysis, Encoder, Event, Input, Reader, capture};
 
 use self::generated::{Generated, wanted};
 

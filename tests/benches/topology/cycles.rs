@@ -11,10 +11,7 @@ use lab::binary;
 use lab::topology::{Node, NodeLab};
 use lab::tracer::Tracer;
 use lab::usage::Usage;
-use mtu_trace::base::clock::monotonic_ns;
-use mtu_trace::host::netns::NetnsFile;
-use mtu_trace::host::watcher::{Depth, Watcher};
-use mtu_trace::model::network::{NetnsId, Topology};
+use mtu_trace::testing::{Depth, NetnsFile, NetnsId, Topology, Watcher, monotonic_ns};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 

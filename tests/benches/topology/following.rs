@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use lab::topology::NodeLab;
 use lab::traffic;
-use mtu_trace::base::clock::monotonic_ns;
+use mtu_trace::testing::monotonic_ns;
 
 use crate::monitor::Monitor;
 use crate::observed::Observed;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lab::Netns;
-use mtu_trace::base::clock::monotonic_ns;
+use mtu_trace::testing::monotonic_ns;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 

@@ -6,10 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use mtu_trace::base::clock::monotonic_ns;
-use mtu_trace::kernel::{Coverage, Covered, LiveTrace, LoadOptions};
-use mtu_trace::model::event::EventKind;
-use mtu_trace::model::network::{NetnsId, Topology};
+use mtu_trace::testing::{
+    Coverage, Covered, EventKind, LiveTrace, LoadOptions, NetnsId, Topology, monotonic_ns,
+};
 use tokio::sync::oneshot;
 
 /// How long anything may take that is waited for.
@@ -131,7 +130,7 @@ fn trace(
     runtime.block_on(async {
         let mut live = LiveTrace::start(&LoadOptions::default())?;
         let _nobody_waits = ready.send(Ok(live.coverage()));
-        let mut sink = |event: mtu_trace::model::event::Event| {
+        let mut sink = |event: mtu_trace::testing::Event| {
             if let EventKind::Topology(topology) = event.kind {
                 note(known, topology);
             }

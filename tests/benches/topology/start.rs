@@ -6,9 +6,7 @@ use anyhow::Result;
 use lab::topology::Node;
 use lab::tracer::Tracer;
 use lab::{Netns, binary, command, link};
-use mtu_trace::base::clock::monotonic_ns;
-use mtu_trace::host::watcher::{Depth, Watcher};
-use mtu_trace::model::network::LinkKind;
+use mtu_trace::testing::{Depth, LinkKind, Watcher, monotonic_ns};
 use rustix::process::Signal;
 
 use crate::table::Table;

@@ -12,14 +12,10 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use mtu_trace::core::select::Selection;
-use mtu_trace::model::event::Event;
-use mtu_trace::show::tui::facts::{Risks, SpoolState, TraceFacts};
-use mtu_trace::show::tui::glyphs::UNICODE;
-use mtu_trace::show::tui::keys::Mode;
-use mtu_trace::show::tui::theme::Theme;
-use mtu_trace::show::tui::{App, Refresh, draw};
-use mtu_trace::show::watch::Watch;
+use mtu_trace::testing::{
+    App, Event, Mode, Refresh, Risks, Selection, SpoolState, Theme, TraceFacts, UNICODE, Watch,
+    draw,
+};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent};

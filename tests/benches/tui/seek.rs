@@ -4,8 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use lab::scratch::Scratch;
-use mtu_trace::core::select::Scope;
-use mtu_trace::show::replay::Replay;
+use mtu_trace::testing::{Replay, Scope};
 
 use crate::generated::Generated;
 use crate::told;

@@ -14,7 +14,7 @@ pub(crate) mod walk;
 pub use limits::Limits;
 pub use networks::Networks;
 pub use path::Hop;
-pub use route::{Decision, Destination, contains, example, lookup};
+pub use route::{Decision, Destination, example, lookup};
 pub use segment::{Segments, living};
 pub use tunnel::Tunnels;
 pub use walk::{Leg, Path, Walker};

@@ -21,5 +21,4 @@ pub use crate::core::select::arguments::Selection;
 pub use crate::core::select::expression::Filter;
 pub use crate::core::select::matching::Subject;
 pub use crate::core::select::scope::{Scope, SelectError, Selected};
-pub use crate::core::select::targets::{Resolve, TargetError};
 pub use crate::core::select::words::FilterError;

@@ -26,10 +26,9 @@ pub use drop_site::{
     DropSite, NetfilterHookName, SiteKey, netfilter_hook, oversized, sighted, signalled,
 };
 pub use forward::FORWARD;
-pub use limit_point::LimitPoint;
 pub use output::OUTPUT;
 pub use predict::{Foreseen, Joints, KnownEnd, telling, too_narrow};
-pub use site::{Crossing, Limit, Remedy, Site, Tells, names};
+pub use site::{Limit, Remedy, Site, Tells, names};
 pub use suspect::{Relief, Suspect, suspects};
 pub use tunnel::{BRIDGED_TUNNEL, CUT, ROUTED_TUNNEL, TUNNEL_UNDERLAY};
 pub use veth::VETH;

@@ -26,5 +26,5 @@ pub use connection::{Connection, TrackedSocket};
 pub use direction::{Icmp, OtherDrops, OtherKey, PmtuAccepted, SiteDrops, Track};
 pub use repeats::{Open, Recovery};
 pub use seq_match::{BY_ADDRESSES, CLOSE, belongs};
-pub use side::{BySide, Side};
+pub use side::Side;
 pub use state::{ConnectionId, State};

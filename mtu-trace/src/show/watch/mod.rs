@@ -9,7 +9,7 @@ pub(crate) mod journal;
 use crate::core::select::Scope;
 use crate::core::verdicts::Analysis;
 use crate::model::event::{Event, EventKind};
-pub use crate::show::watch::history::{BUCKET_NS, BUCKETS, History, Series};
+pub use crate::show::watch::history::History;
 pub use crate::show::watch::journal::{Journal, JournalEntry};
 
 /// All that was seen so far, ready to be shown.

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::core::graph::fixture::network;
-use crate::core::graph::{Decision, Destination, contains, example, lookup};
+use crate::core::graph::route::contains;
+use crate::core::graph::{Decision, Destination, example, lookup};
 use crate::model::network::{Inside, Link, Netns, NextHop, PolicyRule, Route, RouteKind};
 
 const MAIN: u32 = 254;

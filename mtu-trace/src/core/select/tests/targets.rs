@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use crate::core::select::targets::TargetError;
 use crate::core::select::*;
 use crate::model::network::{Container, Netns, NetnsId, Process, Topology};
 
