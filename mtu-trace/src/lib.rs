@@ -44,8 +44,11 @@ pub mod testing {
     pub use crate::cli::Cli;
     pub use crate::core::audit::{Audit, Circumstances, Firewalls, Prospect};
     pub use crate::core::select::{Scope, Selection};
-    pub use crate::core::sites::{BRIDGE_NETFILTER, FORWARD, OUTPUT, Site, VETH, names, oversized};
+    pub use crate::core::sites::{
+        BRIDGE_NETFILTER, FORWARD, OUTPUT, SITES, Site, VETH, names, oversized,
+    };
     pub use crate::core::verdicts::Analysis;
+    pub use crate::host::identity::engine::ENGINES;
     pub use crate::host::netns::NetnsFile;
     pub use crate::host::watcher::{Depth, Watcher};
     pub use crate::kernel::packet::name_devices;

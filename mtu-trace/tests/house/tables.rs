@@ -1,13 +1,14 @@
 //! Tables: each row has a name of its own, and a page in `docs/` that says what it is. The rows of the
-//! decision table, of the drop sites and of the verdicts are tested where they stand.
+//! decision table and of the verdicts are tested where they stand.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::fs;
 
 use clap::ValueEnum;
-use mtu_trace::testing::{ExportFormat, Format, HOOKS, PANES, Verdict};
+use mtu_trace::testing::{ENGINES, ExportFormat, Format, HOOKS, PANES, SITES, Site, Verdict};
 
+use super::layers::LAYERS;
 use super::source::top;
 
 /// What is wrong with a table whose rows have these cells, the name first: names that come twice, and
@@ -68,6 +69,48 @@ fn hooks_are_told() {
         })
         .collect();
     is_told(&rows, "hooks.md", "Hooks");
+}
+
+#[test]
+fn sites_are_told() {
+    let row = |site: &&Site| {
+        let functions = site.functions.iter().map(|function| function.names[0]);
+        let functions: Vec<String> = functions.map(|name| format!("`{name}`")).collect();
+        vec![site.name.to_owned(), functions.join(" ")]
+    };
+    is_told(
+        &SITES.iter().map(row).collect::<Vec<_>>(),
+        "sites.md",
+        "Sites",
+    );
+}
+
+#[test]
+fn engines_are_told() {
+    let rows: Vec<Vec<String>> = ENGINES
+        .iter()
+        .map(|engine| vec![engine.name.to_owned()])
+        .collect();
+    is_told(&rows, "deployment.md", "Container engines");
+}
+
+#[test]
+fn layers_are_told() {
+    let text = fs::read_to_string(top().join("ARCHITECTURE.md")).unwrap();
+    assert_eq!(layers_told(&text), LAYERS);
+    let other = text.replace("| `host` |", "| `hosts` |");
+    assert_ne!(layers_told(&other), LAYERS);
+}
+
+/// The layers that the page of the architecture lists, in its order.
+fn layers_told(page: &str) -> Vec<&str> {
+    let section = page.split("\n## ").find(|it| it.starts_with("Layers"));
+    let rows = section
+        .unwrap()
+        .lines()
+        .filter(|line| line.starts_with("| `"));
+    rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2))
+        .collect()
 }
 
 #[test]
