@@ -68,7 +68,7 @@ fn run(arguments: &Dind) -> Result<()> {
         binary: &binary,
     };
     let outcome = stage.fault_and_fixes().and_then(|()| {
-        if arguments.story {
+        if arguments.scenario {
             return Ok(());
         }
         stage.pod()?;

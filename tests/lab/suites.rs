@@ -12,8 +12,8 @@ pub struct Dind {
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub builds: u32,
     /// Only the main scenario: the build that hangs, and the fix.
-    #[arg(long, visible_alias = "scenario")]
-    pub story: bool,
+    #[arg(long, alias = "story")]
+    pub scenario: bool,
     /// As a part of `cargo xtask test`: what cannot be had here is skipped, and is no failure.
     #[arg(long, value_enum, hide = true)]
     pub within: Option<Extent>,

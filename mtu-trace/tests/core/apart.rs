@@ -4,7 +4,7 @@ use mtu_trace::testing::{EventKind, Isn, NetnsId, Peer, Retransmit, TcpState};
 
 use super::network::{CONTAINER, ROUTED, told};
 use super::packet::Places;
-use super::story::{Conn, again, at, play, resend};
+use super::scenario::{Conn, again, at, resend, run};
 
 const ELSEWHERE: NetnsId = NetnsId(201);
 
@@ -48,8 +48,8 @@ fn a_slow_handshake_elsewhere_is_no_other_end() {
     let syn = at(100, again(resent));
     let data = at(200, again(server_resends));
     for events in [[syn.clone(), data.clone()], [data, syn]] {
-        let played = play(events.to_vec(), 500);
-        assert_eq!(played.analysis.state().connections().count(), 2);
+        let outcome = run(events.to_vec(), 500);
+        assert_eq!(outcome.analysis.state().connections().count(), 2);
     }
 }
 
@@ -67,8 +67,8 @@ fn packets_of_a_network_apart_are_not_adopted() {
         at(100, places.upload(conn, 0)),
         at(200, conn.client_known()),
     ];
-    let played = play(events, 500);
-    let state = played.analysis.state();
+    let outcome = run(events, 500);
+    let state = outcome.analysis.state();
     assert_eq!(state.connections().count(), 2);
     let (own, _) = state.connection(&conn.client.flow).unwrap();
     assert!(own.seen_as.iter().all(|flow| flow.netns != ELSEWHERE));
@@ -101,7 +101,7 @@ fn a_network_apart_with_the_same_addresses_stays_apart() {
             events.push(at(40, EventKind::Connection(stranger)));
             events.push(at(known_ms, conn.client_known()));
             events.extend(drops.clone());
-            let finding = play(events, 2000).only();
+            let finding = run(events, 2000).only();
             let local = finding.connection.unwrap().local.netns.unwrap();
             assert_eq!(local.cookie, Some(CONTAINER.0), "{earlier} {known_ms}");
         }

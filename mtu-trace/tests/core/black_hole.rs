@@ -6,7 +6,7 @@ use mtu_trace::testing::{
 
 use super::network::{BRIDGE, CONTAINER, HOST, Mtus, ROUTED, SERVER, VETH, told};
 use super::packet::{Places, Shown};
-use super::story::{Conn, NS_PER_MS, START_NS, again, at, opening, play};
+use super::scenario::{Conn, NS_PER_MS, START_NS, again, at, opening, run};
 
 /// When the kernel's timeouts are over, ms after the first packet was lost.
 pub const TIMEOUTS_MS: [u64; 4] = [210, 630, 1460, 3100];
@@ -48,7 +48,7 @@ pub fn filtered(places: &Places, conn: Conn, at_ms: u64) -> Vec<Event> {
 }
 
 /// A black hole at the host's router, in which the message is filtered on its way out.
-pub fn filtered_story(places: &Places) -> Vec<Event> {
+pub fn filtered_events(places: &Places) -> Vec<Event> {
     let conn = Conn::new(0);
     let mut events = opening(places, conn);
     events.extend(filtered(places, conn, 100));
@@ -70,8 +70,8 @@ fn assert_black_hole(finding: &Finding) {
 #[test]
 fn filtered_message_is_told_from_the_containers_own_end() {
     let places = Places::new(ROUTED);
-    let played = play(filtered_story(&places), 4000);
-    let finding = played.only();
+    let outcome = run(filtered_events(&places), 4000);
+    let finding = outcome.only();
     assert_black_hole(&finding);
     assert_eq!(finding.confidence, Confidence::Confirmed);
     assert_eq!(finding.connections, 1);
@@ -126,7 +126,7 @@ fn remote_sender_is_known_by_its_drops_and_the_receivers_silence() {
             .filter(|event| !resends(event)),
     );
     events.extend((1..40).map(|tick| at(tick * 100, conn.client_stands(0))));
-    let finding = play(events, 4000).only();
+    let finding = run(events, 4000).only();
     assert_black_hole(&finding);
     assert_eq!(finding.confidence, Confidence::Confirmed);
     let connection = finding.connection.unwrap();
@@ -146,7 +146,7 @@ fn container_is_the_local_end_also_where_it_is_the_server() {
     let namespaces = &mut places.topology.namespaces;
     let container = namespaces.get_mut(&CONTAINER).unwrap().container.take();
     namespaces.get_mut(&SERVER).unwrap().container = container;
-    let connection = play(filtered_story(&places), 4000)
+    let connection = run(filtered_events(&places), 4000)
         .only()
         .connection
         .unwrap();
@@ -155,7 +155,7 @@ fn container_is_the_local_end_also_where_it_is_the_server() {
     // Without any container it is the end behind the NAT.
     let known = places.topology.namespaces.get_mut(&SERVER).unwrap();
     known.container = None;
-    let connection = play(filtered_story(&places), 4000)
+    let connection = run(filtered_events(&places), 4000)
         .only()
         .connection
         .unwrap();
@@ -171,7 +171,7 @@ fn nothing_but_packets_is_no_more_than_likely() {
     let drops = hole(conn, 100, |nth| places.forward(conn, nth));
     let packets = |event: &Event| matches!(event.kind, EventKind::Packet(_));
     events.extend(drops.into_iter().filter(packets));
-    let finding = play(events, 4000).only();
+    let finding = run(events, 4000).only();
     assert_black_hole(&finding);
     assert_eq!(finding.confidence, Confidence::Likely);
     // The receiver stands for the local end.
@@ -196,7 +196,7 @@ fn upload_dies_where_the_outer_container_forwards() {
         events.push(at(now, drop.signalled()));
         events.push(at(now, places.blocked_in_input(conn, 0)));
     }
-    let finding = play(events, 2000).only();
+    let finding = run(events, 2000).only();
     assert_eq!(finding.verdict, Verdict::MtuBlackHole);
     assert_eq!(finding.confidence, Confidence::Confirmed);
     let connection = finding.connection.unwrap();
@@ -211,7 +211,7 @@ fn upload_dies_where_the_outer_container_forwards() {
 }
 
 /// A hole at layer 2, where nobody is told.
-pub fn silent_story(mtus: Mtus, place: fn(&Places, Conn, u32) -> Shown) -> Vec<Event> {
+pub fn silent_events(mtus: Mtus, place: fn(&Places, Conn, u32) -> Shown) -> Vec<Event> {
     let places = Places::new(mtus);
     let conn = Conn::new(0);
     let mut events = opening(&places, conn);
@@ -221,7 +221,7 @@ pub fn silent_story(mtus: Mtus, place: fn(&Places, Conn, u32) -> Shown) -> Vec<E
 
 #[test]
 fn veth_has_the_limit_of_its_other_end_and_is_silent() {
-    let finding = play(silent_story(VETH, Places::veth), 4000).only();
+    let finding = run(silent_events(VETH, Places::veth), 4000).only();
     assert_black_hole(&finding);
     assert_eq!(finding.confidence, Confidence::Confirmed);
     let boundary = finding.boundary.unwrap();
@@ -240,7 +240,7 @@ fn veth_has_the_limit_of_its_other_end_and_is_silent() {
 
 #[test]
 fn bridge_has_the_limit_of_its_port_and_is_silent() {
-    let finding = play(silent_story(BRIDGE, Places::bridge), 4000).only();
+    let finding = run(silent_events(BRIDGE, Places::bridge), 4000).only();
     assert_black_hole(&finding);
     assert_eq!(finding.confidence, Confidence::Confirmed);
     let boundary = finding.boundary.unwrap();
@@ -268,7 +268,7 @@ fn connections_with_one_cause_are_one_finding() {
             events.push(at(1560, places.forward(conn, 0)));
         }
     }
-    let finding = play(events, 2000).only();
+    let finding = run(events, 2000).only();
     assert_eq!(finding.verdict, Verdict::MtuBlackHole);
     assert_eq!(finding.connections, 500);
     let connection = finding.connection.unwrap();
@@ -283,9 +283,9 @@ fn connections_with_one_cause_are_one_finding() {
 #[test]
 fn lost_records_lower_the_confidence() {
     let places = Places::new(ROUTED);
-    let mut events = filtered_story(&places);
+    let mut events = filtered_events(&places);
     events.push(at(1000, EventKind::Lost(7)));
-    let finding = play(events, 4000).only();
+    let finding = run(events, 4000).only();
     assert_eq!(finding.verdict, Verdict::MtuBlackHole);
     assert_eq!(finding.confidence, Confidence::Likely);
     assert_eq!(finding.evidence.lost_events, 7);
@@ -308,24 +308,24 @@ fn sequence_numbers_may_wrap_in_the_middle_of_a_stall() {
         events.push(at(100 + ms, again(conn.server_resends(2, timeouts))));
         events.push(at(100 + ms, places.forward(conn, 2)));
     }
-    let finding = play(events.clone(), 4000).only();
+    let finding = run(events.clone(), 4000).only();
     assert_black_hole(&finding);
     assert_eq!(finding.evidence.seq, Some(conn.server_seq(2)));
     assert_eq!(finding.evidence.attempts, 5);
 
     // An acknowledgement beyond the wrap is progress; one before it was none.
     events.push(at(4000, conn.server_stands(3, 1448)));
-    assert_eq!(play(events, 4200).only().verdict, Verdict::PmtudSlow);
+    assert_eq!(run(events, 4200).only().verdict, Verdict::PmtudSlow);
 }
 
 #[test]
 fn timeout_of_the_application_ends_the_stall_and_keeps_the_finding() {
     let places = Places::new(ROUTED);
     let conn = Conn::new(0);
-    let mut events = filtered_story(&places);
-    events.push(at(5000, super::story::ends(conn.client, 1, 110)));
-    events.push(at(5000, super::story::ends(conn.server, 1, 110)));
-    let finding = play(events, 6000).only();
+    let mut events = filtered_events(&places);
+    events.push(at(5000, super::scenario::ends(conn.client, 1, 110)));
+    events.push(at(5000, super::scenario::ends(conn.server, 1, 110)));
+    let finding = run(events, 6000).only();
     assert_eq!(finding.verdict, Verdict::MtuBlackHole);
     assert!(!finding.ongoing);
     assert_eq!(finding.evidence.stalled_ms, 3100);
@@ -335,13 +335,13 @@ fn timeout_of_the_application_ends_the_stall_and_keeps_the_finding() {
 fn second_stall_at_the_same_place_has_a_detection_of_its_own() {
     let places = Places::new(ROUTED);
     let (first, second) = (Conn::new(0), Conn::new(1));
-    let mut events = filtered_story(&places);
+    let mut events = filtered_events(&places);
     // The first one gets over it; a minute later another is caught.
     events.push(at(4000, first.server_stands(10, 1024)));
     events.push(at(60_000, second.client_known()));
     events.push(at(60_000, second.server_known()));
     events.extend(filtered(&places, second, 60_100));
-    let findings = play(events, 64_000).findings();
+    let findings = run(events, 64_000).findings();
     let hole = &findings[0];
     assert_eq!(hole.verdict, Verdict::MtuBlackHole);
     assert_eq!(hole.first_seen_ns, START_NS + 60_100 * NS_PER_MS);

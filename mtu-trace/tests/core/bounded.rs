@@ -2,10 +2,10 @@
 
 use mtu_trace::testing::{Analysis, Event, Isn, Verdict};
 
-use super::black_hole::filtered_story;
+use super::black_hole::filtered_events;
 use super::network::ROUTED;
 use super::packet::Places;
-use super::story::{Conn, again, at, timeline};
+use super::scenario::{Conn, again, at, timeline};
 
 /// More connections that lose something than are kept.
 const MANY: u16 = 12_000;
@@ -29,7 +29,7 @@ fn analysed(events: &[Event]) -> Analysis {
 
 #[test]
 fn a_hole_is_not_forgotten_for_what_is_daily_life() {
-    let mut events = filtered_story(&Places::new(ROUTED));
+    let mut events = filtered_events(&Places::new(ROUTED));
     for number in 1..MANY {
         let resent = other(number).server_resends(0, 0);
         events.push(at(5000 + u64::from(number), again(resent)));
@@ -50,7 +50,7 @@ fn a_hole_is_not_forgotten_for_what_is_daily_life() {
 
 #[test]
 fn nothing_is_said_where_nothing_is_forgotten() {
-    let events = filtered_story(&Places::new(ROUTED));
+    let events = filtered_events(&Places::new(ROUTED));
     let analysis = analysed(&timeline(events, 4000));
     assert_eq!(analysis.notes(), [""; 0]);
 }

@@ -8,14 +8,14 @@ use mtu_trace::testing::{
 };
 use proptest::prelude::*;
 
-use super::black_hole::{filtered_story, silent_story};
+use super::black_hole::{filtered_events, silent_events};
 use super::network::{ROUTED, VETH};
 use super::packet::Places;
-use super::path_mtu::healthy_story;
+use super::path_mtu::healthy_events;
 use super::properties;
 use super::recording::{header, kept, parts, read};
 use super::reports::json;
-use super::story::{Conn, NS_PER_MS, START_NS, again, at, ends, timeline};
+use super::scenario::{Conn, NS_PER_MS, START_NS, again, at, ends, timeline};
 
 pub fn findings(events: &[Event]) -> String {
     let mut analysis = Analysis::default();
@@ -25,9 +25,9 @@ pub fn findings(events: &[Event]) -> String {
     json(analysis.findings())
 }
 
-/// A story with packets whose headers are there.
-pub fn story() -> Vec<Event> {
-    let mut events = timeline(filtered_story(&Places::new(ROUTED)), 4000);
+/// A scenario with packets whose headers are there.
+pub fn captured_events() -> Vec<Event> {
+    let mut events = timeline(filtered_events(&Places::new(ROUTED)), 4000);
     for (number, event) in events.iter_mut().enumerate() {
         if let EventKind::Packet(packet) = &mut event.kind {
             packet.head = (0..20 + number % 41).map(|at| at as u8).collect();
@@ -38,7 +38,7 @@ pub fn story() -> Vec<Event> {
 
 /// What a part begins with: the network and both ends of the connection.
 fn opening() -> Vec<Event> {
-    let events = story().into_iter();
+    let events = captured_events().into_iter();
     let mut opening: Vec<Event> = events
         .filter(|event| !matches!(event.kind, EventKind::Tick))
         .collect();
@@ -48,12 +48,12 @@ fn opening() -> Vec<Event> {
 
 #[test]
 fn events_come_back_and_mean_the_same() {
-    let stories = [
-        story(),
-        timeline(silent_story(VETH, Places::veth), 4000),
-        timeline(healthy_story(&Places::new(ROUTED), 2), 4000),
+    let scenarios = [
+        captured_events(),
+        timeline(silent_events(VETH, Places::veth), 4000),
+        timeline(healthy_events(&Places::new(ROUTED), 2), 4000),
     ];
-    for events in stories {
+    for events in scenarios {
         let file = kept(&events);
         let (again, reader) = read(&file);
         assert_eq!(again, events);
@@ -73,7 +73,7 @@ fn events_come_back_and_mean_the_same() {
 /// Events of every kind: what only functions of the kernel tell, and what cannot be seen, too.
 pub fn every_kind() -> Vec<Event> {
     let conn = Conn::new(0);
-    let mut events = story();
+    let mut events = captured_events();
     let mut resent = conn.server_resends(0, 1);
     resent.timers = Some(Timers {
         timeouts: 2,
@@ -132,7 +132,7 @@ fn what_functions_tell_comes_back_in_each_part() {
 
 #[test]
 fn parts_together_are_the_whole() {
-    let events = story();
+    let events = captured_events();
     for most in [1, 7, 20] {
         let files = parts(&events, most);
         let (again, reader) = read(&files.concat());
@@ -143,7 +143,7 @@ fn parts_together_are_the_whole() {
 
 #[test]
 fn a_part_alone_has_what_is_needed_and_says_what_is_not_there() {
-    let events = story();
+    let events = captured_events();
     let files = parts(&events, 20);
     let (first, reader) = read(&files[0]);
     assert_eq!(first, events[..20]);
@@ -170,7 +170,7 @@ fn a_part_alone_has_what_is_needed_and_says_what_is_not_there() {
 
 #[test]
 fn another_recording_behind_is_left_out() {
-    let events = story();
+    let events = captured_events();
     let mut other = Encoder::new(PartHeader {
         recording: 8,
         ..header()
@@ -206,7 +206,7 @@ fn a_connection_that_is_closed_is_not_told_again() {
 
 #[test]
 fn names_of_any_length_come_back() {
-    let mut events = story();
+    let mut events = captured_events();
     for event in &mut events {
         if let EventKind::Packet(packet) = &mut event.kind {
             packet.what = PacketKind::Dropped {
@@ -221,7 +221,7 @@ fn names_of_any_length_come_back() {
 
 #[test]
 fn names_of_a_stranger_are_made_printable() {
-    let mut events = story();
+    let mut events = captured_events();
     for event in &mut events {
         if let EventKind::Packet(packet) = &mut event.kind {
             packet.device.name = Some("\u{1b}[2Jeth0".into());

@@ -4,7 +4,7 @@
 use mtu_trace::testing::{Event, MOST_BLOCK_BYTES, ReadError, Reader};
 use proptest::prelude::*;
 
-use super::captured::{findings, story};
+use super::captured::{captured_events, findings};
 use super::recording::{kept, read};
 
 /// Type of the blocks of our own, as the format's documentation has it.
@@ -51,7 +51,7 @@ fn offsets(file: &[u8]) -> Vec<usize> {
 
 #[test]
 fn cut_off_anywhere_it_is_used_up_to_there() {
-    let events: Vec<Event> = story().into_iter().take(30).collect();
+    let events: Vec<Event> = captured_events().into_iter().take(30).collect();
     let file = kept(&events);
     let ends = offsets(&file);
     let mut most = 0;
@@ -99,13 +99,13 @@ fn other_files_are_refused_with_a_reason() {
 
 #[test]
 fn hostile_lengths_take_no_memory() {
-    let good = kept(&story());
+    let good = kept(&captured_events());
     let end = good.len() as u64;
     for length in [0, 1, 8, 11, 13, 0x7fff_fffc, u32::MAX - 3, u32::MAX] {
         let lie = [&OWN.to_le_bytes()[..], &length.to_le_bytes(), &[0; 64]].concat();
         let file = [good.clone(), lie].concat();
         let (events, reader) = read(&file);
-        assert_eq!(events.len(), story().len());
+        assert_eq!(events.len(), captured_events().len());
         let damage = reader.condition().damage.clone().unwrap();
         assert_eq!(damage.offset, end, "{length}");
     }
@@ -119,7 +119,7 @@ fn hostile_lengths_take_no_memory() {
 
 #[test]
 fn a_packet_that_lies_about_its_length_is_a_damage() {
-    let file = kept(&story());
+    let file = kept(&captured_events());
     let at = offsets(&file)
         .into_iter()
         .find(|at| file.get(*at..at + 4) == Some(&6u32.to_le_bytes()))
@@ -135,7 +135,7 @@ fn a_packet_that_lies_about_its_length_is_a_damage() {
 
 #[test]
 fn what_a_newer_version_adds_is_left_out_and_counted() {
-    let events = story();
+    let events = captured_events();
     let file = kept(&events);
     // {"yawn": [1, {}]} and something of a newer format.
     let yawn = b"trc\x03\xa1\x64yawn\x82\x01\xa0";
@@ -163,9 +163,9 @@ fn row(name: &str, row: &[u8]) -> Vec<u8> {
     block(OWN, &content.concat())
 }
 
-/// The file of a story without its blocks of ours that begin like this.
+/// The file of a scenario without its blocks of ours that begin like this.
 fn without(name: &str) -> (Vec<u8>, usize) {
-    let file = kept(&story());
+    let file = kept(&captured_events());
     let ends = offsets(&file);
     let first = row(name, b"");
     let is_it = |at: usize| {
@@ -184,7 +184,7 @@ fn what_was_not_told_is_a_damage() {
         let (file, dropped) = without(name);
         assert!(dropped > 1, "{name}: {dropped}");
         let (events, reader) = read(&file);
-        assert!(story().starts_with(&events) && events.len() < story().len());
+        assert!(captured_events().starts_with(&events) && events.len() < captured_events().len());
         let damage = reader.condition().damage.clone().unwrap();
         assert!(damage.what.contains("which was not told"), "{damage}");
         assert!(damage.what.contains(name), "{damage}");
@@ -194,14 +194,14 @@ fn what_was_not_told_is_a_damage() {
 
 #[test]
 fn numbers_that_are_told_out_of_order_are_a_damage() {
-    let file = kept(&story());
+    let file = kept(&captured_events());
     // 2^32 - 1 in a name and in a device.
     let name = row("name", b"\x82\x1a\xff\xff\xff\xff\x61a");
     let device = row("device", b"\x85\x1a\xff\xff\xff\xff\x01\x02\xf6\x03");
     for entry in [name, device] {
         let file = [file.clone(), entry].concat();
         let (events, reader) = read(&file);
-        assert_eq!(events.len(), story().len());
+        assert_eq!(events.len(), captured_events().len());
         let damage = reader.condition().damage.clone().unwrap();
         assert!(damage.what.contains("comes next"), "{damage}");
     }
@@ -210,13 +210,17 @@ fn numbers_that_are_told_out_of_order_are_a_damage() {
 #[test]
 fn rows_may_grow_and_others_are_left_out() {
     let told = |content: &[u8]| {
-        let file = [kept(&story()), row("tick", content)].concat();
+        let file = [kept(&captured_events()), row("tick", content)].concat();
         let (events, reader) = read(&file);
         let condition = reader.condition().clone();
         let last = events.last().unwrap().clone();
-        (events.len() - story().len(), last.time_ns, condition)
+        (
+            events.len() - captured_events().len(),
+            last.time_ns,
+            condition,
+        )
     };
-    let nothing = (0, story().last().unwrap().time_ns);
+    let nothing = (0, captured_events().last().unwrap().time_ns);
     // [5], [5, {"new": [1]}], and something that is no row of this version.
     let (more, time_ns, condition) = told(b"\x81\x05");
     assert_eq!((more, time_ns), (1, 5));
@@ -242,7 +246,7 @@ fn rows_may_grow_and_others_are_left_out() {
 
 #[test]
 fn blocks_of_others_between_ours_are_skipped() {
-    let events = story();
+    let events = captured_events();
     let file = kept(&events);
     let statistics = block(5, &[0; 12]);
     let custom = block(0x0bad, &[0; 40]);
@@ -266,7 +270,7 @@ proptest! {
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
-        let mut file = kept(&story()[..40]);
+        let mut file = kept(&captured_events()[..40]);
         for (at, byte) in changes {
             let at = at.index(file.len());
             file[at] = byte;
@@ -284,9 +288,9 @@ proptest! {
         check(&[header.clone(), noise.clone()].concat());
         let own = block(OWN, &[b"trc\x01", noise.as_slice()].concat());
         check(&[header, own.clone()].concat());
-        check(&[kept(&story()[..5]), own].concat());
+        check(&[kept(&captured_events()[..5]), own].concat());
         for name in ["sample", "connection", "retransmit", "count", "name", "device", "closed"] {
-            check(&[kept(&story()[..5]), row(name, &noise)].concat());
+            check(&[kept(&captured_events()[..5]), row(name, &noise)].concat());
         }
     }
 }

@@ -4,7 +4,7 @@ use mtu_trace::testing::{Confidence, Direction, EventKind, Finding, Link, UDP, V
 
 use super::network::{HOST, VETH, told};
 use super::packet::{Places, Shown};
-use super::story::{Conn, again, at, play};
+use super::scenario::{Conn, again, at, run};
 
 /// Where the host's tunnel sends from.
 const HOSTS: &str = "10.42.0.1:51820";
@@ -51,7 +51,7 @@ fn sealed(kind: &str, from: &str, ms: u64, bytes: u32, conns: &[Conn]) -> Vec<Fi
             events.push(at(sent + ms, datagram(&places, from, bytes)));
         }
     }
-    play(events, 5000).findings()
+    run(events, 5000).findings()
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_segment_that_no_datagram_carried_was_in_none() {
             events.push(at(sent + 2, datagram(&places, HOSTS, 1564)));
         }
     }
-    let findings = play(events, 14_000).findings();
+    let findings = run(events, 14_000).findings();
     let of_tcp = |it: &&Finding| it.connection.as_ref().unwrap().protocol == "tcp";
     let hole = findings
         .iter()
@@ -137,7 +137,7 @@ fn a_tunnels_datagrams_are_no_stream_of_their_own_again() {
     for ms in [2, 400, 800, 1200] {
         events.push(at(sent + ms, datagram(&places, HOSTS, 1564)));
     }
-    let [finding] = play(events, 6000).findings().try_into().unwrap();
+    let [finding] = run(events, 6000).findings().try_into().unwrap();
     assert_eq!(finding.connection.unwrap().protocol, "tcp");
     // What cannot be told apart is not counted for it.
     assert_eq!(finding.evidence.oversized_drops, 4);

@@ -3,11 +3,11 @@
 use mtu_trace::testing::{Finding, NetnsId, Process, Topology, printable};
 use proptest::prelude::*;
 
-use super::black_hole::filtered_story;
+use super::black_hole::filtered_events;
 use super::network::{CNI0, CONTAINER, EXT0, HOST, ROUTED, SERVER};
 use super::packet::Places;
 use super::reports::{json, text};
-use super::story::play;
+use super::scenario::run;
 
 /// The network with names as hostile as `/proc` and netlink could hand them over.
 fn renamed(bytes: &[u8]) -> Places {
@@ -31,7 +31,7 @@ fn renamed(bytes: &[u8]) -> Places {
 }
 
 fn findings(places: &Places) -> Vec<Finding> {
-    let findings = play(filtered_story(places), 4000).findings();
+    let findings = run(filtered_events(places), 4000).findings();
     assert_eq!(findings.len(), 1);
     findings
 }

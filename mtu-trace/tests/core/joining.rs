@@ -3,10 +3,10 @@
 
 use mtu_trace::testing::{Analysis, Direction, Event, EventKind, Isn, TcpState, Verdict};
 
-use super::black_hole::{filtered, filtered_story, hole};
+use super::black_hole::{filtered, filtered_events, hole};
 use super::network::{CONTAINER, EXT0, ROUTED, device, told};
 use super::packet::{MSS, Places, Shown};
-use super::story::{Conn, NS_PER_MS, START_NS, again, at, ends, opening, play, resend};
+use super::scenario::{Conn, NS_PER_MS, START_NS, again, at, ends, opening, resend, run};
 
 #[test]
 fn drop_known_before_its_socket_joins_afterwards() {
@@ -18,8 +18,8 @@ fn drop_known_before_its_socket_joins_afterwards() {
         let mut events = vec![at(0, told(&places.topology))];
         events.extend(hole(conn, 100, |nth| places.forward(conn, nth)));
         events.extend(sockets.map(|socket| at(300, socket)));
-        let played = play(events, 4000);
-        let finding = played.only();
+        let outcome = run(events, 4000);
+        let finding = outcome.only();
         assert_eq!(finding.verdict, Verdict::MtuBlackHole);
         assert_eq!(finding.evidence.oversized_drops, 14);
         assert_eq!(finding.evidence.retransmits, 4);
@@ -27,7 +27,7 @@ fn drop_known_before_its_socket_joins_afterwards() {
         let connection = finding.connection.unwrap();
         assert_eq!(connection.local.netns.unwrap().cookie, Some(CONTAINER.0));
         assert_eq!(connection.direction, Direction::Download);
-        assert_eq!(played.analysis.state().connections().count(), 1);
+        assert_eq!(outcome.analysis.state().connections().count(), 1);
     }
 }
 
@@ -45,7 +45,7 @@ fn drop_of_an_upload_known_before_its_socket_joins_afterwards() {
             events.push(at(ms, places.upload(conn, 0)));
         }
         events.extend(sockets.into_iter().map(|socket| at(200, socket)));
-        let finding = play(events, 2000).only();
+        let finding = run(events, 2000).only();
         assert_eq!(finding.verdict, Verdict::MtuBlackHole);
         assert_eq!(finding.evidence.oversized_drops, 4);
         let connection = finding.connection.unwrap();
@@ -75,15 +75,15 @@ fn packets_on_both_sides_of_a_nat_join_the_socket_that_comes_later() {
         events.push(at(ms, places.forward(conn, 0)));
     }
     events.push(at(200, conn.client_known()));
-    let played = play(events, 2000);
-    let finding = played.only();
+    let outcome = run(events, 2000);
+    let finding = outcome.only();
     assert_eq!(finding.verdict, Verdict::MtuBlackHole);
     assert_eq!(finding.evidence.oversized_drops, 4);
     assert_eq!(finding.evidence.other_drops, 4);
     let connection = finding.connection.unwrap();
     assert_eq!(connection.local.socket_address(), "192.0.2.2:40000");
     assert_eq!(connection.direction, Direction::Download);
-    assert_eq!(played.analysis.state().connections().count(), 1);
+    assert_eq!(outcome.analysis.state().connections().count(), 1);
 }
 
 /// Only the client knows the server by another address than its own.
@@ -95,7 +95,7 @@ fn a_service_is_looked_at_from_its_client() {
     conn.server.flow.destination = conn.client.flow.source;
     let mut events = opening(&places, conn);
     events.extend(filtered(&places, conn, 100));
-    let finding = play(events, 4000).only();
+    let finding = run(events, 4000).only();
     assert_eq!(finding.verdict, Verdict::MtuBlackHole);
     let connection = finding.connection.unwrap();
     assert_eq!(connection.local.socket_address(), "192.0.2.2:40000");
@@ -116,7 +116,7 @@ fn addresses_used_again_are_another_connection() {
     for socket in [&mut second.client, &mut second.server] {
         socket.opened_ns = START_NS + 6000 * NS_PER_MS;
     }
-    let mut events = filtered_story(&places);
+    let mut events = filtered_events(&places);
     events.push(at(5000, ends(first.client, 1, 110)));
     events.push(at(5000, ends(first.server, 1, 110)));
     // The second finds the router's rules repaired.
@@ -127,9 +127,9 @@ fn addresses_used_again_are_another_connection() {
     resent.pmtu_bytes = 1450;
     events.push(at(6101, again(resent)));
     events.push(at(6140, second.server_stands(20, 1398)));
-    let played = play(events, 8000);
-    assert_eq!(played.analysis.state().connections().count(), 2);
-    let findings = played.findings();
+    let outcome = run(events, 8000);
+    assert_eq!(outcome.analysis.state().connections().count(), 2);
+    let findings = outcome.findings();
     let verdicts: Vec<Verdict> = findings.iter().map(|finding| finding.verdict).collect();
     assert_eq!(verdicts, [Verdict::MtuBlackHole, Verdict::PmtudWorking]);
     assert_eq!(findings[0].connections, 1);
@@ -161,9 +161,9 @@ fn ends_meet_though_one_was_known_before_it_had_numbers() {
     events.push(at(50, conn.server_known()));
     events.extend(filtered(&places, conn, 100));
     events.push(at(3000, conn.client_known()));
-    let played = play(events, 4000);
-    assert_eq!(played.analysis.state().connections().count(), 1);
-    let finding = played.only();
+    let outcome = run(events, 4000);
+    assert_eq!(outcome.analysis.state().connections().count(), 1);
+    let finding = outcome.only();
     assert_eq!(finding.verdict, Verdict::MtuBlackHole);
     assert_eq!(finding.connections, 1);
     let connection = finding.connection.unwrap();
@@ -181,7 +181,7 @@ fn strangers_with_the_same_numbers_stay_strangers() {
     events.push(at(50, good.server_known()));
     events.extend(filtered(&places, bad, 100));
     events.push(at(120, good.server_stands(50, MSS)));
-    let finding = play(events, 4000).only();
+    let finding = run(events, 4000).only();
     assert_eq!(finding.connections, 1);
     let connection = finding.connection.unwrap();
     assert_eq!(connection.local.socket_address(), "192.0.2.2:40000");
@@ -203,8 +203,8 @@ fn many_connections_to_one_server_are_not_taken_for_each_other() {
     let mut events = vec![at(0, told(&places.topology))];
     events.extend((0..50).map(|port| at(50, random(port).client_known())));
     events.extend((100..300).map(|port| at(100, places.forward(random(port), 0))));
-    let played = play(events, 200);
-    let known = played.analysis.state().connections();
+    let outcome = run(events, 200);
+    let known = outcome.analysis.state().connections();
     let mistaken = known
         .filter(|(_, connection)| !connection.ends.is_empty())
         .map(|(_, connection)| connection.seen_as.len() - 1)
@@ -228,9 +228,9 @@ fn message_about_no_known_packet_is_no_connection() {
         })
     };
     events.push(at(800, quiet(places.blocked_in_output(conn, 0))));
-    let played = play(events, 3000);
-    played.nothing();
-    assert_eq!(played.analysis.state().connections().count(), 0);
+    let outcome = run(events, 3000);
+    outcome.nothing();
+    assert_eq!(outcome.analysis.state().connections().count(), 0);
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn counts_go_on_past_the_last_event() {
     use mtu_trace::testing::Count;
     let places = Places::new(ROUTED);
     let conn = Conn::new(0);
-    let mut events = filtered_story(&places);
+    let mut events = filtered_events(&places);
     events.push(at(
         3900,
         EventKind::Count(Count::Dropped {
@@ -256,7 +256,7 @@ fn counts_go_on_past_the_last_event() {
             last_ns: START_NS + 3800 * NS_PER_MS,
         }),
     ));
-    let finding = play(events, 4000).only();
+    let finding = run(events, 4000).only();
     assert_eq!(finding.evidence.oversized_drops, 500);
     assert_eq!(finding.evidence.retransmits, 42);
 }

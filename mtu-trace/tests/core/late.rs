@@ -13,7 +13,7 @@ use super::network::{
 };
 use super::older::{known, old, with_kept_port};
 use super::packet::Places;
-use super::story::{Conn, at, ends, play};
+use super::scenario::{Conn, at, ends, run};
 
 /// Connected routes, and default ones out to the host.
 fn with_routes(mut topology: Topology) -> Topology {
@@ -90,7 +90,7 @@ fn stalled(mtus: Mtus) -> (Places, Conn, Vec<Event>) {
 }
 
 fn found(events: Vec<Event>, until_ms: u64) -> Finding {
-    play(events, until_ms).only()
+    run(events, until_ms).only()
 }
 
 #[test]
@@ -143,9 +143,9 @@ fn further_deaths_are_of_the_same_stall() {
         events.push(at(ms, places.forward(conn, 0)));
         events.push(at(ms + 100, EventKind::Sample(times_out(conn, backoff))));
     }
-    let played = play(events, 81_000);
-    assert_eq!(played.analysis.detected(), 1);
-    let finding = played.only();
+    let outcome = run(events, 81_000);
+    assert_eq!(outcome.analysis.detected(), 1);
+    let finding = outcome.only();
     assert_eq!(finding.evidence.attempts, 11);
     assert_eq!(finding.first_seen_ns, at(150, EventKind::Tick).time_ns);
     assert!(finding.detected_at_ns < at(300, EventKind::Tick).time_ns);
@@ -178,9 +178,9 @@ fn a_map_that_changes_takes_it_back_unless_all_is_over() {
     let mended = with_routes(Places::new(wide).topology);
     let mut changed = events.clone();
     changed.push(at(1000, told(&mended)));
-    let played = play(changed, 1200);
-    assert!(played.ever.contains_key("mtu-black-hole"));
-    assert!(played.analysis.findings().is_empty());
+    let outcome = run(changed, 1200);
+    assert!(outcome.ever.contains_key("mtu-black-hole"));
+    assert!(outcome.analysis.findings().is_empty());
 
     let mut gone = places.topology;
     for netns in gone.namespaces.values_mut() {
@@ -231,7 +231,7 @@ fn without_a_map_one_death_is_enough() {
     let places = Places::new(VETH);
     let (conn, old_conn) = with_kept_port(0);
     let resent = conn.server_resends(0, 7);
-    let story = |after: Sample| {
+    let scenario = |after: Sample| {
         let events = vec![
             at(0, told(&places.topology)),
             at(150, known(old_conn.server)),
@@ -240,9 +240,9 @@ fn without_a_map_one_death_is_enough() {
             at(900, places.veth(conn, 0)),
             at(1000, EventKind::Sample(after)),
         ];
-        play(events, 1100)
+        run(events, 1100)
     };
-    let finding = story(times_out(conn, 8)).only();
+    let finding = scenario(times_out(conn, 8)).only();
     assert_eq!(finding.verdict, Verdict::MtuBlackHole);
     assert!(finding.boundary.unwrap().silent);
     // It was told meanwhile, and has come down.
@@ -251,7 +251,7 @@ fn without_a_map_one_death_is_enough() {
         pmtu_bytes: 1450,
         ..times_out(conn, 8)
     };
-    let verdicts = story(told).ever;
+    let verdicts = scenario(told).ever;
     assert!(!verdicts.contains_key("mtu-black-hole"), "{verdicts:?}");
 }
 
@@ -259,17 +259,17 @@ fn without_a_map_one_death_is_enough() {
 fn of_a_sender_elsewhere_two_deaths_far_apart_are_enough() {
     let places = Places::new(ROUTED);
     let conn = Conn::new(0);
-    let story = |apart_ms: u64| {
+    let scenario = |apart_ms: u64| {
         let deaths = [100, 100 + apart_ms].map(|ms| at(ms, places.forward(conn, 0)));
         let mut events = vec![at(0, told(&places.topology)), at(50, conn.client_known())];
         events.extend(deaths);
-        play(events, 10_000)
+        run(events, 10_000)
     };
-    let finding = story(6400).only();
+    let finding = scenario(6400).only();
     assert_eq!(finding.verdict, Verdict::MtuBlackHole);
     assert_eq!(finding.evidence.attempts, 2);
     // That may be a first timeout.
-    let verdicts = story(3000).ever;
+    let verdicts = scenario(3000).ever;
     assert!(!verdicts.contains_key("mtu-black-hole"), "{verdicts:?}");
 }
 
@@ -280,13 +280,13 @@ fn what_was_foretold_is_withdrawn_if_the_next_try_does_not_die() {
     let resent = conn.server_resends(0, 7);
     events.push(at(900, old(&resent, old_conn.server)));
     events.push(at(1000, EventKind::Sample(times_out(conn, 8))));
-    let seen = play(events.clone(), 1100);
+    let seen = run(events.clone(), 1100);
     assert!(seen.ever.contains_key("mtu-black-hole"));
     assert_eq!(seen.only().verdict, Verdict::RemoteBlackHole);
     // Also where only the socket tells that it has tried.
     let mut unseen = events.clone();
     unseen.retain(|event| !matches!(event.kind, EventKind::Retransmit(_)));
-    assert!(play(unseen, 1100).analysis.findings().is_empty());
+    assert!(run(unseen, 1100).analysis.findings().is_empty());
     // Unless that would not be seen.
     events.push(at(20, EventKind::Blind(vec!["skb:kfree_skb".to_owned()])));
     let finding = found(events, 1100);
@@ -303,7 +303,7 @@ fn nothing_is_foretold_of_what_would_fit_or_is_small() {
         inner: 1500,
     };
     let (_, _, events) = stalled(wide);
-    assert!(play(events, 300).ever.is_empty());
+    assert!(run(events, 300).ever.is_empty());
 
     let (_, conn, events) = stalled(ROUTED);
     let changed = |edit: &dyn Fn(&mut Sample)| {
@@ -312,7 +312,7 @@ fn nothing_is_foretold_of_what_would_fit_or_is_small() {
         edit(&mut sample);
         events.pop();
         events.push(at(150, EventKind::Sample(sample)));
-        play(events, 300).ever
+        run(events, 300).ever
     };
     assert!(!changed(&|_| {}).is_empty());
     let small: [&dyn Fn(&mut Sample); 6] = [

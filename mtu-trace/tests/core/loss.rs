@@ -6,7 +6,7 @@ use mtu_trace::testing::{
 
 use super::network::{CNI0, EXT0, OUTER, OUTER_ETH0, ROUTED, VETHOUT, device};
 use super::packet::{HEADERS, MSS, Places, Shown};
-use super::story::{Conn, again, at, opening, play, resend};
+use super::scenario::{Conn, again, at, opening, resend, run};
 
 fn lossy(resends: u32) -> Vec<Event> {
     let conn = Conn::new(0);
@@ -22,13 +22,13 @@ fn lossy(resends: u32) -> Vec<Event> {
 #[test]
 fn a_resend_or_two_is_daily_life() {
     for resends in [0, 1, 2] {
-        play(lossy(resends), 5000).nothing();
+        run(lossy(resends), 5000).nothing();
     }
 }
 
 #[test]
 fn losses_that_recover_are_packet_loss() {
-    let finding = play(lossy(5), 8000).only();
+    let finding = run(lossy(5), 8000).only();
     assert_eq!(finding.verdict, Verdict::PacketLoss);
     assert_eq!(finding.severity, Severity::Info);
     assert!(!finding.ongoing);
@@ -64,15 +64,15 @@ fn unanswered(conn: Conn) -> Vec<Event> {
 
 #[test]
 fn unanswered_handshake_is_no_mtu_problem() {
-    let played = play(unanswered(Conn::new(0)), 8000);
-    let finding = played.only();
+    let outcome = run(unanswered(Conn::new(0)), 8000);
+    let finding = outcome.only();
     assert_eq!(finding.verdict, Verdict::HandshakeTimeout);
     assert_eq!(finding.severity, Severity::Warning);
     assert!(finding.ongoing);
     assert_eq!(finding.evidence.retransmits, 3);
     assert!(finding.summary.contains("not an MTU problem"));
     assert_eq!(finding.boundary, None);
-    played.never(Verdict::PacketLoss);
+    outcome.never(Verdict::PacketLoss);
 }
 
 #[test]
@@ -81,9 +81,9 @@ fn handshake_that_is_answered_in_the_end_is_forgotten() {
     let mut events = unanswered(conn);
     events.push(at(7150, conn.client_known()));
     events.push(at(7200, conn.client_stands(1)));
-    let played = play(events, 10_000);
-    assert!(played.ever.contains_key("handshake-timeout"));
-    assert_eq!(played.findings(), []);
+    let outcome = run(events, 10_000);
+    assert!(outcome.ever.contains_key("handshake-timeout"));
+    assert_eq!(outcome.findings(), []);
 }
 
 /// The server's segment where the outer container's FORWARD rules drop it: too long for the next
@@ -105,10 +105,10 @@ fn filtered_data_is_a_local_drop_with_its_hook() {
         events.push(at(ms, again(conn.server_resends(0, timeouts))));
         events.push(at(ms, filtered(&places, conn, 0)));
     }
-    let played = play(events, 2000);
-    played.never(Verdict::MtuBlackHole);
-    played.never(Verdict::PmtudWorking);
-    let finding = played.only();
+    let outcome = run(events, 2000);
+    outcome.never(Verdict::MtuBlackHole);
+    outcome.never(Verdict::PmtudWorking);
+    let finding = outcome.only();
     assert_eq!(finding.verdict, Verdict::LocalDrop);
     assert_eq!(finding.severity, Severity::Error);
     assert_eq!(finding.confidence, Confidence::Confirmed);
@@ -131,7 +131,7 @@ fn filtered_data_that_gets_through_again_is_a_warning() {
     events.push(at(100, filtered(&places, conn, 0)));
     events.push(at(310, again(conn.server_resends(0, 0))));
     events.push(at(350, conn.server_stands(10, MSS)));
-    let finding = play(events, 2000).only();
+    let finding = run(events, 2000).only();
     assert_eq!(finding.verdict, Verdict::LocalDrop);
     assert_eq!(finding.severity, Severity::Warning);
     assert!(!finding.ongoing);
@@ -150,7 +150,7 @@ fn reason_that_is_no_cause_explains_no_retransmit() {
         events.push(at(ms, late));
     }
     events.push(at(800, conn.server_stands(10, MSS)));
-    play(events, 2000).nothing();
+    run(events, 2000).nothing();
 }
 
 /// Kernels before 5.17 give no reason, and later ones often none that says anything.
@@ -160,7 +160,7 @@ fn without_a_reason_what_is_sent_again_was_lost_there() {
     let conn = Conn::new(0);
     for reason in [None, Some("NOT_SPECIFIED")] {
         // Full segments that die in a queue, or that were delivered before they were freed.
-        let story = |function: &str, resent: std::ops::Range<u32>| {
+        let scenario = |function: &str, resent: std::ops::Range<u32>| {
             let mut events = opening(&places, conn);
             for nth in 0..4 {
                 let freed = places.forward(conn, nth).long(1400).with(|packet| {
@@ -177,18 +177,21 @@ fn without_a_reason_what_is_sent_again_was_lost_there() {
                 events.push(at(ms, again(conn.server_resends(nth, 0))));
             }
             events.push(at(700, conn.server_stands(last + 10, MSS)));
-            play(events, 2000).only()
+            run(events, 2000).only()
         };
-        let finding = story("kfree_skb_list", 0..4);
+        let finding = scenario("kfree_skb_list", 0..4);
         assert_eq!(finding.verdict, Verdict::LocalDrop, "{reason:?}");
         assert_eq!(finding.severity, Severity::Warning);
         assert_eq!(finding.evidence.other_drops, 4);
         assert!(finding.summary.contains("kfree_skb_list"));
         for resent in [2..6, 10..14] {
-            assert_eq!(story("kfree_skb_list", resent).verdict, Verdict::PacketLoss);
+            assert_eq!(
+                scenario("kfree_skb_list", resent).verdict,
+                Verdict::PacketLoss
+            );
         }
         // A bridge that somebody listens on takes up what is for others, and frees it.
-        assert_eq!(story("ip_rcv_core", 0..4).verdict, Verdict::PacketLoss);
+        assert_eq!(scenario("ip_rcv_core", 0..4).verdict, Verdict::PacketLoss);
     }
 }
 
@@ -225,7 +228,7 @@ fn ordinary_drops_are_no_finding() {
             events.push(at(100 + repeat * 300, drop));
         }
     }
-    play(events, 5000).nothing();
+    run(events, 5000).nothing();
 }
 
 #[test]
@@ -240,5 +243,5 @@ fn fins_and_resets_on_a_small_link_are_no_oversized_packets() {
         });
         events.push(at(ms, fin));
     }
-    play(events, 3000).nothing();
+    run(events, 3000).nothing();
 }

@@ -25,6 +25,6 @@ mod recording;
 mod records;
 mod replaying;
 mod reports;
+mod scenario;
 mod selecting;
 mod sites;
-mod story;

@@ -5,7 +5,7 @@ use mtu_trace::testing::{Confidence, Direction, Event, EventKind, Retransmit, So
 use super::black_hole::TIMEOUTS_MS;
 use super::network::{CONTAINER, HOST, OUTER, ROUTED, told};
 use super::packet::Places;
-use super::story::{Conn, Played, again, at, play};
+use super::scenario::{Conn, Outcome, again, at, run};
 
 /// The connection as it is known without its handshake.
 fn unseen(mut conn: Conn) -> Conn {
@@ -49,8 +49,8 @@ fn download(places: &Places, conn: Conn, old_conn: Conn) -> Vec<Event> {
     events
 }
 
-fn connections(played: &Played) -> usize {
-    played.analysis.state().connections().count()
+fn connections(outcome: &Outcome) -> usize {
+    outcome.analysis.state().connections().count()
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn packets_join_by_the_addresses_of_their_socket() {
         let dropped = places.upload(conn, 0);
         events.push(at(ms, dropped.with(|packet| packet.flow.netns = CONTAINER)));
     }
-    let finding = play(events, 2000).only();
+    let finding = run(events, 2000).only();
     assert_eq!(finding.verdict, Verdict::MtuBlackHole);
     assert_eq!(finding.evidence.retransmits, 3);
     assert_eq!(finding.evidence.attempts, 4);
@@ -85,9 +85,9 @@ fn ends_meet_behind_nat_by_the_port_it_kept() {
         let mut events = vec![at(0, told(&places.topology))];
         events.extend(download(&places, conn, old_conn));
         events.extend(sockets.map(|socket| at(320, known(socket))));
-        let played = play(events, 4000);
-        assert_eq!(connections(&played), 1);
-        let finding = played.only();
+        let outcome = run(events, 4000);
+        assert_eq!(connections(&outcome), 1);
+        let finding = outcome.only();
         assert_eq!(finding.verdict, Verdict::MtuBlackHole);
         // A port may be another's too.
         assert_eq!(finding.confidence, Confidence::Likely);
@@ -110,7 +110,7 @@ fn the_end_that_listens_is_not_the_users_own() {
     conn.client.flow.destination.set_port(61_000);
     conn.server.flow.destination = conn.client.flow.source;
     let mut old_conn = unseen(conn);
-    let story = |old_conn: Conn| {
+    let scenario = |old_conn: Conn| {
         let mut events = vec![at(0, told(&places.topology))];
         events.extend([old_conn.server, old_conn.client].map(|socket| at(50, known(socket))));
         for (timeouts, ms) in (0..).zip(TIMEOUTS_MS) {
@@ -122,12 +122,12 @@ fn the_end_that_listens_is_not_the_users_own() {
             });
             events.push(at(100 + ms, dropped));
         }
-        play(events, 4000).only()
+        run(events, 4000).only()
     };
-    let guessed = story(old_conn).connection.unwrap();
+    let guessed = scenario(old_conn).connection.unwrap();
     assert_eq!(guessed.direction, Direction::Upload);
     old_conn.server.active = Some(false);
-    let finding = story(old_conn);
+    let finding = scenario(old_conn);
     assert_eq!(finding.confidence, Confidence::Confirmed);
     let shown = finding.connection.unwrap();
     assert_eq!(shown.local.netns.unwrap().cookie, Some(CONTAINER.0));
@@ -143,5 +143,5 @@ fn of_two_that_fit_alike_neither_is_the_other_end() {
     let mut events = vec![at(0, told(&places.topology))];
     let sockets = [old_conn.client, twin, old_conn.server];
     events.extend(sockets.map(|socket| at(50, known(socket))));
-    assert_eq!(connections(&play(events, 500)), 3);
+    assert_eq!(connections(&run(events, 500)), 3);
 }

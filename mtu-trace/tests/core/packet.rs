@@ -5,7 +5,7 @@ use mtu_trace::testing::{EventKind, Flow, IcmpError, Packet, PacketKind, Quoted,
 use super::network::{
     At, CNI0, CONTAINER_ETH0, DOCKER0, EXT0, HOST, OUTER_ETH0, VETHOUT, device, network,
 };
-use super::story::{Conn, flow};
+use super::scenario::{Conn, flow};
 use crate::network::{Mtus, OUTER};
 
 /// Bytes of IPv4 and TCP header, timestamps included.
@@ -15,7 +15,7 @@ pub const MSS: u32 = 1448;
 /// ICMP's protocol number.
 const ICMP: u8 = 1;
 
-/// A packet under construction. Its count and its first time are filled in when it is played.
+/// A packet under construction. Its count and its first time are filled in when it is outcome.
 #[derive(Clone)]
 pub struct Shown(pub Packet);
 

@@ -10,11 +10,11 @@ use mtu_trace::testing::{
 use super::black_hole::hole;
 use super::network::{HOST, ROUTED, SERVER, VETH, VETHOUT, device, told};
 use super::packet::{MSS, Places, Shown};
-use super::story::{Conn, NS_PER_MS, START_NS, again, at, opening, play};
+use super::scenario::{Conn, NS_PER_MS, START_NS, again, at, opening, run};
 
 /// A first flight of ten that dies at the router, and a sender that hears of it after half a round
 /// trip and sends smaller segments.
-pub fn healthy_story(places: &Places, rtt_ms: u64) -> Vec<Event> {
+pub fn healthy_events(places: &Places, rtt_ms: u64) -> Vec<Event> {
     let conn = Conn::new(0);
     let mut events = opening(places, conn);
     for nth in 0..10 {
@@ -38,10 +38,10 @@ pub fn healthy_story(places: &Places, rtt_ms: u64) -> Vec<Event> {
 #[test]
 fn working_discovery_is_never_a_black_hole() {
     for rtt_ms in [0, 2, 300] {
-        let played = play(healthy_story(&Places::new(ROUTED), rtt_ms), 5000);
-        played.never(Verdict::MtuBlackHole);
-        played.never(Verdict::PmtudSlow);
-        let finding = played.only();
+        let outcome = run(healthy_events(&Places::new(ROUTED), rtt_ms), 5000);
+        outcome.never(Verdict::MtuBlackHole);
+        outcome.never(Verdict::PmtudSlow);
+        let finding = outcome.only();
         assert_eq!(finding.verdict, Verdict::PmtudWorking, "RTT {rtt_ms} ms");
         assert_eq!(finding.severity, Severity::Info);
         assert_eq!(finding.confidence, Confidence::Confirmed);
@@ -71,9 +71,9 @@ fn working_discovery_is_seen_from_the_receiver_alone() {
     events.extend((0..10).map(|nth| at(100, places.forward(conn, nth))));
     events.extend((1..10).map(|tick| at(tick * 50, conn.client_stands(0))));
     events.push(at(600, conn.client_stands(10)));
-    let played = play(events, 2000);
-    played.never(Verdict::MtuBlackHole);
-    let finding = played.only();
+    let outcome = run(events, 2000);
+    outcome.never(Verdict::MtuBlackHole);
+    let finding = outcome.only();
     assert_eq!(finding.verdict, Verdict::PmtudWorking);
     assert_eq!(finding.connection.unwrap().direction, Direction::Download);
 }
@@ -94,9 +94,9 @@ fn repeated_discovery_on_one_connection_is_no_stall() {
         events.push(at(ms + 1, again(resent)));
         events.push(at(ms + 50, conn.server_stands(first + 10, 1398)));
     }
-    let played = play(events, 2_500_000);
-    played.never(Verdict::MtuBlackHole);
-    assert_eq!(played.only().verdict, Verdict::PmtudWorking);
+    let outcome = run(events, 2_500_000);
+    outcome.never(Verdict::MtuBlackHole);
+    assert_eq!(outcome.only().verdict, Verdict::PmtudWorking);
 }
 
 #[test]
@@ -113,9 +113,9 @@ fn recovery_by_probing_is_slow_and_no_black_hole_in_the_end() {
     events.push(at(6502, conn.server_stands(7, 1024)));
     events.push(at(6502, conn.client_stands(7)));
     events.push(at(6520, conn.server_stands(14, 1024)));
-    let played = play(events, 8000);
-    assert_eq!(played.ever.get("mtu-black-hole"), Some(&800));
-    let finding = played.only();
+    let outcome = run(events, 8000);
+    assert_eq!(outcome.ever.get("mtu-black-hole"), Some(&800));
+    let finding = outcome.only();
     assert_eq!(finding.verdict, Verdict::PmtudSlow);
     assert_eq!(finding.severity, Severity::Warning);
     assert!(!finding.ongoing);
@@ -135,7 +135,7 @@ fn silence_of_a_strangers_connection_says_nothing() {
         at(100, places.forward(conn, 0)),
         at(310, places.forward(conn, 0)),
     ];
-    play(events, 5000).nothing();
+    run(events, 5000).nothing();
 }
 
 /// Four datagrams of one flow at a place.
@@ -153,13 +153,13 @@ fn datagrams(places: &Places, place: fn(&Places, Conn, u32) -> Shown) -> Vec<Eve
 
 #[test]
 fn datagrams_that_die_again_and_again_are_a_hole() {
-    let silent = play(datagrams(&Places::new(VETH), Places::veth), 9000).only();
+    let silent = run(datagrams(&Places::new(VETH), Places::veth), 9000).only();
     assert_eq!(silent.verdict, Verdict::MtuBlackHole);
     assert_eq!(silent.confidence, Confidence::Likely);
     assert_eq!(silent.connection.unwrap().protocol, "udp");
     assert!(!silent.ongoing);
     // Nothing is known of a message, and nobody says what got through.
-    let routed = play(datagrams(&Places::new(ROUTED), Places::forward), 9000).only();
+    let routed = run(datagrams(&Places::new(ROUTED), Places::forward), 9000).only();
     assert_eq!(routed.verdict, Verdict::MtuBlackHole);
     assert_eq!(routed.confidence, Confidence::Suspected);
 }
@@ -172,7 +172,7 @@ fn a_sender_of_datagrams_that_was_told_and_stops_has_come_down() {
         places.forward(conn, nth).signalled()
     });
     events.extend(signals.into_iter().skip(1));
-    let finding = play(events, 9000).only();
+    let finding = run(events, 9000).only();
     assert_eq!(finding.verdict, Verdict::PmtudWorking);
     assert_eq!(finding.confidence, Confidence::Suspected);
 }
@@ -203,7 +203,7 @@ fn a_socket_that_was_told_was_told_whatever_else_was_seen() {
     let conn = Conn::new(0);
     let mut events = opening(&places, conn);
     events.extend(hole(conn, 100, |nth| places.forward(conn, nth)));
-    let unheard = play(events.clone(), 5000).only().pmtud.unwrap();
+    let unheard = run(events.clone(), 5000).only().pmtud.unwrap();
     assert_eq!((unheard.signalled, unheard.delivered), (false, None));
     // Neither another connection's socket nor its own other end is the sender, nor is a router.
     let other = [
@@ -215,10 +215,10 @@ fn a_socket_that_was_told_was_told_whatever_else_was_seen() {
         .iter()
         .cloned()
         .chain(other.map(|told| at(101, told)));
-    let unheard = play(others.collect(), 5000).only().pmtud.unwrap();
+    let unheard = run(others.collect(), 5000).only().pmtud.unwrap();
     assert_eq!((unheard.signalled, unheard.delivered), (false, None));
     events.push(at(101, path_mtu(conn.server.flow, 1450)));
-    let finding = play(events, 5000).only();
+    let finding = run(events, 5000).only();
     let pmtud = finding.pmtud.unwrap();
     assert_eq!((pmtud.signalled, pmtud.delivered), (true, Some(true)));
     let notes = finding.evidence.notes.join("\n");
@@ -242,7 +242,7 @@ fn to_be_told_of_a_wider_place_is_not_to_be_told() {
         )
     }));
     events.push(at(101, path_mtu(conn.server.flow, 1480)));
-    let finding = play(events, 5000).only();
+    let finding = run(events, 5000).only();
     let pmtud = finding.pmtud.unwrap();
     assert_eq!(pmtud.delivered, Some(false));
     assert_eq!(pmtud.blocked_at.unwrap().hook, Some("OUTPUT"));
@@ -255,7 +255,7 @@ fn what_a_silent_place_asked_for_was_not_sent() {
     let mut events = opening(&places, conn);
     events.extend(hole(conn, 100, |nth| places.veth(conn, nth)));
     events.push(at(100, places.veth(conn, 0).signalled()));
-    let finding = play(events, 5000).only();
+    let finding = run(events, 5000).only();
     assert!(finding.boundary.unwrap().silent);
     assert!(!finding.pmtud.unwrap().signalled);
 }
@@ -267,14 +267,14 @@ fn a_sender_of_datagrams_whose_route_was_told_and_that_stops_has_come_down() {
     let mut events = datagrams(&places, Places::forward);
     // The router's own packets are none of the sender's.
     events.push(at(1600, path_mtu(route(flow), 1450)));
-    let finding = play(events.clone(), 9000).only();
+    let finding = run(events.clone(), 9000).only();
     assert_eq!(finding.verdict, Verdict::MtuBlackHole);
     let senders = Flow {
         netns: SERVER,
         ..route(flow)
     };
     events.push(at(1600, path_mtu(senders, 1450)));
-    let finding = play(events, 9000).only();
+    let finding = run(events, 9000).only();
     assert_eq!(finding.verdict, Verdict::PmtudWorking);
     assert_eq!(finding.pmtud.unwrap().delivered, Some(true));
 }
@@ -295,7 +295,7 @@ fn a_tunnel_that_refuses_a_packet_has_told_its_sender() {
     };
     let mut events = opening(&places, conn);
     events.extend(hole(conn, 100, refused));
-    let finding = play(events, 5000).only();
+    let finding = run(events, 5000).only();
     assert_eq!(finding.verdict, Verdict::MtuBlackHole);
     let boundary = finding.boundary.unwrap();
     assert_eq!((boundary.limit_bytes, boundary.packet_bytes), (1400, 1500));
@@ -317,7 +317,7 @@ fn why_segments_were_sent_again_is_told() {
         losses: 5,
     });
     events.push(at(6000, again(last)));
-    let finding = play(events, 7000).only();
+    let finding = run(events, 7000).only();
     let notes = finding.evidence.notes.join("\n");
     assert!(
         notes.contains("tcp_retransmit_timer: 5 timeouts"),
@@ -354,5 +354,5 @@ fn super_packets_above_the_mtu_are_no_oversized_packets() {
         events.push(at(100, seen));
     }
     events.push(at(3000, conn.server_stands(100, MSS)));
-    play(events, 5000).nothing();
+    run(events, 5000).nothing();
 }

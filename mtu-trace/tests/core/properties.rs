@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::network::{BRIDGE, HOST, Mtus, ROUTED, VETH, told};
 use super::packet::{Places, Shown};
 use super::reports;
-use super::story::{Conn, NS_PER_MS, START_NS, again, at, ends};
+use super::scenario::{Conn, NS_PER_MS, START_NS, again, at, ends};
 
 /// Connections, the last of which has the addresses of the first and sequence numbers that wrap.
 fn conns() -> impl Strategy<Value = Conn> + Clone {

@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use mtu_trace::testing::{Clock, Encoder, Event, HookStatus, PartHeader, Reader};
 
-use super::story::START_NS;
+use super::scenario::START_NS;
 
 /// Hooks of which one is missing.
 pub fn hooks() -> Vec<HookStatus> {

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::network::{EXT0, HOST, ROUTED, network};
-use super::story::Conn;
+use super::scenario::Conn;
 
 fn decoder() -> Decoder {
     let types = KernelTypes {

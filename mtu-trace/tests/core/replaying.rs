@@ -11,18 +11,18 @@ use super::network::ROUTED;
 use super::packet::Places;
 use super::recording::kept;
 use super::reports::json;
-use super::story::{Conn, NS_PER_MS, START_NS, opening, timeline};
+use super::scenario::{Conn, NS_PER_MS, START_NS, opening, timeline};
 
 /// More events than lie between the first three copies of the state.
 fn long() -> Vec<Event> {
     let places = Places::new(ROUTED);
-    let stories = (0..700).flat_map(|number| {
+    let scenarios = (0..700).flat_map(|number| {
         let conn = Conn::new(number);
-        let mut story = opening(&places, conn);
-        story.extend(filtered(&places, conn, 100 + u64::from(number) * 25));
-        story
+        let mut scenario = opening(&places, conn);
+        scenario.extend(filtered(&places, conn, 100 + u64::from(number) * 25));
+        scenario
     });
-    let events = timeline(stories.collect(), 30_000);
+    let events = timeline(scenarios.collect(), 30_000);
     assert!(events.len() > 2 * 8192, "{}", events.len());
     events
 }

@@ -5,12 +5,12 @@ use insta::assert_snapshot;
 use mtu_trace::testing::{Capture, Clock, Finding, Format, Report, SCHEMA, Style};
 use serde_json::{Map, Value};
 
-use super::black_hole::{filtered_story, silent_story};
+use super::black_hole::{filtered_events, silent_events};
 use super::network::{ROUTED, VETH};
 use super::packet::Places;
-use super::path_mtu::healthy_story;
+use super::path_mtu::healthy_events;
 use super::recording::hooks;
-use super::story::{START_NS, play};
+use super::scenario::{START_NS, run};
 
 /// A report of four seconds with made-up surroundings.
 pub fn report(findings: Vec<Finding>) -> Report {
@@ -53,15 +53,15 @@ pub fn text(findings: Vec<Finding>) -> String {
 }
 
 fn filtered() -> Vec<Finding> {
-    play(filtered_story(&Places::new(ROUTED)), 4000).findings()
+    run(filtered_events(&Places::new(ROUTED)), 4000).findings()
 }
 
 fn healthy() -> Vec<Finding> {
-    play(healthy_story(&Places::new(ROUTED), 2), 4000).findings()
+    run(healthy_events(&Places::new(ROUTED), 2), 4000).findings()
 }
 
 fn silent() -> Vec<Finding> {
-    play(silent_story(VETH, Places::veth), 4000).findings()
+    run(silent_events(VETH, Places::veth), 4000).findings()
 }
 
 #[test]

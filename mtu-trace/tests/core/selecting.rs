@@ -5,11 +5,11 @@ use mtu_trace::testing::{
 };
 use serde_json::{Value, json};
 
-use super::black_hole::{filtered, filtered_story, hole};
+use super::black_hole::{filtered, filtered_events, hole};
 use super::network::{CONTAINER, OUTER, ROUTED, VETH, told};
 use super::packet::Places;
 use super::reports::report;
-use super::story::{Conn, NS_PER_MS, START_NS, at, ends, opening, timeline};
+use super::scenario::{Conn, NS_PER_MS, START_NS, at, ends, opening, timeline};
 
 /// A namespace beside those of the network.
 const STRANGER: NetnsId = NetnsId(105);
@@ -40,8 +40,8 @@ fn found(events: &[Event], words: &str) -> Vec<Finding> {
 #[test]
 fn a_containers_stall_is_explained_by_the_hosts_drop() {
     let places = Places::new(ROUTED);
-    let story = filtered_story(&places);
-    let whole = found(&story, "");
+    let scenario = filtered_events(&places);
+    let whole = found(&scenario, "");
     assert_eq!(whole.len(), 1);
     // Its ends, by each name; the place where packets die; where the message dies; its tuples.
     for words in [
@@ -54,7 +54,7 @@ fn a_containers_stall_is_explained_by_the_hosts_drop() {
         "host 10.42.0.5",
         "tcp and icmp and not host 10.42.0.6",
     ] {
-        assert_eq!(found(&story, words), whole, "{words}");
+        assert_eq!(found(&scenario, words), whole, "{words}");
     }
     for words in [
         "--container d00d",
@@ -65,7 +65,7 @@ fn a_containers_stall_is_explained_by_the_hosts_drop() {
         "not host 10.42.0.5",
         "not icmp",
     ] {
-        assert_eq!(found(&story, words), [], "{words}");
+        assert_eq!(found(&scenario, words), [], "{words}");
     }
 }
 
@@ -73,10 +73,10 @@ fn a_containers_stall_is_explained_by_the_hosts_drop() {
 fn the_other_end_of_the_veth_is_its_place_too() {
     let places = Places::new(VETH);
     let conn = Conn::new(0);
-    let mut story = opening(&places, conn);
-    story.extend(hole(conn, 100, |nth| places.veth(conn, nth)));
+    let mut scenario = opening(&places, conn);
+    scenario.extend(hole(conn, 100, |nth| places.veth(conn, nth)));
     // Only the limit is in the outer container, whose name is the start of its identifier.
-    let findings = found(&story, "--container dddd");
+    let findings = found(&scenario, "--container dddd");
     assert_eq!(findings.len(), 1);
     let peer = findings[0]
         .boundary
@@ -134,7 +134,7 @@ fn a_shared_cause_is_told_from_the_selected_connection() {
 fn what_is_left_out_is_counted() {
     let places = Places::new(ROUTED);
     let conn = Conn::new(0);
-    let mut events = filtered_story(&places);
+    let mut events = filtered_events(&places);
     // Another cause: the upload dies in the outer container.
     events.extend([0, 210, 630, 1460].map(|ms| at(100 + ms, places.upload(conn, 0))));
     let hidden = |words| {
@@ -151,7 +151,7 @@ fn what_is_left_out_is_counted() {
 #[test]
 fn reports_tell_what_was_selected() {
     let analysis = analysed(
-        filtered_story(&Places::new(ROUTED)),
+        filtered_events(&Places::new(ROUTED)),
         4000,
         &asked("port 81"),
     );
@@ -179,8 +179,8 @@ fn reports_tell_what_was_selected() {
 
 #[test]
 fn findings_are_counted_as_made_only_if_selected() {
-    let story = filtered_story(&Places::new(ROUTED));
-    let made = |words| analysed(story.clone(), 4000, &asked(words)).detected();
+    let scenario = filtered_events(&Places::new(ROUTED));
+    let made = |words| analysed(scenario.clone(), 4000, &asked(words)).detected();
     assert_eq!((made("port 80"), made("port 81")), (1, 0));
 }
 
@@ -188,7 +188,7 @@ fn findings_are_counted_as_made_only_if_selected() {
 fn a_container_stays_selected_when_it_is_gone() {
     let places = Places::new(ROUTED);
     let conn = Conn::new(0);
-    let mut events = filtered_story(&places);
+    let mut events = filtered_events(&places);
     events.push(at(3500, ends(conn.client, 1, 104)));
     let mut left = places.topology.clone();
     left.namespaces.remove(&CONTAINER);
@@ -204,7 +204,7 @@ fn a_container_that_comes_later_is_selected_then() {
     let places = Places::new(ROUTED);
     let mut unnamed = places.topology.clone();
     unnamed.namespaces.get_mut(&CONTAINER).unwrap().container = None;
-    let mut events = filtered_story(&places);
+    let mut events = filtered_events(&places);
     events[0] = at(0, told(&unnamed));
     let named = at(3000, told(&places.topology));
     let before = analysed(events.clone(), 4000, &asked("--container build"));

@@ -4,7 +4,7 @@ use mtu_trace::testing::{BRIDGE_NETFILTER, FORWARD, OUTPUT, Site, VETH, oversize
 
 use super::network::{self, BRIDGE, CONTAINER_ETH0, Mtus, ROUTED, VETHOUT, device};
 use super::packet::{Places, Shown};
-use super::story::Conn;
+use super::scenario::Conn;
 
 fn kind(places: &Places, shown: &Shown) -> Option<&'static Site> {
     oversized(&shown.0, &places.topology).map(|drop| drop.site)

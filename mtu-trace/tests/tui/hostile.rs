@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::recording::{kept, read};
+use super::scenario::at;
 use super::stage::{Stage, facts, several};
-use super::story::at;
 
 /// Events whose names are not what names should be, out of a capture from elsewhere.
 fn rude() -> Vec<mtu_trace::testing::Event> {

@@ -5,8 +5,8 @@ use mtu_trace::testing::{
 };
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::scenario::{NS_PER_MS, START_NS};
 use super::stage::{Stage, facts, several};
-use super::story::{NS_PER_MS, START_NS};
 
 const END_NS: u64 = START_NS + 100_000 * NS_PER_MS;
 const MIDDLE_NS: u64 = START_NS + 50_000 * NS_PER_MS;
@@ -257,8 +257,8 @@ fn esc_leads_back_to_where_one_came_from() {
 fn the_worst_is_selected_until_the_user_chooses() {
     use super::network::ROUTED;
     use super::packet::Places;
+    use super::scenario::{Conn, at, opening, timeline};
     use super::stage::{filtered, hole};
-    use super::story::{Conn, at, opening, timeline};
     let places = Places::new(ROUTED);
     let (drop, bad) = (Conn::new(3), [Conn::new(0), Conn::new(1)]);
     let mut events = opening(&places, drop);

@@ -16,9 +16,9 @@ mod packet;
 #[path = "../core/recording.rs"]
 mod recording;
 mod replaying;
+#[allow(dead_code, reason = "the tests of the core use more of it")]
+#[path = "../core/scenario.rs"]
+mod scenario;
 mod screens;
 mod stage;
-#[allow(dead_code, reason = "the tests of the core use more of it")]
-#[path = "../core/story.rs"]
-mod story;
 mod styles;

@@ -5,8 +5,8 @@ use insta::assert_snapshot;
 use mtu_trace::testing::{ASCII, Mode, PANES, Playing, Risks, Theme, UNICODE};
 use ratatui::crossterm::event::KeyCode;
 
+use super::scenario::{NS_PER_MS, START_NS};
 use super::stage::{SIZES, Stage, facts, nothing, one, several};
-use super::story::{NS_PER_MS, START_NS};
 
 /// Looks at a screen at every size.
 fn look(name: &str, stage: &mut Stage) {
@@ -128,7 +128,7 @@ fn held() {
 fn losses_are_not_overlooked() {
     use mtu_trace::testing::EventKind;
     let mut events = one();
-    events.push(super::story::at(3000, EventKind::Lost(4321)));
+    events.push(super::scenario::at(3000, EventKind::Lost(4321)));
     let mut stage = Stage::new(events, 4000);
     for size in SIZES {
         let text = stage.text(size);

@@ -12,7 +12,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use super::network::ROUTED;
 use super::packet::{Places, Shown};
 use super::recording::hooks;
-use super::story::{Conn, START_NS, again, at, opening, timeline};
+use super::scenario::{Conn, START_NS, again, at, opening, timeline};
 
 /// The sizes at which every screen is looked at.
 pub const SIZES: [(u16, u16); 3] = [(40, 12), (80, 24), (120, 40)];

@@ -10,7 +10,7 @@ use mtu_trace::testing::{
 use super::network::{CONTAINER, HOST, SERVER, told};
 use super::packet::{MSS, Places};
 
-/// The kernel's clock when a story begins: long after boot.
+/// The kernel's clock when a scenario begins: long after boot.
 pub const START_NS: u64 = 5_000_000_000_000;
 pub const NS_PER_MS: u64 = 1_000_000;
 /// Time between two ticks, as in a live trace.
@@ -181,12 +181,12 @@ pub fn ends(socket: Socket, last_state: u32, error: u32) -> EventKind {
     })
 }
 
-/// Convertible like the packets, so that a story reads the same for both.
+/// Convertible like the packets, so that a scenario reads the same for both.
 pub fn again(retransmit: Retransmit) -> EventKind {
     EventKind::Retransmit(Box::new(retransmit))
 }
 
-/// The beginning of most stories: the network, and a connection known at both ends.
+/// The beginning of most scenarios: the network, and a connection known at both ends.
 pub fn opening(places: &Places, conn: Conn) -> Vec<Event> {
     vec![
         at(0, told(&places.topology)),
@@ -195,14 +195,14 @@ pub fn opening(places: &Places, conn: Conn) -> Vec<Event> {
     ]
 }
 
-/// What became of a story.
-pub struct Played {
+/// What became of a scenario.
+pub struct Outcome {
     pub analysis: Analysis,
     /// The verdicts that stood at any tick, with the first time each did, ms.
     pub ever: BTreeMap<&'static str, u64>,
 }
 
-impl Played {
+impl Outcome {
     pub fn findings(&self) -> Vec<Finding> {
         self.analysis.findings()
     }
@@ -229,21 +229,21 @@ impl Played {
 
 /// Plays events in the order of their times, with ticks until the end, counted as the kernel
 /// counts them.
-pub fn play(events: Vec<Event>, until_ms: u64) -> Played {
-    let mut played = Played {
+pub fn run(events: Vec<Event>, until_ms: u64) -> Outcome {
+    let mut outcome = Outcome {
         analysis: Analysis::default(),
         ever: BTreeMap::new(),
     };
     for event in timeline(events, until_ms) {
-        played.analysis.apply(&event);
+        outcome.analysis.apply(&event);
         if matches!(event.kind, EventKind::Tick) {
             let ms = (event.time_ns - START_NS) / NS_PER_MS;
-            for finding in played.analysis.findings() {
-                played.ever.entry(finding.verdict.name()).or_insert(ms);
+            for finding in outcome.analysis.findings() {
+                outcome.ever.entry(finding.verdict.name()).or_insert(ms);
             }
         }
     }
-    played
+    outcome
 }
 
 /// The events as a live trace would hand them over.
