@@ -21,13 +21,7 @@ mod kernel;
 mod model;
 mod show;
 
-/// Runs the command that the process' arguments name, and tells how it ended.
-#[must_use]
-pub fn run() -> std::process::ExitCode {
-    use clap::Parser as _;
-    // A reader that closes the pipe early has what it wants: no message, and no panic on write.
-    commands::run(cli::Cli::parse())
-}
+pub use commands::run;
 
 /// What tests, benchmarks and fuzz targets are written against; it changes with what they need.
 #[doc(hidden)]

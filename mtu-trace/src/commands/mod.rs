@@ -18,6 +18,7 @@ pub mod workload;
 use std::io;
 use std::process::ExitCode;
 
+use clap::Parser as _;
 use rustix::process::Signal;
 use rustix::system::uname;
 
@@ -34,9 +35,10 @@ const USAGE: u8 = 2;
 /// Exit status with `--exit-code` when something stands that is bad enough.
 const FOUND: u8 = 3;
 
-/// Runs a command and says how it ended.
+/// Runs the command that the process' arguments name, and says how it ended.
 #[must_use]
-pub fn run(cli: Cli) -> ExitCode {
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
     let command = cli.command.unwrap_or_else(|| Command::Live(Box::default()));
     let result = match command {
         Command::Live(options) => live::run(&options, cli.color),

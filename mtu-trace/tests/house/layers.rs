@@ -33,7 +33,7 @@ pub const LAYERS: [&str; 19] = [
 ];
 
 /// The rank of the layer that a module is in, `None` if it is in none, as one that only holds others.
-fn layer(module: &str) -> Option<usize> {
+pub fn layer(module: &str) -> Option<usize> {
     let is_in = |layer: &str| {
         let rest = module.strip_prefix(layer);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
@@ -42,7 +42,7 @@ fn layer(module: &str) -> Option<usize> {
 }
 
 /// The modules of a crate, by what can be reached through them.
-struct Map<'a> {
+pub struct Map<'a> {
     modules: HashMap<String, Names<'a>>,
 }
 
@@ -54,9 +54,9 @@ struct Names<'a> {
 }
 
 /// A path that is written in a module.
-struct Mention {
-    path: Vec<String>,
-    at: Span,
+pub struct Mention {
+    pub path: Vec<String>,
+    pub at: Span,
 }
 
 /// Every use of a higher layer, and every module without a layer that uses or holds anything.
@@ -121,7 +121,7 @@ fn strayed(module: &Module) -> Vec<Offence> {
 }
 
 impl<'a> Map<'a> {
-    fn new(product: &'a Crate) -> Self {
+    pub fn new(product: &'a Crate) -> Self {
         let modules = product.product().map(|module| {
             let mut names = Names {
                 module,
@@ -151,7 +151,7 @@ impl<'a> Map<'a> {
     }
 
     /// The module in which a path really ends, through whatever it is known by.
-    fn home(&self, path: &[String], depth: usize) -> Option<String> {
+    pub fn home(&self, path: &[String], depth: usize) -> Option<String> {
         /// Names that lead to names: more is a circle.
         const DEEPEST: usize = 16;
         let known = (0..=path.len())
@@ -252,7 +252,7 @@ fn absolute(module: &Module, path: &[String]) -> Option<Vec<String>> {
 }
 
 /// The paths in a module that lead somewhere in the crate.
-fn mentions(module: &Module) -> Vec<Mention> {
+pub fn mentions(module: &Module) -> Vec<Mention> {
     let mut reader = Reader {
         module,
         found: Vec::new(),

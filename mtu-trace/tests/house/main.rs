@@ -5,6 +5,7 @@
 //! `target/tmp/house-left.txt`.
 #![expect(clippy::unwrap_used, reason = "what is missing here is a failed test")]
 
+mod circles;
 mod layers;
 mod names;
 mod rules;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::source::{Crate, Offence, made_up, workspace};
-use super::{layers, names, sizes, thresholds};
+use super::{circles, layers, names, sizes, thresholds};
 
 /// A rule that the sources keep.
 struct Rule {
@@ -17,11 +17,16 @@ struct Rule {
     allowed: usize,
 }
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     Rule {
         name: "a layer uses itself and those below it",
         offences: layers::upward,
         allowed: 0,
+    },
+    Rule {
+        name: "modules of a layer do not use each other in circles",
+        offences: circles::circles,
+        allowed: 10,
     },
     Rule {
         name: "a type's name means one thing",
