@@ -53,7 +53,7 @@ pub fn parse(text: &str, tool: &str, v6: bool) -> Saved {
                 tool: tool.to_owned(),
                 chains: BTreeMap::new(),
             });
-        } else if let Some(warning) = line.strip_prefix("# IptablesTable `") {
+        } else if let Some(warning) = line.strip_prefix("# Table `") {
             let name = warning.split('\'').next().unwrap_or_default();
             saved.incompatible.push(name.to_owned());
         } else if let Some(table) = saved.tables.last_mut() {
