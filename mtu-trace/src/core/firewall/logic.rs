@@ -1,55 +1,32 @@
 //! Logic with three values: what depends on something unknown may still be certain.
 
-/// Whether a condition holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Truth {
-    True,
-    False,
-    Unknown,
-}
+/// Whether a condition holds; `None` if that depends on something unknown.
+pub type Truth = Option<bool>;
 
-impl Truth {
-    pub fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::False, _) | (_, Self::False) => Self::False,
-            (Self::True, Self::True) => Self::True,
-            _ => Self::Unknown,
-        }
-    }
-
-    pub fn or(self, other: Self) -> Self {
-        self.not().and(other.not()).not()
-    }
-
-    pub fn not(self) -> Self {
-        match self {
-            Self::True => Self::False,
-            Self::False => Self::True,
-            Self::Unknown => Self::Unknown,
-        }
-    }
-
-    pub fn not_if(self, negated: bool) -> Self {
-        if negated { self.not() } else { self }
-    }
-
-    /// Whether any holds. One that does ends the search.
-    pub fn any(truths: impl IntoIterator<Item = Self>) -> Self {
-        let mut all = Self::False;
-        for truth in truths {
-            all = all.or(truth);
-            if all == Self::True {
-                break;
-            }
-        }
-        all
+/// Whether both hold.
+pub fn and(one: Truth, other: Truth) -> Truth {
+    match (one, other) {
+        (Some(false), _) | (_, Some(false)) => Some(false),
+        _ => one.and(other),
     }
 }
 
-impl From<bool> for Truth {
-    fn from(value: bool) -> Self {
-        if value { Self::True } else { Self::False }
+/// Whether a condition does not hold.
+pub fn not(truth: Truth) -> Truth {
+    truth.map(|holds| !holds)
+}
+
+/// Whether any holds. One that does ends the search.
+pub fn any(truths: impl IntoIterator<Item = Truth>) -> Truth {
+    let mut all = Some(false);
+    for truth in truths {
+        match truth {
+            Some(true) => return truth,
+            Some(false) => {}
+            None => all = None,
+        }
     }
+    all
 }
 
 /// A number of which only the bits of `known` are known.
@@ -78,22 +55,17 @@ impl Bits {
     }
 
     pub fn equals(self, other: u64) -> Truth {
-        if (self.value ^ other) & self.known != 0 {
-            Truth::False
-        } else if self.known == u64::MAX {
-            Truth::True
+        let differs = (self.value ^ other) & self.known != 0;
+        if differs {
+            Some(false)
         } else {
-            Truth::Unknown
+            self.exact().map(|_| true)
         }
     }
 
-    /// Whether the number fulfils what is asked, if it is known.
-    pub fn test(self, asked: impl FnOnce(u64) -> bool) -> Truth {
-        if self.known == u64::MAX {
-            asked(self.value).into()
-        } else {
-            Truth::Unknown
-        }
+    /// The number, if all of it is known.
+    pub fn exact(self) -> Option<u64> {
+        (self.known == u64::MAX).then_some(self.value)
     }
 }
 
@@ -103,12 +75,14 @@ mod tests {
 
     #[test]
     fn what_is_certain_stays_so_beside_the_unknown() {
-        assert_eq!(Truth::False.and(Truth::Unknown), Truth::False);
-        assert_eq!(Truth::True.and(Truth::Unknown), Truth::Unknown);
-        assert_eq!(Truth::True.or(Truth::Unknown), Truth::True);
-        assert_eq!(Truth::False.or(Truth::Unknown), Truth::Unknown);
-        assert_eq!(Truth::Unknown.not(), Truth::Unknown);
-        assert_eq!(Truth::any([]), Truth::False);
+        assert_eq!(and(Some(false), None), Some(false));
+        assert_eq!(and(None, Some(false)), Some(false));
+        assert_eq!(and(Some(true), None), None);
+        assert_eq!(and(Some(true), Some(true)), Some(true));
+        assert_eq!(any([None, Some(true)]), Some(true));
+        assert_eq!(any([Some(false), None]), None);
+        assert_eq!(any([]), Some(false));
+        assert_eq!(not(None), None);
     }
 
     #[test]
@@ -117,9 +91,9 @@ mod tests {
             value: 0,
             known: 0x3fff,
         };
-        assert_eq!(half.equals(0), Truth::Unknown);
-        assert_eq!(half.equals(1), Truth::False);
-        assert_eq!(half.mask(0x1fff).equals(0), Truth::True);
-        assert_eq!(Bits::UNKNOWN.mask(0).equals(0), Truth::True);
+        assert_eq!(half.equals(0), None);
+        assert_eq!(half.equals(1), Some(false));
+        assert_eq!(half.mask(0x1fff).equals(0), Some(true));
+        assert_eq!(Bits::UNKNOWN.mask(0).equals(0), Some(true));
     }
 }

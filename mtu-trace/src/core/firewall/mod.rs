@@ -1,9 +1,9 @@
 //! The packet filter of a namespace: what its rules do to one packet, before that packet is sent.
 //!
 //! Path MTU discovery lives on one ICMP message per route, and most firewalls that break it do so by
-//! a rule nobody thought of in these terms. [`crate::host::firewall`] takes the rules of a namespace, from nftables
-//! and from both variants of iptables; [`Firewall::fate`] follows a made-up message through them,
-//! and [`Firewall::clamp`] a made-up SYN.
+//! a rule nobody thought of in these terms. [`crate::host::firewall`] takes the rules of a namespace,
+//! from nftables and from both variants of iptables; [`Firewall::fate`] follows a made-up message
+//! through them, and [`Firewall::clamp`] a made-up SYN.
 //!
 //! What a rule depends on may not be known (a mark, a route, a rate), so conditions are true, false
 //! or unknown, and so is the answer: it is certain only if it holds whatever the unknown ones are.
@@ -16,12 +16,14 @@ pub(crate) mod iptables;
 pub(crate) mod logic;
 pub(crate) mod nft;
 pub(crate) mod packet;
+pub(crate) mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 pub use packet::{Kind, NetfilterHook, QueriedPacket};
 
-use crate::core::firewall::engine::{BUDGET, BaseChain, Outcome, Tracking};
+use crate::core::firewall::engine::{BUDGET, Outcome};
 use crate::core::firewall::packet::Facts;
+use crate::core::firewall::table::FirewallTable;
 
 /// What becomes of a packet at one hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,8 +60,8 @@ pub struct Clamp {
 /// The packet filter of one namespace, at the time it was read.
 #[derive(Debug, Default)]
 pub struct Firewall {
-    pub(crate) nft: nft::Ruleset,
-    pub(crate) iptables: Vec<iptables::IptablesTable>,
+    /// Those of nftables first.
+    pub(crate) tables: Vec<FirewallTable>,
     pub(crate) unread: Vec<String>,
 }
 
@@ -69,9 +71,8 @@ impl Firewall {
     /// Rules that could not be read may do anything, so without them nothing passes for certain.
     #[must_use]
     pub fn fate(&self, packet: &QueriedPacket) -> Fate {
-        let facts = self.facts(packet);
         let mut doubt = None;
-        for outcome in self.outcomes(&facts) {
+        for outcome in self.outcomes(&self.facts(packet)) {
             match outcome.fate() {
                 Fate::Passes => {}
                 dropped @ Fate::Dropped(_) => return dropped,
@@ -90,10 +91,8 @@ impl Firewall {
     /// bytes announces.
     #[must_use]
     pub fn clamp(&self, packet: &QueriedPacket) -> Option<Clamp> {
-        let facts = self.facts(packet);
-        self.outcomes(&facts)
-            .into_iter()
-            .find_map(|outcome| outcome.clamp)
+        let mut outcomes = self.outcomes(&self.facts(packet)).into_iter();
+        outcomes.find_map(|outcome| outcome.clamp)
     }
 
     /// What could not be read, and why.
@@ -111,12 +110,8 @@ impl Firewall {
             NetfilterHook::Postrouting => NetfilterHook::Output,
             NetfilterHook::Prerouting | NetfilterHook::Output => return facts,
         };
-        let there = facts.at(before);
-        let untracked = self
-            .outcomes(&there)
-            .iter()
-            .any(|outcome| outcome.tracking != Tracking::Tracked);
-        if untracked {
+        let there = self.outcomes(&facts.at(before));
+        if there.iter().any(|outcome| outcome.untracked) {
             facts.without_state()
         } else {
             facts
@@ -125,20 +120,21 @@ impl Firewall {
 
     /// What each base chain at the hook does, in the kernel's order.
     fn outcomes(&self, facts: &Facts<'_>) -> Vec<Outcome> {
-        let nft = self.nft.base_chains(facts);
-        let iptables = self.iptables.iter().filter_map(|table| table.base(facts));
-        let mut chains: Vec<(i64, BaseChain<'_>)> = nft.into_iter().chain(iptables).collect();
-        chains.sort_by_key(|&(priority, _)| priority);
+        let mut chains: Vec<_> = self
+            .tables
+            .iter()
+            .flat_map(|table| table.base_chains(facts).map(move |chain| (table, chain)))
+            .collect();
+        chains.sort_by_key(|(_, (_, base))| base.priority);
         let mut facts = facts.clone();
-        let mut outcomes = Vec::new();
         let mut budget = BUDGET;
-        for (_, chain) in chains {
-            let outcome = chain.run(&facts, &mut budget);
-            if outcome.tracking != Tracking::Tracked {
+        let followed = chains.into_iter().map(|(table, (name, _))| {
+            let outcome = engine::run(table, name, &facts, &mut budget);
+            if outcome.untracked {
                 facts = facts.without_state();
             }
-            outcomes.push(outcome);
-        }
-        outcomes
+            outcome
+        });
+        followed.collect()
     }
 }

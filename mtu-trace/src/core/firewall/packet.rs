@@ -60,29 +60,12 @@ pub struct QueriedPacket {
     pub oif: Option<String>,
 }
 
-/// Connection tracking's states, as the bits of `ct state`.
-pub const INVALID: u64 = 1;
-pub const ESTABLISHED: u64 = 2;
-pub const RELATED: u64 = 4;
-pub const NEW: u64 = 8;
-pub const UNTRACKED: u64 = 64;
-
-/// TCP's flags in its fourteenth byte.
-pub const TCP_FLAGS: [(&str, u64); 8] = [
-    ("fin", 0x01),
-    ("syn", 0x02),
-    ("rst", 0x04),
-    ("psh", 0x08),
-    ("ack", 0x10),
-    ("urg", 0x20),
-    ("ecn", 0x40),
-    ("cwr", 0x80),
-];
+const ICMP: u64 = 1;
+const TCP: u64 = 6;
+const ICMPV6: u64 = 58;
+const RELATED: u64 = 4;
+const NEW: u64 = 8;
 const SYN: u64 = 0x02;
-
-pub const ICMP: u64 = 1;
-pub const TCP: u64 = 6;
-pub const ICMPV6: u64 = 58;
 
 /// What rules can ask of a packet. The fields of a protocol it is not of are absent.
 #[derive(Debug, Clone)]
@@ -91,15 +74,6 @@ pub struct Facts<'a> {
     pub hook: NetfilterHook,
     pub v6: bool,
     pub state: Bits,
-}
-
-/// A device's name as a rule sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PacketDevice<'a> {
-    Named(&'a str),
-    /// There is none at this hook.
-    None,
-    Unknown,
 }
 
 impl<'a> Facts<'a> {
@@ -162,26 +136,33 @@ impl<'a> Facts<'a> {
         self.is_syn().then_some(if self.v6 { 1440 } else { 1460 })
     }
 
-    pub fn iif(&self) -> PacketDevice<'a> {
-        device(
-            self.packet.iif.as_deref(),
-            self.hook == NetfilterHook::Output,
-        )
+    /// The device it came in by, empty if there is none at this hook; `None` if it is not known.
+    pub fn iif(&self) -> Option<&'a str> {
+        let never = self.hook == NetfilterHook::Output;
+        if never {
+            Some("")
+        } else {
+            self.packet.iif.as_deref()
+        }
     }
 
-    pub fn oif(&self) -> PacketDevice<'a> {
-        device(
-            self.packet.oif.as_deref(),
-            matches!(self.hook, NetfilterHook::Prerouting | NetfilterHook::Input),
-        )
+    /// The device it goes out by, likewise.
+    pub fn oif(&self) -> Option<&'a str> {
+        let never = matches!(self.hook, NetfilterHook::Prerouting | NetfilterHook::Input);
+        if never {
+            Some("")
+        } else {
+            self.packet.oif.as_deref()
+        }
     }
 }
 
-fn device(name: Option<&str>, never: bool) -> PacketDevice<'_> {
-    match name {
-        _ if never => PacketDevice::None,
-        Some(name) => PacketDevice::Named(name),
-        None => PacketDevice::Unknown,
+/// An address without its bits outside of a mask; `None` if that is of the other family.
+pub fn masked(address: IpAddr, mask: IpAddr) -> Option<IpAddr> {
+    match (address, mask) {
+        (IpAddr::V4(address), IpAddr::V4(mask)) => Some(IpAddr::V4(address & mask)),
+        (IpAddr::V6(address), IpAddr::V6(mask)) => Some(IpAddr::V6(address & mask)),
+        _ => None,
     }
 }
 
@@ -218,20 +199,29 @@ pub fn protocol_number(name: &str) -> Option<u64> {
     })
 }
 
+/// Connection tracking's states, as the bits of `ct state`.
 pub fn state_bit(name: &str) -> Option<u64> {
     Some(match name.to_ascii_lowercase().as_str() {
-        "invalid" => INVALID,
-        "established" => ESTABLISHED,
+        "invalid" => 1,
+        "established" => 2,
         "related" => RELATED,
         "new" => NEW,
-        "untracked" => UNTRACKED,
+        "untracked" => 64,
         _ => return None,
     })
 }
 
+/// TCP's flags in its fourteenth byte.
 pub fn tcp_flag(name: &str) -> Option<u64> {
-    let flag = TCP_FLAGS
-        .iter()
-        .find(|(known, _)| name.eq_ignore_ascii_case(known));
-    flag.map(|&(_, bit)| bit)
+    Some(match name.to_ascii_lowercase().as_str() {
+        "fin" => 0x01,
+        "syn" => SYN,
+        "rst" => 0x04,
+        "psh" => 0x08,
+        "ack" => 0x10,
+        "urg" => 0x20,
+        "ecn" => 0x40,
+        "cwr" => 0x80,
+        _ => return None,
+    })
 }

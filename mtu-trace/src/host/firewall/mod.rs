@@ -16,8 +16,8 @@ use std::{env, fs, io, thread};
 
 use crate::base::text::printable;
 use crate::core::firewall::iptables::Saved;
-use crate::core::firewall::nft::Ruleset;
-use crate::core::firewall::{Firewall, iptables};
+use crate::core::firewall::table::FirewallTable;
+use crate::core::firewall::{Firewall, iptables, nft};
 use crate::host::netns::NetnsFile;
 
 /// How long a tool may take.
@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MAX_BYTES: u64 = 32 << 20;
 /// Where tools are besides the tracer's own search path, which may lack the administrator's.
 const DIRECTORIES: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/usr/local/sbin"];
+/// The families that iptables has tools for.
+const FAMILIES: [&str; 2] = ["ip", "ip6"];
 /// The tables that iptables knows.
 const TABLES: [&str; 5] = ["raw", "mangle", "nat", "filter", "security"];
 
@@ -47,12 +49,11 @@ fn read_here() -> Firewall {
     if may_have_nft() {
         read_nft(&mut firewall);
     }
-    for v6 in [false, true] {
-        let family = if v6 { "ip6" } else { "ip" };
+    for family in FAMILIES {
         let names = format!("/proc/thread-self/net/{family}_tables_names");
         if fs::read_to_string(names).is_ok_and(|names| !names.trim().is_empty()) {
-            match save(v6, Variant::Legacy) {
-                Ok(saved) => firewall.iptables.extend(saved.tables),
+            match save(family, Variant::Legacy) {
+                Ok(saved) => firewall.tables.extend(saved.tables),
                 Err(error) => firewall.unread.push(format!(
                     "the rules of {family}tables-legacy could not be read: {error}"
                 )),
@@ -80,36 +81,33 @@ fn read_nft(firewall: &mut Firewall) {
     let ruleset = match tool("nft") {
         None => Err("nft is not installed".to_owned()),
         Some(nft) => run(Command::new(nft).args(["-j", "list", "ruleset"]), PATIENCE)
-            .and_then(|json| Ruleset::parse(&json))
+            .and_then(|json| nft::parse(&json))
             .map_err(|error| format!("the rules of nftables could not be read: {error}")),
     };
     match ruleset {
-        Ok(ruleset) => firewall.nft = ruleset,
+        Ok(tables) => firewall.tables = tables,
         Err(error) => firewall.unread.push(error),
     }
-    for v6 in [false, true] {
-        let family = if v6 { "ip6" } else { "ip" };
-        let is_candidate = |name: &str| TABLES.contains(&name);
-        let tables = &mut firewall.nft.tables;
-        let candidates = tables.iter().filter(|table| {
-            table.family == family && is_candidate(&table.name) && table.may_be_of_iptables()
-        });
-        let mut names: Vec<String> = candidates.map(|table| table.name.clone()).collect();
+    for family in FAMILIES {
+        let tables = &mut firewall.tables;
+        let is_candidate = |table: &FirewallTable, name: &str| {
+            table.name == name && table.family == family && nft::may_be_of_iptables(table)
+        };
+        let mut names = TABLES.to_vec();
+        names.retain(|name| tables.iter().any(|table| is_candidate(table, name)));
         if names.is_empty() {
             continue;
         }
         // Without the tool, and where it cannot print a table, there is still what nft says.
-        let Ok(saved) = save(v6, Variant::Nft) else {
+        let Ok(saved) = save(family, Variant::Nft) else {
             continue;
         };
-        names.retain(|name| !saved.incompatible.contains(name));
-        let printed = saved
-            .tables
-            .into_iter()
-            .filter(|table| names.contains(&table.name));
+        names.retain(|name| !saved.incompatible.iter().any(|other| other == name));
+        let mut printed = saved.tables;
+        printed.retain(|table| names.contains(&table.name.as_str()));
         for table in printed {
             tables.retain(|other| other.family != family || other.name != table.name);
-            firewall.iptables.push(table);
+            tables.push(table);
         }
     }
 }
@@ -121,8 +119,8 @@ enum Variant {
 }
 
 /// What `iptables-save` of a variant prints.
-fn save(v6: bool, variant: Variant) -> Result<Saved, String> {
-    let plain = if v6 { "ip6tables" } else { "iptables" };
+fn save(family: &str, variant: Variant) -> Result<Saved, String> {
+    let plain = format!("{family}tables");
     let named = match variant {
         Variant::Nft => format!("{plain}-nft"),
         Variant::Legacy => format!("{plain}-legacy"),
@@ -131,14 +129,19 @@ fn save(v6: bool, variant: Variant) -> Result<Saved, String> {
     let default = tool(&format!("{plain}-save"));
     let default = default.filter(|path| is_legacy(path) == (variant == Variant::Legacy));
     let (path, name) = match default {
-        Some(path) => (path, plain.to_owned()),
-        None => match tool(&format!("{named}-save")) {
-            Some(path) => (path, named),
-            None => return Err(format!("{named}-save is not installed")),
-        },
+        Some(path) => (path, plain),
+        None => {
+            let path = tool(&format!("{named}-save"));
+            let path = path.ok_or_else(|| format!("{named}-save is not installed"))?;
+            (path, named)
+        }
     };
     let text = run(Command::new(path).arg("-c"), PATIENCE)?;
-    Ok(iptables::parse(&String::from_utf8_lossy(&text), &name, v6))
+    Ok(iptables::parse(
+        &String::from_utf8_lossy(&text),
+        &name,
+        family,
+    ))
 }
 
 /// Whether a tool is of the legacy variant: all of one variant are links to one program, and

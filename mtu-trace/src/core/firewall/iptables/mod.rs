@@ -2,119 +2,98 @@
 
 pub(crate) mod eval;
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-
-use crate::core::firewall::engine::BaseChain;
-pub use crate::core::firewall::iptables::eval::is_harmless;
-use crate::core::firewall::packet::{Facts, Kind, NetfilterHook};
-
-/// One table of one family.
-#[derive(Debug)]
-pub struct IptablesTable {
-    /// Its name, such as `filter`.
-    pub name: String,
-    pub v6: bool,
-    /// Without `-save`: `iptables`, `ip6tables-legacy`.
-    pub tool: String,
-    chains: BTreeMap<String, Chain>,
-}
-
-#[derive(Debug, Default)]
-struct Chain {
-    drops: bool,
-    rules: Vec<IptablesRule>,
-}
-
-#[derive(Debug)]
-struct IptablesRule {
-    /// As printed, without its counters.
-    text: String,
-    /// What follows the chain's name.
-    words: Vec<String>,
-}
+use crate::core::firewall::table::{BaseChain, Chain, FirewallRule, FirewallTable, RuleBody};
 
 /// What a tool printed.
 #[derive(Debug, Default)]
 pub struct Saved {
-    pub tables: Vec<IptablesTable>,
+    pub tables: Vec<FirewallTable>,
     /// Those it says it cannot print.
     pub incompatible: Vec<String>,
 }
 
-/// Takes in what `iptables-save` or a variant of it printed; other lines than it knows are skipped.
-pub fn parse(text: &str, tool: &str, v6: bool) -> Saved {
+/// Takes in what `iptables-save` or a variant of it printed for a family, `ip` or `ip6`; other lines
+/// than it knows are skipped.
+pub fn parse(text: &str, tool: &str, family: &str) -> Saved {
     let mut saved = Saved::default();
     for line in text.lines() {
         if let Some(name) = line.strip_prefix('*') {
-            saved.tables.push(IptablesTable {
+            saved.tables.push(FirewallTable {
+                family: family.to_owned(),
                 name: name.trim().to_owned(),
-                v6,
-                tool: tool.to_owned(),
-                chains: BTreeMap::new(),
+                iptables: Some(tool.to_owned()),
+                ..FirewallTable::default()
             });
         } else if let Some(warning) = line.strip_prefix("# Table `") {
             let name = warning.split('\'').next().unwrap_or_default();
             saved.incompatible.push(name.to_owned());
         } else if let Some(table) = saved.tables.last_mut() {
-            table.add(line);
+            add(table, line);
         }
     }
     saved
 }
 
-impl IptablesTable {
-    fn add(&mut self, line: &str) {
-        if let Some(chain) = line.strip_prefix(':') {
-            let mut words = chain.split_whitespace();
-            let name = words.next().unwrap_or_default();
-            let drops = words.next() == Some("DROP");
-            self.chains.entry(name.to_owned()).or_default().drops = drops;
-            return;
+fn add(table: &mut FirewallTable, line: &str) {
+    if let Some(line) = line.strip_prefix(':') {
+        let mut words = line.split_whitespace();
+        let chain = chain(table, words.next().unwrap_or_default());
+        if let Some(base) = &mut chain.base {
+            base.drops = words.next() == Some("DROP");
         }
-        // `-c` puts packets and bytes before each rule.
-        let rule = match line
-            .strip_prefix('[')
-            .and_then(|rest| rest.split_once("] "))
-        {
-            Some((_, rule)) => rule,
-            None => line,
-        };
-        if !rule.starts_with("-A ") {
-            return;
-        }
-        let mut words = split(rule).into_iter().skip(1);
-        let Some(chain) = words.next() else {
-            return;
-        };
-        let rule = IptablesRule {
-            text: rule.to_owned(),
-            words: words.collect(),
-        };
-        self.chains.entry(chain).or_default().rules.push(rule);
+        return;
     }
+    // `-c` puts packets and bytes before each rule.
+    let counted = line
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("] "));
+    let line = counted.map_or(line, |(_, rule)| rule);
+    if !line.starts_with("-A ") {
+        return;
+    }
+    let mut words = split(line).into_iter().skip(1);
+    if let Some(name) = words.next() {
+        let rules = &mut chain(table, &name).rules;
+        rules.push(FirewallRule {
+            number: rules.len() as u64 + 1,
+            body: RuleBody::Iptables {
+                line: line.to_owned(),
+                words: words.collect(),
+            },
+        });
+    }
+}
 
-    /// The chain that sees a packet at its hook, with its priority.
-    pub fn base(&self, facts: &Facts<'_>) -> Option<(i64, BaseChain<'_>)> {
-        let priority = match (self.name.as_str(), facts.hook) {
-            ("raw", _) => -300,
-            ("mangle", _) => -150,
-            // Translation sees the first packet of a connection, never a message about one.
-            ("nat", _) if facts.packet.kind == Kind::PacketTooBig => return None,
-            ("nat", NetfilterHook::Prerouting | NetfilterHook::Output) => -100,
-            ("nat", _) => 100,
-            ("filter", _) => 0,
-            ("security", _) => 50,
-            _ => return None,
-        };
-        let (name, chain) = self.chains.get_key_value(facts.hook.name())?;
-        let chain = BaseChain {
-            rules: Box::new(self),
-            name,
-            policy_drops: chain.drops,
-        };
-        (self.v6 == facts.v6).then_some((priority, chain))
-    }
+/// A chain, made if it is not there yet. The kernel calls those that are named after its hooks.
+fn chain<'t>(table: &'t mut FirewallTable, name: &str) -> &'t mut Chain {
+    let kind = &table.name;
+    table
+        .chains
+        .entry(name.to_owned())
+        .or_insert_with(|| Chain {
+            base: priority(kind, name).map(|priority| BaseChain {
+                kind: kind.clone(),
+                hook: name.to_owned(),
+                priority,
+                drops: false,
+            }),
+            rules: Vec::new(),
+        })
+}
+
+/// When the kernel calls a chain of a table, if it calls it at all.
+fn priority(table: &str, chain: &str) -> Option<i64> {
+    let hooks = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
+    Some(match (table, chain) {
+        (_, chain) if !hooks.contains(&chain) => return None,
+        ("raw", _) => -300,
+        ("mangle", _) => -150,
+        ("nat", "PREROUTING" | "OUTPUT") => -100,
+        ("nat", _) => 100,
+        ("filter", _) => 0,
+        ("security", _) => 50,
+        _ => return None,
+    })
 }
 
 /// The words of a line, with double quotes and backslashes inside of them.
@@ -136,31 +115,4 @@ fn split(line: &str) -> Vec<String> {
     }
     words.extend(word);
     words
-}
-
-/// Whether an address is of a network written `10.0.0.0/8`, `10.0.0.0/255.0.255.0` or without an
-/// end. `None` for what is neither.
-fn is_within(address: IpAddr, network: &str) -> Option<bool> {
-    let (network, mask) = network.split_once('/').unwrap_or((network, ""));
-    let (address, network, width) = match (address, network.parse().ok()?) {
-        (IpAddr::V4(address), IpAddr::V4(network)) => (
-            u128::from(address.to_bits()),
-            u128::from(network.to_bits()),
-            32,
-        ),
-        (IpAddr::V6(address), IpAddr::V6(network)) => (address.to_bits(), network.to_bits(), 128),
-        _ => return None,
-    };
-    let mask = match mask.parse::<u32>() {
-        Ok(length) => {
-            let host: u32 = u32::checked_sub(width, length)?;
-            u128::MAX.checked_shl(host).unwrap_or(0)
-        }
-        Err(_) if mask.is_empty() => u128::MAX,
-        Err(_) => match mask.parse().ok()? {
-            IpAddr::V4(mask) => u128::from(mask.to_bits()),
-            IpAddr::V6(mask) => mask.to_bits(),
-        },
-    };
-    Some((address ^ network) & mask == 0)
 }

@@ -1,112 +1,51 @@
 //! What a rule of nftables does to a packet.
 
-use std::slice;
-
 use serde_json::Value;
 
-use crate::base::text::{printable, quote};
-use crate::core::firewall::Blocking;
-use crate::core::firewall::engine::{RuleAction, Rules};
-use crate::core::firewall::logic::Truth;
+use crate::core::firewall::engine::RuleAction;
+use crate::core::firewall::iptables::eval::is_harmless;
+use crate::core::firewall::logic::{Bits, Truth, and, not};
 use crate::core::firewall::nft::operand::{Operand, operand, single, text};
-use crate::core::firewall::nft::ruleset::{NftRule, NftTable};
-use crate::core::firewall::nft::text::rule_text;
-use crate::core::firewall::nft::value::{Names, equals, is_element, number};
+use crate::core::firewall::nft::value::{Names, elements, equals, is_element};
 use crate::core::firewall::packet::Facts;
+use crate::core::firewall::table::FirewallTable;
 
-impl Rules for &NftTable {
-    fn length(&self, chain: &str) -> Option<usize> {
-        self.chains.get(chain).map(|chain| chain.rules.len())
-    }
-
-    fn cost(&self, chain: &str, index: usize) -> usize {
-        let statements = self.rule(chain, index).map(|rule| &rule.statements);
-        let elements = statements.into_iter().flatten().map(|statement| {
-            let list = match single(statement) {
-                Some(("match", inner)) => &inner["right"],
-                Some(("vmap", inner)) => &inner["data"],
-                _ => return 0,
-            };
-            let named = list.as_str().and_then(|name| name.strip_prefix('@'));
-            match named {
-                Some(name) => self.sets.get(name).map_or(0, Vec::len),
-                None => list["set"].as_array().map_or(0, Vec::len),
-            }
-        });
-        10 + elements.sum::<usize>()
-    }
-
-    fn actions(&self, chain: &str, index: usize, facts: &Facts<'_>) -> Vec<(Truth, RuleAction)> {
-        let Some(rule) = self.rule(chain, index) else {
-            return Vec::new();
+/// How many comparisons a rule makes with elements of sets and maps.
+pub fn comparisons(statements: &[Value], table: &FirewallTable) -> usize {
+    let lists = statements.iter().filter_map(|statement| {
+        let list = match single(statement)? {
+            ("match", inner) => &inner["right"],
+            ("vmap", inner) => &inner["data"],
+            _ => return None,
         };
-        let mut evaluation = Evaluation {
-            table: self,
-            facts,
-            holds: Truth::True,
-            actions: Vec::new(),
-        };
-        for statement in &rule.statements {
-            evaluation.statement(statement);
-            if evaluation.holds == Truth::False {
-                break;
-            }
-        }
-        evaluation.actions
-    }
-
-    fn text(&self, chain: &str, index: usize) -> String {
-        let text = self.rule(chain, index).map(rule_text).unwrap_or_default();
-        printable(text.as_bytes())
-    }
-
-    fn blocking(&self, chain: &str, index: Option<usize>, facts: &Facts<'_>) -> Blocking {
-        let rule = index.and_then(|index| self.rule(chain, index));
-        let place = format!("table {} {}, chain {chain}", self.family, self.name);
-        Blocking {
-            rule: match rule {
-                Some(rule) => printable(rule_text(rule).as_bytes()),
-                None => "policy drop".to_owned(),
-            },
-            place: printable(place.as_bytes()),
-            commands: self.commands(chain, rule, facts).into_iter().collect(),
-        }
-    }
+        elements(list, table)
+    });
+    lists.map(<[Value]>::len).sum()
 }
 
-impl NftTable {
-    fn rule(&self, chain: &str, index: usize) -> Option<&NftRule> {
-        self.chains.get(chain)?.rules.get(index)
-    }
-
-    /// An insertion before a rule, or at the start of a chain whose policy is at fault: a rule at
-    /// its end may never be reached.
-    fn commands(&self, chain: &str, before: Option<&NftRule>, facts: &Facts<'_>) -> Option<String> {
-        for name in [self.name.as_str(), chain] {
-            if printable(name.as_bytes()) != name {
-                return None;
-            }
+/// What a rule does, in its order, and whether the conditions for it hold.
+pub fn actions(
+    statements: &[Value],
+    table: &FirewallTable,
+    facts: &Facts<'_>,
+) -> Vec<(Truth, RuleAction)> {
+    let mut evaluation = Evaluation {
+        table,
+        facts,
+        holds: Some(true),
+        actions: Vec::new(),
+    };
+    for statement in statements {
+        evaluation.statement(statement);
+        if evaluation.holds == Some(false) {
+            break;
         }
-        let position = match before {
-            Some(rule) => format!(" position {}", rule.handle),
-            None => String::new(),
-        };
-        let what = match (facts.is_syn(), facts.v6) {
-            (true, _) => "tcp flags syn",
-            (false, false) => "icmp type destination-unreachable icmp code frag-needed",
-            (false, true) => "icmpv6 type packet-too-big",
-        };
-        Some(format!(
-            "nft insert rule {} {} {}{position} {what} accept",
-            self.family,
-            quote(&self.name),
-            quote(chain)
-        ))
     }
+    evaluation.actions
 }
 
 struct Evaluation<'a> {
-    table: &'a NftTable,
+    table: &'a FirewallTable,
     facts: &'a Facts<'a>,
     /// Whether all conditions so far hold.
     holds: Truth,
@@ -116,12 +55,9 @@ struct Evaluation<'a> {
 impl Evaluation<'_> {
     fn statement(&mut self, statement: &Value) {
         // A bare word in older versions.
-        let (kind, inner) = match statement.as_str() {
-            Some(word) => (word, &Value::Null),
-            None => match single(statement) {
-                Some(found) => found,
-                None => return self.obscure(),
-            },
+        let bare = statement.as_str().map(|word| (word, &Value::Null));
+        let Some((kind, inner)) = bare.or_else(|| single(statement)) else {
+            return self.obscure();
         };
         match kind {
             "match" => self.demand(self.comparison(inner)),
@@ -130,7 +66,7 @@ impl Evaluation<'_> {
             "notrack" => self.act(RuleAction::Untrack),
             // The chain's last word on an address translation.
             "masquerade" | "snat" | "dnat" | "redirect" => self.act(RuleAction::Accept),
-            "limit" | "quota" | "ct count" | "connlimit" | "meter" => self.demand(Truth::Unknown),
+            "limit" | "quota" | "ct count" | "connlimit" | "meter" => self.demand(None),
             "xt" => self.extension(inner),
             "counter" | "log" | "comment" | "set" | "map" | "flow" | "dup" | "last"
             | "continue" | "ct helper" | "ct timeout" | "ct expectation" | "secmark" => {}
@@ -147,116 +83,96 @@ impl Evaluation<'_> {
     }
 
     fn demand(&mut self, condition: Truth) {
-        self.holds = self.holds.and(condition);
+        self.holds = and(self.holds, condition);
     }
 
     /// A statement that may be a condition or a verdict.
     fn obscure(&mut self) {
         self.act(RuleAction::Obscure);
-        self.demand(Truth::Unknown);
+        self.demand(None);
     }
 
     fn comparison(&self, inner: &Value) -> Truth {
         let left = operand(&inner["left"], self.facts);
         if is_absent(&left) {
-            return Truth::False;
+            return Some(false);
         }
         let right = &inner["right"];
         match text(inner, "op") {
-            "==" => equals(&left, right, self.table),
             "!=" => self.differs(&left, right),
-            "in" => match (&left, flags(&left, right)) {
-                (Operand::Number(bits, _), Some(mask)) => bits.mask(mask).equals(0).not(),
+            "!" => flags(&left, right)?.equals(0),
+            "==" => equals(&left, right, self.table),
+            "in" => match flags(&left, right) {
+                Some(set) => not(set.equals(0)),
                 // Written for `==` by some versions.
-                _ => equals(&left, right, self.table),
+                None => equals(&left, right, self.table),
             },
-            "!" => match (&left, flags(&left, right)) {
-                (Operand::Number(bits, _), Some(mask)) => bits.mask(mask).equals(0),
-                _ => Truth::Unknown,
-            },
-            order => match &left {
-                Operand::Number(bits, names) => match number(right, *names) {
-                    Some(right) => match order {
-                        "<" => bits.test(|left| left < right),
-                        ">" => bits.test(|left| left > right),
-                        "<=" => bits.test(|left| left <= right),
-                        ">=" => bits.test(|left| left >= right),
-                        _ => Truth::Unknown,
-                    },
-                    None => Truth::Unknown,
-                },
-                _ => Truth::Unknown,
-            },
+            order => {
+                let Operand::Number(bits, names) = left else {
+                    return None;
+                };
+                let (left, right) = (bits.exact()?, names.number(right)?);
+                match order {
+                    "<" => Some(left < right),
+                    ">" => Some(left > right),
+                    "<=" => Some(left <= right),
+                    ">=" => Some(left >= right),
+                    _ => None,
+                }
+            }
         }
     }
 
     fn differs(&self, left: &Operand<'_>, right: &Value) -> Truth {
-        let differs = equals(left, right, self.table).not();
-        // A list of flags: versions differ in whether it means "not exactly these" or "none of
-        // these".
-        if let (Operand::Number(bits, _), Value::Array(_)) = (left, right) {
-            let none = flags(left, right).map(|mask| bits.mask(mask).equals(0));
-            return if none == Some(differs) {
-                differs
-            } else {
-                Truth::Unknown
-            };
+        let differs = not(equals(left, right, self.table));
+        match (left, right) {
+            // A list of flags: versions differ in whether it means "not exactly these" or "none of
+            // these".
+            (Operand::Number(..), Value::Array(_)) => {
+                let none = flags(left, right)?.equals(0);
+                differs.filter(|_| none == differs)
+            }
+            // Older kernels do not apply a rule about a device that there is none of.
+            (Operand::Device(""), _) => differs.filter(|differs| !differs),
+            _ => differs,
         }
-        // Older kernels do not apply a rule about a device that there is none of.
-        if matches!(left, Operand::Device("")) && differs == Truth::True {
-            return Truth::Unknown;
-        }
-        differs
     }
 
     fn verdict_map(&mut self, inner: &Value) {
         let key = operand(&inner["key"], self.facts);
         if is_absent(&key) {
-            self.holds = Truth::False;
+            self.holds = Some(false);
             return;
         }
-        let data = &inner["data"];
-        let elements = match data.as_str().and_then(|name| name.strip_prefix('@')) {
-            Some(name) => self.table.sets.get(name).map(Vec::as_slice),
-            None => data
-                .get("set")
-                .map(|set| set.as_array().map_or(slice::from_ref(set), Vec::as_slice)),
-        };
-        let Some(elements) = elements else {
+        let Some(elements) = elements(&inner["data"], self.table) else {
             return self.obscure();
         };
         // The element for all others is asked last, wherever it is listed.
-        let is_rest = |element: &&Value| element[0].as_str() == Some("*");
-        let ordered = elements
-            .iter()
-            .filter(|element| !is_rest(element))
-            .chain(elements.iter().filter(is_rest));
+        let mut ordered: Vec<&Value> = elements.iter().collect();
+        ordered.sort_by_key(|element| element[0].as_str() == Some("*"));
         for element in ordered {
-            let found = match element.as_array().map(Vec::as_slice) {
-                Some([left, right]) => Some((is_element(&key, left), right)),
-                _ => None,
-            };
-            let Some((truth, right)) = found else {
+            let Some([left, right]) = element.as_array().map(Vec::as_slice) else {
                 self.obscure();
                 continue;
             };
-            if truth == Truth::False {
+            let found = is_element(&key, left);
+            if found == Some(false) {
                 continue;
             }
             if right.get("continue").is_some() {
-                if truth == Truth::True {
+                if found == Some(true) {
                     return;
                 }
                 continue;
             }
             let action = single(right).and_then(|(kind, inner)| verdict(kind, inner));
             let action = action.unwrap_or(RuleAction::Obscure);
-            self.actions.push((self.holds.and(truth), action));
-            if truth == Truth::True {
+            self.actions.push((and(self.holds, found), action));
+            if found == Some(true) {
                 break;
             }
         }
-        self.holds = Truth::False;
+        self.holds = Some(false);
     }
 
     fn mangle(&mut self, inner: &Value) {
@@ -278,22 +194,23 @@ impl Evaluation<'_> {
 
     /// Something of iptables, of which `nft` says little more than the name.
     fn extension(&mut self, inner: &Value) {
-        let name = text(inner, "name");
-        match text(inner, "type") {
-            "match" if name == "comment" => {}
-            "match" => self.demand(Truth::Unknown),
-            "target" if name == "REJECT" => self.act(RuleAction::Drop),
-            "target" if crate::core::firewall::iptables::is_harmless(name) || name == "TCPMSS" => {}
-            "target" if name == "CT" => self.act(RuleAction::Untrack),
+        match (text(inner, "type"), text(inner, "name")) {
+            ("match", "comment") | ("target", "TCPMSS") => {}
+            ("match", _) => self.demand(None),
+            ("target", "REJECT") => self.act(RuleAction::Drop),
+            ("target", "CT") => self.act(RuleAction::Untrack),
+            ("target", name) if is_harmless(name).is_some() => {}
             _ => self.obscure(),
         }
     }
 }
 
-/// Several flags as one number; `None` for what is no list of them.
-fn flags(left: &Operand<'_>, right: &Value) -> Option<u64> {
+/// Those of several flags that a number has; `None` for what is no list of flags.
+fn flags(left: &Operand<'_>, right: &Value) -> Option<Bits> {
     match left {
-        Operand::Number(_, names @ (Names::State | Names::TcpFlags)) => number(right, *names),
+        Operand::Number(bits, names @ (Names::State | Names::TcpFlags)) => {
+            Some(bits.mask(names.number(right)?))
+        }
         _ => None,
     }
 }
@@ -307,12 +224,13 @@ fn is_absent(operand: &Operand<'_>) -> bool {
 }
 
 fn verdict(kind: &str, inner: &Value) -> Option<RuleAction> {
+    let target = || text(inner, "target").to_owned();
     Some(match kind {
         "accept" => RuleAction::Accept,
         "drop" | "reject" => RuleAction::Drop,
         "return" => RuleAction::Return,
-        "jump" => RuleAction::Jump(text(inner, "target").to_owned()),
-        "goto" => RuleAction::Goto(text(inner, "target").to_owned()),
+        "jump" => RuleAction::Jump(target()),
+        "goto" => RuleAction::Goto(target()),
         _ => return None,
     })
 }

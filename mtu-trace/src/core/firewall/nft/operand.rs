@@ -5,9 +5,8 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use crate::core::firewall::logic::Bits;
-use crate::core::firewall::nft::value;
-use crate::core::firewall::nft::value::Names;
-use crate::core::firewall::packet::{Facts, PacketDevice};
+use crate::core::firewall::nft::value::{IPV4, IPV6, Names};
+use crate::core::firewall::packet::{Facts, masked};
 
 /// What a comparison looks at.
 #[derive(Debug, Clone)]
@@ -15,6 +14,8 @@ pub enum Operand<'a> {
     /// A number, and what its values are called.
     Number(Bits, Names),
     Address(IpAddr),
+    /// A device's name. Kernels differ in whether a rule compares with nothing where there is none or
+    /// does not apply at all; either way an empty name is not equal to any.
     Device(&'a str),
     /// Not in this packet, so that the rule does not apply, whatever it compares.
     Absent,
@@ -24,139 +25,90 @@ pub enum Operand<'a> {
 
 /// What an expression stands for in a packet.
 pub fn operand<'a>(expression: &Value, facts: &Facts<'a>) -> Operand<'a> {
-    let Some((kind, inner)) = single(expression) else {
-        return Operand::Unknown;
-    };
-    match kind {
-        "payload" => payload(inner, facts),
-        "meta" => meta(text(inner, "key"), facts),
-        "ct" if text(inner, "key") == "state" => Operand::Number(facts.state, Names::State),
-        "tcp option" => match facts.mss() {
-            None => Operand::Absent,
-            Some(mss) if text(inner, "name") == "maxseg" => match inner.get("field") {
-                // Whether there is one.
-                None => number(1),
-                Some(_) => number(mss),
-            },
-            Some(_) => Operand::Unknown,
-        },
-        "&" => masked(inner, facts),
-        "concat" => match inner.as_array() {
-            Some(parts) => {
-                Operand::Several(parts.iter().map(|part| operand(part, facts)).collect())
-            }
-            None => Operand::Unknown,
-        },
-        _ => Operand::Unknown,
-    }
+    known(expression, facts).unwrap_or(Operand::Unknown)
 }
 
-fn payload<'a>(inner: &Value, facts: &Facts<'a>) -> Operand<'a> {
+fn known<'a>(expression: &Value, facts: &Facts<'a>) -> Option<Operand<'a>> {
+    let (kind, inner) = single(expression)?;
     let field = text(inner, "field");
-    match text(inner, "protocol") {
-        "ip" if facts.v6 => Operand::Absent,
-        "ip6" if !facts.v6 => Operand::Absent,
-        "ip" | "ip6" => match field {
-            "saddr" => Operand::Address(facts.packet.source),
-            "daddr" => Operand::Address(facts.packet.destination),
-            "protocol" | "nexthdr" => Operand::Number(Bits::of(facts.protocol()), Names::Protocol),
-            "version" => number(if facts.v6 { 6 } else { 4 }),
+    Some(match (kind, text(inner, "key")) {
+        ("payload", _) => return payload(text(inner, "protocol"), field, facts),
+        ("meta", key) => return meta(key, facts),
+        ("ct", "state") => Operand::Number(facts.state, Names::State),
+        ("tcp option", _) => match facts.mss() {
+            None => Operand::Absent,
+            Some(_) if text(inner, "name") != "maxseg" => return None,
+            // Whether there is one.
+            Some(_) if inner.get("field").is_none() => number(1, Names::None),
+            Some(mss) => number(mss, Names::None),
+        },
+        ("&", _) => {
+            let [left, mask] = inner.as_array()?.as_slice() else {
+                return None;
+            };
+            match operand(left, facts) {
+                Operand::Absent => Operand::Absent,
+                Operand::Number(bits, names) => {
+                    Operand::Number(bits.mask(names.number(mask)?), names)
+                }
+                Operand::Address(address) => {
+                    Operand::Address(masked(address, mask.as_str()?.parse().ok()?)?)
+                }
+                _ => return None,
+            }
+        }
+        ("concat", _) => {
+            let parts = inner.as_array()?.iter();
+            Operand::Several(parts.map(|part| operand(part, facts)).collect())
+        }
+        _ => return None,
+    })
+}
+
+fn payload<'a>(protocol: &str, field: &str, facts: &Facts<'a>) -> Option<Operand<'a>> {
+    let icmp = |v6, types, codes| match (facts.icmp(v6), field) {
+        // An identifier and a sequence number are of other types of message.
+        (None, _) | (Some(_), "id" | "sequence") => Some(Operand::Absent),
+        (Some((kind, _)), "type") => Some(number(kind, types)),
+        (Some((_, code)), "code") => Some(number(code, codes)),
+        (Some(_), _) => None,
+    };
+    Some(match (protocol, field) {
+        ("ip", _) if facts.v6 => Operand::Absent,
+        ("ip6", _) if !facts.v6 => Operand::Absent,
+        ("ip" | "ip6", "saddr") => Operand::Address(facts.packet.source),
+        ("ip" | "ip6", "daddr") => Operand::Address(facts.packet.destination),
+        ("ip" | "ip6", "protocol" | "nexthdr") => number(facts.protocol(), Names::Protocol),
+        ("ip" | "ip6", "version") => number(if facts.v6 { 6 } else { 4 }, Names::None),
+        ("ip" | "ip6", "frag-off") => {
             // Not a fragment; the bit above may be set.
-            "frag-off" => Operand::Number(
-                Bits {
-                    value: 0,
-                    known: !0x4000,
-                },
-                Names::None,
-            ),
-            _ => Operand::Unknown,
-        },
-        "icmp" => icmp(field, facts.icmp(false), Names::IcmpType, Names::IcmpCode),
-        "icmpv6" => icmp(
-            field,
-            facts.icmp(true),
-            Names::Icmpv6Type,
-            Names::Icmpv6Code,
-        ),
-        "tcp" => match (facts.tcp_flags(), field) {
-            (None, _) => Operand::Absent,
-            (Some(flags), "flags") => Operand::Number(flags, Names::TcpFlags),
-            (Some(_), _) => Operand::Unknown,
-        },
-        "udp" | "udplite" | "sctp" | "dccp" | "ah" | "esp" | "comp" | "igmp" | "gre" => {
+            let (value, known) = (0, !0x4000);
+            Operand::Number(Bits { value, known }, Names::None)
+        }
+        ("icmp", _) => return icmp(false, Names::IcmpType, Names::IcmpCode),
+        ("icmpv6", _) => return icmp(true, Names::Icmpv6Type, Names::Icmpv6Code),
+        ("tcp", _) if !facts.is_syn() => Operand::Absent,
+        ("tcp", "flags") => Operand::Number(facts.tcp_flags()?, Names::TcpFlags),
+        ("udp" | "udplite" | "sctp" | "dccp" | "ah" | "esp" | "comp" | "igmp" | "gre", _) => {
             Operand::Absent
         }
-        _ => Operand::Unknown,
-    }
+        _ => return None,
+    })
 }
 
-fn icmp(field: &str, kind: Option<(u64, u64)>, types: Names, codes: Names) -> Operand<'static> {
-    match (kind, field) {
-        (None, _) => Operand::Absent,
-        (Some((kind, _)), "type") => Operand::Number(Bits::of(kind), types),
-        (Some((_, code)), "code") => Operand::Number(Bits::of(code), codes),
-        // For other types of message.
-        (Some(_), "id" | "sequence") => Operand::Absent,
-        (Some(_), _) => Operand::Unknown,
-    }
+fn meta<'a>(key: &str, facts: &Facts<'a>) -> Option<Operand<'a>> {
+    Some(match key {
+        "l4proto" => number(facts.protocol(), Names::Protocol),
+        "nfproto" => number(if facts.v6 { IPV6 } else { IPV4 }, Names::Family),
+        "protocol" => number(if facts.v6 { 0x86dd } else { 0x0800 }, Names::EtherType),
+        "iifname" | "iif" => Operand::Device(facts.iif()?),
+        "oifname" | "oif" => Operand::Device(facts.oif()?),
+        _ => return None,
+    })
 }
 
-fn meta<'a>(key: &str, facts: &Facts<'a>) -> Operand<'a> {
-    match key {
-        "l4proto" => Operand::Number(Bits::of(facts.protocol()), Names::Protocol),
-        "nfproto" => {
-            let family = if facts.v6 { value::IPV6 } else { value::IPV4 };
-            Operand::Number(Bits::of(family), Names::Family)
-        }
-        "protocol" => {
-            let kind = if facts.v6 { 0x86dd } else { 0x0800 };
-            Operand::Number(Bits::of(kind), Names::EtherType)
-        }
-        "iifname" | "iif" => device(facts.iif()),
-        "oifname" | "oif" => device(facts.oif()),
-        _ => Operand::Unknown,
-    }
-}
-
-fn device(device: PacketDevice<'_>) -> Operand<'_> {
-    match device {
-        PacketDevice::Named(name) => Operand::Device(name),
-        // Kernels differ in whether a rule then compares with nothing or does not apply at all;
-        // either way it is not equal to a name.
-        PacketDevice::None => Operand::Device(""),
-        PacketDevice::Unknown => Operand::Unknown,
-    }
-}
-
-/// `left & mask`.
-fn masked<'a>(inner: &Value, facts: &Facts<'a>) -> Operand<'a> {
-    let Some([left, mask]) = inner.as_array().map(Vec::as_slice) else {
-        return Operand::Unknown;
-    };
-    match operand(left, facts) {
-        Operand::Absent => Operand::Absent,
-        Operand::Number(bits, names) => match value::number(mask, names) {
-            Some(mask) => Operand::Number(bits.mask(mask), names),
-            None => Operand::Unknown,
-        },
-        Operand::Address(address) => {
-            let mask = mask.as_str().and_then(|mask| mask.parse().ok());
-            match (address, mask) {
-                (IpAddr::V4(address), Some(IpAddr::V4(mask))) => {
-                    Operand::Address(IpAddr::V4(address & mask))
-                }
-                (IpAddr::V6(address), Some(IpAddr::V6(mask))) => {
-                    Operand::Address(IpAddr::V6(address & mask))
-                }
-                _ => Operand::Unknown,
-            }
-        }
-        _ => Operand::Unknown,
-    }
-}
-
-fn number(value: u64) -> Operand<'static> {
-    Operand::Number(Bits::of(value), Names::None)
+fn number(value: u64, names: Names) -> Operand<'static> {
+    Operand::Number(Bits::of(value), names)
 }
 
 /// The only key of an object and its value.

@@ -1,13 +1,15 @@
 //! The right side of a comparison, and whether something is equal to it or among it.
 
 use std::net::IpAddr;
+use std::slice;
 
+use ipnet::IpNet;
 use serde_json::Value;
 
-use crate::core::firewall::logic::Truth;
+use crate::core::firewall::logic::{Truth, and, any};
 use crate::core::firewall::nft::operand::{Operand, single};
-use crate::core::firewall::nft::ruleset::NftTable;
 use crate::core::firewall::packet::{protocol_number, state_bit, tcp_flag};
+use crate::core::firewall::table::FirewallTable;
 
 pub const IPV4: u64 = 2;
 pub const IPV6: u64 = 10;
@@ -28,7 +30,8 @@ pub enum Names {
 }
 
 impl Names {
-    fn number(self, name: &str) -> Option<u64> {
+    /// The number that a name stands for, or that is written out.
+    pub fn named(self, name: &str) -> Option<u64> {
         let table: &[(&str, u64)] = match self {
             Self::None => &[],
             Self::Protocol => return protocol_number(name),
@@ -99,111 +102,97 @@ impl Names {
             ],
         };
         let found = table.iter().find(|(known, _)| *known == name);
-        found
-            .map(|&(_, number)| number)
-            .or_else(|| name.parse().ok())
+        found.map_or_else(|| name.parse().ok(), |&(_, number)| Some(number))
+    }
+
+    /// A number, a name, or several flags together, as `["syn", "rst"]` or `{"|": […]}`; the parser
+    /// bounds how deep they nest.
+    pub fn number(self, value: &Value) -> Option<u64> {
+        let flags = match value {
+            Value::Number(number) => return number.as_u64(),
+            Value::Bool(bool) => return Some((*bool).into()),
+            Value::String(name) => return self.named(name),
+            Value::Array(flags) => flags,
+            _ => match single(value)? {
+                ("|", Value::Array(flags)) => flags,
+                _ => return None,
+            },
+        };
+        let mut flags = flags.iter().map(|flag| self.number(flag));
+        flags.try_fold(0, |bits, flag| Some(bits | flag?))
     }
 }
 
-/// A number, a name, or several flags together, as `["syn", "rst"]` or `{"|": […]}`.
-pub fn number(value: &Value, names: Names) -> Option<u64> {
-    match value {
-        Value::Number(number) => number.as_u64(),
-        Value::Bool(bool) => Some((*bool).into()),
-        Value::String(name) => names.number(name),
-        Value::Array(flags) => flags.iter().try_fold(0, |bits, flag| {
-            // Flags do not nest in a list.
-            let flag = match flag {
-                Value::String(name) => names.number(name)?,
-                Value::Number(number) => number.as_u64()?,
-                _ => return None,
-            };
-            Some(bits | flag)
-        }),
-        Value::Object(_) => match single(value)? {
-            // More than two flags nest; the parser bounds how deep.
-            ("|", Value::Array(flags)) => flags
-                .iter()
-                .try_fold(0, |bits, flag| Some(bits | number(flag, names)?)),
-            _ => None,
-        },
-        Value::Null => None,
+/// The name of a set that is not listed in place.
+pub fn set_name(list: &Value) -> Option<&str> {
+    list.as_str()?.strip_prefix('@')
+}
+
+/// The elements of a set or map; `None` for what is none, and for one with an unknown name.
+pub fn elements<'v>(list: &'v Value, table: &'v FirewallTable) -> Option<&'v [Value]> {
+    if let Some(name) = set_name(list) {
+        return table.sets.get(name).map(Vec::as_slice);
+    }
+    match single(list)? {
+        ("set", Value::Array(elements)) => Some(elements),
+        ("set", element) => Some(slice::from_ref(element)),
+        _ => None,
     }
 }
 
 /// Whether something is equal to a value, in its range, or an element of its set.
-pub fn equals(left: &Operand<'_>, right: &Value, table: &NftTable) -> Truth {
-    if let Some(name) = right.as_str().and_then(|name| name.strip_prefix('@')) {
-        return match table.sets.get(name) {
-            Some(elements) => among(left, elements),
-            None => Truth::Unknown,
-        };
+pub fn equals(left: &Operand<'_>, right: &Value, table: &FirewallTable) -> Truth {
+    match elements(right, table) {
+        Some(elements) => any(elements.iter().map(|element| is_element(left, element))),
+        None if set_name(right).is_some() => None,
+        None => is_element(left, right),
     }
-    match single(right) {
-        Some(("set", Value::Array(elements))) => among(left, elements),
-        Some(("set", element)) => is_element(left, element),
-        _ => is_element(left, right),
-    }
-}
-
-fn among(left: &Operand<'_>, elements: &[Value]) -> Truth {
-    Truth::any(elements.iter().map(|element| is_element(left, element)))
 }
 
 /// Whether something is one element of a set.
 pub fn is_element(left: &Operand<'_>, element: &Value) -> Truth {
-    // Everything is.
-    if element.as_str() == Some("*") {
-        return Truth::True;
-    }
-    match single(element) {
-        Some(("elem", element)) => {
-            let plain = |key: &String| {
-                matches!(
-                    key.as_str(),
-                    "val" | "timeout" | "expires" | "comment" | "counter"
-                )
-            };
+    match (single(element), left) {
+        // Everything is.
+        _ if element.as_str() == Some("*") => Some(true),
+        (Some(("elem", inner)), _) => {
+            let plain = ["val", "timeout", "expires", "comment", "counter"];
             // An element with a rate is one only within that.
-            let sure = element.as_object().is_some_and(|all| all.keys().all(plain));
-            let within = is_element(left, &element["val"]);
-            return if sure {
-                within
-            } else {
-                within.and(Truth::Unknown)
+            let all = inner.as_object()?;
+            let sure = all.keys().all(|key| plain.contains(&key.as_str()));
+            and(is_element(left, &inner["val"]), sure.then_some(true))
+        }
+        (_, Operand::Absent) => Some(false),
+        (_, Operand::Unknown) => None,
+        (Some(("range", ends)), _) => {
+            let [first, last] = ends.as_array()?.as_slice() else {
+                return None;
             };
+            match left {
+                Operand::Number(bits, names) => {
+                    let range = names.number(first)?..=names.number(last)?;
+                    Some(range.contains(&bits.exact()?))
+                }
+                Operand::Address(address) => Some((parse(first)?..=parse(last)?).contains(address)),
+                _ => None,
+            }
         }
-        Some(("range", Value::Array(ends))) => {
-            return match ends.as_slice() {
-                [first, last] => in_range(left, first, last),
-                _ => Truth::Unknown,
-            };
+        (Some(("prefix", prefix)), Operand::Address(address)) => {
+            let length = u8::try_from(prefix["len"].as_u64()?).ok()?;
+            let network = IpNet::new(parse(&prefix["addr"])?, length).ok()?;
+            Some(network.contains(address))
         }
-        Some(("prefix", prefix)) => return in_prefix(left, prefix),
-        _ => {}
-    }
-    match left {
-        Operand::Absent => Truth::False,
-        Operand::Unknown => Truth::Unknown,
-        Operand::Number(bits, names) => {
-            number(element, *names).map_or(Truth::Unknown, |number| bits.equals(number))
+        (_, Operand::Number(bits, names)) => bits.equals(names.number(element)?),
+        (_, Operand::Address(address)) => Some(*address == parse(element)?),
+        (_, Operand::Device(name)) => Some(is_device(name, element.as_str()?)),
+        (Some(("concat", others)), Operand::Several(parts)) => {
+            let others = others
+                .as_array()
+                .filter(|others| others.len() == parts.len())?;
+            let pairs = parts.iter().zip(others);
+            let equal = pairs.map(|(part, other)| is_element(part, other));
+            equal.fold(Some(true), and)
         }
-        Operand::Address(address) => match element.as_str().map(str::parse::<IpAddr>) {
-            Some(Ok(other)) => (*address == other).into(),
-            _ => Truth::Unknown,
-        },
-        Operand::Device(name) => match element.as_str() {
-            Some(other) => is_device(name, other).into(),
-            None => Truth::Unknown,
-        },
-        Operand::Several(parts) => match single(element) {
-            Some(("concat", Value::Array(others))) if others.len() == parts.len() => parts
-                .iter()
-                .zip(others)
-                .map(|(part, other)| is_element(part, other))
-                .fold(Truth::True, Truth::and),
-            _ => Truth::Unknown,
-        },
+        (_, Operand::Several(_)) => None,
     }
 }
 
@@ -214,57 +203,6 @@ fn is_device(name: &str, pattern: &str) -> bool {
         Some(start) if start.ends_with('\\') => name.strip_suffix('*') == start.strip_suffix('\\'),
         Some(start) => name.starts_with(start),
         None => name == pattern,
-    }
-}
-
-fn in_range(left: &Operand<'_>, first: &Value, last: &Value) -> Truth {
-    match left {
-        Operand::Absent => Truth::False,
-        Operand::Number(bits, names) => match (number(first, *names), number(last, *names)) {
-            (Some(first), Some(last)) => bits.test(|value| (first..=last).contains(&value)),
-            _ => Truth::Unknown,
-        },
-        Operand::Address(address) => match (parse(first), parse(last)) {
-            (Some(first), Some(last)) => (first <= *address && *address <= last).into(),
-            _ => Truth::Unknown,
-        },
-        Operand::Device(_) | Operand::Several(_) | Operand::Unknown => Truth::Unknown,
-    }
-}
-
-fn in_prefix(left: &Operand<'_>, prefix: &Value) -> Truth {
-    match left {
-        Operand::Absent => Truth::False,
-        Operand::Address(address) => match (parse(&prefix["addr"]), prefix["len"].as_u64()) {
-            (Some(network), Some(length)) => within(*address, network, length),
-            _ => Truth::Unknown,
-        },
-        _ => Truth::Unknown,
-    }
-}
-
-/// Whether an address is of a network.
-pub fn within(address: IpAddr, network: IpAddr, length: u64) -> Truth {
-    let (address, network, bits): (u128, u128, u64) = match (address, network) {
-        (IpAddr::V4(address), IpAddr::V4(network)) => (
-            u128::from(address.to_bits()),
-            u128::from(network.to_bits()),
-            32,
-        ),
-        (IpAddr::V6(address), IpAddr::V6(network)) => (address.to_bits(), network.to_bits(), 128),
-        _ => return Truth::False,
-    };
-    match bits.checked_sub(length) {
-        Some(host) => {
-            // Of all bits, nothing is left to compare.
-            let part = |bits: u128| {
-                u32::try_from(host)
-                    .ok()
-                    .and_then(|host| bits.checked_shr(host))
-            };
-            (part(address) == part(network)).into()
-        }
-        None => Truth::Unknown,
     }
 }
 

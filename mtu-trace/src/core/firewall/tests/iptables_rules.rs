@@ -107,6 +107,14 @@ fn clamps_are_found() {
     );
 }
 
+#[test]
+fn a_table_that_the_tool_cannot_print_is_known() {
+    let text = "# Table `nat' is incompatible, use 'nft' tool.\n*filter\n:INPUT ACCEPT\nCOMMIT\n";
+    let saved = iptables::parse(text, "iptables", "ip");
+    assert_eq!(saved.incompatible, ["nat"]);
+    assert_eq!(saved.tables.len(), 1);
+}
+
 /// What single rules do to the message at INPUT.
 #[test]
 fn conditions_are_judged() {

@@ -37,15 +37,15 @@ fn syn(oif: &str) -> QueriedPacket {
 
 pub(crate) fn nft(json: &str) -> Firewall {
     Firewall {
-        nft: nft::Ruleset::parse(json.as_bytes()).expect("a ruleset"),
+        tables: nft::parse(json.as_bytes()).expect("a ruleset"),
         ..Firewall::default()
     }
 }
 
 pub(crate) fn saved(text: &str, v6: bool) -> Firewall {
-    let tool = if v6 { "ip6tables" } else { "iptables" };
+    let family = if v6 { "ip6" } else { "ip" };
     Firewall {
-        iptables: iptables::parse(text, tool, v6).tables,
+        tables: iptables::parse(text, &format!("{family}tables"), family).tables,
         ..Firewall::default()
     }
 }

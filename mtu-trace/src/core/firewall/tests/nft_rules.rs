@@ -1,5 +1,6 @@
 //! Rules of nftables.
 
+use crate::core::firewall::table::RuleBody;
 use crate::core::firewall::tests::*;
 
 macro_rules! fixture {
@@ -245,7 +246,7 @@ fn each_of_many_kinds_of_rules_is_judged() {
         alone.push(serde_json::json!({ "rule": rule }));
         let mut firewall = nft(&serde_json::json!({ "nftables": alone }).to_string());
         let mut outcome = |drops: bool| {
-            for table in &mut firewall.nft.tables {
+            for table in &mut firewall.tables {
                 for chain in table.chains.values_mut() {
                     chain.base.iter_mut().for_each(|base| base.drops = drops);
                 }
@@ -275,8 +276,14 @@ fn each_of_many_kinds_of_rules_is_judged() {
         let verdicts: Vec<&str> = (0..3)
             .map(|at| verdict(accepting[at], dropping[at]))
             .collect();
-        let rule = &firewall.nft.tables[0].chains["input"].rules[0];
-        let text = nft::rule_text(rule);
+        let RuleBody::Nft {
+            statements,
+            comment,
+        } = &firewall.tables[0].chains["input"].rules[0].body
+        else {
+            panic!("not of nftables");
+        };
+        let text = nft::text::rule_text(statements, comment.as_deref());
         judged.push_str(&format!("{:22} {text}\n", verdicts.join(" ")));
     }
     insta::assert_snapshot!(judged);
