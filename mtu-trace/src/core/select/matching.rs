@@ -21,16 +21,11 @@ impl Subject {
     /// A connection, about the data that goes one way.
     #[must_use]
     pub fn connection(connection: &Connection, side: Side) -> Self {
-        let outwards = connection.ends.by_side().map(|(sends, end)| match sends {
-            Side::Out => end.socket.flow,
-            Side::In => end.socket.flow.reversed(),
-        });
+        let ends = connection.senders();
+        let outwards = ends.map(|(sends, end)| sends.outwards(end.socket.flow));
         let mut subject = Self::default();
         for flow in outwards.chain(connection.seen_as.iter().copied()) {
-            subject.add(match side {
-                Side::Out => flow,
-                Side::In => flow.reversed(),
-            });
+            subject.add(side.outwards(flow));
         }
         for track in connection.tracks() {
             subject.places.extend(places(track));

@@ -2,11 +2,10 @@
 
 use std::cmp::Reverse;
 
-use crate::core::track::connection::{Connection, Handshake, TrackedSocket};
-use crate::core::track::seq_match::{BY_ADDRESSES, CLOSE, belongs, faces};
-use crate::core::track::side::Side;
-use crate::core::track::state::{ConnectionId, State};
-use crate::model::event::{Flow, Isn, Socket, hook};
+use crate::core::track::connection::{Connection, Side, TrackedSocket, insert_flows};
+use crate::core::track::seq_match::{BY_ADDRESSES, CLOSE, alike, belongs};
+use crate::core::track::state::{ConnectionId, DirectionId, State};
+use crate::model::event::{Flow, Isn, Socket, TcpState, hook};
 use crate::model::network::NetnsId;
 
 /// How much worse the same connection may fit on the other side of a NAT, bytes: the data between its
@@ -54,14 +53,14 @@ impl State {
     /// close prove it; addresses may be the same in networks that have nothing to do with each other.
     fn may_meet(&self, misfit: u64, packet: NetnsId, socket: NetnsId) -> bool {
         if misfit < BY_ADDRESSES {
-            misfit <= CLOSE || !self.is_apart(packet, socket)
+            misfit <= CLOSE || !self.networks.are_apart(packet, socket)
         } else {
-            self.is_connected(packet, socket)
+            self.networks.are_connected(packet, socket)
         }
     }
 
     /// The connection of a socket, made if it is new, and the direction in which the socket sends.
-    pub(crate) fn socket(&mut self, socket: Socket, handshake: Handshake) -> (ConnectionId, Side) {
+    pub(crate) fn socket(&mut self, socket: Socket, state: TcpState) -> DirectionId {
         if let Some(&(id, side)) = self.sockets.get(&socket.flow)
             && let Some(known) = self
                 .get(id)
@@ -75,7 +74,7 @@ impl State {
             if socket.isn.is_none() || known.isn == socket.isn {
                 if known.active.is_none()
                     && socket.active.is_some()
-                    && let Some(end) = self.edit(id).and_then(|it| it.ends.get_mut(side))
+                    && let Some(end) = self.edit(id).and_then(|it| it.sender_mut(side))
                 {
                     end.socket.active = socket.active;
                 }
@@ -87,13 +86,16 @@ impl State {
         }
         let known = self
             .other_end(&socket)
-            .or_else(|| self.facing_end(&socket, handshake))
+            .or_else(|| self.facing_end(&socket, state))
             .or_else(|| self.adopt(&socket));
-        let end = TrackedSocket::new(socket, handshake);
+        let end = TrackedSocket::new(socket, state);
         let place = match known {
-            Some(place) => {
-                self.add_end(place, end);
-                place
+            Some((id, side)) => {
+                self.rearrange(id, |connection| {
+                    insert_flows(&mut connection.seen_as, [side.outwards(socket.flow)]);
+                    connection.add_end(end);
+                });
+                (id, side)
             }
             None => (self.insert(Connection::of_socket(end)), Side::Out),
         };
@@ -103,9 +105,9 @@ impl State {
     }
 
     /// Takes in the initial sequence numbers of a socket that was known without.
-    fn learn_numbers(&mut self, (id, side): (ConnectionId, Side), socket: Socket) {
+    fn learn_numbers(&mut self, (id, side): DirectionId, socket: Socket) {
         self.rearrange(id, |connection| {
-            if let Some(end) = connection.ends.get_mut(side) {
+            if let Some(end) = connection.sender_mut(side) {
                 end.socket = socket;
                 end.established = true;
             }
@@ -116,7 +118,7 @@ impl State {
 
     /// A connection whose one known end is the other end of this socket: their initial sequence
     /// numbers are each other's.
-    fn other_end(&self, socket: &Socket) -> Option<(ConnectionId, Side)> {
+    fn other_end(&self, socket: &Socket) -> Option<DirectionId> {
         let isn = socket.isn?;
         let id = *self.isns.get(&Isn {
             iss: isn.irs,
@@ -128,27 +130,27 @@ impl State {
     /// A connection whose one known end may be the other end of this socket, where the handshake was not
     /// seen at one end or both: addresses alone speak, and must speak for one. Ends that packets can go
     /// between come before ends that are known to have the addresses only.
-    fn facing_end(&self, socket: &Socket, handshake: Handshake) -> Option<(ConnectionId, Side)> {
+    fn facing_end(&self, socket: &Socket, state: TcpState) -> Option<DirectionId> {
         // Numbers that will be known speak better.
-        let numbers_come = !self.is_blind(hook::STATES);
-        if handshake == Handshake::Pending && numbers_come {
+        let numbers_come = !self.blind.contains(hook::STATES);
+        if state.is_handshake() && numbers_come {
             return None;
         }
         let proposed = self.ends.alike(&socket.flow).into_iter();
         let facing = proposed.filter_map(|id| {
-            let [end] = &*self.get(id)?.ends else {
+            let [end] = &self.get(id)?.ends[..] else {
                 return None;
             };
             let unseen = end.socket.isn.is_none() || socket.isn.is_none();
             if !unseen || end.closed.is_some() || (end.opening && numbers_come) {
                 return None;
             }
-            let misfit = faces(&end.socket, socket)?;
+            let misfit = alike(&end.socket.flow, &socket.flow.reversed())?;
             let (here, there) = (socket.flow.netns, end.socket.flow.netns);
-            if self.is_apart(here, there) {
+            if self.networks.are_apart(here, there) {
                 return None;
             }
-            let beyond = !self.is_connected(here, there);
+            let beyond = !self.networks.are_connected(here, there);
             // Behind a NAT only the port is left to go by: too little between strangers.
             (!beyond || misfit == BY_ADDRESSES).then_some(Candidate {
                 by_addresses: true,
@@ -166,25 +168,17 @@ impl State {
     /// Makes the other end's connection a part of this one, whose only end was not known to be that
     /// one's until now: its SYN was sent again, before it had initial sequence numbers.
     fn unite(&mut self, id: ConnectionId, socket: &Socket) {
-        let Some((other, _)) = self.other_end(socket).filter(|(other, _)| *other != id) else {
-            return;
-        };
-        if self.get(id).is_none_or(|it| it.ends.len() != 1) {
-            return;
+        if let Some((other, side)) = self.other_end(socket)
+            && other != id
+            && self.get(id).is_some_and(|it| it.ends.len() == 1)
+        {
+            self.absorb((id, side), other);
         }
-        self.turn(other);
-        let Some(end) = self.rearrange(other, |it| it.ends.pop()).flatten() else {
-            return;
-        };
-        self.sockets.insert(end.socket.flow, (id, Side::In));
-        self.isns.extend(end.socket.isn.map(|isn| (isn, id)));
-        self.rearrange(id, |connection| connection.ends.push(end));
-        self.absorb(id, other);
     }
 
     /// The connection known only from packets that belong to this socket. What they went by on both
     /// sides of a NAT becomes one.
-    fn adopt(&mut self, socket: &Socket) -> Option<(ConnectionId, Side)> {
+    fn adopt(&mut self, socket: &Socket) -> Option<DirectionId> {
         let proposed = self.strays.of_socket(&socket.flow, socket.numbers());
         let found = proposed.into_iter().filter_map(|id| {
             let connection = self.get(id)?;
@@ -204,68 +198,64 @@ impl State {
             best
         };
         found.retain(|it| it.misfit <= worst);
-        for turned in found.iter().filter(|it| it.side == Side::In) {
-            self.turn(turned.id());
-        }
         let (first, others) = found.split_first()?;
+        if first.side == Side::In {
+            self.turn(first.id());
+        }
         for other in others {
-            self.absorb(first.id(), other.id());
+            self.absorb((first.id(), other.side), other.id());
         }
         Some((first.id(), Side::Out))
     }
 
     /// Makes SYNs that were lost on the way a part of the connection that sends them: it has no
     /// initial sequence numbers yet but theirs.
-    pub(crate) fn adopt_syns(&mut self, (id, side): (ConnectionId, Side), seq: u32) {
-        let lost: Vec<ConnectionId> = self
-            .strays
-            .numbered(seq)
-            .filter(|lost| {
-                self.get(*lost)
-                    .is_some_and(|it| it.first_numbers == Some((seq, None)))
-            })
-            .collect();
+    pub(crate) fn adopt_syns(&mut self, place: DirectionId, seq: u32) {
+        let is_lost = |it: &Connection| it.first_numbers == Some((seq, None));
+        let mut lost: Vec<ConnectionId> = self.strays.numbered(seq).collect();
+        lost.retain(|id| self.get(*id).is_some_and(is_lost));
         for other in lost {
-            if side == Side::In {
-                self.turn(other);
-            }
-            self.absorb(id, other);
+            self.absorb(place, other);
         }
     }
 
     /// Exchanges the two directions of a connection, and of the flows that lead to it.
     fn turn(&mut self, id: ConnectionId) {
-        let turned = self.rearrange(id, |connection| {
-            connection.turn();
-            connection.flows.clone()
-        });
-        for flow in turned.unwrap_or_default() {
-            if let Some((known, side)) = self.flows.get_mut(&flow)
-                && *known == id
-            {
-                *side = side.flip();
-            }
-        }
+        self.rearrange(id, Connection::turn);
+        let flows = self.get(id).map(|it| it.flows.clone());
+        self.lead_on(id, &flows.unwrap_or_default(), (id, Side::In));
     }
 
-    /// Makes another connection a part of this one.
-    fn absorb(&mut self, id: ConnectionId, other: ConnectionId) {
-        let Some(part) = self.remove(other) else {
+    /// Makes another connection a part of this one, its direction [`Side::Out`] that of this side.
+    fn absorb(&mut self, place: DirectionId, other: ConnectionId) {
+        let Some(mut part) = self.remove(other) else {
             return;
         };
-        for flow in part.flows.iter() {
-            if let Some((known, _)) = self.flows.get_mut(flow)
-                && *known == other
+        self.lead_on(other, &part.flows, place);
+        for end in &part.ends {
+            self.sockets.insert(end.socket.flow, place);
+            self.isns.extend(end.socket.isn.map(|isn| (isn, place.0)));
+        }
+        if place.1 == Side::In {
+            part.turn();
+        }
+        self.rearrange(place.0, |connection| connection.absorb(part));
+    }
+
+    /// Has flows of a connection lead to where its direction [`Side::Out`] is now.
+    fn lead_on(&mut self, of: ConnectionId, flows: &[Flow], (id, out): DirectionId) {
+        for flow in flows {
+            if let Some((known, side)) = self.flows.get_mut(flow)
+                && *known == of
             {
-                *known = id;
+                (*known, *side) = (id, out.seen_from(*side));
             }
         }
-        self.rearrange(id, |connection| connection.absorb(part));
     }
 
     /// The connection a packet belongs to, and its direction there. One is made for a packet that
     /// belongs to no known socket.
-    pub(crate) fn find(&mut self, flow: Flow, seq: u32, ack: Option<u32>) -> (ConnectionId, Side) {
+    pub(crate) fn find(&mut self, flow: Flow, seq: u32, ack: Option<u32>) -> DirectionId {
         if let Some(found) = self.look_up(flow, seq, ack) {
             return found;
         }
@@ -281,23 +271,20 @@ impl State {
         flow: Flow,
         seq: u32,
         ack: Option<u32>,
-    ) -> Option<(ConnectionId, Side)> {
+    ) -> Option<DirectionId> {
         if let Some(&found) = self.flows.get(&flow) {
             return Some(found);
         }
         let proposed = self.ends.of_packet(&flow, seq, ack).into_iter();
         let ends = proposed.flat_map(|id| {
-            let ends = self.get(id).into_iter().flat_map(|it| it.ends.by_side());
+            let ends = self.get(id).into_iter().flat_map(Connection::senders);
             ends.map(move |(side, end)| ((id, side), end.socket))
         });
         let found =
             ends.filter_map(|(place, socket)| self.candidate(place, &socket, &flow, seq, ack));
         let found = Candidate::best(found.collect())?;
-        let outwards = match found.side {
-            Side::Out => flow,
-            Side::In => flow.reversed(),
-        };
-        self.edit(found.id())?.seen_as.insert(outwards);
+        let seen_as = &mut self.edit(found.id())?.seen_as;
+        insert_flows(seen_as, [found.side.outwards(flow)]);
         self.lead_both_ways(flow, found.id(), found.side);
         Some((found.id(), found.side))
     }
@@ -306,7 +293,7 @@ impl State {
     /// fit together and can have met.
     fn candidate(
         &self,
-        (id, end): (ConnectionId, Side),
+        (id, end): DirectionId,
         socket: &Socket,
         flow: &Flow,
         seq: u32,
@@ -316,14 +303,11 @@ impl State {
         let (there, here) = (flow.netns, socket.flow.netns);
         self.may_meet(misfit, there, here).then(|| Candidate {
             by_addresses: misfit >= BY_ADDRESSES,
-            apart: self.is_apart(there, here),
+            apart: self.networks.are_apart(there, here),
             misfit,
             newest: Reverse(id),
             end,
-            side: match end {
-                Side::Out => side,
-                Side::In => side.flip(),
-            },
+            side: end.seen_from(side),
         })
     }
 

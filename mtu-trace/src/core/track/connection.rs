@@ -1,10 +1,48 @@
 //! A connection as far as this host sees it: its sockets here, and each direction of its data.
 
 use crate::core::track::direction::Track;
-use crate::core::track::flows::Flows;
+use crate::core::track::index::Numbers;
 use crate::core::track::lazy_box::LazyBox;
-use crate::core::track::side::{BySide, Ends, Side};
 use crate::model::event::{Closed, Flow, Retransmit, Sample, Socket, TCP, TcpState};
+
+/// Which way data goes, seen from the first socket that was known of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// Sent by the first socket.
+    Out,
+    /// Sent to the first socket.
+    In,
+}
+
+impl Side {
+    /// Both directions, in the order in which they are judged.
+    pub const BOTH: [Self; 2] = [Self::Out, Self::In];
+
+    /// The direction that goes the other way.
+    #[must_use]
+    pub fn flip(self) -> Self {
+        match self {
+            Self::Out => Self::In,
+            Self::In => Self::Out,
+        }
+    }
+
+    /// A direction that is told as seen from the sender of this one, as the connection has it.
+    pub(crate) fn seen_from(self, side: Self) -> Self {
+        match self {
+            Self::Out => side,
+            Self::In => side.flip(),
+        }
+    }
+
+    /// A flow of this direction as it is in the direction [`Side::Out`], and the other way round.
+    pub(crate) fn outwards(self, flow: Flow) -> Flow {
+        match self {
+            Self::Out => flow,
+            Self::In => flow.reversed(),
+        }
+    }
+}
 
 /// What a connection is worth when room is needed: that it lost something for its size, that it is open,
 /// and when it was last heard of, ns.
@@ -13,18 +51,19 @@ pub(crate) type Worth = (bool, bool, u64);
 /// A TCP connection, or what goes between two UDP sockets.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Connection {
-    /// Its sockets on this host.
-    pub ends: Ends,
-    /// Its packets' flows wherever they were seen, each in the direction [`Side::Out`].
-    pub seen_as: Flows,
-    /// What is known of its data, by direction.
-    tracks: BySide<LazyBox<Track>>,
+    /// Its sockets on this host, that of [`Side::Out`] first: none where only its packets are known, two
+    /// where both ends are here. A list, because most have one, and a socket takes much room.
+    pub ends: Vec<TrackedSocket>,
+    /// Its packets' flows wherever they were seen, each once and in the direction [`Side::Out`].
+    pub seen_as: Vec<Flow>,
+    /// What is known of its data, that of [`Side::Out`] first.
+    tracks: [LazyBox<Track>; 2],
     /// Latest event that belongs to it, ns.
     pub last_ns: u64,
     /// Sequence and acknowledgement number of the packet it was first known by.
-    pub(crate) first_numbers: Option<(u32, Option<u32>)>,
-    /// The flows that lead here.
-    pub(crate) flows: Flows,
+    pub(crate) first_numbers: Option<Numbers>,
+    /// The flows that lead here, each once.
+    pub(crate) flows: Vec<Flow>,
 }
 
 /// A socket of this host.
@@ -48,31 +87,11 @@ pub struct TrackedSocket {
     pub gap_ns: Option<u64>,
 }
 
-/// Whether a socket has yet to learn its initial sequence numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Handshake {
-    /// It has none yet, but will.
-    Pending,
-    /// It has them, unless they were never seen.
-    Done,
-}
-
-impl Handshake {
-    /// As far as a socket's state tells.
-    pub(crate) fn of(state: TcpState) -> Self {
-        if state.is_handshake() {
-            Self::Pending
-        } else {
-            Self::Done
-        }
-    }
-}
-
 impl TrackedSocket {
-    pub(crate) fn new(socket: Socket, handshake: Handshake) -> Self {
+    pub(crate) fn new(socket: Socket, state: TcpState) -> Self {
         Self {
             established: socket.isn.is_some(),
-            opening: handshake == Handshake::Pending,
+            opening: state.is_handshake(),
             socket,
             sample: None,
             retransmit: None,
@@ -108,56 +127,81 @@ impl TrackedSocket {
     }
 }
 
+/// Adds flows to those in order, where they may be already. A list, because it takes a tenth of the memory
+/// that a tree takes for one or two.
+pub(crate) fn insert_flows(known: &mut Vec<Flow>, flows: impl IntoIterator<Item = Flow>) {
+    for flow in flows {
+        if let Err(place) = known.binary_search(&flow) {
+            // One or two are all that most have, and a list that grows by itself begins with four.
+            if known.len() < 2 {
+                known.reserve_exact(1);
+            }
+            known.insert(place, flow);
+        }
+    }
+}
+
 impl Connection {
     /// A connection that is known by its first socket.
     pub(crate) fn of_socket(socket: TrackedSocket) -> Self {
-        let mut connection = Self::default();
-        connection.seen_as.insert(socket.socket.flow);
-        connection.ends.push(socket);
-        connection
+        Self {
+            seen_as: vec![socket.socket.flow],
+            ends: vec![socket],
+            ..Self::default()
+        }
     }
 
     /// A connection that is known by its first packet, of no known socket.
     pub(crate) fn of_packet(flow: Flow, seq: u32, ack: Option<u32>) -> Self {
-        let mut connection = Self::default();
-        connection.seen_as.insert(flow);
-        connection.first_numbers = Some((seq, ack));
-        connection
+        Self {
+            seen_as: vec![flow],
+            first_numbers: Some((seq, ack)),
+            ..Self::default()
+        }
     }
 
     /// By what it is found while no socket of it is known: the TCP packet it was first known by.
-    pub(crate) fn stray(&self) -> Option<(Flow, impl Iterator<Item = (u32, Option<u32>)> + use<>)> {
-        let (seq, ack) = self.first_numbers.filter(|_| self.ends.is_empty())?;
+    pub(crate) fn stray(&self) -> Option<(Flow, Numbers)> {
+        let numbers = self.first_numbers.filter(|_| self.ends.is_empty())?;
         let flow = self.seen_as.first().filter(|flow| flow.protocol == TCP)?;
-        let acknowledged = ack.map(|ack| (ack, Some(seq)));
-        Some((*flow, std::iter::once((seq, ack)).chain(acknowledged)))
+        Some((*flow, numbers))
     }
 
     /// The data of one direction.
     #[must_use]
     pub fn track(&self, side: Side) -> &Track {
-        &self.tracks[side]
+        &self.tracks[side as usize]
     }
 
     /// The data of both directions.
     pub fn tracks(&self) -> impl Iterator<Item = &Track> {
-        self.tracks.0.iter().map(|track| &**track)
+        self.tracks.iter().map(|track| &**track)
     }
 
     /// The data of one direction, to be changed.
     pub(crate) fn track_mut(&mut self, side: Side) -> &mut Track {
-        self.tracks[side].make()
+        self.tracks[side as usize].make()
     }
 
     /// The data of one direction, to be changed; `None` if nothing is known of it.
     pub(crate) fn known_track_mut(&mut self, side: Side) -> Option<&mut Track> {
-        self.tracks[side].known_mut()
+        self.tracks[side as usize].known_mut()
+    }
+
+    /// The sockets on this host with the directions in which they send.
+    pub fn senders(&self) -> impl DoubleEndedIterator<Item = (Side, &TrackedSocket)> {
+        Side::BOTH.into_iter().zip(&self.ends)
     }
 
     /// The socket that sends in a direction; `None` if it is not on this host.
     #[must_use]
     pub fn sender(&self, side: Side) -> Option<&TrackedSocket> {
-        self.ends.get(side)
+        self.ends.get(side as usize)
+    }
+
+    /// The socket that sends in a direction, to be changed.
+    pub(crate) fn sender_mut(&mut self, side: Side) -> Option<&mut TrackedSocket> {
+        self.ends.get_mut(side as usize)
     }
 
     /// The socket that receives in a direction; `None` if it is not on this host.
@@ -166,17 +210,27 @@ impl Connection {
         self.sender(side.flip())
     }
 
-    /// Exchanges the two directions of one that has no sockets yet.
-    pub(crate) fn turn(&mut self) {
-        self.tracks.0.reverse();
-        self.seen_as = self.seen_as.iter().map(|flow| flow.reversed()).collect();
+    /// Adds the socket of the other end, or the first one.
+    pub(crate) fn add_end(&mut self, end: TrackedSocket) {
+        self.ends.reserve_exact(1);
+        self.ends.push(end);
     }
 
-    /// Takes in another one, whose sockets are taken out.
+    /// Exchanges the two directions of one that has one socket at most.
+    pub(crate) fn turn(&mut self) {
+        self.tracks.reverse();
+        for flow in &mut self.seen_as {
+            *flow = flow.reversed();
+        }
+        self.seen_as.sort_unstable();
+    }
+
+    /// Takes in another one with the same directions, its socket as the other end of this one's.
     pub(crate) fn absorb(&mut self, part: Self) {
-        self.seen_as.extend(part.seen_as);
-        self.flows.extend(part.flows);
-        for (side, track) in Side::BOTH.into_iter().zip(part.tracks.0) {
+        self.ends.extend(part.ends);
+        insert_flows(&mut self.seen_as, part.seen_as);
+        insert_flows(&mut self.flows, part.flows);
+        for (side, track) in Side::BOTH.into_iter().zip(part.tracks) {
             if let Some(track) = track.into_known() {
                 self.track_mut(side).merge(track);
             }
@@ -186,7 +240,7 @@ impl Connection {
 
     /// Whether more is known of it than that it is there: most often that something was lost.
     pub(crate) fn is_troubled(&self) -> bool {
-        self.tracks.0.iter().any(LazyBox::is_known)
+        self.tracks.iter().any(LazyBox::is_known)
     }
 
     /// Whether it lost anything for its size.

@@ -1,14 +1,12 @@
 //! What is known of one direction of a connection.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use crate::core::sites::{DropSite, NetfilterHookName, SiteKey};
 use crate::core::track::lazy_box::LazyBox;
-use crate::core::track::observation::{OtherDrop, Tally};
+use crate::core::track::packets::Tally;
 use crate::core::track::repeats::Repeats;
 use crate::core::track::retransmitted_drops::RetransmittedDrops;
-use crate::core::track::wireguard_match::Loss;
 use crate::model::event::{Device, Name, Timers};
 use crate::model::network::NetnsId;
 
@@ -31,8 +29,6 @@ pub struct Track {
     pub sender_mss: Option<u32>,
     /// Path MTU the sender works with at the last look, bytes.
     pub sender_pmtu_bytes: Option<u32>,
-    /// When data was last known to move on, ns.
-    pub progress_ns: Option<u64>,
     /// Timeouts of its sender, as its socket tells of them.
     pub waits: Option<Waits>,
     /// Oversized packets that only pass by, with the place they should not pass.
@@ -96,8 +92,6 @@ pub struct OtherDrops {
     pub last_ns: u64,
     /// The device at which the first was dropped.
     pub device: Device,
-    /// Longest packet among them, bytes.
-    pub largest_bytes: u32,
     /// Whether any of them carried a SYN.
     pub syn: bool,
     /// Those of them that were sent again.
@@ -190,8 +184,6 @@ pub struct Retransmits {
     pub last_ns: u64,
     /// Most doublings of the retransmission timeout.
     pub max_backoff: u32,
-    /// Payload of the longest segment among them, bytes.
-    pub largest_payload: u32,
     /// Sequence numbers sent again.
     pub repeats: Repeats,
     /// How many of them were SYNs.
@@ -209,66 +201,29 @@ pub struct Retransmits {
 }
 
 impl SiteDrops {
-    pub(crate) fn new(site: DropSite, before: u64, first_ns: u64) -> Self {
+    pub(crate) fn new(site: DropSite, tally: &Tally) -> Self {
         Self {
             site,
             count: 0,
-            before,
-            first_ns,
-            last_ns: first_ns,
+            before: tally.before,
+            first_ns: tally.first_ns,
+            last_ns: tally.first_ns,
         }
+    }
+
+    /// Takes in how many the kernel has counted there, and when the latest was.
+    pub(crate) fn raise(&mut self, count: u64, last_ns: u64) {
+        raise(&mut self.count, count.saturating_sub(self.before));
+        raise(&mut self.last_ns, last_ns);
     }
 }
 
+/// Takes over what is higher: counts come from several CPUs, and out of order.
+pub(crate) fn raise<T: Ord + Copy>(known: &mut T, to: T) {
+    *known = to.max(*known);
+}
+
 impl Track {
-    /// Takes in a packet that died for its size at a place, the `count`th there.
-    pub(crate) fn drop_for_size(&mut self, fresh: SiteDrops, count: u64, time_ns: u64) {
-        let drops = match self.oversized.entry(fresh.site.key.clone()) {
-            Entry::Occupied(known) => {
-                let drops = known.into_mut();
-                drops.site = fresh.site;
-                drops
-            }
-            Entry::Vacant(place) => place.insert(Box::new(fresh)),
-        };
-        drops.count = drops.count.max(count.saturating_sub(drops.before));
-        drops.last_ns = drops.last_ns.max(time_ns);
-    }
-
-    /// Takes in a segment that died for another reason than its size.
-    pub(crate) fn drop_otherwise(&mut self, drop: OtherDrop, tally: &Tally) {
-        let drops = self.other.entry(drop.key).or_insert_with(|| OtherDrops {
-            count: 0,
-            first_ns: tally.first_ns,
-            last_ns: tally.last_ns,
-            device: drop.device,
-            largest_bytes: 0,
-            syn: false,
-            retransmitted: RetransmittedDrops::default(),
-        });
-        drops.count = drops.count.max(tally.count);
-        drops.last_ns = drops.last_ns.max(tally.last_ns);
-        drops.largest_bytes = drops.largest_bytes.max(drop.length_bytes);
-        drops.syn |= drop.syn;
-        if let Some(seq) = drop.seq {
-            drops.retransmitted.add(seq);
-        }
-    }
-
-    /// Takes in segments that died in a tunnel's datagrams: of those it is known how many there were of
-    /// all its connections, of this one's they are counted here.
-    pub(crate) fn drop_in_tunnel(&mut self, site: DropSite, losses: &[Loss]) {
-        let (Some(first), Some(last)) = (losses.first(), losses.last()) else {
-            return;
-        };
-        for &(time_ns, seq) in losses {
-            self.holes.make().lost(seq, time_ns);
-        }
-        let known = self.oversized.get(&site.key).map_or(0, |drops| drops.count);
-        let count = known.saturating_add(losses.len() as u64);
-        self.drop_for_size(SiteDrops::new(site, 0, first.0), count, last.0);
-    }
-
     /// When something was first lost in this direction, ns.
     #[must_use]
     pub fn first_loss_ns(&self) -> Option<u64> {
@@ -279,17 +234,6 @@ impl Track {
             .chain(self.retransmits.iter().map(|sent| sent.first_ns))
             .chain(self.waits.map(|waits| waits.first_ns))
             .min()
-    }
-
-    /// When something was last lost in this direction, ns.
-    #[must_use]
-    pub fn last_loss_ns(&self) -> Option<u64> {
-        self.oversized
-            .values()
-            .map(|drops| drops.last_ns)
-            .chain(self.other.values().map(|drops| drops.last_ns))
-            .chain(self.retransmits.iter().map(|sent| sent.last_ns))
-            .max()
     }
 
     /// Packets dropped for their size, exact.
@@ -327,16 +271,6 @@ impl Track {
         if let Some(passed) = other.passed.into_known() {
             self.passed.make().merge(&passed);
         }
-    }
-
-    /// Takes in that data has moved on, up to a sequence number if that is known: else all that was lost
-    /// is taken to be through.
-    pub(crate) fn moved(&mut self, upto: Option<u32>, time_ns: u64) {
-        match upto {
-            Some(seq) => self.through(seq, time_ns),
-            None => self.complete(time_ns),
-        }
-        self.progress_ns = Some(time_ns);
     }
 
     /// Data up to `seq` is known to have got through.

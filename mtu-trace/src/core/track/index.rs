@@ -1,14 +1,15 @@
 //! Finds the connections that a packet or a socket may be of without going through all of them.
 //!
-//! An index proposes; [`crate::core::track::seq_match`] decides. It proposes every connection that can be accepted there.
+//! An index proposes; [`crate::core::track::seq_match`] decides. It proposes every connection that can be
+//! accepted there.
 
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, Hash, Hasher};
+use std::net::SocketAddr;
 
 use foldhash::fast::RandomState;
 use imbl::OrdSet;
 use smallvec::SmallVec;
 
-use crate::core::track::hash::FlowEnd;
 use crate::core::track::seq_match::{WINDOW_DATA, WINDOW_REQUESTS, WINDOW_STRANGER};
 use crate::core::track::state::{ConnectionId, HashMap};
 use crate::model::event::Flow;
@@ -25,8 +26,8 @@ pub(crate) struct Index {
     hash: RandomState,
 }
 
-/// A sequence number and that of the other direction.
-type Pair = (u32, Option<u32>);
+/// A sequence number of a connection and, if it is known, that of the other direction.
+pub(crate) type Numbers = (u32, Option<u32>);
 
 /// A sequence number, whose it is, and that of the other direction.
 type NumberEntry = (u32, ConnectionId, Option<u32>);
@@ -37,14 +38,17 @@ type Few = SmallVec<[ConnectionId; 2]>;
 /// Connections that are proposed.
 pub(crate) type Proposed = SmallVec<[ConnectionId; 8]>;
 
-/// One end of a flow, and the port of the other: what a NAT leaves of it.
-type Half = (u8, FlowEnd, u16);
+/// The same numbers as each direction sees them.
+fn each_way(numbers: Option<Numbers>) -> impl Iterator<Item = Numbers> {
+    let other = numbers.and_then(|(one, other)| Some((other?, Some(one))));
+    numbers.into_iter().chain(other)
+}
 
 impl Index {
     /// Makes a connection known by a flow and by sequence numbers.
-    pub fn insert(&mut self, id: ConnectionId, flow: &Flow, numbers: impl Iterator<Item = Pair>) {
-        let numbers = numbers.map(|(number, other)| (number, id, other));
-        self.numbers.extend(numbers);
+    pub fn insert(&mut self, id: ConnectionId, flow: &Flow, numbers: Option<Numbers>) {
+        let entries = each_way(numbers).map(|(number, other)| (number, id, other));
+        self.numbers.extend(entries);
         for hash in self.hashes(flow) {
             let known = self.addresses.entry(hash).or_default();
             if !known.contains(&id) {
@@ -54,8 +58,8 @@ impl Index {
     }
 
     /// Forgets it under that flow and those numbers.
-    pub fn remove(&mut self, id: ConnectionId, flow: &Flow, numbers: impl Iterator<Item = Pair>) {
-        for (number, other) in numbers {
+    pub fn remove(&mut self, id: ConnectionId, flow: &Flow, numbers: Option<Numbers>) {
+        for (number, other) in each_way(numbers) {
             self.numbers.remove(&(number, id, other));
         }
         for hash in self.hashes(flow) {
@@ -69,9 +73,12 @@ impl Index {
         }
     }
 
-    /// Of the halves: flows between the same ends have both, in either direction.
+    /// Hashes of each end of a flow with the port of the other, which is what a NAT leaves: flows between the
+    /// same ends have both, in either direction.
     fn hashes(&self, flow: &Flow) -> [u64; 2] {
-        halves(flow).map(|half| self.hash.hash_one(half))
+        let (source, destination) = (flow.source, flow.destination);
+        [(source, destination.port()), (destination, source.port())]
+            .map(|(end, port)| self.hash.hash_one((flow.protocol, FlowEnd(end), port)))
     }
 
     /// Those whose addresses may fit a flow, in either direction.
@@ -108,16 +115,15 @@ impl Index {
     }
 
     /// Those, known by the numbers of one packet, which a socket with these initial numbers may have.
-    pub fn of_socket(&self, flow: &Flow, isn: impl Iterator<Item = Pair>) -> Proposed {
+    pub fn of_socket(&self, flow: &Flow, isn: Option<Numbers>) -> Proposed {
         let mut found = self.with_addresses(flow);
-        for (here, there) in isn {
+        for (here, there) in each_way(isn) {
             let near = self.between(here, here.wrapping_add(WINDOW_STRANGER));
             let fitting = near.filter(|(number, _, other)| {
-                let both = other.zip(there);
-                may_fit(
-                    number.wrapping_sub(here),
-                    both.map(|(other, there)| other.wrapping_sub(there)),
-                )
+                let above = other
+                    .zip(there)
+                    .map(|(other, there)| other.wrapping_sub(there));
+                may_fit(number.wrapping_sub(here), above)
             });
             found.extend(fitting.map(|(_, id, _)| *id));
         }
@@ -131,12 +137,10 @@ impl Index {
 
     /// Those with a number from one to another, which may have wrapped in between.
     fn between(&self, from: u32, to: u32) -> impl Iterator<Item = &NumberEntry> {
-        let (first, second) = if from <= to {
-            ((from, to), None)
-        } else {
-            ((from, u32::MAX), Some((0, to)))
-        };
-        std::iter::once(first).chain(second).flat_map(|(from, to)| {
+        let wraps = from > to;
+        let first = (from, if wraps { u32::MAX } else { to });
+        let ranges = std::iter::once(first).chain(wraps.then_some((0, to)));
+        ranges.flat_map(|(from, to)| {
             let first = (from, ConnectionId::FIRST, None);
             let last = (to, ConnectionId::LAST, Some(u32::MAX));
             self.numbers.range(first..=last)
@@ -159,11 +163,33 @@ fn each_once(mut found: Proposed) -> Proposed {
     found
 }
 
-fn halves(flow: &Flow) -> [Half; 2] {
-    [
-        (flow.protocol, FlowEnd(flow.source), flow.destination.port()),
-        (flow.protocol, FlowEnd(flow.destination), flow.source.port()),
-    ]
+/// One end of a flow, hashed as few and wide numbers: what the standard library makes of an address is many
+/// small ones, and most events are found by a flow.
+struct FlowEnd(SocketAddr);
+
+impl Hash for FlowEnd {
+    #[inline]
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        match self.0 {
+            SocketAddr::V4(end) => {
+                to.write_u64(u64::from(u32::from(*end.ip())) << 16 | u64::from(end.port()));
+            }
+            SocketAddr::V6(end) => {
+                to.write_u128(u128::from(*end.ip()));
+                to.write_u16(end.port());
+            }
+        }
+    }
+}
+
+impl Hash for Flow {
+    #[inline]
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        to.write_u64(self.netns.0);
+        FlowEnd(self.source).hash(to);
+        FlowEnd(self.destination).hash(to);
+        to.write_u8(self.protocol);
+    }
 }
 
 #[cfg(test)]
@@ -238,8 +264,7 @@ mod tests {
             prop_assert!(proposed.contains(&id) || !is_accepted);
 
             let mut strays = Index::default();
-            let back = ack.map(|ack| (ack, Some(seq)));
-            strays.insert(id, &of_packet, std::iter::once((seq, ack)).chain(back));
+            strays.insert(id, &of_packet, Some((seq, ack)));
             let proposed = strays.of_socket(&socket.flow, socket.numbers());
             prop_assert!(proposed.contains(&id) || !is_accepted);
         }

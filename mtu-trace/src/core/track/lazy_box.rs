@@ -7,7 +7,7 @@ use crate::core::track::direction::Track;
 use crate::core::track::repeats::Repeats;
 
 /// A value that takes room from its first change on. Until then it reads as its default.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LazyBox<T>(Option<Box<T>>);
 
 /// A type whose default can be borrowed by all that have no value of their own.
@@ -30,7 +30,7 @@ impl StaticDefault for Repeats {
     }
 }
 
-impl<T> LazyBox<T> {
+impl<T: Default> LazyBox<T> {
     /// Whether the value was ever changed.
     pub(crate) fn is_known(&self) -> bool {
         self.0.is_some()
@@ -42,10 +42,7 @@ impl<T> LazyBox<T> {
     }
 
     /// The value, to be changed, made if it never was.
-    pub(crate) fn make(&mut self) -> &mut T
-    where
-        T: Default,
-    {
+    pub(crate) fn make(&mut self) -> &mut T {
         self.0.get_or_insert_default()
     }
 
@@ -55,25 +52,10 @@ impl<T> LazyBox<T> {
     }
 }
 
-impl<T> Default for LazyBox<T> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
 impl<T: StaticDefault> Deref for LazyBox<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        match &self.0 {
-            Some(it) => it,
-            None => T::static_default(),
-        }
-    }
-}
-
-impl<T: StaticDefault + PartialEq> PartialEq for LazyBox<T> {
-    fn eq(&self, other: &Self) -> bool {
-        **self == **other
+        self.0.as_deref().unwrap_or_else(|| T::static_default())
     }
 }

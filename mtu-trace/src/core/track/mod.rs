@@ -1,30 +1,25 @@
 //! Events to connections: what was lost where, sent again how often, and whether it got through in
 //! the end.
 //!
-//! A packet becomes an `observation` of one direction of one connection (`attach` finds which), and
-//! the direction takes it in; what sockets tell goes the same way (`progress`).
+//! A packet is shown to one direction of one connection, which takes it in (`packets`); `attach` finds
+//! which. What sockets tell goes the same way (`progress`).
 //!
 //! Pure: no clock and no I/O. Time is the events' time, and the same events give the same state.
 
 pub(crate) mod attach;
 pub(crate) mod connection;
 pub(crate) mod direction;
-pub(crate) mod flows;
-pub(crate) mod hash;
 pub(crate) mod index;
 pub(crate) mod lazy_box;
-pub(crate) mod observation;
 pub(crate) mod packets;
 pub(crate) mod progress;
 pub(crate) mod repeats;
 pub(crate) mod retransmitted_drops;
 pub(crate) mod seq_match;
-pub(crate) mod side;
 pub(crate) mod state;
 pub(crate) mod wireguard_match;
-pub use connection::{Connection, TrackedSocket};
+pub use connection::{Connection, Side, TrackedSocket};
 pub use direction::{Icmp, OtherDrops, OtherKey, PmtuAccepted, SiteDrops, Track};
 pub use repeats::{Open, Recovery};
 pub use seq_match::{BY_ADDRESSES, CLOSE, belongs};
-pub use side::Side;
 pub use state::{ConnectionId, State};

@@ -1,14 +1,45 @@
-//! Packets that are dropped, pass by, or tell of others: which connection and direction they are of.
+//! Packets that are dropped, pass by, or tell of others: which connection and direction they are of, and
+//! what they show of it.
 
-use crate::core::sites::{DropSite, oversized, sighted, signalled};
-use crate::core::track::observation::{Observation, Tally};
-use crate::core::track::side::Side;
-use crate::core::track::state::{ConnectionId, State};
-use crate::core::track::wireguard_match::{DatagramContent, Loss};
+use crate::core::sites::{DropSite, Tells, netfilter_hook, oversized, sighted, signalled};
+use crate::core::track::direction::{Blocked, OtherDrops, OtherKey, SiteDrops, Track, raise};
+use crate::core::track::retransmitted_drops::RetransmittedDrops;
+use crate::core::track::state::{DirectionId, State};
+use crate::core::track::wireguard_match::{DatagramContent, Loss, added_bytes};
 use crate::model::event::{IcmpError, Packet, PacketKind, TCP, UDP, hook};
 
-/// A direction of a connection.
-type DirectionId = (ConnectionId, Side);
+/// How often the kernel has counted what a packet shows, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tally {
+    /// How often so far, exact.
+    pub count: u64,
+    /// How much of that was of an earlier connection with the same addresses.
+    pub before: u64,
+    /// The first time, ns.
+    pub first_ns: u64,
+    /// The latest time, ns.
+    pub last_ns: u64,
+}
+
+impl Tally {
+    /// What a packet event counts of a connection that was opened at `opened_ns`, 0 if that is not known.
+    ///
+    /// The kernel counts by addresses and place: what it had counted there before this connection was
+    /// opened was lost by another one with the same addresses.
+    fn of(packet: &Packet, opened_ns: u64, time_ns: u64) -> Self {
+        let (before, first_ns) = if packet.first_ns < opened_ns {
+            (packet.count.saturating_sub(1), time_ns)
+        } else {
+            (0, packet.first_ns.min(time_ns))
+        };
+        Self {
+            count: packet.count,
+            before,
+            first_ns,
+            last_ns: time_ns,
+        }
+    }
+}
 
 impl State {
     pub(crate) fn packet(&mut self, time_ns: u64, packet: &Packet) {
@@ -23,42 +54,37 @@ impl State {
             // Counts and messages about a tunnel's packets speak of the outer flow.
             self.lead(packet.flow, id, side);
         }
+        let site = self.site_of(packet);
         if let Some(connection) = self.edit(id) {
             connection.last_ns = time_ns;
         }
-        let site = self.site_of(packet);
-        let observed = Observation::of_data(packet, site, segments);
-        self.observe((id, side), time_ns, packet, observed);
+        if let Some((track, tally)) = self.edit_track((id, side), time_ns, packet) {
+            track.observe(packet, site, segments, &tally);
+        }
     }
 
     /// An ICMP error on its way or dropped: it belongs to the connection of the packet it quotes.
     fn icmp_error(&mut self, time_ns: u64, packet: &Packet, error: &IcmpError) {
-        let Some(quoted) = error.quoted else {
-            return;
-        };
-        if let Some(found) = self.look_up(quoted.flow, quoted.seq.unwrap_or(0), quoted.ack) {
-            let observed = Observation::of_icmp_error(packet, error);
-            self.observe(found, time_ns, packet, observed);
+        if let Some(quoted) = error.quoted
+            && let Some(found) = self.look_up(quoted.flow, quoted.seq.unwrap_or(0), quoted.ack)
+            && let Some((track, tally)) = self.edit_track(found, time_ns, packet)
+        {
+            track.observe_icmp_error(packet, error, &tally);
         }
     }
 
-    fn observe(
+    /// A direction that a packet tells of, to be changed, and what the packet counts of it.
+    fn edit_track(
         &mut self,
-        (id, side): (ConnectionId, Side),
+        (id, side): DirectionId,
         time_ns: u64,
         packet: &Packet,
-        observed: [Option<Observation>; 2],
-    ) {
-        let Some(connection) = self.edit(id) else {
-            return;
-        };
+    ) -> Option<(&mut Track, Tally)> {
+        let connection = self.edit(id)?;
         let opened = connection.ends.iter().map(|end| end.socket.opened_ns);
         let opened_ns = opened.filter(|&ns| ns > 0).min().unwrap_or(0);
         let tally = Tally::of(packet, opened_ns, time_ns);
-        let track = connection.track_mut(side);
-        for observation in observed.into_iter().flatten() {
-            track.apply(observation, &tally);
-        }
+        Some((connection.track_mut(side), tally))
     }
 
     /// The connection and direction whose data a packet carries, made if it is new; and the segments in
@@ -91,12 +117,149 @@ impl State {
     /// The place that a packet could not pass, or should not. Where drops are not seen, what is told of
     /// them or passes by stands for them.
     fn site_of(&self, packet: &Packet) -> Option<DropSite> {
-        let blind = self.is_blind(hook::DROPS);
+        let blind = self.blind.contains(hook::DROPS);
         match packet.what {
             PacketKind::Dropped { .. } => oversized(packet, &self.topology),
             PacketKind::IcmpSent if blind => signalled(packet, &self.topology),
             PacketKind::Seen { .. } if blind => sighted(packet, &self.topology),
             _ => None,
         }
+    }
+}
+
+impl Track {
+    /// Takes in what a packet shows of the data it carries. `site` is the place it could not pass, or should
+    /// not, if any; `segments` are those that a tunnel's datagram has carried, `None` for any other packet.
+    fn observe(
+        &mut self,
+        packet: &Packet,
+        site: Option<DropSite>,
+        segments: Option<Vec<Loss>>,
+        tally: &Tally,
+    ) {
+        let seq = packet.tcp_of_ends().map(|tcp| tcp.seq);
+        match (&packet.what, site) {
+            (PacketKind::Dropped { .. }, Some(site)) => {
+                if site.site.tells == Tells::SenderForReceiver {
+                    // A tunnel has made the message of the packet itself.
+                    raise(&mut self.icmp.generated, tally.count);
+                }
+                match segments {
+                    Some(segments) => self.drop_in_tunnel(packet, site, &segments),
+                    None => self.drop_for_size(site, seq, tally),
+                }
+            }
+            (PacketKind::Dropped { function, reason }, None) => {
+                let key = OtherKey {
+                    netns: packet.flow.netns,
+                    function: function.clone(),
+                    reason: reason.clone(),
+                    hook: netfilter_hook(packet),
+                };
+                self.drop_otherwise(key, packet, tally);
+            }
+            (PacketKind::IcmpSent, site) => {
+                raise(&mut self.icmp.generated, tally.count);
+                if let Some(site) = site {
+                    self.drop_for_size(site, seq, tally);
+                }
+            }
+            (PacketKind::Seen { egress, .. }, site) => {
+                let at = (packet.device.netns, packet.device.ifindex, *egress);
+                raise(self.seen.entry(at).or_default(), tally.count);
+                if let Some(site) = site {
+                    self.pass(site, seq, tally);
+                }
+            }
+        }
+    }
+
+    /// Takes in what an ICMP error says of the data that it quotes.
+    fn observe_icmp_error(&mut self, packet: &Packet, error: &IcmpError, tally: &Tally) {
+        let device = &packet.device;
+        self.icmp.mtu_bytes = Some(error.mtu_bytes);
+        match &packet.what {
+            PacketKind::Dropped { function, reason } => self.icmp.block(Blocked {
+                netns: device.netns,
+                hook: netfilter_hook(packet),
+                device: packet.has_device.then(|| device.clone()),
+                function: function.clone(),
+                reason: reason.clone(),
+                count: packet.count,
+            }),
+            PacketKind::Seen { egress, .. } => {
+                let at = (device.netns, device.ifindex, *egress);
+                raise(self.icmp.seen.entry(at).or_default(), tally.count);
+            }
+            PacketKind::IcmpSent => {}
+        }
+    }
+
+    /// Takes in data that died for its size; `seq` is where it begins, `None` for a datagram.
+    fn drop_for_size(&mut self, site: DropSite, seq: Option<u32>, tally: &Tally) {
+        if let Some(seq) = seq {
+            self.holes.make().lost(seq, tally.last_ns);
+        }
+        let known = self.oversized.entry(site.key.clone());
+        let drops = known.or_insert_with(|| Box::new(SiteDrops::new(site.clone(), tally)));
+        drops.site = site;
+        drops.raise(tally.count, tally.last_ns);
+    }
+
+    /// Takes in segments that died in a tunnel's datagrams: of those it is known how many there were of
+    /// all its connections, of this one's they are counted here.
+    fn drop_in_tunnel(&mut self, packet: &Packet, site: DropSite, losses: &[Loss]) {
+        let (Some(first), Some(last)) = (losses.first(), losses.last()) else {
+            return;
+        };
+        for &(time_ns, seq) in losses {
+            self.holes.make().lost(seq, time_ns);
+        }
+        let known = self.oversized.get(&site.key).map_or(0, |drops| drops.count);
+        let tally = Tally {
+            count: known.saturating_add(losses.len() as u64),
+            before: 0,
+            first_ns: first.0,
+            last_ns: last.0,
+        };
+        // That it is this connection's is known by time and length only.
+        let site = DropSite {
+            known_function: false,
+            overhead_bytes: added_bytes(&packet.flow_of_ends()),
+            ..site
+        };
+        self.drop_for_size(site, None, &tally);
+    }
+
+    /// Takes in a segment that died for another reason than its size.
+    fn drop_otherwise(&mut self, key: OtherKey, packet: &Packet, tally: &Tally) {
+        let Some(tcp) = packet.tcp_of_ends() else {
+            return;
+        };
+        let drops = self.other.entry(key).or_insert_with(|| OtherDrops {
+            count: 0,
+            first_ns: tally.first_ns,
+            last_ns: tally.last_ns,
+            device: packet.device.clone(),
+            syn: false,
+            retransmitted: RetransmittedDrops::default(),
+        });
+        raise(&mut drops.count, tally.count);
+        raise(&mut drops.last_ns, tally.last_ns);
+        drops.syn |= tcp.syn;
+        if tcp.payload_bytes > 0 {
+            drops.retransmitted.add(tcp.seq);
+        }
+    }
+
+    /// Takes in data that passed a place that its length should not pass; `seq` as with drops there.
+    fn pass(&mut self, site: DropSite, seq: Option<u32>, tally: &Tally) {
+        if let Some(seq) = seq {
+            self.passed.make().lost(seq, tally.last_ns);
+        }
+        let fresh = || Box::new(SiteDrops::new(site, tally));
+        let passing = self.passing.get_or_insert_with(fresh);
+        raise(&mut passing.count, tally.count);
+        raise(&mut passing.last_ns, tally.last_ns);
     }
 }

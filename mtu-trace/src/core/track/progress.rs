@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::core::track::connection::{Connection, Handshake};
-use crate::core::track::direction::{PmtuAccepted, Retransmits, Waits};
-use crate::core::track::side::Side;
-use crate::core::track::state::{ConnectionId, State};
+use crate::core::track::connection::{Connection, Side};
+use crate::core::track::direction::{PmtuAccepted, Retransmits, Waits, raise};
+use crate::core::track::state::{DirectionId, State};
 use crate::model::event::{Closed, Count, Flow, PathMtu, Retransmit, Sample};
 use crate::model::network::NetnsId;
 
@@ -21,19 +20,23 @@ const MOST_ROUTES: usize = 64;
 impl State {
     pub(crate) fn retransmit(&mut self, time_ns: u64, retransmit: &Retransmit) {
         self.wireguard.resent(time_ns, retransmit);
-        let handshake = Handshake::of(retransmit.state);
-        let (id, side) = self.socket(retransmit.socket, handshake);
+        let (id, side) = self.socket(retransmit.socket, retransmit.state);
         let Some(connection) = self.edit(id) else {
             return;
         };
         connection.last_ns = time_ns;
-        if let Some(end) = connection.ends.get_mut(side) {
-            end.established |= handshake == Handshake::Done;
-            put(&mut end.retransmit, retransmit.clone());
+        let in_handshake = retransmit.state.is_handshake();
+        if let Some(end) = connection.sender_mut(side) {
+            end.established |= !in_handshake;
+            end.retransmit = Some(Box::new(retransmit.clone()));
         }
         let track = connection.track_mut(side);
         track.sender_mss = Some(retransmit.mss_cache);
         track.sender_pmtu_bytes = Some(retransmit.pmtu_bytes);
+        // First what is through, so that the new loss is not taken for one that waits behind it.
+        if !in_handshake {
+            track.through(retransmit.snd_una, time_ns);
+        }
         let sent = track.retransmits.get_or_insert_with(|| {
             Box::new(Retransmits {
                 first_ns: time_ns,
@@ -41,26 +44,21 @@ impl State {
                 ..Retransmits::default()
             })
         });
-        sent.count = sent.count.max(retransmit.count);
-        sent.last_ns = sent.last_ns.max(time_ns);
-        sent.max_backoff = sent.max_backoff.max(retransmit.backoff);
+        raise(&mut sent.count, retransmit.count);
+        raise(&mut sent.last_ns, time_ns);
+        raise(&mut sent.max_backoff, retransmit.backoff);
         sent.payload_bytes = retransmit.end_seq.wrapping_sub(retransmit.seq);
-        sent.largest_payload = sent.largest_payload.max(sent.payload_bytes);
         sent.sacked = retransmit.sacked_out > 0;
         sent.bytes_acked = retransmit.bytes_acked;
         sent.timers = retransmit.timers.or(sent.timers);
-        if handshake == Handshake::Pending {
+        if in_handshake {
             sent.handshake = sent.count;
             self.adopt_syns((id, side), retransmit.seq);
             return;
         }
+        sent.repeats.lost(retransmit.seq, time_ns);
         for drops in track.other.values_mut() {
             drops.retransmitted.resend(retransmit.seq);
-        }
-        // First what is through, so that the new loss is not taken for one that waits behind it.
-        track.through(retransmit.snd_una, time_ns);
-        if let Some(sent) = &mut track.retransmits {
-            sent.repeats.lost(retransmit.seq, time_ns);
         }
     }
 
@@ -68,13 +66,18 @@ impl State {
         let Some((connection, side)) = self.edit_socket(&sample.flow) else {
             return;
         };
-        let Some(end) = connection.ends.get_mut(side) else {
+        let Some(end) = connection.sender_mut(side) else {
             return;
         };
         end.established |= !sample.state.is_handshake();
-        let before = put(&mut end.sample, *sample);
-        let moved = before.is_some_and(|before| before.bytes_acked < sample.bytes_acked);
-        let received = before.is_some_and(|before| before.bytes_received < sample.bytes_received);
+        let before = end.sample.replace(Box::new(*sample));
+        let grew = |bytes: fn(&Sample) -> u64| {
+            before
+                .as_deref()
+                .is_some_and(|before| bytes(before) < bytes(sample))
+        };
+        let moved = grew(|sample| sample.bytes_acked);
+        let received = grew(|sample| sample.bytes_received);
         let no_room = sample.window_closed && !moved;
         end.window_closed_ns = no_room.then(|| end.window_closed_ns.unwrap_or(time_ns));
         let has_gap = sample.held_bytes > 0 && !received;
@@ -85,24 +88,26 @@ impl State {
         out.sender_mss = Some(sample.mss);
         out.sender_pmtu_bytes = Some(sample.pmtu_bytes);
         let times_out = sample.unacked > 0 && sample.backoff > 0 && !moved;
-        out.waits = times_out.then(|| Waits {
-            first_ns: out.waits.map_or(time_ns, |waits| waits.first_ns),
+        let first = (time_ns, sample.backoff);
+        let first = out
+            .waits
+            .map_or(first, |waits| (waits.first_ns, waits.first_backoff));
+        out.waits = times_out.then_some(Waits {
+            first_ns: first.0,
             last_ns: time_ns,
             backoff: sample.backoff,
-            first_backoff: out
-                .waits
-                .map_or(sample.backoff, |waits| waits.first_backoff),
+            first_backoff: first.1,
         });
         if let Some(sent) = &mut out.retransmits {
-            sent.bytes_acked = sent.bytes_acked.max(sample.bytes_acked);
+            raise(&mut sent.bytes_acked, sample.bytes_acked);
         }
-        let both = [(side, snd_una, moved), (side.flip(), rcv_nxt, received)];
-        for (side, upto, has_moved) in both {
+        for (side, upto, has_moved) in [(side, snd_una, moved), (side.flip(), rcv_nxt, received)] {
             let track = connection.track_mut(side);
-            if has_moved {
-                track.moved(upto, time_ns);
-            } else if let Some(seq) = upto {
-                track.through(seq, time_ns);
+            match upto {
+                Some(seq) => track.through(seq, time_ns),
+                // All that was lost is taken to be through.
+                None if has_moved => track.complete(time_ns),
+                None => {}
             }
         }
     }
@@ -118,11 +123,11 @@ impl State {
             return;
         };
         connection.last_ns = time_ns;
-        let Some(end) = connection.ends.get_mut(side) else {
+        let Some(end) = connection.sender_mut(side) else {
             return;
         };
         end.established |= !closed.last_state.is_handshake();
-        put(&mut end.closed, *closed);
+        end.closed = Some(Box::new(*closed));
         let snd_una = end.snd_una(closed.bytes_acked);
         let rcv_nxt = end.rcv_nxt(closed.bytes_received);
         for (side, upto) in [(side, snd_una), (side.flip(), rcv_nxt)] {
@@ -141,8 +146,8 @@ impl State {
     /// that have lost something.
     pub(crate) fn path_mtu(&mut self, time_ns: u64, told: &PathMtu) {
         if told.is_socket() {
-            if let Some(&(id, side)) = self.sockets.get(&told.flow) {
-                self.accept_pmtu(id, side, told, time_ns);
+            if let Some(&place) = self.sockets.get(&told.flow) {
+                self.accept_pmtu(place, told, time_ns);
             }
             return;
         }
@@ -165,15 +170,18 @@ impl State {
                 continue;
             };
             // Not by the flow of a tunnel that it goes through: what that is told, its ends are not.
-            let seen = connection.seen_as.iter();
-            let found = seen
-                .flat_map(|flow| [(*flow, Side::Out), (flow.reversed(), Side::In)])
-                .find_map(|(flow, side)| {
-                    let told = self.senders_route(connection, side, &flow, &all_told)?;
-                    Some((side, *told))
-                });
+            let mut flows = connection
+                .seen_as
+                .iter()
+                .flat_map(|flow| Side::BOTH.map(|side| (side, side.outwards(*flow))));
+            let found = flows.find_map(|(side, flow)| {
+                Some((
+                    side,
+                    self.senders_route(connection, side, &flow, &all_told)?,
+                ))
+            });
             if let Some((side, told)) = found {
-                self.accept_pmtu(id, side, &told, time_ns);
+                self.accept_pmtu((id, side), told, time_ns);
             }
         }
     }
@@ -191,17 +199,16 @@ impl State {
         if let Some(end) = connection.sender(side) {
             return all_told.get(&(end.socket.flow.netns, there));
         }
-        let mut told = all_told.iter();
-        let is_senders = |(key, _): &(&(NetnsId, IpAddr), &PathMtu)| {
-            let netns = key.0;
-            key.1 == there
-                && self.topology.owner(netns, flow.source.ip()).is_some()
-                && self.is_connected(netns, flow.netns)
+        let is_senders = |netns: NetnsId| {
+            self.topology.owner(netns, flow.source.ip()).is_some()
+                && self.networks.are_connected(netns, flow.netns)
         };
-        told.find(is_senders).map(|(_, told)| told)
+        let mut told = all_told.iter();
+        let found = told.find(|((netns, to), _)| *to == there && is_senders(*netns))?;
+        Some(found.1)
     }
 
-    fn accept_pmtu(&mut self, id: ConnectionId, side: Side, told: &PathMtu, time_ns: u64) {
+    fn accept_pmtu(&mut self, (id, side): DirectionId, told: &PathMtu, time_ns: u64) {
         let Some(connection) = self.edit(id) else {
             return;
         };
@@ -218,8 +225,9 @@ impl State {
             by_socket,
             by_route,
         };
-        let known = icmp.pmtu_accepted.get_or_insert(Box::new(accepted));
-        known.add(&accepted);
+        icmp.pmtu_accepted
+            .get_or_insert(Box::new(accepted))
+            .add(&accepted);
     }
 
     pub(crate) fn count(&mut self, count: &Count) {
@@ -230,16 +238,13 @@ impl State {
                 count,
                 last_ns,
             } => {
-                let Some(&(id, side)) = self.flows.get(flow) else {
-                    return;
-                };
-                let Some(connection) = self.edit(id) else {
-                    return;
-                };
-                for (key, drops) in &mut connection.track_mut(side).oversized {
-                    if key.function == *function && key.netns == flow.netns {
-                        drops.count = drops.count.max(count.saturating_sub(drops.before));
-                        drops.last_ns = drops.last_ns.max(*last_ns);
+                if let Some(&(id, side)) = self.flows.get(flow)
+                    && let Some(connection) = self.edit(id)
+                {
+                    for (key, drops) in &mut connection.track_mut(side).oversized {
+                        if key.function == *function && key.netns == flow.netns {
+                            drops.raise(*count, *last_ns);
+                        }
                     }
                 }
             }
@@ -248,25 +253,13 @@ impl State {
                 count,
                 last_ns,
             } => {
-                let Some((connection, side)) = self.edit_socket(flow) else {
-                    return;
-                };
-                if let Some(sent) = &mut connection.track_mut(side).retransmits {
-                    sent.count = sent.count.max(*count);
-                    sent.last_ns = sent.last_ns.max(*last_ns);
+                if let Some((connection, side)) = self.edit_socket(flow)
+                    && let Some(sent) = &mut connection.track_mut(side).retransmits
+                {
+                    raise(&mut sent.count, *count);
+                    raise(&mut sent.last_ns, *last_ns);
                 }
             }
-        }
-    }
-}
-
-/// Replaces a value that most connections do not have, and gives the one before.
-fn put<T>(kept: &mut Option<Box<T>>, new: T) -> Option<T> {
-    match kept {
-        Some(kept) => Some(std::mem::replace(&mut **kept, new)),
-        None => {
-            *kept = Some(Box::new(new));
-            None
         }
     }
 }

@@ -4,7 +4,7 @@
 //! sequence number not far above the socket's IRS and an acknowledgement number not far above its
 //! ISS, wherever it is seen.
 
-use crate::core::track::side::Side;
+use crate::core::track::connection::Side;
 use crate::model::event::{Flow, Socket};
 
 /// How far above the initial sequence numbers a packet may be to belong to a socket whose
@@ -26,66 +26,47 @@ pub fn belongs(socket: &Socket, flow: &Flow, seq: u32, ack: Option<u32>) -> Opti
     if socket.flow.protocol != flow.protocol {
         return None;
     }
-    if socket.flow == *flow {
-        return Some((Side::Out, 0));
-    }
-    if socket.flow == flow.reversed() {
-        return Some((Side::In, 0));
-    }
-    let Some(isn) = socket.isn else {
-        return by_addresses(socket, flow);
-    };
-    let Some(ack) = ack else {
-        // A SYN, whose sequence number is the initial one itself.
-        return match seq {
-            seq if seq == isn.iss => Some((Side::Out, 1)),
-            seq if seq == isn.irs => Some((Side::In, 1)),
-            _ => None,
+    let misfit_in = |side: Side| {
+        let own = side.outwards(socket.flow);
+        if own == *flow {
+            return Some(0);
+        }
+        let Some(isn) = socket.isn else {
+            return alike(&own, flow);
         };
+        let (sent, acknowledged) = match side {
+            Side::Out => (isn.iss, isn.irs),
+            Side::In => (isn.irs, isn.iss),
+        };
+        match ack {
+            Some(ack) => {
+                let (seq, ack) = (seq.wrapping_sub(sent), ack.wrapping_sub(acknowledged));
+                misfit(&own, flow, seq, ack)
+            }
+            // A SYN, whose sequence number is the initial one itself.
+            None => (seq == sent).then_some(1),
+        }
     };
-    let outwards = misfit(
-        socket.flow,
-        *flow,
-        seq.wrapping_sub(isn.iss),
-        ack.wrapping_sub(isn.irs),
-    );
-    let inwards = misfit(
-        socket.flow.reversed(),
-        *flow,
-        seq.wrapping_sub(isn.irs),
-        ack.wrapping_sub(isn.iss),
-    );
-    match (outwards, inwards) {
-        (Some(out), Some(inward)) if inward < out => Some((Side::In, inward)),
-        (Some(out), _) => Some((Side::Out, out)),
-        (None, Some(inward)) => Some((Side::In, inward)),
-        (None, None) => None,
-    }
+    let fitting = Side::BOTH.into_iter();
+    let fitting = fitting.filter_map(|side| Some((side, misfit_in(side)?)));
+    fitting.min_by_key(|&(_, misfit)| misfit)
 }
 
 /// Misfits from here on rest on addresses alone: another connection may have the same. A choice: above
 /// every distance in sequence numbers, of which there are 2^33 at most.
 pub const BY_ADDRESSES: u64 = 1 << 40;
 
-/// Misfits up to here, in bytes from both initial sequence numbers, are too small for chance, even where nothing leads from the packet's network to
-/// the socket's, unless both were opened within 70 ms: networks that have nothing to do with each other
-/// have the same addresses, then the kernel gives their connections the same ports, and initial sequence
-/// numbers that differ by the time alone (`secure_tcp_seq`).
+/// Misfits up to here, in bytes from both initial sequence numbers, are too small for chance, even where
+/// nothing leads from the packet's network to the socket's, unless both were opened within 70 ms: networks
+/// that have nothing to do with each other have the same addresses, then the kernel gives their connections
+/// the same ports, and initial sequence numbers that differ by the time alone (`secure_tcp_seq`).
 pub const CLOSE: u64 = 2 + 2 * WINDOW_STRANGER as u64;
-
-/// As [`belongs`] for a connection whose handshake was not seen: its addresses in another namespace, or
-/// behind a NAT.
-fn by_addresses(socket: &Socket, flow: &Flow) -> Option<(Side, u64)> {
-    let outwards = alike(&socket.flow, flow);
-    outwards
-        .map(|misfit| (Side::Out, misfit))
-        .or_else(|| Some((Side::In, alike(&socket.flow, &flow.reversed())?)))
-}
 
 /// How badly two flows in the same direction fit, as far as addresses tell: they are the same, or one
 /// end is and the other has the same port, as most NAT leaves it.
-fn alike(a: &Flow, b: &Flow) -> Option<u64> {
+pub(crate) fn alike(a: &Flow, b: &Flow) -> Option<u64> {
     match (a.source == b.source, a.destination == b.destination) {
+        _ if a.protocol != b.protocol => None,
         (true, true) => Some(BY_ADDRESSES),
         (true, false) if a.destination.port() == b.destination.port() => Some(BY_ADDRESSES + 1),
         (false, true) if a.source.port() == b.source.port() => Some(BY_ADDRESSES + 1),
@@ -93,36 +74,22 @@ fn alike(a: &Flow, b: &Flow) -> Option<u64> {
     }
 }
 
-/// How badly two sockets fit as the ends of one connection, as far as addresses tell.
-#[must_use]
-pub(crate) fn faces(one: &Socket, other: &Socket) -> Option<u64> {
-    let same_protocol = one.flow.protocol == other.flow.protocol;
-    same_protocol
-        .then(|| alike(&one.flow, &other.flow.reversed()))
-        .flatten()
-}
-
-fn misfit(socket: Flow, packet: Flow, sent: u32, acknowledged: u32) -> Option<u64> {
+fn misfit(socket: &Flow, packet: &Flow, sent: u32, acknowledged: u32) -> Option<u64> {
     // The first one is the SYN itself: an established connection is past it. But the answer to the SYN
     // may be lost, and be the first that is known of the connection.
     if acknowledged == 0 || (sent == 0 && acknowledged != 1) {
         return None;
     }
-    let (less, more) = (sent.min(acknowledged), sent.max(acknowledged));
-    let distance = u64::from(sent) + u64::from(acknowledged);
-    let same = |a: bool, b: bool| u32::from(a) + u32::from(b);
-    match same(
-        socket.source == packet.source,
-        socket.destination == packet.destination,
-    ) {
+    let same_source = socket.source == packet.source;
+    let window = match (same_source, socket.destination == packet.destination) {
         // The whole tuple, only seen in another namespace: numbers must merely lie ahead. The nearest
         // wins here too: containers of several engines have the same addresses, and the kernel
         // gives connections between the same addresses the same ports (`secure_ipv4_port_ephemeral`).
-        2 if more < 1 << 31 => Some(2 + distance),
-        1 if less <= WINDOW_REQUESTS && more <= WINDOW_DATA => Some(2 + distance),
-        _ if more <= WINDOW_STRANGER => Some(2 + distance),
-        _ => None,
-    }
+        (true, true) => u32::MAX >> 1,
+        (true, false) | (false, true) if sent.min(acknowledged) <= WINDOW_REQUESTS => WINDOW_DATA,
+        _ => WINDOW_STRANGER,
+    };
+    (sent.max(acknowledged) <= window).then(|| 2 + u64::from(sent) + u64::from(acknowledged))
 }
 
 #[cfg(test)]

@@ -8,13 +8,12 @@ use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, OrdMap};
 
 use crate::core::graph::Networks;
-use crate::core::track::connection::{Connection, Handshake, TrackedSocket, Worth};
-use crate::core::track::index::Index;
+use crate::core::track::connection::{Connection, Side, Worth, insert_flows};
+use crate::core::track::index::{Index, Numbers};
 use crate::core::track::progress::RoutePmtus;
-use crate::core::track::side::Side;
 use crate::core::track::wireguard_match::WireguardMatch;
-use crate::model::event::{Event, EventKind, Flow, Isn};
-use crate::model::network::{NetnsId, Topology};
+use crate::model::event::{Event, EventKind, Flow, Isn, TcpState};
+use crate::model::network::Topology;
 
 /// Copies share what does not change.
 pub(crate) type HashMap<K, V> = GenericHashMap<K, V, RandomState, DefaultSharedPtr>;
@@ -41,6 +40,9 @@ const MANY_CHANGES: usize = 1 << 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(u64);
 
+/// A direction of a connection.
+pub(crate) type DirectionId = (ConnectionId, Side);
+
 impl ConnectionId {
     pub(crate) const FIRST: Self = Self(0);
     pub(crate) const LAST: Self = Self(u64::MAX);
@@ -57,14 +59,15 @@ pub struct State {
     pub events: u64,
     /// Records of our own that were lost.
     pub lost: u64,
-    /// Hooks that are not at work.
-    blind: BTreeSet<String>,
+    /// Hooks that are not at work, so that what only they show is not seen.
+    pub(crate) blind: BTreeSet<String>,
     /// What else cannot be seen, in sentences.
     pub limits: Arc<[String]>,
-    networks: Arc<Networks>,
+    /// Which namespaces packets can get between over links of this host, whatever its routes say.
+    pub(crate) networks: Arc<Networks>,
     connections: OrdMap<ConnectionId, Arc<Connection>>,
-    pub(crate) sockets: HashMap<Flow, (ConnectionId, Side)>,
-    pub(crate) flows: HashMap<Flow, (ConnectionId, Side)>,
+    pub(crate) sockets: HashMap<Flow, DirectionId>,
+    pub(crate) flows: HashMap<Flow, DirectionId>,
     pub(crate) isns: HashMap<Isn, ConnectionId>,
     /// Connections with a socket here.
     pub(crate) ends: Index,
@@ -104,24 +107,6 @@ impl State {
         let of_socket = self.sockets.get(flow);
         let &(id, side) = of_socket.or_else(|| self.flows.get(flow))?;
         Some((self.get(id)?, side))
-    }
-
-    /// Whether packets can get from one namespace to another over links of this host, whatever its
-    /// routes say.
-    #[must_use]
-    pub fn is_connected(&self, one: NetnsId, other: NetnsId) -> bool {
-        self.networks.are_connected(one, other)
-    }
-
-    /// Whether two namespaces are known to have nothing to do with each other.
-    pub(crate) fn is_apart(&self, one: NetnsId, other: NetnsId) -> bool {
-        self.networks.are_apart(one, other)
-    }
-
-    /// What stands for all namespaces that are connected with this one.
-    #[must_use]
-    pub fn network(&self, of: NetnsId) -> NetnsId {
-        self.networks.of(of)
     }
 
     /// The connections that may have changed since this was last asked, or are gone, each once.
@@ -166,12 +151,6 @@ impl State {
         known.filter(is_one).copied().collect()
     }
 
-    /// Whether a hook is not at work, so that what only it shows is not seen.
-    #[must_use]
-    pub fn is_blind(&self, hook: &str) -> bool {
-        self.blind.contains(hook)
-    }
-
     /// Takes in one event.
     pub fn apply(&mut self, event: &Event) {
         self.now_ns = self.now_ns.max(event.time_ns);
@@ -192,7 +171,7 @@ impl State {
                 self.topology = Arc::clone(topology);
             }
             EventKind::Connection(socket) => {
-                self.socket(*socket, Handshake::Done);
+                self.socket(*socket, TcpState::ESTABLISHED);
             }
             EventKind::Packet(packet) => self.packet(event.time_ns, packet),
             EventKind::Retransmit(retransmit) => self.retransmit(event.time_ns, retransmit),
@@ -219,7 +198,7 @@ impl State {
         self.next += 1;
         self.connections.insert(id, Arc::new(connection));
         self.touched.push(id);
-        self.file(id);
+        self.file(id, Index::insert);
         id
     }
 
@@ -233,39 +212,34 @@ impl State {
     }
 
     /// Changes what a connection is found by: its ends, or the packet that stands for them.
-    pub(crate) fn rearrange<T>(
-        &mut self,
-        id: ConnectionId,
-        change: impl FnOnce(&mut Connection) -> T,
-    ) -> Option<T> {
-        self.unfile(id);
-        let changed = self.edit(id).map(change);
-        self.file(id);
-        changed
+    pub(crate) fn rearrange(&mut self, id: ConnectionId, change: impl FnOnce(&mut Connection)) {
+        self.file(id, Index::remove);
+        if let Some(connection) = self.edit(id) {
+            change(connection);
+        }
+        self.file(id, Index::insert);
     }
 
-    /// Gives a connection another end.
-    pub(crate) fn add_end(&mut self, (id, side): (ConnectionId, Side), end: TrackedSocket) {
-        let socket = end.socket;
-        let stray = self.get(id).and_then(Connection::stray);
-        if let Some((flow, numbers)) = stray {
-            self.strays.remove(id, &flow, numbers);
-        }
-        let Some(connection) = self.edit(id) else {
+    /// Has the indexes take in or forget what a connection is found by.
+    fn file(
+        &mut self,
+        id: ConnectionId,
+        change: fn(&mut Index, ConnectionId, &Flow, Option<Numbers>),
+    ) {
+        let Some(connection) = self.connections.get(&id) else {
             return;
         };
-        connection.ends.push(end);
-        let outwards = match side {
-            Side::Out => socket.flow,
-            Side::In => socket.flow.reversed(),
-        };
-        connection.seen_as.insert(outwards);
-        self.ends.insert(id, &socket.flow, socket.numbers());
+        for end in &connection.ends {
+            change(&mut self.ends, id, &end.socket.flow, end.socket.numbers());
+        }
+        if let Some((flow, numbers)) = connection.stray() {
+            change(&mut self.strays, id, &flow, Some(numbers));
+        }
     }
 
     /// Forgets a connection, but not the flows that lead to it.
     pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
-        self.unfile(id);
+        self.file(id, Index::remove);
         let removed = self.connections.remove(&id)?;
         self.troubled.remove(&id);
         self.touched.push(id);
@@ -278,7 +252,7 @@ impl State {
         if before.is_none_or(|(known, _)| known != id)
             && let Some(found) = self.connections.get_mut(&id)
         {
-            Arc::make_mut(found).flows.insert(flow);
+            insert_flows(&mut Arc::make_mut(found).flows, [flow]);
         }
     }
 
@@ -291,30 +265,6 @@ impl State {
             {
                 self.flows.insert(*flow, known);
             }
-        }
-    }
-
-    fn file(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.get(&id) else {
-            return;
-        };
-        for end in connection.ends.iter() {
-            self.ends.insert(id, &end.socket.flow, end.socket.numbers());
-        }
-        if let Some((flow, numbers)) = connection.stray() {
-            self.strays.insert(id, &flow, numbers);
-        }
-    }
-
-    fn unfile(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.get(&id) else {
-            return;
-        };
-        for end in connection.ends.iter() {
-            self.ends.remove(id, &end.socket.flow, end.socket.numbers());
-        }
-        if let Some((flow, numbers)) = connection.stray() {
-            self.strays.remove(id, &flow, numbers);
         }
     }
 
@@ -344,7 +294,7 @@ impl State {
         };
         self.forgotten += u64::from(gone.is_troubled());
         self.forget_flows(id, &gone.flows);
-        for end in gone.ends.iter() {
+        for end in gone.ends {
             let flow = &end.socket.flow;
             if self.sockets.get(flow).is_some_and(|known| known.0 == id) {
                 self.sockets.remove(flow);
@@ -362,6 +312,7 @@ impl State {
 mod tests {
     use super::*;
     use crate::model::event::TCP;
+    use crate::model::network::NetnsId;
 
     /// A tunnel's packets have one flow on the outside, whichever connection they are of.
     #[test]

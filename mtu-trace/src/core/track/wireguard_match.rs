@@ -5,8 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
-use crate::core::track::side::Side;
-use crate::core::track::state::{ConnectionId, State};
+use crate::core::track::state::{DirectionId, State};
 use crate::model::event::{Flow, Packet, PacketKind, Retransmit, UDP};
 use crate::model::network::{LinkKind, Netns, NetnsId, Topology};
 
@@ -62,7 +61,7 @@ pub(crate) enum DatagramContent {
     /// It is a tunnel's, and nobody knows whose data is inside.
     Unknown,
     /// It carries data of a connection in a direction; these segments have become known to have died so.
-    Segments((ConnectionId, Side), Vec<Loss>),
+    Segments(DirectionId, Vec<Loss>),
 }
 
 /// What a tunnel adds to a packet, bytes, by the flow of its datagrams.
@@ -213,7 +212,7 @@ impl State {
         let is_its = |(netns, end): &(&NetnsId, &TunnelNetns)| {
             let own = [flow.source.ip(), flow.destination.ip()];
             own.iter().any(|ip| end.addresses.contains(ip))
-                && self.is_connected(**netns, flow.netns)
+                && self.networks.are_connected(**netns, flow.netns)
         };
         ends.find(is_its).map(|(_, end)| end)
     }
@@ -232,7 +231,7 @@ impl State {
                 && resent.at_ns <= time_ns.saturating_add(BEFORE_NS);
             is_soon
                 && (least..=least + MOST_OPTIONS + PADDED_TO - 1).contains(&headers)
-                && self.is_connected(netns, resent.flow.netns)
+                && self.networks.are_connected(netns, resent.flow.netns)
         };
         let mut fitting = self.wireguard.lately.iter().enumerate().filter(may_be);
         let (at, resent) = fitting.next()?;

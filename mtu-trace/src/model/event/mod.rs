@@ -114,10 +114,9 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Its initial sequence numbers, sent and received, each with the other one.
-    pub(crate) fn numbers(&self) -> impl Iterator<Item = (u32, Option<u32>)> + use<> {
-        let both = |isn: Isn| [(isn.iss, Some(isn.irs)), (isn.irs, Some(isn.iss))];
-        self.isn.into_iter().flat_map(both)
+    /// Its initial sequence numbers, sent and received; `None` if its handshake was not seen.
+    pub(crate) fn numbers(&self) -> Option<(u32, Option<u32>)> {
+        self.isn.map(|isn| (isn.iss, Some(isn.irs)))
     }
 }
 

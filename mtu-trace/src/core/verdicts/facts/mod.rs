@@ -95,7 +95,7 @@ facts! {
     /// Those drops were felt by a sender here, or are too many to be daily life.
     OtherDropMatters = loss::other_drop_matters,
     /// Drops on this host would have been seen.
-    DropsVisible = |facts| !facts.state.is_blind(hook::DROPS),
+    DropsVisible = |facts| !facts.state.blind.contains(hook::DROPS),
     /// A sender on this host waits for the answer to its SYN.
     SynUnanswered = loss::syn_is_unanswered,
     /// The receiver of a sender on this host has had no room for a while.
@@ -274,7 +274,7 @@ impl<'a> TrackFacts<'a> {
                 None => flow.source.ip(),
             }
         });
-        let network = flow.map(|flow| self.state.network(flow.netns));
+        let network = flow.map(|flow| self.state.networks.of(flow.netns));
         Cause::Peer(network, address)
     }
 

@@ -17,7 +17,7 @@ pub(crate) fn nothing_was_tried(facts: &TrackFacts<'_>) -> bool {
         return false;
     };
     let tried = track.retransmits.is_some() || waits.backoff > waits.first_backoff;
-    let seen = tried && !facts.state.is_blind(hook::DROPS);
+    let seen = tried && !facts.state.blind.contains(hook::DROPS);
     !seen && track.oversized.is_empty() && track.other.is_empty()
 }
 

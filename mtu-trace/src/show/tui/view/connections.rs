@@ -117,7 +117,7 @@ fn stalled_since(connection: &Connection) -> Option<(Side, u64)> {
         let gap = end.gap_ns.map(|since| (sends.flip(), since));
         [closed, gap]
     };
-    let ends = connection.ends.by_side();
+    let ends = connection.senders();
     Side::BOTH
         .into_iter()
         .flat_map(open)
@@ -193,11 +193,7 @@ fn local(connection: &Connection, topology: &Topology) -> Option<(Flow, Side)> {
             end.socket.active == Some(true),
         )
     };
-    let best = connection
-        .ends
-        .by_side()
-        .rev()
-        .max_by_key(|(_, end)| rank(end));
+    let best = connection.senders().rev().max_by_key(|(_, end)| rank(end));
     if let Some((side, end)) = best {
         return Some((end.socket.flow, side));
     }
