@@ -76,6 +76,8 @@ fn prepare_environment(linker: PathBuf, compiler: Compiler) -> Result<()> {
     unsafe {
         env::set_var("PATH", path);
         env::set_var("RUSTC_BOOTSTRAP", UNSTABLE_CRATES);
+        // Compiled in pieces, the programs call each other with registers that the verifier finds unset.
+        env::set_var("CARGO_INCREMENTAL", "0");
         // aya-build makes a warning of every line of progress. Those of the compiler still come.
         env::set_var("CARGO_TERM_QUIET", "true");
     }
