@@ -12,7 +12,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::base::clock::monotonic_ns;
-use crate::core::graph::limits;
+use crate::core::graph::TopologyIndex;
 use crate::host::watcher::{Changes, Depth, Watcher};
 use crate::kernel::attacher::Attacher;
 use crate::kernel::coverage::Coverage;
@@ -103,9 +103,8 @@ impl FollowedNetwork {
         }
         let (topology, watcher) = (self.watcher.topology(), &self.watcher);
         if let Some(attacher) = &mut self.attacher {
-            attacher.ask(topology, &limits::limits(topology), |netns| {
-                watcher.entrance(netns)
-            });
+            let limits = TopologyIndex::new(Arc::clone(topology)).limits();
+            attacher.ask(topology, &limits, |netns| watcher.entrance(netns));
         }
     }
 

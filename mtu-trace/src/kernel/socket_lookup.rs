@@ -3,11 +3,10 @@
 //!
 //! What is found here is only announced: tracking decides what belongs together.
 
-use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::core::graph::Networks;
+use crate::core::graph::{Networks, TopologyIndex};
 use crate::core::track::{BY_ADDRESSES, CLOSE, belongs};
 use crate::kernel::announced::Announced;
 use crate::kernel::maps::{ConnectionTable, KeptSocket};
@@ -108,21 +107,14 @@ pub struct SocketLookup {
     ends: HashSet<Isn>,
     scanned_ns: u64,
     announced: Announced,
-    topology: Arc<Topology>,
-    /// Its networks, once they are asked for: it changes more often than something is looked for.
-    networks: OnceCell<Arc<Networks>>,
+    /// The network changes more often than something is looked for in it.
+    index: Arc<TopologyIndex>,
 }
 
 impl SocketLookup {
     /// Takes over that the network is another one from now on.
     pub fn learn(&mut self, topology: &Arc<Topology>) {
-        self.topology = Arc::clone(topology);
-        self.networks = OnceCell::new();
-    }
-
-    fn networks(&self) -> Arc<Networks> {
-        let networks = || Arc::new(Networks::new(&self.topology));
-        Arc::clone(self.networks.get_or_init(networks))
+        self.index = Arc::new(TopologyIndex::new(Arc::clone(topology)));
     }
 
     /// Notes what an event needs.
@@ -252,9 +244,9 @@ impl SocketLookup {
     /// Finds the connections whose sequence numbers fit, and other ends of known ones.
     fn scan(&mut self, table: &impl ConnectionTable) -> Vec<KeptSocket> {
         let all: Vec<KeptSocket> = table.connections().collect();
-        let networks = self.networks();
+        let index = Arc::clone(&self.index);
         let mut found = self.advance(|flow, lookup| {
-            let best = |clue: &Clue| clue.best(flow, &all, &networks);
+            let best = |clue: &Clue| clue.best(flow, &all, index.networks());
             lookup.clue().and_then(best).ok_or(lookup.missed())
         });
         let ends = std::mem::take(&mut self.ends);
@@ -309,7 +301,11 @@ impl SocketLookup {
         for flow in std::mem::take(&mut self.unseen) {
             let fits = |socket: &&Socket| belongs(socket, &flow, 0, Some(0)).is_some();
             for socket in old.iter().filter(fits) {
-                if !self.networks().are_apart(flow.netns, socket.flow.netns) {
+                if !self
+                    .index
+                    .networks()
+                    .are_apart(flow.netns, socket.flow.netns)
+                {
                     let kept = KeptSocket::open(*socket);
                     events.extend(self.announced.announce(&kept, table, time_ns));
                 }

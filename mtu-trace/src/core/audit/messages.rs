@@ -2,11 +2,11 @@
 
 use crate::core::audit::mismatch::Judged;
 use crate::core::audit::signal::{Firewalls, Signal};
-use crate::core::graph::{Decision, Destination, Hop, lookup};
+use crate::core::graph::{Decision, Destination, lookup};
 use crate::core::sites::{Limit, Relief, Suspect, Tells};
 use crate::model::finding::Boundary;
 use crate::model::netns_ref::NetnsRef;
-use crate::model::network::{NetnsId, Topology};
+use crate::model::network::{LinkId, NetnsId, Topology};
 
 /// Names listed before the rest is counted.
 const MOST_NAMES: usize = 6;
@@ -46,20 +46,18 @@ pub fn summary(topology: &Topology, judged: &Judged<'_>, boundary: &Boundary) ->
 }
 
 /// `eth0 of build`, the end of a way on this host.
-fn end(topology: &Topology, netns: Option<NetnsId>, at: Option<&Hop>) -> Option<String> {
+fn end(topology: &Topology, netns: Option<NetnsId>, at: Option<&LinkId>) -> Option<String> {
     let netns = netns?;
     let label = NetnsRef::new(netns, topology).label();
-    Some(
-        match at.and_then(|at| topology.link(at.netns, at.ifindex)) {
-            Some(link) => format!("{label} ({}, MTU {})", link.name, link.mtu_bytes),
-            None => label,
-        },
-    )
+    Some(match at.and_then(|at| at.link(topology)) {
+        Some(link) => format!("{label} ({}, MTU {})", link.name, link.mtu_bytes),
+        None => label,
+    })
 }
 
-fn device(topology: &Topology, at: Hop) -> String {
+fn device(topology: &Topology, at: LinkId) -> String {
     let label = NetnsRef::new(at.netns, topology).label();
-    match topology.link(at.netns, at.ifindex) {
+    match at.link(topology) {
         Some(link) => format!("{} of {label}", link.name),
         None => label,
     }
@@ -79,7 +77,7 @@ fn whereabouts(topology: &Topology, suspect: &Suspect, boundary: &Boundary) -> S
             device(topology, peer)
         ),
         (Limit::TunnelRoute, _) => {
-            let link = topology.link(suspect.place.egress.netns, suspect.place.egress.ifindex);
+            let link = suspect.place.egress.link(topology);
             let overhead = link
                 .and_then(|link| link.tunnel.as_ref())
                 .map_or(0, |tunnel| tunnel.overhead_bytes);
@@ -220,7 +218,7 @@ pub fn notes(
 /// What the sender has learned about the way; it forgets after some minutes.
 fn learned(topology: &Topology, suspect: &Suspect) -> Option<String> {
     let from = suspect.path.from?;
-    let inside = topology.namespaces.get(&from)?.inside.as_ref()?;
+    let inside = topology.inside(from)?;
     let destination = suspect.path.destination?;
     let known = inside
         .path_mtus
@@ -234,20 +232,19 @@ fn learned(topology: &Topology, suspect: &Suspect) -> Option<String> {
 }
 
 /// The devices around a place that are too narrow for its packets, in the order of the way.
-fn narrow(topology: &Topology, suspect: &Suspect) -> Vec<Hop> {
+fn narrow(topology: &Topology, suspect: &Suspect) -> Vec<LinkId> {
     let place = &suspect.place;
     if place.wrapped_bytes > 0 {
         return Vec::new();
     }
-    let devices: Vec<Hop> = suspect
+    let devices: Vec<LinkId> = suspect
         .path
         .legs
         .iter()
         .flat_map(|leg| leg.devices.iter().copied())
         .collect();
-    let fits = |at: &Hop| {
-        topology
-            .link(at.netns, at.ifindex)
+    let fits = |at: &LinkId| {
+        at.link(topology)
             .is_none_or(|link| link.mtu_bytes >= suspect.packet_bytes)
     };
     let centre = place.peer.unwrap_or(place.egress);
@@ -265,7 +262,7 @@ fn narrow(topology: &Topology, suspect: &Suspect) -> Vec<Hop> {
 
 /// The end of the way that should be brought down: the one whose own way out leads through the
 /// narrow place, which is the inner one of two containers. Else a container, else the nearer one.
-pub fn inner_end(topology: &Topology, suspect: &Suspect) -> Option<Hop> {
+pub fn inner_end(topology: &Topology, suspect: &Suspect) -> Option<LinkId> {
     let path = &suspect.path;
     let near = path.from.and(path.legs.first()?.devices.first()).copied();
     let far = path.to.and(path.legs.last()?.devices.last()).copied();
@@ -281,7 +278,7 @@ pub fn inner_end(topology: &Topology, suspect: &Suspect) -> Option<Hop> {
         };
         ways.iter()
             .any(|way| {
-                narrow.contains(&Hop {
+                narrow.contains(&LinkId {
                     netns: router,
                     ifindex: way.ifindex,
                 })
@@ -289,16 +286,16 @@ pub fn inner_end(topology: &Topology, suspect: &Suspect) -> Option<Hop> {
             .then_some(())
     };
     // The routers at either side of it, where it begins or ends with their own device.
-    let begins = |at: &&Hop| path.legs.iter().any(|leg| leg.devices.first() == Some(*at));
-    let ends = |at: &&Hop| path.legs.iter().any(|leg| leg.devices.last() == Some(*at));
-    let into = |at: &Hop| leads_in(at.netns).is_some();
+    let begins = |at: &&LinkId| path.legs.iter().any(|leg| leg.devices.first() == Some(*at));
+    let ends = |at: &&LinkId| path.legs.iter().any(|leg| leg.devices.last() == Some(*at));
+    let into = |at: &LinkId| leads_in(at.netns).is_some();
     if narrow.first().filter(begins).is_some_and(into) {
         return Some(near);
     }
     if narrow.last().filter(ends).is_some_and(into) {
         return Some(far);
     }
-    let is_container = |at: &Hop| {
+    let is_container = |at: &LinkId| {
         topology
             .namespaces
             .get(&at.netns)

@@ -67,7 +67,7 @@ impl Audit<'_> {
         let judged: Vec<Judged<'_>> = group
             .senders
             .values()
-            .map(|suspect| judge(self.topology, circumstances.firewalls, suspect))
+            .map(|suspect| judge(&self.index.topology, circumstances.firewalls, suspect))
             .collect();
         let worst = judged.iter().max_by_key(|judged| {
             (
@@ -77,12 +77,21 @@ impl Audit<'_> {
                 judged.suspect.path.legs.len(),
             )
         })?;
-        let boundary = boundary(self.topology, worst.suspect, circumstances.has_function);
-        let path = hops(self.topology, &self.tunnels, worst.suspect);
-        let mut notes = messages::notes(self.topology, circumstances.firewalls, worst, &judged);
+        let boundary = boundary(
+            &self.index.topology,
+            worst.suspect,
+            circumstances.has_function,
+        );
+        let path = hops(&self.index, worst.suspect);
+        let mut notes = messages::notes(
+            &self.index.topology,
+            circumstances.firewalls,
+            worst,
+            &judged,
+        );
         notes.extend(
-            guests(self.topology, &worst.suspect.path).filter_map(|netns| {
-                planned_container::note(self.topology, netns, self.engines.get(&netns)?)
+            guests(&self.index.topology, &worst.suspect.path).filter_map(|netns| {
+                planned_container::note(&self.index.topology, netns, self.engines.get(&netns)?)
             }),
         );
         let mut confidence = confidence(worst);
@@ -100,7 +109,7 @@ impl Audit<'_> {
             verdict: Verdict::MtuMismatch,
             severity: worst.severity,
             confidence,
-            summary: messages::summary(self.topology, worst, &boundary),
+            summary: messages::summary(&self.index.topology, worst, &boundary),
             ongoing: false,
             first_seen_ns: circumstances.now_ns,
             detected_at_ns: circumstances.now_ns,
@@ -108,10 +117,10 @@ impl Audit<'_> {
             connections: 0,
             connection: None,
             boundary: Some(boundary),
-            pmtud: Some(pmtud(self.topology, worst)),
+            pmtud: Some(pmtud(&self.index.topology, worst)),
             evidence,
             path,
-            fixes: fixes(self.topology, worst),
+            fixes: fixes(&self.index.topology, worst),
         })
     }
 }
@@ -125,10 +134,7 @@ fn judge<'a>(topology: &Topology, firewalls: &Firewalls, suspect: &'a Suspect) -
     } else {
         None
     };
-    let sender = suspect
-        .path
-        .from
-        .and_then(|from| topology.namespaces.get(&from)?.inside.as_ref());
+    let sender = suspect.path.from.and_then(|from| topology.inside(from));
     let probes = sender
         .and_then(|inside| inside.sysctls.tcp_mtu_probing)
         .is_some_and(|set| set > 0);

@@ -23,16 +23,17 @@ pub(crate) mod signal;
 #[cfg(test)]
 mod tests;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 pub use mismatch::Circumstances;
 pub use planned_container::Prospect;
 pub use signal::Firewalls;
 
 use crate::core::audit::planned_container::{guests, is_guest, leads_to_guest};
-use crate::core::graph::{Destination, Hop, Segments, Tunnels, Walker, example, living, role};
+use crate::core::graph::{Destination, TopologyIndex, example};
 use crate::core::sites::{Site, Suspect, suspects};
 use crate::model::engine::Dockerd;
-use crate::model::network::{Link, Netns, NetnsId, RouteKind, Topology};
+use crate::model::network::{Link, LinkId, Netns, NetnsId, RouteKind, Topology, is_link_local};
 
 /// Networks beyond the host that are looked at, besides the default routes: the first of those that
 /// any namespace has a route to.
@@ -41,7 +42,7 @@ const MOST_NETWORKS: usize = 512;
 /// What tells one place from another. Layer 2 does not care about the family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
-    egress: Hop,
+    egress: LinkId,
     limit_bytes: u32,
     site: &'static Site,
     ipv6: bool,
@@ -61,10 +62,9 @@ struct Group {
 
 /// What was followed, and the narrow places that were found.
 pub struct Audit<'a> {
-    topology: &'a Topology,
+    index: TopologyIndex,
     /// The engines of containers that are not there yet.
-    engines: BTreeMap<NetnsId, &'a Dockerd>,
-    tunnels: Tunnels,
+    engines: &'a BTreeMap<NetnsId, Dockerd>,
     groups: BTreeMap<Key, Group>,
     figures: Figures,
 }
@@ -88,15 +88,10 @@ impl<'a> Audit<'a> {
     /// Follows all ways through the network.
     #[must_use]
     pub fn new(prospect: &'a Prospect) -> Self {
-        let topology = &prospect.topology;
+        let topology = &*prospect.topology;
         let mut audit = Self {
-            topology,
-            engines: prospect
-                .engines
-                .iter()
-                .map(|(&id, engine)| (id, engine))
-                .collect(),
-            tunnels: Tunnels::new(topology),
+            index: TopologyIndex::new(Arc::clone(&prospect.topology)),
+            engines: &prospect.engines,
             groups: BTreeMap::new(),
             figures: Figures {
                 foreseen: prospect.engines.len(),
@@ -109,9 +104,7 @@ impl<'a> Audit<'a> {
             .filter(|guest| !destinations.contains(guest))
             .collect();
         destinations.extend(&foreseen);
-        let segments = Segments::new(topology, &audit.tunnels.edges);
-        let walker = Walker::new(topology, &segments);
-        for (netns, known) in living(topology) {
+        for (netns, known) in topology.living() {
             if known.guest.is_none() {
                 let there = |link: &&Link| !leads_to_guest(topology, link);
                 audit.figures.namespaces += 1;
@@ -121,7 +114,7 @@ impl<'a> Audit<'a> {
                 continue;
             }
             for &destination in &destinations {
-                for path in walker.paths(netns, destination) {
+                for path in audit.index.paths(netns, destination) {
                     match guests(topology, &path).count() {
                         // An address that nobody has yet is no place to go but for who will have it.
                         0 if foreseen.contains(&destination) => continue,
@@ -130,9 +123,9 @@ impl<'a> Audit<'a> {
                         _ => {}
                     }
                     audit.figures.ways += 1;
-                    let back = walker.back(&path);
+                    let back = path.back(topology);
                     for (path, back) in [(&path, &back), (&back, &path)] {
-                        for suspect in suspects(topology, &audit.tunnels, path, back) {
+                        for suspect in suspects(&audit.index, path, back) {
                             audit.add(suspect);
                         }
                     }
@@ -143,9 +136,10 @@ impl<'a> Audit<'a> {
     }
 
     fn add(&mut self, suspect: Suspect) {
-        let foreseen = guests(self.topology, &suspect.path).next().is_some();
-        let changed = || messages::inner_end(self.topology, &suspect);
-        if foreseen && !changed().is_some_and(|end| is_guest(self.topology, end.netns)) {
+        let topology = &*self.index.topology;
+        let foreseen = guests(topology, &suspect.path).next().is_some();
+        let changed = || messages::inner_end(topology, &suspect);
+        if foreseen && !changed().is_some_and(|end| is_guest(topology, end.netns)) {
             // What is wrong is there already, and is found by those that are.
             return;
         }
@@ -191,35 +185,27 @@ impl<'a> Audit<'a> {
             .filter(|suspect| suspect.relief.is_none())
             .flat_map(signal::concerned)
             // One that is not there yet has no rules.
-            .filter(|netns| !is_guest(self.topology, *netns))
+            .filter(|netns| !is_guest(&self.index.topology, *netns))
             .collect()
     }
 }
 
 /// Whether a link has an address to send from.
 fn originates(link: &Link) -> bool {
-    link.up
-        && !role::is_loopback(link)
-        && link
-            .addresses
-            .iter()
-            .any(|own| !role::is_link_local(own.address))
+    link.is_carrier() && link.global_addresses().next().is_some()
 }
 
 /// The addresses of a namespace that others can send to.
 fn addresses(netns: &Netns) -> impl Iterator<Item = Destination> {
-    netns
-        .links
-        .values()
-        .filter(|link| originates(link))
-        .flat_map(|link| &link.addresses)
-        .filter(|own| !role::is_link_local(own.address))
-        .map(|own| Destination::Address(own.address))
+    let links = netns.links.values().filter(|link| link.is_carrier());
+    let addresses = links.flat_map(Link::global_addresses);
+    addresses.map(|own| Destination::Address(own.address))
 }
 
 /// Those of containers that are not there yet.
 fn guest_destinations(topology: &Topology) -> impl Iterator<Item = Destination> {
-    living(topology)
+    topology
+        .living()
         .filter(|(_, netns)| netns.guest.is_some())
         .flat_map(|(_, netns)| addresses(netns))
 }
@@ -227,7 +213,7 @@ fn guest_destinations(topology: &Topology) -> impl Iterator<Item = Destination> 
 /// Where packets may go: to every address there is, to an example of every network there is a route
 /// to, and wherever default routes lead. And how many networks were left out.
 fn destinations(topology: &Topology) -> (BTreeSet<Destination>, usize) {
-    let there = || living(topology).filter(|(_, netns)| netns.guest.is_none());
+    let there = || topology.living().filter(|(_, netns)| netns.guest.is_none());
     let mut destinations: BTreeSet<Destination> =
         there().flat_map(|(_, netns)| addresses(netns)).collect();
     let networks: BTreeSet<Destination> = there()
@@ -235,7 +221,7 @@ fn destinations(topology: &Topology) -> (BTreeSet<Destination>, usize) {
         .flat_map(|inside| &inside.routes)
         .filter(|route| route.kind == RouteKind::Unicast && route.destination.prefix_len > 1)
         .map(|route| example(route.destination))
-        .filter(|address| !role::is_link_local(*address) && !address.is_multicast())
+        .filter(|address| !is_link_local(*address) && !address.is_multicast())
         .map(Destination::Address)
         .collect();
     let left_out = networks.len().saturating_sub(MOST_NETWORKS);

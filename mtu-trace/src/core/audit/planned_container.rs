@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::core::graph::{Path, living, role};
+use crate::core::graph::Path;
 use crate::model::engine::{Dockerd, MtuFrom};
 use crate::model::netns_ref::NetnsRef;
 use crate::model::network::{
@@ -37,7 +37,7 @@ const MOST_TRIED: u128 = 256;
 #[derive(Clone, Debug, Default)]
 pub struct Prospect {
     /// The network with them.
-    pub topology: Topology,
+    pub topology: Arc<Topology>,
     /// Empty bridges on which none is thought of, because engines disagree on its MTU.
     pub disagreed: usize,
     /// The engine of each.
@@ -49,12 +49,12 @@ impl Prospect {
     #[must_use]
     pub fn new(topology: &Topology, engines: &[Dockerd]) -> Self {
         let mut prospect = Self {
-            topology: topology.clone(),
+            topology: Arc::new(topology.clone()),
             disagreed: 0,
             engines: BTreeMap::new(),
         };
         let netns_of = |engine: &Dockerd| {
-            let mut known = living(topology);
+            let mut known = topology.living();
             known.find(|(_, netns)| netns.inode == engine.netns_inode)
         };
         // Two engines do not share a bridge; a process and its copy do, and say the same.
@@ -89,7 +89,7 @@ impl Prospect {
         let (&bridge, known) = netns
             .links
             .iter()
-            .find(|(_, link)| role::is_bridge(link) && link.name == bridge)?;
+            .find(|(_, link)| link.kind == LinkKind::Bridge && link.name == bridge)?;
         let mut links = netns.links.values();
         if !known.up || links.any(|link| link.master == Some(bridge)) {
             return None;
@@ -114,7 +114,8 @@ impl Prospect {
             }),
             ..interface(engine.mtu_bytes)
         };
-        let links = &mut self.topology.namespaces.get_mut(&host)?.links;
+        let topology = Arc::make_mut(&mut self.topology);
+        let links = &mut topology.namespaces.get_mut(&host)?.links;
         links.insert(port, other_end);
         if let Some(bridge) = links.get_mut(&place.bridge)
             && bridge.mtu_bytes == EMPTY_BRIDGE_BYTES
@@ -122,7 +123,7 @@ impl Prospect {
             // It follows its smallest port (`br_mtu_auto_adjust`). One that was set stays.
             bridge.mtu_bytes = engine.mtu_bytes;
         }
-        self.topology.namespaces.insert(id, guest);
+        topology.namespaces.insert(id, guest);
         self.engines.insert(id, engine.clone());
         Some(())
     }
@@ -152,10 +153,8 @@ struct Home {
 /// One home for each family in which a bridge has an address.
 fn homes(topology: &Topology, netns: &Netns, bridge: &Link) -> Vec<Home> {
     let home = |ipv6: bool| {
-        let router = bridge
-            .addresses
-            .iter()
-            .find(|own| own.address.is_ipv6() == ipv6 && !role::is_link_local(own.address))?;
+        let mut addresses = bridge.global_addresses();
+        let router = addresses.find(|own| own.address.is_ipv6() == ipv6)?;
         Some(Home {
             own: Address {
                 address: vacant(topology, netns, *router)?,
@@ -170,7 +169,8 @@ fn homes(topology: &Topology, netns: &Netns, bridge: &Link) -> Vec<Home> {
 /// The first address of a network that nobody has: nobody at all, else nobody where the bridge is.
 fn vacant(topology: &Topology, netns: &Netns, network: Address) -> Option<IpAddr> {
     let here: BTreeSet<IpAddr> = addresses(netns).collect();
-    let everywhere: BTreeSet<IpAddr> = living(topology)
+    let everywhere: BTreeSet<IpAddr> = topology
+        .living()
         .filter(|(_, netns)| netns.guest.is_none())
         .flat_map(|(_, netns)| addresses(netns))
         .collect();
@@ -279,7 +279,7 @@ pub fn is_guest(topology: &Topology, netns: NetnsId) -> bool {
 /// Whether a link leads to such a one.
 pub fn leads_to_guest(topology: &Topology, link: &Link) -> bool {
     let other = link.peer.and_then(|peer| peer.netns);
-    role::is_pair(link) && other.is_some_and(|netns| is_guest(topology, netns))
+    link.is_pair() && other.is_some_and(|netns| is_guest(topology, netns))
 }
 
 /// The ends of a way that are only thought of.

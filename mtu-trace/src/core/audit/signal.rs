@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::core::firewall::{
     Blocking, Clamp, Fate, Firewall, Kind as What, NetfilterHook, QueriedPacket,
 };
-use crate::core::graph::{Hop, Path};
+use crate::core::graph::Path;
 use crate::core::sites::{Suspect, Tells};
-use crate::model::network::{NetnsId, Topology};
+use crate::model::network::{LinkId, NetnsId, Topology};
 
 /// The rules that were read, by namespace.
 pub type Firewalls = BTreeMap<NetnsId, Firewall>;
@@ -26,7 +26,7 @@ pub enum Signal {
         /// The hook at which it is dropped.
         hook: NetfilterHook,
         /// The device it is at.
-        device: Option<Hop>,
+        device: Option<LinkId>,
         /// The rule that drops it.
         blocking: Blocking,
     },
@@ -47,8 +47,8 @@ pub enum Signal {
 struct Station {
     netns: NetnsId,
     hook: NetfilterHook,
-    iif: Option<Hop>,
-    oif: Option<Hop>,
+    iif: Option<LinkId>,
+    oif: Option<LinkId>,
 }
 
 /// The namespaces whose rules the message passes and by which the sizes on this way may be clamped.
@@ -75,7 +75,7 @@ fn stations(suspect: &Suspect) -> Vec<Station> {
     }
     let legs = &path.legs;
     // Towards the sender it leaves a router by the device the packet came in by.
-    let came_in = |leg: usize| -> Option<Hop> {
+    let came_in = |leg: usize| -> Option<LinkId> {
         let before = legs.get(leg.checked_sub(1)?)?;
         before.devices.last().copied()
     };
@@ -202,7 +202,7 @@ pub fn clamped(
                     oif: name(topology, near).filter(|_| hook != NetfilterHook::Prerouting),
                 };
                 let clamp = firewall.clamp(&packet)?;
-                let mtu = |at: Hop| Some(topology.link(at.netns, at.ifindex)?.mtu_bytes);
+                let mtu = |at: LinkId| Some(at.link(topology)?.mtu_bytes);
                 let bytes = match clamp.mss {
                     Some(mss) => u32::from(mss) + headers,
                     // Both nft's `rt mtu` and TCPMSS look at the routes both ways.
@@ -213,8 +213,8 @@ pub fn clamped(
         })
 }
 
-fn name(topology: &Topology, at: Hop) -> Option<String> {
-    Some(topology.link(at.netns, at.ifindex)?.name.clone())
+fn name(topology: &Topology, at: LinkId) -> Option<String> {
+    Some(at.link(topology)?.name.clone())
 }
 
 fn address_of(topology: &Topology, netns: NetnsId, ipv6: bool) -> IpAddr {

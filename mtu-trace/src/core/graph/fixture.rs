@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::core::graph::TopologyIndex;
 use crate::model::network::{
     Address, Inside, Link, Netns, NetnsId, NextHop, Peer, Route, RouteKind, Topology,
 };
@@ -27,6 +28,10 @@ pub(crate) fn id(netns: u64) -> NetnsId {
 }
 
 impl Lab {
+    pub fn graph(&self) -> TopologyIndex {
+        TopologyIndex::new(Arc::new(self.topology.clone()))
+    }
+
     pub fn netns(&mut self, netns: u64) -> &mut Netns {
         self.topology.namespaces.entry(id(netns)).or_default()
     }

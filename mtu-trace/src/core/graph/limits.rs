@@ -1,15 +1,15 @@
-//! How long a packet may be to go on from a device. Pure.
+//! How long a packet may be to go on from a device.
 //!
 //! All lengths are of layer 3, as MTUs are. The kernel is a little more generous at layer 2: a veth
 //! and a bridge port let a packet pass that is up to four bytes longer (`is_skb_forwardable` makes
 //! room for a VLAN tag), so what exceeds a limit here is a suspect, not yet a victim.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use mtu_trace_common::map::DeviceLimits;
 
-use crate::core::graph::role;
-use crate::model::network::{Link, LinkKind, Netns, NetnsId, Topology};
+use crate::core::graph::{Adjacency, Passable, TopologyIndex};
+use crate::model::network::{Link, LinkId, LinkKind, Netns, NetnsId};
 
 /// How many devices may be stacked on each other before that is taken for a circle.
 const MAX_DEPTH: u32 = 16;
@@ -24,157 +24,125 @@ pub struct Limits {
     pub smallest_bytes: Option<u32>,
 }
 
-/// The devices at which a packet passes from one part of the network to another: bridges and their
-/// ports, veths, tunnels, stacked devices, and what a namespace forwards between. Those that are
-/// down and those in namespaces that are gone are none.
-pub fn boundary_devices(topology: &Topology) -> impl Iterator<Item = (NetnsId, u32)> + '_ {
-    living(topology).flat_map(|(id, netns)| {
-        let boundaries = netns
-            .links
-            .iter()
-            .filter(|(_, link)| is_boundary(netns, link));
-        boundaries.map(move |(&ifindex, _)| (id, ifindex))
-    })
-}
+impl TopologyIndex {
+    /// The devices at which a packet passes from one part of the network to another: bridges and
+    /// their ports, veths, tunnels, stacked devices, and what a namespace forwards between. Those that
+    /// are down and those in namespaces that are gone are none.
+    pub fn boundary_devices(&self) -> impl Iterator<Item = LinkId> {
+        self.topology.living().flat_map(|(id, netns)| {
+            let links = netns.links.iter();
+            let boundaries = links.filter(|(_, link)| is_boundary(netns, link));
+            boundaries.map(move |(&ifindex, _)| LinkId { netns: id, ifindex })
+        })
+    }
 
-/// The limits of all boundary devices of a host.
-///
-/// A packet that *leaves* by a device goes on only if it also fits the other end of a veth, a port
-/// of a bridge, the device below. One that *comes in* by a device goes on only if it fits what it
-/// can leave by: the other ports of the same bridge, the other devices a namespace forwards between.
-#[must_use]
-pub fn limits(topology: &Topology) -> Limits {
-    let mut limits = Limits::default();
-    let mut onward = Egress {
-        topology,
-        known: BTreeMap::new(),
-    };
-    for (id, netns) in living(topology) {
-        let egress: BTreeMap<u32, u32> = netns
-            .links
-            .iter()
-            .filter(|(_, link)| link.up && !role::is_loopback(link))
-            .filter_map(|(&ifindex, _)| Some((ifindex, onward.limit((id, ifindex), 0)?)))
-            .collect();
-        let coming: BTreeMap<u32, u32> = netns
-            .links
-            .iter()
-            .filter(|(_, link)| is_coming(link))
-            .filter_map(|(&ifindex, _)| Some((ifindex, onward.limit((id, ifindex), 0)?)))
-            .collect();
-        let routed = Smallest::new(egress.iter().filter(|(ifindex, _)| {
-            role::forwards(netns)
-                && netns
-                    .links
-                    .get(ifindex)
-                    .is_some_and(|link| role::is_routed(netns, link))
-        }));
-        let ports = ports(netns, &egress);
-        // Whatever is sent here by a program (bpf_redirect) was on some device of this namespace.
-        let largest = egress
-            .keys()
-            .filter_map(|ifindex| netns.links.get(ifindex))
-            .map(|link| link.mtu_bytes)
-            .max()
-            .unwrap_or(0);
-        for (&ifindex, &egress_bytes) in egress.iter().chain(&coming) {
-            let Some(link) = netns.links.get(&ifindex) else {
-                continue;
-            };
-            if !is_boundary(netns, link) && !is_coming(link) {
-                continue;
-            }
-            let ingress_bytes = match role::switch_of(netns, link) {
-                Some(switch) => {
-                    let others = ports.get(&switch).and_then(|ports| ports.except(ifindex));
-                    // What the bridge takes for itself may be forwarded.
-                    let beyond = routed.except(switch).filter(|_| routed.has(switch));
-                    smaller(others, beyond)
+    /// The limits of all boundary devices of a host.
+    ///
+    /// A packet that *leaves* by a device goes on only if it also fits the other end of a veth, a
+    /// port of a bridge, the device below. One that *comes in* by a device goes on only if it fits
+    /// what it can leave by: the other ports of the same bridge, the other devices a namespace
+    /// forwards between.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        let mut egress = Egress {
+            index: self,
+            known: HashMap::new(),
+        };
+        for (id, netns) in self.topology.living() {
+            let exits = Exits::new(netns, |ifindex| {
+                egress.limit(LinkId { netns: id, ifindex }, 0)
+            });
+            for (&ifindex, link) in &netns.links {
+                if !is_boundary(netns, link) && !is_coming(link) {
+                    continue;
                 }
-                None => routed.except(ifindex).filter(|_| routed.has(ifindex)),
-            };
-            let arriving = link.mtu_bytes.max(peer_mtu(topology, link).unwrap_or(0));
-            let limit = DeviceLimits {
-                ingress_bytes: ingress_bytes.filter(|&limit| limit < arriving).unwrap_or(0),
-                egress_bytes: if egress_bytes < largest.max(link.mtu_bytes) {
-                    egress_bytes
-                } else {
-                    0
-                },
-            };
-            if limit != DeviceLimits::default() {
-                let bounds = [limit.ingress_bytes, limit.egress_bytes];
-                let smallest = bounds.into_iter().filter(|&bytes| bytes != 0).min();
-                limits.smallest_bytes = smaller(limits.smallest_bytes, smallest);
+                let at = LinkId { netns: id, ifindex };
+                let egress_bytes = egress.limit(at, 0).unwrap_or(0);
+                let arriving = link.mtu_bytes.max(self.peer_mtu(link).unwrap_or(0));
+                let ingress_bytes = exits
+                    .onward(ifindex, link)
+                    .filter(|&limit| limit < arriving);
+                let leaving = exits.largest_bytes.max(link.mtu_bytes);
+                let egress_bytes = Some(egress_bytes).filter(|&limit| limit < leaving);
+                let bounds = [ingress_bytes, egress_bytes];
+                let Some(smallest) = bounds
+                    .into_iter()
+                    .flatten()
+                    .filter(|&bytes| bytes != 0)
+                    .min()
+                else {
+                    continue;
+                };
+                let smallest = limits
+                    .smallest_bytes
+                    .map_or(smallest, |known: u32| known.min(smallest));
+                limits.smallest_bytes = Some(smallest);
+                let limit = DeviceLimits {
+                    ingress_bytes: ingress_bytes.unwrap_or(0),
+                    egress_bytes: egress_bytes.unwrap_or(0),
+                };
                 limits.devices.insert((id, ifindex), limit);
             }
         }
+        limits
     }
-    limits
-}
 
-fn living(topology: &Topology) -> impl Iterator<Item = (NetnsId, &Netns)> {
-    topology
-        .namespaces
-        .iter()
-        .filter(|(_, netns)| !netns.gone)
-        .map(|(&id, netns)| (id, netns))
+    fn peer_mtu(&self, link: &Link) -> Option<u32> {
+        let peer = link.peer_id().filter(|_| link.is_pair())?;
+        Some(peer.link(&self.topology)?.mtu_bytes)
+    }
 }
 
 fn is_boundary(netns: &Netns, link: &Link) -> bool {
-    link.up
-        && !role::is_loopback(link)
-        && (role::is_pair(link)
-            || role::is_bridge(link)
-            || role::is_tunnel(link)
-            || role::is_stacked(link)
-            || role::switch_of(netns, link).is_some()
-            || (role::forwards(netns) && role::is_routed(netns, link)))
+    link.is_carrier()
+        && (link.is_pair()
+            || link.kind == LinkKind::Bridge
+            || link.is_tunnel()
+            || link.is_stacked()
+            || netns.switch_of(link).is_some()
+            || netns.routes(link))
 }
 
 /// Whether it is a port that is about to be set up: a container engine puts a container's link into
 /// its bridge first. Its own limits can be known before its first packet, and it limits nobody yet.
 fn is_coming(link: &Link) -> bool {
-    !link.up && link.master.is_some() && role::is_pair(link)
+    !link.up && link.master.is_some() && link.is_pair()
 }
 
 /// Finds the longest packet that can leave by a device and go on to the next.
 struct Egress<'a> {
-    topology: &'a Topology,
-    /// What has been found, by namespace and interface index. Containers choose how their devices
-    /// are stacked, so each is to be looked at once only.
-    known: BTreeMap<(NetnsId, u32), u32>,
+    index: &'a TopologyIndex,
+    /// What has been found. Containers choose how their devices are stacked, so each is to be looked
+    /// at once only.
+    known: HashMap<LinkId, u32>,
 }
 
 impl Egress<'_> {
-    fn limit(&mut self, at: (NetnsId, u32), depth: u32) -> Option<u32> {
+    fn limit(&mut self, at: LinkId, depth: u32) -> Option<u32> {
         if let Some(&known) = self.known.get(&at) {
             return Some(known);
         }
-        let topology = self.topology;
-        let netns = topology.namespaces.get(&at.0)?;
-        let link = netns.links.get(&at.1)?;
+        let index = self.index;
+        let link = at.link(&index.topology)?;
         let own = link.mtu_bytes;
         // For whoever comes by again in a circle.
         self.known.insert(at, own);
-        let onward = if depth >= MAX_DEPTH || role::is_tunnel(link) {
+        let onward = if depth >= MAX_DEPTH || link.is_tunnel() {
             None // a packet that is wrapped may be cut into pieces below
-        } else if role::is_bridge(link) {
+        } else if link.kind == LinkKind::Bridge {
             // `br_dev_queue_push_xmit` measures against the port, whatever the bridge's own MTU is.
-            netns
-                .links
-                .iter()
-                .filter(|(_, port)| port.up && port.master == Some(at.1))
-                .filter_map(|(&port, _)| self.limit((at.0, port), depth + 1))
+            index
+                .next_to(at, &[Adjacency::Port])
+                .filter(|port| Passable::Up.allows(&index.topology, *port))
+                .filter_map(|port| self.limit(port, depth + 1))
                 .min()
         } else if link.kind == LinkKind::Veth {
             // `__dev_forward_skb` measures against the receiving end.
-            peer_mtu(topology, link)
-        } else if role::is_stacked(link)
-            && let Some(peer) = link.peer
-            && let Some(lower_netns) = peer.netns
-        {
-            self.limit((lower_netns, peer.ifindex), depth + 1)
+            index.peer_mtu(link)
+        } else if link.is_stacked() {
+            link.peer_id()
+                .and_then(|lower| self.limit(lower, depth + 1))
         } else {
             None
         };
@@ -184,65 +152,61 @@ impl Egress<'_> {
     }
 }
 
-fn peer_mtu(topology: &Topology, link: &Link) -> Option<u32> {
-    let peer = link.peer.filter(|_| role::is_pair(link))?;
-    Some(topology.link(peer.netns?, peer.ifindex)?.mtu_bytes)
+/// By what a packet that has come into a namespace can leave it again.
+struct Exits<'a> {
+    netns: &'a Netns,
+    /// The egress limits of the ports of each switch, and with `None` of what is forwarded between.
+    limits: BTreeMap<Option<u32>, BTreeSet<(u32, u32)>>,
+    /// The largest MTU of a device. Whatever is sent here by a program (`bpf_redirect`) was on some
+    /// device of this namespace.
+    largest_bytes: u32,
 }
 
-/// The egress limits of each switch's ports.
-fn ports(netns: &Netns, egress: &BTreeMap<u32, u32>) -> BTreeMap<u32, Smallest> {
-    let mut ports: BTreeMap<u32, Smallest> = BTreeMap::new();
-    for (&ifindex, &limit) in egress {
-        let link = netns.links.get(&ifindex);
-        if let Some(switch) = link.and_then(|link| role::switch_of(netns, link)) {
-            ports.entry(switch).or_default().add(ifindex, limit);
-        }
-    }
-    ports
-}
-
-/// The smallest limit of several devices, with or without one of them.
-#[derive(Clone, Debug, Default)]
-struct Smallest {
-    /// The two devices with the smallest limits, the smaller one first.
-    lowest: [Option<(u32, u32)>; 2],
-    members: BTreeSet<u32>,
-}
-
-impl Smallest {
-    fn new<'a>(devices: impl Iterator<Item = (&'a u32, &'a u32)>) -> Self {
-        let mut smallest = Self::default();
-        for (&ifindex, &limit) in devices {
-            smallest.add(ifindex, limit);
-        }
-        smallest
-    }
-
-    fn add(&mut self, ifindex: u32, limit: u32) {
-        self.members.insert(ifindex);
-        let mut entry = Some((limit, ifindex));
-        for slot in &mut self.lowest {
-            if slot.is_none() || (entry.is_some() && entry < *slot) {
-                std::mem::swap(slot, &mut entry);
+impl<'a> Exits<'a> {
+    fn new(netns: &'a Netns, mut egress: impl FnMut(u32) -> Option<u32>) -> Self {
+        let mut exits = Self {
+            netns,
+            limits: BTreeMap::new(),
+            largest_bytes: 0,
+        };
+        for (&ifindex, link) in netns.links.iter().filter(|(_, link)| link.is_carrier()) {
+            exits.largest_bytes = exits.largest_bytes.max(link.mtu_bytes);
+            let switch = netns.switch_of(link);
+            if let Some(limit) = egress(ifindex)
+                && (switch.is_some() || netns.routes(link))
+            {
+                exits
+                    .limits
+                    .entry(switch)
+                    .or_default()
+                    .insert((limit, ifindex));
             }
         }
+        exits
     }
 
-    fn has(&self, ifindex: u32) -> bool {
-        self.members.contains(&ifindex)
+    /// The longest packet that can leave by another device than it came in by; `None` where it
+    /// cannot go on.
+    fn onward(&self, ifindex: u32, link: &Link) -> Option<u32> {
+        let Some(switch) = self.netns.switch_of(link) else {
+            return self.routed(ifindex);
+        };
+        // What the bridge takes for itself may be forwarded.
+        let all = [self.smallest(Some(switch), ifindex), self.routed(switch)];
+        all.into_iter().flatten().min()
     }
 
-    /// The smallest limit among all devices but the given one.
-    fn except(&self, ifindex: u32) -> Option<u32> {
-        let mut lowest = self.lowest.iter().flatten();
-        lowest
-            .find(|(_, device)| *device != ifindex)
-            .map(|&(limit, _)| limit)
+    fn routed(&self, ifindex: u32) -> Option<u32> {
+        let link = self.netns.links.get(&ifindex)?;
+        let is_routed = link.is_carrier() && self.netns.routes(link);
+        is_routed.then(|| self.smallest(None, ifindex))?
     }
-}
 
-fn smaller(a: Option<u32>, b: Option<u32>) -> Option<u32> {
-    [a, b].into_iter().flatten().min()
+    fn smallest(&self, of: Option<u32>, but: u32) -> Option<u32> {
+        let mut all = self.limits.get(&of)?.iter();
+        all.find(|(_, ifindex)| *ifindex != but)
+            .map(|(limit, _)| *limit)
+    }
 }
 
 #[cfg(test)]
@@ -252,7 +216,7 @@ mod tests {
 
     /// `(ingress, egress)` of a link, zeroes if it has no entry.
     fn of(lab: &Lab, netns: u64, name: &str) -> (u32, u32) {
-        let found = limits(&lab.topology);
+        let found = lab.graph().limits();
         let limit = found
             .devices
             .get(&(id(netns), lab.index(netns, name)))
@@ -275,8 +239,8 @@ mod tests {
     #[test]
     fn equal_mtus_need_no_look() {
         let lab = host(1500, 1500, 1500);
-        assert_eq!(limits(&lab.topology), Limits::default());
-        let boundaries: Vec<_> = boundary_devices(&lab.topology).collect();
+        assert_eq!(lab.graph().limits(), Limits::default());
+        let boundaries: Vec<_> = lab.graph().boundary_devices().collect();
         assert_eq!(boundaries.len(), 5);
     }
 
@@ -286,7 +250,7 @@ mod tests {
         let lab = host(1450, 1450, 1450);
         assert_eq!(of(&lab, 3, "ens18"), (1450, 0));
         assert_eq!(of(&lab, 4, "eth0"), (0, 0));
-        assert_eq!(limits(&lab.topology).smallest_bytes, Some(1450));
+        assert_eq!(lab.graph().limits().smallest_bytes, Some(1450));
     }
 
     #[test]
@@ -332,13 +296,14 @@ mod tests {
         lab.link(3, "wg0", "wireguard", 1280);
         assert_eq!(of(&lab, 3, "ens18").0, 1280);
         lab.link_mut(3, "wg0").up = false;
-        assert_eq!(limits(&lab.topology), Limits::default());
+        assert_eq!(lab.graph().limits(), Limits::default());
         lab.link(3, "can0", "physical", 16);
         assert_eq!(of(&lab, 3, "ens18").0, 0);
         let mut lab = host(1450, 1450, 1450);
         lab.netns(3).gone = true;
         assert!(
-            limits(&lab.topology)
+            lab.graph()
+                .limits()
                 .devices
                 .keys()
                 .all(|(netns, _)| *netns != id(3))
@@ -353,7 +318,7 @@ mod tests {
         assert_eq!(of(&lab, 3, "ens18").0, 0);
         // Until it is a port, it may be a container's end that is still to move.
         lab.link_mut(3, "vethx").master = None;
-        assert_eq!(limits(&lab.topology), Limits::default());
+        assert_eq!(lab.graph().limits(), Limits::default());
     }
 
     #[test]
@@ -377,6 +342,6 @@ mod tests {
         lab.stack((3, "b"), (3, "a"));
         lab.bridge(3, "br0", 1500, &["a", "b"], true);
         lab.link_mut(3, "br0").master = Some(lab.index(3, "br0"));
-        assert!(limits(&lab.topology).smallest_bytes.is_some());
+        assert!(lab.graph().limits().smallest_bytes.is_some());
     }
 }

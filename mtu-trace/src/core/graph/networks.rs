@@ -1,8 +1,8 @@
 //! Which namespaces packets can go between at all: over links of this host, or beyond it. Pure.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::core::graph::index::breadth_first;
 use crate::model::network::{LinkKind, NetnsId, Topology};
 
 /// The namespaces of a topology by what they are connected with, whatever their routes say.
@@ -25,13 +25,10 @@ impl Networks {
                 if link.kind == LinkKind::Physical {
                     adjacent.entry(id).or_default();
                 }
-                let peer = link.peer.as_ref().and_then(|peer| peer.netns);
+                let peer = link.peer.and_then(|peer| peer.netns);
                 let underlay = link.tunnel.as_ref().and_then(|tunnel| tunnel.netns);
-                for other in peer
-                    .into_iter()
-                    .chain(underlay)
-                    .filter(|other| *other != id)
-                {
+                let others = peer.into_iter().chain(underlay);
+                for other in others.filter(|other| *other != id) {
                     adjacent.entry(id).or_default().insert(other);
                     adjacent.entry(other).or_default().insert(id);
                 }
@@ -39,12 +36,9 @@ impl Networks {
         }
         let mut of = BTreeMap::new();
         for &first in adjacent.keys() {
-            let mut next = vec![first];
-            while let Some(at) = next.pop() {
-                if let Entry::Vacant(entry) = of.entry(at) {
-                    entry.insert(first);
-                    next.extend(&adjacent[&at]);
-                }
+            if !of.contains_key(&first) {
+                let reached = breadth_first(first, |at| adjacent[&at].iter().copied().collect());
+                of.extend(reached.map(|(at, _)| (at, first)));
             }
         }
         let leads_out = topology.namespaces.iter().filter(|(_, netns)| {

@@ -1,178 +1,97 @@
 //! The way between two links: over cables, through bridges, up and down stacked devices, and through
-//! namespaces that forward. Pure.
+//! namespaces that forward.
 //!
 //! Routes are not looked at: it is the shortest way that packets could take.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 
-use crate::core::graph::role;
-use crate::model::network::{NetnsId, Topology};
+use crate::core::graph::index::breadth_first;
+use crate::core::graph::{Adjacency, Passable, TopologyIndex};
+use crate::model::network::{LinkId, NetnsId};
 
-/// A link on the way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Hop {
-    /// Namespace of the link.
-    pub netns: NetnsId,
-    /// Interface index of the link there.
-    pub ifindex: u32,
-}
-
-/// The shortest way from a link to any of the given ones, both ends included; empty if there is
-/// none.
-///
-/// A way over links that are up is preferred to any other; that of a namespace which is gone may be
-/// all that is left of it.
-#[must_use]
-pub fn path(topology: &Topology, from: (NetnsId, u32), to: &[(NetnsId, u32)]) -> Vec<Hop> {
-    let graph = Graph::new(topology);
-    let from = hop(from);
-    let to: BTreeSet<Hop> = to.iter().copied().map(hop).collect();
-    let way = search(&graph, from, &to, true);
-    if way.is_empty() {
-        search(&graph, from, &to, false)
-    } else {
-        way
+impl TopologyIndex {
+    /// The shortest way from a link to any of the given ones, both ends included; empty if there is
+    /// none.
+    ///
+    /// A way over links that are up is preferred to any other; that of a namespace which is gone may
+    /// be all that is left of it.
+    #[must_use]
+    pub fn path(&self, from: LinkId, to: &[LinkId]) -> Vec<LinkId> {
+        let ways = [Passable::Up, Passable::Any].map(|passable| self.shortest(from, to, passable));
+        let found = ways.into_iter().find(|way| !way.is_empty());
+        found.unwrap_or_default()
     }
-}
 
-fn hop((netns, ifindex): (NetnsId, u32)) -> Hop {
-    Hop { netns, ifindex }
-}
-
-/// Breadth first, links in the order of their indices, so that the answer is always the same.
-fn search(graph: &Graph<'_>, from: Hop, to: &BTreeSet<Hop>, only_up: bool) -> Vec<Hop> {
-    if graph.topology.link(from.netns, from.ifindex).is_none() {
-        return Vec::new();
-    }
-    let mut came_from: BTreeMap<Hop, Hop> = BTreeMap::from([(from, from)]);
-    // All links of a bridge or a router are neighbours of each other: once is enough.
-    let mut crossed: BTreeSet<(NetnsId, Option<u32>)> = BTreeSet::new();
-    let mut queue = VecDeque::from([from]);
-    while let Some(at) = queue.pop_front() {
-        if to.contains(&at) {
-            return trace(&came_from, at);
+    fn shortest(&self, from: LinkId, to: &[LinkId], passable: Passable) -> Vec<LinkId> {
+        if from.link(&self.topology).is_none() {
+            return Vec::new();
         }
-        graph.neighbours(at, &mut crossed, |next| {
-            let Some(link) = graph.topology.link(next.netns, next.ifindex) else {
-                return;
-            };
-            if (link.up && !graph.is_gone(next.netns) || !only_up) && !came_from.contains_key(&next)
-            {
-                came_from.insert(next, at);
-                queue.push_back(next);
-            }
+        // All links of a bridge or a router are next to each other: to cross it once is enough.
+        let mut crossed = BTreeSet::new();
+        let mut came_from = BTreeMap::new();
+        let reached = breadth_first(from, |at| {
+            let mut next = self.onward(at, &mut crossed);
+            next.retain(|to| passable.allows(&self.topology, *to));
+            next
         });
-    }
-    Vec::new()
-}
-
-fn trace(came_from: &BTreeMap<Hop, Hop>, end: Hop) -> Vec<Hop> {
-    let mut way = vec![end];
-    let mut at = end;
-    while let Some(&before) = came_from.get(&at) {
-        if before == at {
-            break;
-        }
-        way.push(before);
-        at = before;
-    }
-    way.reverse();
-    way
-}
-
-struct Graph<'a> {
-    topology: &'a Topology,
-    /// Stacked devices by the device they sit on.
-    above: BTreeMap<Hop, Vec<Hop>>,
-}
-
-impl<'a> Graph<'a> {
-    fn new(topology: &'a Topology) -> Self {
-        let mut above: BTreeMap<Hop, Vec<Hop>> = BTreeMap::new();
-        for (&id, netns) in &topology.namespaces {
-            for (&ifindex, link) in &netns.links {
-                if role::is_stacked(link)
-                    && let Some(peer) = link.peer
-                    && let Some(peer_netns) = peer.netns
-                {
-                    let lower = hop((peer_netns, peer.ifindex));
-                    above.entry(lower).or_default().push(hop((id, ifindex)));
-                }
+        for (at, before) in reached {
+            came_from.insert(at, before);
+            if to.contains(&at) {
+                let back = |at: &LinkId| came_from.get(at).copied().filter(|before| before != at);
+                let mut way: Vec<LinkId> = iter::successors(Some(at), back).collect();
+                way.reverse();
+                return way;
             }
         }
-        Self { topology, above }
+        Vec::new()
     }
 
-    fn is_gone(&self, netns: NetnsId) -> bool {
-        self.topology
-            .namespaces
-            .get(&netns)
-            .is_some_and(|netns| netns.gone)
-    }
-
-    /// Hands over every link a packet can be on next. `crossed` says which bridges (with their
-    /// index) and routers need not be crossed again.
-    fn neighbours(
-        &self,
-        at: Hop,
-        crossed: &mut BTreeSet<(NetnsId, Option<u32>)>,
-        mut each: impl FnMut(Hop),
-    ) {
+    /// The links a packet can be on next. `crossed` has the switches (with their index) and routers
+    /// that need not be crossed again.
+    fn onward(&self, at: LinkId, crossed: &mut BTreeSet<(NetnsId, Option<u32>)>) -> Vec<LinkId> {
         let Some(netns) = self.topology.namespaces.get(&at.netns) else {
-            return;
+            return Vec::new();
         };
         let Some(link) = netns.links.get(&at.ifindex) else {
-            return;
+            return Vec::new();
         };
-        let here = |ifindex| hop((at.netns, ifindex));
+        let here = |ifindex| LinkId { ifindex, ..at };
         // A veth's other end, or the device below.
-        if let Some(peer) = link.peer
-            && let Some(peer_netns) = peer.netns
-        {
-            each(hop((peer_netns, peer.ifindex)));
-        }
-        for &upper in self.above.get(&at).into_iter().flatten() {
-            each(upper);
-        }
-        let master = role::switch_of(netns, link);
-        if let Some(switch) = master {
-            each(here(switch));
-        }
+        let mut next: Vec<LinkId> = link.peer_id().into_iter().collect();
+        next.extend(self.next_to(at, &[Adjacency::Upper, Adjacency::Overlay]));
+        let switch = netns.switch_of(link);
+        next.extend(switch.map(here));
         // From a port to the others, and from a switch to its ports.
-        let switch = master.unwrap_or(at.ifindex);
+        let switch = switch.unwrap_or(at.ifindex);
         if crossed.insert((at.netns, Some(switch))) {
-            for (&port, link) in &netns.links {
-                if role::switch_of(netns, link) == Some(switch) {
-                    each(here(port));
-                }
-            }
+            next.extend(self.next_to(here(switch), &[Adjacency::Port]));
         }
-        if role::forwards(netns) && role::is_routed(netns, link) && crossed.insert((at.netns, None))
-        {
-            for (&other, link) in &netns.links {
-                if role::is_routed(netns, link) {
-                    each(here(other));
-                }
-            }
+        if netns.routes(link) && crossed.insert((at.netns, None)) {
+            let others = netns.links.iter().filter(|(_, link)| netns.routes(link));
+            next.extend(others.map(|(&other, _)| here(other)));
         }
+        next
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::core::graph::fixture::{Lab, id};
+    use crate::model::network::{LinkId, NetnsId};
 
     fn names(lab: &Lab, from: (u64, &str), to: &[(u64, &str)]) -> Vec<String> {
-        let at = |(netns, name): (u64, &str)| (id(netns), lab.index(netns, name));
+        let at = |(netns, name): (u64, &str)| LinkId {
+            netns: id(netns),
+            ifindex: lab.index(netns, name),
+        };
         let to: Vec<_> = to.iter().copied().map(at).collect();
-        path(&lab.topology, at(from), &to)
-            .iter()
-            .map(|hop| {
-                let link = lab.topology.link(hop.netns, hop.ifindex).expect("a link");
-                format!("{}:{}", hop.netns.0, link.name)
-            })
-            .collect()
+        let way = lab.graph().path(at(from), &to);
+        let named = way.iter().map(|at| {
+            let link = at.link(&lab.topology).expect("a link");
+            format!("{}:{}", at.netns.0, link.name)
+        });
+        named.collect()
     }
 
     /// Container (1), nested in a container (2), on a host (3), and a server (4).
@@ -229,8 +148,11 @@ mod tests {
         let mut lab = nested();
         lab.netns(3).forwards_ipv4 = false;
         assert_eq!(names(&lab, (1, "eth0"), &[(4, "eth0")]), [""; 0]);
-        let nowhere = (NetnsId(99), 1);
-        assert_eq!(path(&lab.topology, nowhere, &[nowhere]), []);
+        let nowhere = LinkId {
+            netns: NetnsId(99),
+            ifindex: 1,
+        };
+        assert_eq!(lab.graph().path(nowhere, &[nowhere]), []);
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! Which way a namespace sends a packet: its rules and routes, as the kernel's `fib_lookup` reads
-//! them. Pure.
+//! them.
 //!
 //! Rules with conditions that only a real packet can meet (marks, ports, users) are passed over: a
 //! path that is there without them is looked at.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 
-use crate::model::network::{Address, Inside, Link, Netns, NextHop, PolicyRule, Route, RouteKind};
+use ipnet::IpNet;
+
+use crate::model::network::{Address, Inside, Link, Netns, NextHop, Route, RouteKind};
 
 /// Where a packet is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +24,15 @@ pub enum Destination {
 }
 
 impl Destination {
+    /// The address that is looked up; `None` for wherever the default route leads.
+    #[must_use]
+    pub fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Address(address) => Some(address),
+            Self::Outside { .. } => None,
+        }
+    }
+
     /// Whether it is reached by IPv6.
     #[must_use]
     pub fn is_ipv6(self) -> bool {
@@ -43,7 +55,7 @@ pub enum Decision {
 }
 
 /// A way on that a route decides for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Way {
     /// Interface index of the device.
     pub ifindex: u32,
@@ -72,9 +84,8 @@ pub fn lookup(
     source: Option<IpAddr>,
     iif: Option<u32>,
 ) -> Decision {
-    if let Destination::Address(address) = destination
-        && owns(netns, address)
-    {
+    let address = destination.address();
+    if address.is_some_and(|address| netns.owner(address).is_some()) {
         return Decision::Local;
     }
     let Some(inside) = &netns.inside else {
@@ -83,62 +94,38 @@ pub fn lookup(
     let iif = iif.and_then(|ifindex| netns.links.get(&ifindex));
     // A device of a VRF has that one's table only (`l3mdev_fib_rule_match`).
     let vrf = iif.and_then(|link| netns.links.get(&link.master?)?.vrf_table);
-    for table in tables(inside, destination, source, iif, vrf) {
-        if let Some(decision) = search(netns, inside, table, destination) {
-            return decision;
-        }
-    }
-    Decision::Nowhere
-}
-
-/// Whether an address is one of a namespace's own.
-fn owns(netns: &Netns, address: IpAddr) -> bool {
-    netns
-        .links
-        .values()
-        .any(|link| link.addresses.iter().any(|own| own.address == address))
+    let tables = tables(inside, destination, source, iif, vrf).into_iter();
+    let mut decisions = tables.filter_map(|table| search(netns, inside, table, destination));
+    decisions.next().unwrap_or(Decision::Nowhere)
 }
 
 /// The tables to be asked, in order.
-fn tables<'a>(
-    inside: &'a Inside,
+fn tables(
+    inside: &Inside,
     destination: Destination,
     source: Option<IpAddr>,
-    iif: Option<&'a Link>,
+    iif: Option<&Link>,
     vrf: Option<u32>,
 ) -> Vec<u32> {
     let ipv6 = destination.is_ipv6();
-    let mut rules: Vec<&PolicyRule> = inside
-        .rules
-        .iter()
-        .filter(|rule| rule.ipv6 == ipv6)
-        .collect();
+    let mut rules: Vec<_> = inside.rules.iter().filter(|it| it.ipv6 == ipv6).collect();
     if rules.is_empty() {
-        return [vrf, Some(LOCAL), Some(MAIN), Some(DEFAULT)]
-            .into_iter()
-            .flatten()
-            .collect();
+        return vrf.into_iter().chain([LOCAL, MAIN, DEFAULT]).collect();
     }
     rules.sort_by_key(|rule| rule.priority);
-    let meets = |wanted: &Option<Address>, address: Option<IpAddr>| {
+    let meets = |wanted: Option<Address>, address: Option<IpAddr>| {
         wanted.is_none_or(|wanted| address.is_some_and(|address| contains(wanted, address)))
     };
-    let address = match destination {
-        Destination::Address(address) => Some(address),
-        Destination::Outside { .. } => None,
-    };
-    rules
-        .into_iter()
-        .filter(|rule| {
-            !rule.conditional
-                && meets(&rule.source, source)
-                && meets(&rule.destination, address)
-                && rule
-                    .iif
-                    .as_ref()
-                    .is_none_or(|name| iif.is_some_and(|link| link.name == *name))
-                && rule.oif.is_none()
-        })
+    rules.retain(|rule| {
+        let comes_in = |name: &String| iif.is_some_and(|link| link.name == *name);
+        !rule.conditional
+            && meets(rule.source, source)
+            && meets(rule.destination, destination.address())
+            && rule.iif.as_ref().is_none_or(comes_in)
+            && rule.oif.is_none()
+    });
+    let tables = rules.into_iter();
+    tables
         .filter_map(|rule| if rule.l3mdev { vrf } else { rule.table })
         .collect()
 }
@@ -151,40 +138,34 @@ fn search(
     table: u32,
     destination: Destination,
 ) -> Option<Decision> {
+    let is_up = |hop: &&NextHop| {
+        let link = hop.ifindex.and_then(|ifindex| netns.links.get(&ifindex));
+        link.is_some_and(|link| link.up)
+    };
     let best = inside
         .routes
         .iter()
-        .filter(|route| route.table == table && fits(route, destination) && is_alive(netns, route))
-        .min_by_key(|route| {
-            (
-                std::cmp::Reverse(route.destination.prefix_len),
-                route.metric,
-            )
-        })?;
-    Some(match best.kind {
-        RouteKind::Local => Decision::Local,
-        RouteKind::Reject => Decision::Nowhere,
-        RouteKind::Throw => return None,
+        .filter(|route| route.table == table && fits(route, destination))
+        // One by a device that is down is of no use (`RTNH_F_DEAD`).
+        .filter(|it| it.kind != RouteKind::Unicast || it.hops.iter().any(|hop| is_up(&hop)))
+        .min_by_key(|route| (Reverse(route.destination.prefix_len), route.metric))?;
+    match best.kind {
+        RouteKind::Local => Some(Decision::Local),
+        RouteKind::Reject => Some(Decision::Nowhere),
+        RouteKind::Throw => None,
         RouteKind::Unicast => {
-            let ways: Vec<Way> = best
-                .hops
-                .iter()
-                .filter(|hop| is_up(netns, **hop))
-                .filter_map(|hop| {
-                    Some(Way {
-                        ifindex: hop.ifindex?,
-                        gateway: hop.gateway,
-                        mtu_bytes: best.mtu_bytes,
-                        mtu_locked: best.mtu_locked,
-                    })
+            let hops = best.hops.iter().filter(is_up);
+            let way = |hop: &NextHop| {
+                Some(Way {
+                    ifindex: hop.ifindex?,
+                    gateway: hop.gateway,
+                    mtu_bytes: best.mtu_bytes,
+                    mtu_locked: best.mtu_locked,
                 })
-                .collect();
-            if ways.is_empty() {
-                return None;
-            }
-            Decision::Send(ways)
+            };
+            Some(Decision::Send(hops.filter_map(way).collect()))
         }
-    })
+    }
 }
 
 fn fits(route: &Route, destination: Destination) -> bool {
@@ -197,20 +178,9 @@ fn fits(route: &Route, destination: Destination) -> bool {
     }
 }
 
-/// Whether a route is of use: one by a device that is down is not (`RTNH_F_DEAD`).
-fn is_alive(netns: &Netns, route: &Route) -> bool {
-    route.kind != RouteKind::Unicast || route.hops.iter().any(|hop| is_up(netns, *hop))
-}
-
-fn is_up(netns: &Netns, hop: NextHop) -> bool {
-    hop.ifindex
-        .and_then(|ifindex| netns.links.get(&ifindex))
-        .is_some_and(|link| link.up)
-}
-
 /// What the addresses alone tell: every address makes a route to its network.
 fn connected(netns: &Netns, destination: Destination) -> Decision {
-    let Destination::Address(address) = destination else {
+    let Some(address) = destination.address() else {
         return Decision::Nowhere;
     };
     let links = netns.links.iter().filter(|(_, link)| link.up);
@@ -218,57 +188,32 @@ fn connected(netns: &Netns, destination: Destination) -> Decision {
         .flat_map(|(&ifindex, link)| link.addresses.iter().map(move |own| (ifindex, *own)))
         .filter(|(_, own)| contains(*own, address))
         .max_by_key(|(_, own)| own.prefix_len);
-    match best {
-        Some((ifindex, _)) => Decision::Send(vec![Way {
+    best.map_or(Decision::Nowhere, |(ifindex, _)| {
+        Decision::Send(vec![Way {
             ifindex,
-            gateway: None,
-            mtu_bytes: None,
-            mtu_locked: false,
-        }]),
-        None => Decision::Nowhere,
-    }
+            ..Way::default()
+        }])
+    })
 }
 
 /// Whether a network contains an address.
 #[must_use]
 pub fn contains(network: Address, address: IpAddr) -> bool {
-    match (network.address, address) {
-        (IpAddr::V4(network_bits), IpAddr::V4(address)) => {
-            let differ = network_bits.to_bits() ^ address.to_bits();
-            differ.leading_zeros() >= u32::from(network.prefix_len)
-        }
-        (IpAddr::V6(network_bits), IpAddr::V6(address)) => {
-            let differ = network_bits.to_bits() ^ address.to_bits();
-            differ.leading_zeros() >= u32::from(network.prefix_len)
-        }
-        _ => false,
-    }
+    let network = IpNet::new(network.address, network.prefix_len);
+    network.is_ok_and(|network| network.contains(&address))
 }
 
 /// An address of a network that stands for all of them: the last but one, which is least often a
 /// router's. Of a single address it is that one.
 #[must_use]
 pub fn example(network: Address) -> IpAddr {
-    match network.address {
-        IpAddr::V4(address) => {
-            let host_bits = 32u32.saturating_sub(network.prefix_len.into());
-            let hosts = u32::MAX.checked_shr(32 - host_bits).unwrap_or(0);
-            let last = address.to_bits() | hosts;
-            IpAddr::V4(if host_bits < 2 {
-                address
-            } else {
-                (last - 1).into()
-            })
+    match IpNet::new(network.address, network.prefix_len) {
+        Ok(IpNet::V4(net)) if net.prefix_len() < 31 => {
+            IpAddr::V4((net.broadcast().to_bits() - 1).into())
         }
-        IpAddr::V6(address) => {
-            let host_bits = 128u32.saturating_sub(network.prefix_len.into());
-            let hosts = u128::MAX.checked_shr(128 - host_bits).unwrap_or(0);
-            let last = address.to_bits() | hosts;
-            IpAddr::V6(if host_bits < 2 {
-                address
-            } else {
-                (last - 1).into()
-            })
+        Ok(IpNet::V6(net)) if net.prefix_len() < 127 => {
+            IpAddr::V6((net.broadcast().to_bits() - 1).into())
         }
+        _ => network.address,
     }
 }

@@ -1,43 +1,38 @@
-//! Which ends of tunnels meet, and the way of the packets they wrap. Pure.
+//! Which ends of tunnels meet, and the way of the packets they wrap.
 //!
 //! Tunnels in tunnels are not followed: the inner one ends at the outer one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::core::graph::path::Hop;
-use crate::core::graph::route::Destination;
-use crate::core::graph::segment::{Segments, living};
-use crate::core::graph::walk::{Path, Walker};
-use crate::model::network::{Link, Topology, Tunnel};
+use crate::core::graph::walk::{Path, paths};
+use crate::core::graph::{Destination, Segments, TopologyIndex};
+use crate::model::network::{Link, LinkId, Topology, Tunnel};
 
 /// The tunnels of a host.
 #[derive(Debug, Default)]
 pub struct Tunnels {
     /// Pairs of tunnel ends that meet.
-    pub edges: BTreeSet<(Hop, Hop)>,
+    pub edges: BTreeSet<(LinkId, LinkId)>,
     /// The way of the outer packets from one end to another, or out of the host.
-    ways: BTreeMap<(Hop, Option<Hop>), Path>,
+    ways: BTreeMap<(LinkId, Option<LinkId>), Path>,
 }
 
 impl Tunnels {
     /// Follows the outer packets of every tunnel.
     #[must_use]
-    pub fn new(topology: &Topology) -> Self {
-        let segments = Segments::new(topology, &BTreeSet::new());
-        let walker = Walker::new(topology, &segments);
+    pub fn new(index: &TopologyIndex) -> Self {
+        let topology = &index.topology;
         let mut tunnels = Self::default();
+        let segments = Segments::new(index, &BTreeSet::new());
         for (at, link, tunnel) in all(topology) {
             let Some(underlay) = tunnel.netns else {
                 continue;
             };
             for remote in remotes(topology, at, tunnel) {
-                let ways = walker.paths(underlay, Destination::Address(remote));
-                for way in ways {
+                for way in paths(topology, &segments, underlay, Destination::Address(remote)) {
                     let end = way.to.and_then(|_| other_end(topology, link, tunnel, &way));
-                    if let Some(end) = end {
-                        tunnels.edges.insert((at, end));
-                    }
+                    tunnels.edges.extend(end.map(|end| (at, end)));
                     if end.is_some() || way.to.is_none() {
                         tunnels.ways.entry((at, end)).or_insert(way);
                     }
@@ -49,27 +44,24 @@ impl Tunnels {
 
     /// The way of the outer packets from an end to another, or out of the host with `None`.
     #[must_use]
-    pub fn way(&self, from: Hop, to: Option<Hop>) -> Option<&Path> {
+    pub fn way(&self, from: LinkId, to: Option<LinkId>) -> Option<&Path> {
         self.ways.get(&(from, to))
     }
 }
 
-fn all(topology: &Topology) -> impl Iterator<Item = (Hop, &Link, &Tunnel)> {
-    living(topology).flat_map(|(netns, known)| {
+fn all(topology: &Topology) -> impl Iterator<Item = (LinkId, &Link, &Tunnel)> {
+    topology.living().flat_map(|(netns, known)| {
         known.links.iter().filter_map(move |(&ifindex, link)| {
             let tunnel = link.tunnel.as_ref().filter(|_| link.up)?;
-            Some((Hop { netns, ifindex }, link, tunnel))
+            Some((LinkId { netns, ifindex }, link, tunnel))
         })
     })
 }
 
 /// Where a tunnel sends its packets. A multicast group is nobody's address.
-fn remotes(topology: &Topology, at: Hop, tunnel: &Tunnel) -> BTreeSet<IpAddr> {
-    let inside = topology
-        .namespaces
-        .get(&at.netns)
-        .and_then(|netns| netns.inside.as_ref());
-    let fdb = inside.into_iter().flat_map(|inside| &inside.fdb);
+fn remotes(topology: &Topology, at: LinkId, tunnel: &Tunnel) -> BTreeSet<IpAddr> {
+    let inside = topology.inside(at.netns).into_iter();
+    let fdb = inside.flat_map(|inside| &inside.fdb);
     fdb.filter(|entry| entry.ifindex == at.ifindex)
         .map(|entry| entry.remote)
         .chain(tunnel.remote)
@@ -78,13 +70,13 @@ fn remotes(topology: &Topology, at: Hop, tunnel: &Tunnel) -> BTreeSet<IpAddr> {
 }
 
 /// The tunnel that takes the packets out of what they were wrapped in.
-fn other_end(topology: &Topology, link: &Link, tunnel: &Tunnel, way: &Path) -> Option<Hop> {
-    all(topology)
-        .find(|(_, other, end)| {
-            end.netns == way.to
-                && other.kind == link.kind
-                && end.id == tunnel.id
-                && (end.local.is_none() || end.local == way.destination)
-        })
-        .map(|(at, ..)| at)
+fn other_end(topology: &Topology, link: &Link, tunnel: &Tunnel, way: &Path) -> Option<LinkId> {
+    let mut all = all(topology);
+    let found = all.find(|(_, other, end)| {
+        end.netns == way.to
+            && other.kind == link.kind
+            && end.id == tunnel.id
+            && (end.local.is_none() || end.local == way.destination)
+    });
+    found.map(|(at, ..)| at)
 }

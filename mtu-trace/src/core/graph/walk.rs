@@ -1,16 +1,14 @@
 //! Follows a packet from namespace to namespace, by the routes of each and what is joined at layer
-//! 2 between them. Pure.
+//! 2 between them.
 //!
 //! Firewalls and address translation are not asked: a path is what routes allow. The way back is
 //! the same way, which holds where the sender's address is translated too.
 
 use std::net::IpAddr;
 
-use crate::core::graph::path::Hop;
-use crate::core::graph::role;
 use crate::core::graph::route::{Decision, Destination, Way, lookup};
-use crate::core::graph::segment::Segments;
-use crate::model::network::{NetnsId, Topology};
+use crate::core::graph::{Segments, TopologyIndex};
+use crate::model::network::{Link, LinkId, NetnsId, Topology};
 
 /// More routers than this in one host are taken for a circle.
 const MOST_LEGS: usize = 32;
@@ -26,7 +24,7 @@ pub struct Leg {
     /// The namespace that sends.
     pub netns: NetnsId,
     /// From the device it leaves by to the one it comes in by, or by which it leaves the host.
-    pub devices: Vec<Hop>,
+    pub devices: Vec<LinkId>,
     /// MTU of the route that led here, if it has one of its own, bytes.
     pub route_mtu_bytes: Option<u32>,
     /// Whether that is locked, so that packets go without DF.
@@ -50,174 +48,163 @@ pub struct Path {
     pub ipv6: bool,
 }
 
-/// Finds the ways that packets take.
-pub struct Walker<'a> {
-    topology: &'a Topology,
-    segments: &'a Segments,
-}
-
-/// A way under construction.
-struct Walk<'w> {
-    destination: Destination,
-    source: Option<IpAddr>,
-    legs: Vec<Leg>,
-    found: &'w mut Vec<Path>,
-    steps: usize,
-}
-
-impl<'a> Walker<'a> {
-    /// A walker over these segments.
-    #[must_use]
-    pub fn new(topology: &'a Topology, segments: &'a Segments) -> Self {
-        Self { topology, segments }
-    }
-
+impl TopologyIndex {
     /// The ways from a namespace to a destination; none to the namespace itself.
     #[must_use]
     pub fn paths(&self, from: NetnsId, destination: Destination) -> Vec<Path> {
-        let mut found = Vec::new();
-        let mut walk = Walk {
-            destination,
-            source: None,
-            legs: Vec::new(),
-            found: &mut found,
-            steps: 0,
-        };
-        self.step(&mut walk, from, None);
-        found
+        paths(&self.topology, self.segments(), from, destination)
     }
+}
 
-    fn step(&self, walk: &mut Walk<'_>, at: NetnsId, iif: Option<u32>) {
+/// The ways from a namespace to a destination over these segments.
+pub fn paths(
+    topology: &Topology,
+    segments: &Segments,
+    from: NetnsId,
+    destination: Destination,
+) -> Vec<Path> {
+    let mut walk = Walk {
+        topology,
+        segments,
+        destination,
+        source: None,
+        legs: Vec::new(),
+        found: Vec::new(),
+        steps: 0,
+    };
+    walk.step(from, None);
+    walk.found
+}
+
+/// A way under construction.
+struct Walk<'a> {
+    topology: &'a Topology,
+    segments: &'a Segments,
+    destination: Destination,
+    source: Option<IpAddr>,
+    legs: Vec<Leg>,
+    found: Vec<Path>,
+    steps: usize,
+}
+
+impl Walk<'_> {
+    fn step(&mut self, at: NetnsId, iif: Option<u32>) {
         let Some(netns) = self.topology.namespaces.get(&at) else {
             return;
         };
-        let decision = lookup(netns, walk.destination, walk.source, iif);
-        let ways = match decision {
-            Decision::Local if !walk.legs.is_empty() => return self.arrive(walk, Some(at)),
+        let ways = match lookup(netns, self.destination, self.source, iif) {
+            Decision::Local if !self.legs.is_empty() => return self.arrive(Some(at)),
             Decision::Local | Decision::Nowhere => return,
             Decision::Send(ways) => ways,
         };
-        let forwards = if walk.destination.is_ipv6() {
+        let forwards = if self.destination.is_ipv6() {
             netns.forwards_ipv6
         } else {
             netns.forwards_ipv4
         };
-        let been_here = walk.legs.iter().any(|leg| leg.netns == at);
-        walk.steps += 1;
-        let too_many = walk.legs.len() >= MOST_LEGS || walk.steps > MOST_STEPS;
+        let been_here = self.legs.iter().any(|leg| leg.netns == at);
+        self.steps += 1;
+        let too_many = self.legs.len() >= MOST_LEGS || self.steps > MOST_STEPS;
         if (iif.is_some() && !forwards) || been_here || too_many {
             return;
         }
         for way in ways {
-            if walk.found.len() >= MOST_PATHS {
-                return;
+            if self.legs.is_empty() {
+                self.source = self.source_of(at, way.ifindex);
             }
-            if walk.legs.is_empty() {
-                walk.source = self.source(at, way.ifindex, walk.destination.is_ipv6());
-            }
-            self.send(walk, at, way);
+            self.send(at, way);
         }
     }
 
     /// Sends it on by one way, to the next namespace or out of the host.
-    fn send(&self, walk: &mut Walk<'_>, netns: NetnsId, way: Way) {
-        let egress = Hop {
+    fn send(&mut self, netns: NetnsId, way: Way) {
+        let egress = LinkId {
             netns,
             ifindex: way.ifindex,
         };
-        let destination = match walk.destination {
-            Destination::Address(address) => Some(address),
-            Destination::Outside { .. } => None,
-        };
+        let destination = self.destination.address();
         let next_hop = way.gateway.or(destination);
         let mut next = next_hop.and_then(|address| self.segments.owner(egress, address));
         let exits = self.segments.exits(egress);
         if next.is_none() && exits.is_empty() && (way.gateway.is_some() || destination.is_none()) {
             next = self.segments.only_router(egress);
         }
-        let to: &[Hop] = match &next {
-            Some(next) => std::slice::from_ref(next),
-            None => exits,
-        };
-        for &last in to {
-            if walk.found.len() >= MOST_PATHS {
-                return;
-            }
+        for &last in next.as_ref().map_or(exits, std::slice::from_ref) {
             let devices = self.segments.between(egress, last);
-            if devices.is_empty() {
+            if devices.is_empty() || self.found.len() >= MOST_PATHS {
                 continue;
             }
-            walk.legs.push(Leg {
+            self.legs.push(Leg {
                 netns,
                 devices,
                 route_mtu_bytes: way.mtu_bytes,
                 mtu_locked: way.mtu_locked,
             });
             if next.is_some() {
-                self.step(walk, last.netns, Some(last.ifindex));
+                self.step(last.netns, Some(last.ifindex));
             } else {
-                self.arrive(walk, None);
+                self.arrive(None);
             }
-            walk.legs.pop();
+            self.legs.pop();
         }
     }
 
-    fn arrive(&self, walk: &mut Walk<'_>, to: Option<NetnsId>) {
-        let destination = match walk.destination {
-            Destination::Address(address) => Some(address),
-            Destination::Outside { .. } => None,
-        };
-        walk.found.push(Path {
-            from: walk.legs.first().map(|leg| leg.netns),
-            legs: walk.legs.clone(),
-            source: walk.source,
+    fn arrive(&mut self, to: Option<NetnsId>) {
+        self.found.push(Path {
+            from: self.legs.first().map(|leg| leg.netns),
+            legs: self.legs.clone(),
+            source: self.source,
             to,
-            destination,
-            ipv6: walk.destination.is_ipv6(),
+            destination: self.destination.address(),
+            ipv6: self.destination.is_ipv6(),
         });
     }
 
     /// The address a namespace sends from by a device: one of that device's, or any other.
-    fn source(&self, netns: NetnsId, ifindex: u32, ipv6: bool) -> Option<IpAddr> {
+    fn source_of(&self, netns: NetnsId, ifindex: u32) -> Option<IpAddr> {
         let links = &self.topology.namespaces.get(&netns)?.links;
-        let own = links.get(&ifindex).into_iter();
-        own.chain(links.values().filter(|link| !role::is_loopback(link)))
-            .flat_map(|link| &link.addresses)
-            .map(|own| own.address)
-            .find(|address| address.is_ipv6() == ipv6 && !role::is_link_local(*address))
+        let others = links.values().filter(|link| !link.is_loopback());
+        let mut addresses = links
+            .get(&ifindex)
+            .into_iter()
+            .chain(others)
+            .flat_map(Link::global_addresses)
+            .map(|own| own.address);
+        addresses.find(|address| address.is_ipv6() == self.destination.is_ipv6())
     }
+}
 
+impl Path {
     /// The same way from the other end.
     #[must_use]
-    pub fn back(&self, path: &Path) -> Path {
-        let legs = path.legs.iter().rev().map(|leg| {
-            let devices: Vec<Hop> = leg.devices.iter().rev().copied().collect();
+    pub fn back(&self, topology: &Topology) -> Self {
+        let legs = self.legs.iter().rev().map(|leg| {
+            let devices: Vec<LinkId> = leg.devices.iter().rev().copied().collect();
             let first = devices.first().copied();
-            let netns = first.map_or(leg.netns, |device| device.netns);
-            let way = first.and_then(|device| self.way_back(device, path.source, leg, path));
+            let way = first.and_then(|device| self.way_back(topology, device, leg));
             Leg {
-                netns,
+                netns: first.map_or(leg.netns, |device| device.netns),
                 devices,
                 route_mtu_bytes: way.and_then(|way| way.mtu_bytes),
                 mtu_locked: way.is_some_and(|way| way.mtu_locked),
             }
         });
-        Path {
+        Self {
             legs: legs.collect(),
-            from: path.to,
-            source: path.destination,
-            to: path.from,
-            destination: path.source,
-            ipv6: path.ipv6,
+            from: self.to,
+            source: self.destination,
+            to: self.from,
+            destination: self.source,
+            ipv6: self.ipv6,
         }
     }
 
     /// The route by which a namespace answers, if it leads back by the device packets come in by.
-    fn way_back(&self, device: Hop, source: Option<IpAddr>, leg: &Leg, path: &Path) -> Option<Way> {
+    fn way_back(&self, topology: &Topology, device: LinkId, leg: &Leg) -> Option<Way> {
         // Whoever is beyond the last device has routes of their own.
-        let leaves = path.to.is_none() && path.legs.last() == Some(leg);
-        let netns = self.topology.namespaces.get(&device.netns)?;
-        let destination = Destination::Address(source.filter(|_| !leaves)?);
+        let leaves = self.to.is_none() && self.legs.last() == Some(leg);
+        let netns = topology.namespaces.get(&device.netns)?;
+        let destination = Destination::Address(self.source.filter(|_| !leaves)?);
         match lookup(netns, destination, None, None) {
             Decision::Send(ways) => ways.into_iter().find(|way| way.ifindex == device.ifindex),
             _ => None,

@@ -1,25 +1,25 @@
 //! Narrow places as reports show them.
 
-use crate::core::graph::{Hop, Tunnels};
+use crate::core::graph::TopologyIndex;
 use crate::core::sites::Suspect;
 use crate::core::sites::site::PacketFamily;
 use crate::model::finding::{Boundary, BoundaryPeer, ReportedHop as Shown};
 use crate::model::netns_ref::NetnsRef;
-use crate::model::network::Topology;
+use crate::model::network::{LinkId, Topology};
 
 /// The devices of a way, with those that a tunnel's packets pass where it is wrapped.
-pub(crate) fn hops(topology: &Topology, tunnels: &Tunnels, suspect: &Suspect) -> Vec<Shown> {
-    let mut devices: Vec<Hop> = Vec::new();
+pub(crate) fn hops(index: &TopologyIndex, suspect: &Suspect) -> Vec<Shown> {
+    let mut devices: Vec<LinkId> = Vec::new();
     let legs = &suspect.path.legs;
     for (number, leg) in legs.iter().enumerate() {
-        for (index, &device) in leg.devices.iter().enumerate() {
+        for (step, &device) in leg.devices.iter().enumerate() {
             if devices.last() == Some(&device) {
                 continue;
             }
             devices.push(device);
-            let last = number + 1 == legs.len() && index + 1 == leg.devices.len();
-            let next = leg.devices.get(index + 1).copied();
-            if let Some(way) = tunnels.way(device, next)
+            let last = number + 1 == legs.len() && step + 1 == leg.devices.len();
+            let next = leg.devices.get(step + 1).copied();
+            if let Some(way) = index.tunnels().way(device, next)
                 && (next.is_some() || last)
             {
                 devices.extend(way.legs.iter().flat_map(|leg| &leg.devices));
@@ -29,7 +29,7 @@ pub(crate) fn hops(topology: &Topology, tunnels: &Tunnels, suspect: &Suspect) ->
     devices.dedup();
     devices
         .into_iter()
-        .filter_map(|at| Shown::new(at.netns, at.ifindex, topology))
+        .filter_map(|at| Shown::new(at.netns, at.ifindex, &index.topology))
         .collect()
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn boundary(
         reason: Some(site.reason.to_owned()),
         silent: site.is_silent(),
         peer: place.peer.and_then(|at| {
-            let link = topology.link(at.netns, at.ifindex)?;
+            let link = at.link(topology)?;
             Some(BoundaryPeer {
                 netns: NetnsRef::new(at.netns, topology),
                 interface: Some(link.name.clone()),
@@ -67,8 +67,7 @@ pub(crate) fn boundary(
     }
 }
 
-pub(crate) fn name(topology: &Topology, at: Hop) -> String {
-    topology
-        .link(at.netns, at.ifindex)
-        .map_or_else(|| format!("if{}", at.ifindex), |link| link.name.clone())
+pub(crate) fn name(topology: &Topology, at: LinkId) -> String {
+    let link = at.link(topology);
+    link.map_or_else(|| format!("if{}", at.ifindex), |link| link.name.clone())
 }

@@ -4,9 +4,9 @@
 //! Each is named by the function that would drop the packet, and by the devices the report of a
 //! trace gives for it, so that what is predicted can be compared with what is found.
 
-use crate::core::graph::{Hop, Leg, Path, Tunnels, role};
+use crate::core::graph::{Leg, Path, TopologyIndex};
 use crate::core::sites::site::{Crossing, IPV6_MIN_MTU_BYTES, Site, Wrapping};
-use crate::model::network::{Link, LinkKind, NetnsId, OuterDf, Topology};
+use crate::model::network::{Link, LinkId, LinkKind, NetnsId, OuterDf};
 
 /// A place that measures packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,11 +14,11 @@ pub struct LimitPoint {
     /// What is known of such places.
     pub site: &'static Site,
     /// Device by which packets come into its namespace; `None` for those made there.
-    pub ingress: Option<Hop>,
+    pub ingress: Option<LinkId>,
     /// Device by which they should leave.
-    pub egress: Hop,
+    pub egress: LinkId,
     /// The other end of that device, where its MTU is the limit.
-    pub peer: Option<Hop>,
+    pub peer: Option<LinkId>,
     /// The limit, bytes of layer 3.
     pub limit_bytes: u32,
     /// How much longer a packet may be and still pass, bytes.
@@ -26,7 +26,7 @@ pub struct LimitPoint {
     /// What packets have grown by in a tunnel when they come here, bytes.
     pub wrapped_bytes: u32,
     /// The tunnel that has wrapped them.
-    pub tunnel: Option<Hop>,
+    pub tunnel: Option<LinkId>,
     /// Number of the leg of the way that begins here.
     pub leg: usize,
     /// Whether the packets here are of IPv6.
@@ -43,10 +43,9 @@ impl LimitPoint {
 
 /// The places of a way at which packets are measured, in the order in which they come there.
 #[must_use]
-pub fn limit_points(topology: &Topology, tunnels: &Tunnels, path: &Path) -> Vec<LimitPoint> {
+pub fn limit_points(index: &TopologyIndex, path: &Path) -> Vec<LimitPoint> {
     let mut finder = Finder {
-        topology,
-        tunnels,
+        index,
         ipv6: path.ipv6,
         wrapped_bytes: 0,
         tunnel: None,
@@ -58,11 +57,10 @@ pub fn limit_points(topology: &Topology, tunnels: &Tunnels, path: &Path) -> Vec<
 }
 
 struct Finder<'a> {
-    topology: &'a Topology,
-    tunnels: &'a Tunnels,
+    index: &'a TopologyIndex,
     ipv6: bool,
     wrapped_bytes: u32,
-    tunnel: Option<Hop>,
+    tunnel: Option<LinkId>,
     leg: usize,
     points: Vec<LimitPoint>,
 }
@@ -88,16 +86,16 @@ impl<'a> Finder<'a> {
         }
     }
 
-    fn link(&self, at: Hop) -> Option<&'a Link> {
-        self.topology.link(at.netns, at.ifindex)
+    fn link(&self, at: LinkId) -> Option<&'a Link> {
+        at.link(&self.index.topology)
     }
 
     /// Notes that packets are measured at a crossing, if they are; the limit is in bytes.
     fn add(
         &mut self,
         crossing: &Crossing<'_>,
-        ingress: Option<Hop>,
-        egress: Hop,
+        ingress: Option<LinkId>,
+        egress: LinkId,
         limit_bytes: u32,
     ) -> Option<&mut LimitPoint> {
         let site = Site::at(crossing)?;
@@ -117,7 +115,7 @@ impl<'a> Finder<'a> {
     }
 
     /// A router compares with the MTU of the route, else of the device it sends by.
-    fn forward(&mut self, leg: &Leg, ingress: Option<Hop>) {
+    fn forward(&mut self, leg: &Leg, ingress: Option<LinkId>) {
         let Some(&egress) = leg.devices.first() else {
             return;
         };
@@ -144,7 +142,7 @@ impl<'a> Finder<'a> {
     }
 
     /// The steps at layer 2.
-    fn cross(&mut self, leg: &Leg, ingress: Option<Hop>) {
+    fn cross(&mut self, leg: &Leg, ingress: Option<LinkId>) {
         let mut came_in = ingress;
         for (index, pair) in leg.devices.windows(2).enumerate() {
             let &[from, to] = pair else { continue };
@@ -155,10 +153,10 @@ impl<'a> Finder<'a> {
                 .checked_sub(1)
                 .and_then(|index| leg.devices.get(index))
                 .copied();
-            if is_cable(near, to) {
+            if near.is_pair() && near.peer_id() == Some(to) {
                 self.hand_over(came_in, from, to, far.mtu_bytes);
                 came_in = Some(to);
-            } else if role::is_bridge(near)
+            } else if near.kind == LinkKind::Bridge
                 && far.master == Some(from.ifindex)
                 && from.netns == to.netns
             {
@@ -185,7 +183,7 @@ impl<'a> Finder<'a> {
     }
 
     /// A device that hands packets to another measures with that one's MTU.
-    fn hand_over(&mut self, ingress: Option<Hop>, at: Hop, to: Hop, limit_bytes: u32) {
+    fn hand_over(&mut self, ingress: Option<LinkId>, at: LinkId, to: LinkId, limit_bytes: u32) {
         let Some(from) = self.link(at) else { return };
         if let Some(point) = self.add(&Crossing::HandOver { from }, ingress, at, limit_bytes) {
             point.peer = Some(to);
@@ -193,12 +191,7 @@ impl<'a> Finder<'a> {
     }
 
     fn netfilter(&self, netns: NetnsId) -> bool {
-        let inside = self
-            .topology
-            .namespaces
-            .get(&netns)
-            .and_then(|netns| netns.inside.as_ref());
-        let set = inside.and_then(|inside| {
+        let set = self.index.topology.inside(netns).and_then(|inside| {
             if self.ipv6 {
                 inside.sysctls.bridge_nf_call_ip6tables
             } else {
@@ -209,9 +202,9 @@ impl<'a> Finder<'a> {
     }
 
     /// Into a tunnel: its own limit, then the places on the way of the outer packets.
-    fn wrap(&mut self, at: Hop, end: Option<Hop>) {
+    fn wrap(&mut self, at: LinkId, end: Option<LinkId>) {
         let Some(link) = self.link(at) else { return };
-        let (Some(tunnel), Some(way)) = (&link.tunnel, self.tunnels.way(at, end)) else {
+        let (Some(tunnel), Some(way)) = (&link.tunnel, self.index.tunnels().way(at, end)) else {
             return;
         };
         if tunnel.overhead_bytes == 0 {
@@ -243,12 +236,4 @@ impl<'a> Finder<'a> {
         }
         (self.wrapped_bytes, self.tunnel, self.ipv6) = outer;
     }
-}
-
-/// Whether a link is a veth whose other end is the given one.
-fn is_cable(link: &Link, end: Hop) -> bool {
-    role::is_pair(link)
-        && link
-            .peer
-            .is_some_and(|peer| peer.netns == Some(end.netns) && peer.ifindex == end.ifindex)
 }

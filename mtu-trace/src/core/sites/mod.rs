@@ -27,7 +27,7 @@ pub use drop_site::{
 };
 pub use forward::FORWARD;
 pub use output::OUTPUT;
-pub use predict::{Foreseen, Joints, KnownEnd, telling, too_narrow};
+pub use predict::{KnownEnd, Predicted, telling, too_narrow};
 pub use site::{Limit, Remedy, Site, Tells, names};
 pub use suspect::{Relief, Suspect, suspects};
 pub use tunnel::{BRIDGED_TUNNEL, CUT, ROUTED_TUNNEL, TUNNEL_UNDERLAY};

@@ -1,10 +1,10 @@
-//! Which places of a way are too narrow for the packets that two ends exchange. Pure.
+//! Which places of a way are too narrow for the packets that two ends exchange.
 //!
 //! TCP never sends more than either end's own MTU allows, since each announces its segment size when
 //! a connection opens (RFC 9293, section 3.7.1). So only what is narrower *between* two ends than at
 //! either of them is a mismatch. A peer beyond the host is taken to be no narrower.
 
-use crate::core::graph::{Hop, Path, Tunnels};
+use crate::core::graph::{Path, TopologyIndex};
 use crate::core::sites::limit_point::{LimitPoint, limit_points};
 use crate::core::sites::{CUT, FORWARD};
 use crate::model::network::Topology;
@@ -37,7 +37,8 @@ pub enum Relief {
 
 /// The narrow places on the way from one end to the other. `back` is the way back.
 #[must_use]
-pub fn suspects(topology: &Topology, tunnels: &Tunnels, path: &Path, back: &Path) -> Vec<Suspect> {
+pub fn suspects(index: &TopologyIndex, path: &Path, back: &Path) -> Vec<Suspect> {
+    let topology = &*index.topology;
     let (Some(sent), Some(received)) = (End::of(topology, path), End::of(topology, back)) else {
         return Vec::new();
     };
@@ -51,7 +52,7 @@ pub fn suspects(topology: &Topology, tunnels: &Tunnels, path: &Path, back: &Path
     let mut found = Vec::new();
     // Longest packet of a tunnel after it has been cut.
     let mut pieces_bytes = u32::MAX;
-    for place in limit_points(topology, tunnels, path) {
+    for place in limit_points(index, path) {
         if place.wrapped_bytes == 0 {
             pieces_bytes = u32::MAX;
         }
@@ -97,7 +98,7 @@ pub fn suspects(topology: &Topology, tunnels: &Tunnels, path: &Path, back: &Path
 
 /// What a tunnel's packets grow by, at the tunnel itself.
 fn overhead(topology: &Topology, place: &LimitPoint) -> Option<u32> {
-    let link = topology.link(place.egress.netns, place.egress.ifindex)?;
+    let link = place.egress.link(topology)?;
     link.tunnel.as_ref().map(|tunnel| tunnel.overhead_bytes)
 }
 
@@ -112,11 +113,8 @@ struct End {
 impl End {
     fn of(topology: &Topology, path: &Path) -> Option<Self> {
         let leg = path.legs.first()?;
-        let device: Hop = *leg.devices.first()?;
-        let device_bytes = topology.link(device.netns, device.ifindex)?.mtu_bytes;
-        let inside = path
-            .from
-            .and_then(|from| topology.namespaces.get(&from)?.inside.as_ref());
+        let device_bytes = leg.devices.first()?.link(topology)?.mtu_bytes;
+        let inside = path.from.and_then(|from| topology.inside(from));
         let undiscovered = inside
             .and_then(|inside| inside.sysctls.ip_no_pmtu_disc)
             // 3 is for messages that are believed, the other two send without DF.

@@ -53,9 +53,9 @@ impl State {
     /// close prove it; addresses may be the same in networks that have nothing to do with each other.
     fn may_meet(&self, misfit: u64, packet: NetnsId, socket: NetnsId) -> bool {
         if misfit < BY_ADDRESSES {
-            misfit <= CLOSE || !self.networks.are_apart(packet, socket)
+            misfit <= CLOSE || !self.index.networks().are_apart(packet, socket)
         } else {
-            self.networks.are_connected(packet, socket)
+            self.index.networks().are_connected(packet, socket)
         }
     }
 
@@ -147,10 +147,10 @@ impl State {
             }
             let misfit = alike(&end.socket.flow, &socket.flow.reversed())?;
             let (here, there) = (socket.flow.netns, end.socket.flow.netns);
-            if self.networks.are_apart(here, there) {
+            if self.index.networks().are_apart(here, there) {
                 return None;
             }
-            let beyond = !self.networks.are_connected(here, there);
+            let beyond = !self.index.networks().are_connected(here, there);
             // Behind a NAT only the port is left to go by: too little between strangers.
             (!beyond || misfit == BY_ADDRESSES).then_some(Candidate {
                 by_addresses: true,
@@ -303,7 +303,7 @@ impl State {
         let (there, here) = (flow.netns, socket.flow.netns);
         self.may_meet(misfit, there, here).then(|| Candidate {
             by_addresses: misfit >= BY_ADDRESSES,
-            apart: self.networks.are_apart(there, here),
+            apart: self.index.networks().are_apart(there, here),
             misfit,
             newest: Reverse(id),
             end,

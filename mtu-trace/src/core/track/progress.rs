@@ -201,7 +201,7 @@ impl State {
         }
         let is_senders = |netns: NetnsId| {
             self.topology.owner(netns, flow.source.ip()).is_some()
-                && self.networks.are_connected(netns, flow.netns)
+                && self.index.networks().are_connected(netns, flow.netns)
         };
         let mut told = all_told.iter();
         let found = told.find(|((netns, to), _)| *to == there && is_senders(*netns))?;

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, OrdMap};
 
-use crate::core::graph::Networks;
+use crate::core::graph::TopologyIndex;
 use crate::core::track::connection::{Connection, Side, Worth, insert_flows};
 use crate::core::track::index::{Index, Numbers};
 use crate::core::track::progress::RoutePmtus;
@@ -63,8 +63,8 @@ pub struct State {
     pub(crate) blind: BTreeSet<String>,
     /// What else cannot be seen, in sentences.
     pub limits: Arc<[String]>,
-    /// Which namespaces packets can get between over links of this host, whatever its routes say.
-    pub(crate) networks: Arc<Networks>,
+    /// The graph of that network.
+    pub(crate) index: Arc<TopologyIndex>,
     connections: OrdMap<ConnectionId, Arc<Connection>>,
     pub(crate) sockets: HashMap<Flow, DirectionId>,
     pub(crate) flows: HashMap<Flow, DirectionId>,
@@ -166,7 +166,7 @@ impl State {
         }
         match &event.kind {
             EventKind::Topology(topology) => {
-                self.networks = Arc::new(Networks::new(topology));
+                self.index = Arc::new(TopologyIndex::new(Arc::clone(topology)));
                 self.wireguard.look(topology);
                 self.topology = Arc::clone(topology);
             }

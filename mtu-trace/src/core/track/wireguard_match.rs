@@ -212,7 +212,7 @@ impl State {
         let is_its = |(netns, end): &(&NetnsId, &TunnelNetns)| {
             let own = [flow.source.ip(), flow.destination.ip()];
             own.iter().any(|ip| end.addresses.contains(ip))
-                && self.networks.are_connected(**netns, flow.netns)
+                && self.index.networks().are_connected(**netns, flow.netns)
         };
         ends.find(is_its).map(|(_, end)| end)
     }
@@ -231,7 +231,10 @@ impl State {
                 && resent.at_ns <= time_ns.saturating_add(BEFORE_NS);
             is_soon
                 && (least..=least + MOST_OPTIONS + PADDED_TO - 1).contains(&headers)
-                && self.networks.are_connected(netns, resent.flow.netns)
+                && self
+                    .index
+                    .networks()
+                    .are_connected(netns, resent.flow.netns)
         };
         let mut fitting = self.wireguard.lately.iter().enumerate().filter(may_be);
         let (at, resent) = fitting.next()?;

@@ -72,7 +72,6 @@ impl Analysis {
         match &event.kind {
             EventKind::Topology(topology) => {
                 self.scope.learn(topology);
-                self.index.forget_network();
                 // What is selected may lie elsewhere now, and so may what a message tells of.
                 if self.scope.is_everything() {
                     self.index.ask_networks(&self.state, &self.scope);

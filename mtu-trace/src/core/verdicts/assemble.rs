@@ -1,7 +1,7 @@
 //! Puts findings together: one for each cause, told from the connection it hurts most.
 
-use crate::core::graph::path;
-use crate::core::sites::Foreseen;
+use crate::core::graph::TopologyIndex;
+use crate::core::sites::Predicted;
 use crate::core::track::{SiteDrops, State, Track};
 use crate::core::verdicts::analysis::Detected;
 use crate::core::verdicts::boundary::{boundary, pmtud};
@@ -13,8 +13,9 @@ use crate::core::verdicts::local_end::LocalEnd;
 use crate::core::verdicts::sentence::Telling;
 use crate::core::verdicts::table::{Match, Origin, entry};
 use crate::core::verdicts::verdict_index::{Group, Key, VerdictIndex};
+use crate::model::event::Device;
 use crate::model::finding::{Boundary, Confidence, Direction, Finding, Fix, Pmtud, ReportedHop};
-use crate::model::network::{NetnsId, Topology};
+use crate::model::network::{LinkId, Topology};
 
 /// The connection that a cause hurts most, and what is needed to tell of it.
 struct Worst<'a> {
@@ -37,7 +38,7 @@ pub fn finding(
     let (id, side) = group.worst()?;
     let connection = state.get(id)?;
     let worst = Worst {
-        facts: TrackFacts::of(state, index.joints(), connection, side)?,
+        facts: TrackFacts::of(state, connection, side)?,
         found: index.found(id, side)?,
         local: LocalEnd::of(connection, &state.topology)?,
         group,
@@ -104,7 +105,7 @@ impl Worst<'_> {
         self.found.trouble.cause.site(self.facts.track)
     }
 
-    fn predicted(&self) -> Option<&Foreseen> {
+    fn predicted(&self) -> Option<&Predicted> {
         self.found.trouble.predicted.as_deref()
     }
 
@@ -153,7 +154,7 @@ impl Worst<'_> {
     /// The way from the local end to the place and one step past it; empty where there is no place.
     fn path(&self) -> Vec<ReportedHop> {
         if let Some(drops) = self.site() {
-            return hops(&self.local, drops, self.topology());
+            return hops(&self.local, drops, &self.facts.state.index);
         }
         let mut path = self.predicted().map_or_else(Vec::new, |it| it.path.clone());
         if self.local.direction(self.facts.side) == Direction::Download {
@@ -175,30 +176,24 @@ impl Worst<'_> {
 }
 
 /// The way from the local end to the place where packets are dropped, and one step past it.
-fn hops(local: &LocalEnd<'_>, drops: &SiteDrops, topology: &Topology) -> Vec<ReportedHop> {
+fn hops(local: &LocalEnd<'_>, drops: &SiteDrops, index: &TopologyIndex) -> Vec<ReportedHop> {
+    let topology = &index.topology;
     let site = &drops.site;
-    let egress = (site.egress.netns, site.egress.ifindex);
-    let ingress = site
-        .ingress
-        .as_ref()
-        .map(|device| (device.netns, device.ifindex));
-    let peer = site
-        .peer
-        .as_ref()
-        .map(|device| (device.netns, device.ifindex));
+    let id = |device: &Device| LinkId {
+        netns: device.netns,
+        ifindex: device.ifindex,
+    };
+    let egress = id(&site.egress);
+    let ingress = site.ingress.as_ref().map(id);
+    let peer = site.peer.as_ref().map(id);
     let start = local.end.and_then(|end| {
         let netns = end.socket.flow.netns;
         let (ifindex, _) = topology.owner(netns, local.flow.source.ip())?;
-        Some((netns, ifindex))
+        Some(LinkId { netns, ifindex })
     });
     let mut way = match start {
         Some(start) => {
-            let way = |to| -> Vec<(NetnsId, u32)> {
-                path::path(topology, start, &[to])
-                    .into_iter()
-                    .map(|hop| (hop.netns, hop.ifindex))
-                    .collect()
-            };
+            let way = |to| index.path(start, &[to]);
             // The far side of the place is whichever of its devices is further away.
             let near = way(egress);
             let far = ingress.map(way);
@@ -215,6 +210,6 @@ fn hops(local: &LocalEnd<'_>, drops: &SiteDrops, topology: &Topology) -> Vec<Rep
         way.extend(peer);
     }
     way.into_iter()
-        .filter_map(|(netns, ifindex)| ReportedHop::new(netns, ifindex, topology))
+        .filter_map(|at| ReportedHop::new(at.netns, at.ifindex, topology))
         .collect()
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::core::sites::{Foreseen, NetfilterHookName, SiteKey};
+use crate::core::sites::{NetfilterHookName, Predicted, SiteKey};
 use crate::core::track::{OtherKey, SiteDrops, Track};
 use crate::model::event::Name;
 use crate::model::network::NetnsId;
@@ -45,7 +45,7 @@ impl Cause {
     }
 
     /// The longest packet that gets past the place, bytes; `None` where that is not known.
-    pub fn fits_bytes(&self, track: &Track, predicted: Option<&Foreseen>) -> Option<u32> {
+    pub fn fits_bytes(&self, track: &Track, predicted: Option<&Predicted>) -> Option<u32> {
         match self {
             Self::Site(_) => match self.site(track) {
                 Some(drops) => Some(drops.site.fits_bytes()),

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 
 use crate::core::select::{Scope, Subject};
-use crate::core::sites::Joints;
 use crate::core::track::{Connection, ConnectionId, Side, State};
 use crate::core::verdicts::cause::Cause;
 use crate::core::verdicts::facts::TrackFacts;
@@ -26,8 +25,6 @@ type Rank = (bool, bool, u64, u64);
 /// What the table says of every connection, and which of them share a cause.
 #[derive(Clone, Debug, Default)]
 pub struct VerdictIndex {
-    /// What is joined in the network as it is now.
-    joints: Arc<Joints>,
     /// Those of which something was lost or is waited for.
     connections: OrdMap<ConnectionId, Arc<ConnectionVerdicts>>,
     groups: OrdMap<Arc<Key>, Group>,
@@ -153,16 +150,6 @@ impl Group {
 }
 
 impl VerdictIndex {
-    /// The network is another one from now on.
-    pub fn forget_network(&mut self) {
-        self.joints = Arc::default();
-    }
-
-    /// What is joined in the network as it is now.
-    pub fn joints(&self) -> &Joints {
-        &self.joints
-    }
-
     /// Asks again about what has changed in the state or is due by now.
     pub fn refresh(&mut self, state: &mut State, scope: &Scope) {
         for id in state.take_touched() {
@@ -206,7 +193,7 @@ impl VerdictIndex {
 
     fn ask(&mut self, id: ConnectionId, state: &State, scope: &Scope) {
         let before = self.connections.get(&id).cloned();
-        let mut now = judge(id, state, &self.joints, scope);
+        let mut now = judge(id, state, scope);
         if let (Some(before), Some(now)) = (&before, &mut now)
             && state.get(id).is_some_and(Connection::is_closed)
         {
@@ -292,17 +279,12 @@ impl VerdictIndex {
 }
 
 /// Asks about one connection; `None` if nothing of it was lost or is waited for.
-fn judge(
-    id: ConnectionId,
-    state: &State,
-    joints: &Joints,
-    scope: &Scope,
-) -> Option<ConnectionVerdicts> {
+fn judge(id: ConnectionId, state: &State, scope: &Scope) -> Option<ConnectionVerdicts> {
     let connection = state.get(id)?;
     let mut verdicts = ConnectionVerdicts::default();
     let mut any = false;
     for (index, side) in [Side::Out, Side::In].into_iter().enumerate() {
-        let Some(facts) = TrackFacts::of(state, joints, connection, side) else {
+        let Some(facts) = TrackFacts::of(state, connection, side) else {
             continue;
         };
         any = true;

@@ -11,11 +11,9 @@ use proptest::test_runner::TestRunner;
 use super::guests::{engine, waiting};
 use super::overlay::overlay;
 use super::{brief, check_with, nested, random, switched};
+use crate::core::graph::TopologyIndex;
 use crate::core::graph::fixture::Lab;
-use crate::core::graph::limits::{boundary_devices, limits};
-use crate::core::graph::path::path;
-use crate::core::graph::{Networks, living};
-use crate::core::sites::{Joints, KnownEnd, telling, too_narrow};
+use crate::core::sites::{KnownEnd, telling, too_narrow};
 use crate::model::engine::Dockerd;
 use crate::model::network::{LinkKind, NetnsId, OuterDf, Topology};
 
@@ -199,27 +197,28 @@ fn findings(fixture: &Fixture) -> String {
 
 /// The addresses that anybody has.
 fn addresses(topology: &Topology) -> Vec<std::net::IpAddr> {
-    let links = living(topology).flat_map(|(_, netns)| netns.links.values());
+    let links = topology
+        .living()
+        .flat_map(|(_, netns)| netns.links.values());
     let owned = links.flat_map(|link| &link.addresses);
     owned.map(|own| own.address).collect()
 }
 
 /// What is foreseen between all namespaces and addresses: where packets of [`PACKET_BYTES`] die, and who
 /// tells the sender so.
-fn foreseen(topology: &Topology) -> String {
-    let joints = Joints::default();
+fn foreseen(index: &TopologyIndex) -> String {
     let mut text = String::new();
-    for (from, _) in living(topology) {
-        for to in addresses(topology) {
+    for (from, _) in index.topology.living() {
+        for to in addresses(&index.topology) {
             let ends = [
                 ("sends", KnownEnd::Sender(from, to)),
                 ("receives", KnownEnd::Receiver(from, to)),
             ];
             for (does, end) in ends {
-                let Some(found) = too_narrow(topology, &joints, end, PACKET_BYTES) else {
+                let Some(found) = too_narrow(index, end, PACKET_BYTES) else {
                     continue;
                 };
-                let tells = telling(topology, &joints, from, to, found.fits_bytes).is_some();
+                let tells = telling(index, from, to, found.fits_bytes).is_some();
                 let boundary = serde_json::to_string(&found.boundary).expect("it is JSON");
                 let way = found.path.iter().map(|hop| hop.interface.as_str());
                 writeln!(
@@ -240,16 +239,16 @@ fn foreseen(topology: &Topology) -> String {
 
 /// What the tracer makes of a network: the limits it gives to the kernel, which namespaces are
 /// connected, and the ways between boundary devices.
-fn walked(topology: &Topology) -> String {
+fn walked(index: &TopologyIndex) -> String {
     let mut text = String::new();
-    let all = limits(topology);
+    let all = index.limits();
     write!(text, "  smallest {:?};", all.smallest_bytes).expect("a string takes all");
     for ((netns, ifindex), limit) in &all.devices {
         let (ingress, egress) = (limit.ingress_bytes, limit.egress_bytes);
         write!(text, " {}/{ifindex} {ingress} {egress};", netns.0).expect("a string takes all");
     }
-    let networks = Networks::new(topology);
-    let known: Vec<NetnsId> = topology.namespaces.keys().copied().collect();
+    let networks = index.networks();
+    let known: Vec<NetnsId> = index.topology.namespaces.keys().copied().collect();
     text.push_str("\n  networks");
     for &one in &known {
         for &other in &known {
@@ -265,17 +264,18 @@ fn walked(topology: &Topology) -> String {
         }
     }
     text.push('\n');
-    let devices: Vec<_> = boundary_devices(topology).collect();
+    let devices: Vec<_> = index.boundary_devices().collect();
     for &from in &devices {
-        let Some(&to) = devices.iter().rev().find(|to| to.0 != from.0) else {
+        let Some(&to) = devices.iter().rev().find(|to| to.netns != from.netns) else {
             continue;
         };
-        let way = path(topology, from, &[to]);
+        let way = index.path(from, &[to]);
         let way = way
             .iter()
             .map(|hop| format!("{}/{}", hop.netns.0, hop.ifindex));
         let way = way.collect::<Vec<_>>().join(">");
-        writeln!(text, "  {}/{} way {way}", from.0.0, from.1).expect("a string takes all");
+        writeln!(text, "  {}/{} way {way}", from.netns.0, from.ifindex)
+            .expect("a string takes all");
     }
     text
 }
@@ -293,13 +293,13 @@ fn check() {
 
 #[test]
 fn predictions() {
-    let text = told(&fixtures(), |fixture| foreseen(&fixture.lab.topology));
+    let text = told(&fixtures(), |fixture| foreseen(&fixture.lab.graph()));
     kept("audit_predictions", &text);
 }
 
 #[test]
 fn walkers() {
-    let text = told(&fixtures(), |fixture| walked(&fixture.lab.topology));
+    let text = told(&fixtures(), |fixture| walked(&fixture.lab.graph()));
     kept("audit_walkers", &text);
 }
 
@@ -312,10 +312,10 @@ fn random_networks() {
         sum.sum()
     };
     let text = told(&random_fixtures(), |fixture| {
-        let topology = &fixture.lab.topology;
+        let index = fixture.lab.graph();
         let found = brief(&check_with(&fixture.lab, &fixture.engines));
         let mut text: String = found.iter().map(|line| format!("  {line}\n")).collect();
-        let sums = [findings(fixture), foreseen(topology), walked(topology)];
+        let sums = [findings(fixture), foreseen(&index), walked(&index)];
         let [check, predictions, walkers] = sums.each_ref().map(|text| summed(text));
         writeln!(
             text,

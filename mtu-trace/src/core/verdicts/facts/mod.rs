@@ -9,7 +9,7 @@ use std::cell::{Cell, OnceCell};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use crate::core::sites::{Foreseen, Joints};
+use crate::core::sites::Predicted;
 use crate::core::track::{Connection, Open, Side, State, Track, TrackedSocket};
 use crate::core::verdicts::cause::Cause;
 use crate::model::event::{Flow, UDP, hook};
@@ -142,8 +142,6 @@ pub(crate) const EXCLUDED: &[(Fact, &[Fact])] = &[
 pub struct TrackFacts<'a> {
     /// The state of the trace as a whole.
     pub state: &'a State,
-    /// What is joined in the network.
-    pub joints: &'a Joints,
     /// The connection that is asked about.
     pub connection: &'a Connection,
     /// The direction that is asked about.
@@ -154,7 +152,7 @@ pub struct TrackFacts<'a> {
     asked: Cell<u32>,
     held: Cell<u32>,
     stall: OnceCell<Option<Stall>>,
-    predicted: OnceCell<Option<Arc<Foreseen>>>,
+    predicted: OnceCell<Option<Arc<Predicted>>>,
     /// When the answers may change though nothing happens, ns.
     due_ns: Cell<Option<u64>>,
 }
@@ -186,17 +184,11 @@ impl Stall {
 impl<'a> TrackFacts<'a> {
     /// A direction in which something was lost or is waited for; `None` for any other, of which no
     /// row of the table speaks.
-    pub fn of(
-        state: &'a State,
-        joints: &'a Joints,
-        connection: &'a Connection,
-        side: Side,
-    ) -> Option<Self> {
+    pub fn of(state: &'a State, connection: &'a Connection, side: Side) -> Option<Self> {
         let track = connection.track(side);
         let waits = connection.ends.iter().any(TrackedSocket::waits);
         (waits || track.first_loss_ns().is_some()).then_some(Self {
             state,
-            joints,
             connection,
             side,
             track,
@@ -274,7 +266,7 @@ impl<'a> TrackFacts<'a> {
                 None => flow.source.ip(),
             }
         });
-        let network = flow.map(|flow| self.state.networks.of(flow.netns));
+        let network = flow.map(|flow| self.state.index.networks().of(flow.netns));
         Cause::Peer(network, address)
     }
 
@@ -318,7 +310,7 @@ impl<'a> TrackFacts<'a> {
 
     /// The place on the sender's way that the network as it stands has too narrow for it; `None` if
     /// there is none.
-    pub(crate) fn predicted_place(&self) -> Option<&Arc<Foreseen>> {
+    pub(crate) fn predicted_place(&self) -> Option<&Arc<Predicted>> {
         let find = || predicted::by_socket(self).map(Arc::new);
         self.predicted.get_or_init(find).as_ref()
     }

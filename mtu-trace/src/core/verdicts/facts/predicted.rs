@@ -1,6 +1,6 @@
 //! What the network as it stands tells of the place of a stall, where no drop was seen.
 
-use crate::core::sites::{Foreseen, KnownEnd, SiteKey, telling, too_narrow};
+use crate::core::sites::{KnownEnd, Predicted, SiteKey, telling, too_narrow};
 use crate::core::verdicts::facts::TrackFacts;
 use crate::model::event::{Sample, hook};
 
@@ -34,20 +34,19 @@ pub(crate) fn full_size_is_waiting(facts: &TrackFacts<'_>) -> bool {
 }
 
 /// The place whose limit is what a message told; `None` if the network as it stands has none.
-pub fn by_message(facts: &TrackFacts<'_>) -> Option<Foreseen> {
+pub fn by_message(facts: &TrackFacts<'_>) -> Option<Predicted> {
     let told_bytes = facts.track.icmp.mtu_bytes?;
     let flow = facts.sender()?.socket.flow;
-    let (topology, to) = (&facts.state.topology, flow.destination.ip());
-    telling(topology, facts.joints, flow.netns, to, told_bytes)
+    let to = flow.destination.ip();
+    telling(&facts.state.index, flow.netns, to, told_bytes)
 }
 
 /// The place on the way from a sender of this host that is too narrow for its packets; `None` if
 /// there is none.
-pub fn by_socket(facts: &TrackFacts<'_>) -> Option<Foreseen> {
+pub fn by_socket(facts: &TrackFacts<'_>) -> Option<Predicted> {
     let sender = facts.sender()?;
     let bytes = packet_bytes(sender.sample.as_ref()?);
-    let topology = &facts.state.topology;
-    let narrow = |way| too_narrow(topology, facts.joints, way, bytes);
+    let narrow = |way| too_narrow(&facts.state.index, way, bytes);
     let sent = sender.socket.flow;
     let forwards = KnownEnd::Sender(sent.netns, sent.destination.ip());
     // Where addresses are translated on the way, an end knows it as far as that.
@@ -72,10 +71,10 @@ pub fn packet_bytes(sample: &Sample) -> u32 {
 }
 
 /// The key that a drop at a predicted place would have.
-pub fn key(foreseen: &Foreseen) -> SiteKey {
+pub fn key(predicted: &Predicted) -> SiteKey {
     SiteKey {
-        netns: foreseen.boundary.netns.id(),
-        egress: foreseen.egress,
-        function: foreseen.boundary.function.as_str().into(),
+        netns: predicted.boundary.netns.id(),
+        egress: predicted.egress,
+        function: predicted.boundary.function.as_str().into(),
     }
 }

@@ -23,7 +23,7 @@ use Confidence::{Confirmed, Likely, Suspected};
 use Fact::*;
 use Severity::{Error, Info, Warning};
 
-use crate::core::sites::Foreseen;
+use crate::core::sites::Predicted;
 use crate::core::verdicts::cause::Cause;
 use crate::core::verdicts::facts::{Fact, Stall, TrackFacts};
 use crate::core::verdicts::fixes::FixContext;
@@ -300,7 +300,7 @@ pub struct Trouble {
     /// The sequence number; `None` where it does not matter or is not known.
     pub seq: Option<u32>,
     /// The place as the network stands, where no drop shows it.
-    pub predicted: Option<Arc<Foreseen>>,
+    pub predicted: Option<Arc<Predicted>>,
 }
 
 impl Trouble {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::core::graph::limits;
+use crate::core::graph::TopologyIndex;
 use crate::core::track::Connection;
 use crate::core::verdicts::{Current, FindingHead};
 use crate::model::event::{Flow, TCP, UDP};
@@ -118,11 +118,12 @@ impl View {
         self.connections = wanted
             .connections
             .map_or_else(Vec::new, |order| lines(watch, order));
-        let topology = &watch.analysis().state().topology;
+        let state = watch.analysis().state();
+        let topology = &state.topology;
         if !Arc::ptr_eq(topology, &self.topology) {
             self.topology = Arc::clone(topology);
             self.tree = tree(topology);
-            self.watched = watched(topology);
+            self.watched = watched(&state.index);
         }
     }
 
@@ -184,15 +185,16 @@ impl View {
     }
 }
 
-fn watched(topology: &Topology) -> Watched {
-    let living = topology.namespaces.values().filter(|netns| !netns.gone);
-    let mut watched = Watched::default();
-    for netns in living {
+fn watched(index: &TopologyIndex) -> Watched {
+    let mut watched = Watched {
+        boundaries: index.boundary_devices().count(),
+        ..Watched::default()
+    };
+    for (_, netns) in index.topology.living() {
         watched.namespaces += 1;
         watched.containers += usize::from(netns.container.is_some());
         watched.links += netns.links.len();
     }
-    watched.boundaries = limits::boundary_devices(topology).count();
     watched
 }
 
