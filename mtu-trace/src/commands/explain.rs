@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::base::text::wrap;
 use crate::cli::{ColorChoice, ExplainOptions};
 use crate::commands::output::style;
-use crate::core::verdicts::entry;
+use crate::core::verdicts::{entry, page};
 use crate::model::finding::Verdict;
 use crate::show::report::Style;
 
@@ -20,7 +20,7 @@ const LEAST_COLUMNS: usize = 24;
 pub fn run(options: &ExplainOptions, color: ColorChoice) -> Result<u8> {
     let mut stdout = io::stdout().lock();
     match options.verdict {
-        Some(verdict) => stdout.write_all(entry(verdict).page.as_bytes()),
+        Some(verdict) => stdout.write_all(page(verdict).as_bytes()),
         None => table(&mut stdout, &style(color)),
     }
     .and_then(|()| stdout.flush())

@@ -6,7 +6,7 @@ use serde::Serialize;
 macro_rules! named {
     (
         $(#[$meta:meta])*
-        pub enum $enum:ident [$count:literal] { $($(#[$doc:meta])* $variant:ident = $name:literal,)+ }
+        pub enum $enum:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)+ }
     ) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -14,7 +14,7 @@ macro_rules! named {
 
         impl $enum {
             /// Every one of them, in the order of their declaration.
-            pub const ALL: [Self; $count] = [$(Self::$variant),+];
+            pub const ALL: [Self; [$(Self::$variant),+].len()] = [$(Self::$variant),+];
 
             /// The name in reports, which never changes.
             #[must_use]
@@ -25,36 +25,40 @@ macro_rules! named {
     };
 }
 
-named! {
-    /// What a finding concludes, in the order in which `explain` lists them. All that there is to
-    /// say about one stands in its file in `core::verdicts::table`.
-    pub enum Verdict [10] {
-        /// Oversized packets of a stalled connection are dropped at a known place.
-        MtuBlackHole = "mtu-black-hole",
-        /// Full-size segments get nowhere, small ones do, and nothing is dropped here.
-        RemoteBlackHole = "remote-black-hole",
-        /// Oversized packets were dropped, then the sender came down.
-        PmtudWorking = "pmtud-working",
-        /// The sender came down, but only after several timeouts.
-        PmtudSlow = "pmtud-slow",
-        /// Retransmits are explained by local drops for another reason than size.
-        LocalDrop = "local-drop",
-        /// Retransmits recover, and nothing is dropped here.
-        PacketLoss = "packet-loss",
-        /// SYNs are not answered.
-        HandshakeTimeout = "handshake-timeout",
-        /// The receiver has no room: its window is zero.
-        ReceiverStalled = "receiver-stalled",
-        /// The connection was reset or given up after retransmits.
-        ConnectionAborted = "connection-aborted",
-        /// A larger MTU leads into a smaller one, before any traffic (`check`).
-        MtuMismatch = "mtu-mismatch",
-    }
+/// The table of the verdicts, in the order in which `explain` lists them and a trace tries them: the
+/// file in `core::verdicts::table` that says all about one, and its name here and in reports. What is
+/// made of the rows is for the macro that is named.
+macro_rules! verdicts {
+    ($make:ident) => {
+        $make! {
+            mtu_black_hole: MtuBlackHole = "mtu-black-hole",
+            remote_black_hole: RemoteBlackHole = "remote-black-hole",
+            pmtud_working: PmtudWorking = "pmtud-working",
+            pmtud_slow: PmtudSlow = "pmtud-slow",
+            local_drop: LocalDrop = "local-drop",
+            packet_loss: PacketLoss = "packet-loss",
+            handshake_timeout: HandshakeTimeout = "handshake-timeout",
+            receiver_stalled: ReceiverStalled = "receiver-stalled",
+            connection_aborted: ConnectionAborted = "connection-aborted",
+            mtu_mismatch: MtuMismatch = "mtu-mismatch",
+        }
+    };
 }
+pub(crate) use verdicts;
+
+macro_rules! verdict_enum {
+    ($($file:ident: $variant:ident = $name:literal,)+) => {
+        named! {
+            /// What a finding concludes.
+            pub enum Verdict { $(#[doc = concat!("As `mtu-trace explain ", $name, "` says.")] $variant = $name,)+ }
+        }
+    };
+}
+verdicts!(verdict_enum);
 
 named! {
     /// How bad a finding is, worst last.
-    pub enum Severity [3] {
+    pub enum Severity {
         /// Nothing is broken, but it is worth knowing.
         Info = "info",
         /// Something hurts, or may hurt.
@@ -66,7 +70,7 @@ named! {
 
 named! {
     /// How sure a finding is, surest last.
-    pub enum Confidence [3] {
+    pub enum Confidence {
         /// The evidence fits, but something else would fit too.
         Suspected = "suspected",
         /// Only a part of the evidence is missing.

@@ -11,7 +11,7 @@ use crate::core::verdicts::facts::loss::worst_other;
 use crate::core::verdicts::fixes::FixContext;
 use crate::core::verdicts::local_end::LocalEnd;
 use crate::core::verdicts::sentence::Telling;
-use crate::core::verdicts::table::{Match, Origin, entry};
+use crate::core::verdicts::table::{Match, VerdictEntry, entry};
 use crate::core::verdicts::verdict_index::{Group, Key, VerdictIndex};
 use crate::model::event::Device;
 use crate::model::finding::{Boundary, Confidence, Direction, Finding, Fix, Pmtud, ReportedHop};
@@ -44,9 +44,9 @@ pub fn finding(
         group,
         index,
     };
-    let Origin::Trace { sentence, fixes } = entry(key.0).origin else {
-        return None;
-    };
+    let VerdictEntry {
+        sentence, fixes, ..
+    } = entry(key.0);
     let direction = if group.has_both(id) {
         Direction::Both
     } else {
@@ -55,7 +55,7 @@ pub fn finding(
     let topology = &state.topology;
     let trouble = &worst.found.trouble;
     let pmtud = worst.pmtud();
-    let fixes = worst.fixes(fixes, pmtud.as_ref());
+    let fixes = worst.fixes(*fixes, pmtud.as_ref());
     let mut finding = Finding {
         id: String::new(),
         verdict: key.0,

@@ -20,4 +20,4 @@ pub(crate) mod table;
 pub(crate) mod verdict_index;
 pub use analysis::{Analysis, Made};
 pub use current::{Current, FindingHead};
-pub use table::entry;
+pub use table::{entry, page};

@@ -73,21 +73,20 @@ pub(crate) fn packets(boundary: &Boundary) -> String {
     }
 }
 
-/// The devices of a boundary: `between ens18 and cni0`, `at vethab12`.
-pub(crate) fn between(boundary: &Boundary) -> String {
+/// The place with its limit: `node-1 between ens18 and cni0 (limit 1450)`, `node-1 at vethab12 (limit 1450)`.
+pub(crate) fn whereabouts(boundary: &Boundary) -> String {
     let egress = boundary.egress.as_deref().unwrap_or("?");
-    let far = boundary.peer.as_ref().map(|peer| {
-        format!(
-            "{} of {}",
+    let devices = match (&boundary.peer, &boundary.ingress) {
+        (Some(peer), _) => format!(
+            "between {egress} and {} of {}",
             peer.interface.as_deref().unwrap_or("the other end"),
             peer.netns.label()
-        )
-    });
-    match (&boundary.ingress, far) {
-        (_, Some(far)) => format!("between {egress} and {far}"),
-        (Some(ingress), None) => format!("between {ingress} and {egress}"),
+        ),
+        (None, Some(ingress)) => format!("between {ingress} and {egress}"),
         (None, None) => format!("at {egress}"),
-    }
+    };
+    let place = boundary.netns.label();
+    format!("{place} {devices} (limit {})", boundary.limit_bytes)
 }
 
 /// By what and where packets are dropped: `by netfilter in FORWARD of node-1 (NETFILTER_DROP)`.

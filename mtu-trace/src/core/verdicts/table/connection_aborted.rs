@@ -1,21 +1,16 @@
 //! `connection-aborted`: a connection with losses was reset or given up.
 
-use crate::core::verdicts::facts::TrackFacts;
-use crate::core::verdicts::sentence::Telling;
-use crate::core::verdicts::table::{Origin, Trouble, VerdictEntry, page};
-use crate::model::finding::Severity;
+use super::*;
 
-pub const VERDICT: VerdictEntry = VerdictEntry {
-    severities: &[Severity::Info],
+pub(super) const VERDICT: VerdictEntry = VerdictEntry {
+    severities: &[Info],
     meaning: "A connection with losses was reset or given up.",
-    page: page!("connection-aborted"),
-    origin: Origin::Trace {
-        sentence,
-        fixes: |_| Vec::new(),
-    },
+    cases: &[case("cut off", Info, Confirmed, describe).needs(&[CutOff])],
+    sentence,
+    ..VerdictEntry::DEFAULT
 };
 
-pub(super) fn describe(facts: &TrackFacts<'_>) -> Option<Trouble> {
+fn describe(facts: &TrackFacts<'_>) -> Option<Trouble> {
     let sent = facts.track.retransmits.as_ref()?;
     let open = sent.repeats.open;
     let last_ns = sent.last_ns.max(facts.connection.last_ns);

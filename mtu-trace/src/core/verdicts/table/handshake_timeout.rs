@@ -1,23 +1,16 @@
 //! `handshake-timeout`: SYNs are not answered, which is no MTU problem.
 
-use crate::core::verdicts::cause::Cause;
-use crate::core::verdicts::facts::TrackFacts;
-use crate::core::verdicts::facts::loss::worst_other;
-use crate::core::verdicts::sentence::{Telling, drop_place};
-use crate::core::verdicts::table::{Origin, Trouble, VerdictEntry, page};
-use crate::model::finding::Severity;
+use super::*;
 
-pub const VERDICT: VerdictEntry = VerdictEntry {
-    severities: &[Severity::Warning],
+pub(super) const VERDICT: VerdictEntry = VerdictEntry {
+    severities: &[Warning],
     meaning: "SYNs are not answered, which is no MTU problem.",
-    page: page!("handshake-timeout"),
-    origin: Origin::Trace {
-        sentence,
-        fixes: |_| Vec::new(),
-    },
+    cases: &[case("handshake", Warning, Confirmed, describe).needs(&[SynUnanswered])],
+    sentence,
+    ..VerdictEntry::DEFAULT
 };
 
-pub(super) fn describe(facts: &TrackFacts<'_>) -> Option<Trouble> {
+fn describe(facts: &TrackFacts<'_>) -> Option<Trouble> {
     let sent = facts.track.retransmits.as_ref()?;
     let dropped = worst_other(facts.track).map(|(key, _)| Cause::Other(key.clone()));
     let cause = dropped.unwrap_or_else(|| facts.peer());

@@ -1,23 +1,26 @@
 //! `local-drop`: segments are lost on this host, but not for their size.
 
-use crate::core::verdicts::cause::Cause;
-use crate::core::verdicts::facts::TrackFacts;
-use crate::core::verdicts::facts::loss::worst_other;
-use crate::core::verdicts::sentence::{Telling, drop_place};
-use crate::core::verdicts::table::{Origin, Trouble, VerdictEntry, page};
-use crate::model::finding::Severity;
+use super::*;
 
-pub const VERDICT: VerdictEntry = VerdictEntry {
-    severities: &[Severity::Error, Severity::Warning],
+/// The drop of a SYN is the cause of a handshake that fails, and named in the sentence of that.
+pub(super) const VERDICT: VerdictEntry = VerdictEntry {
+    severities: &[Error, Warning],
     meaning: "Segments are lost on this host, but not for their size.",
-    page: page!("local-drop"),
-    origin: Origin::Trace {
-        sentence,
-        fixes: |_| Vec::new(),
-    },
+    cases: &[
+        case("dropped and stalled", Error, Confirmed, describe)
+            .needs(&[OtherDropMatters, SenderStalled])
+            .unless(&[SynUnanswered])
+            .surer_with(&[Retransmits]),
+        case("dropped", Warning, Confirmed, describe)
+            .needs(&[OtherDropMatters])
+            .unless(&[SynUnanswered])
+            .surer_with(&[Retransmits]),
+    ],
+    sentence,
+    ..VerdictEntry::DEFAULT
 };
 
-pub(super) fn describe(facts: &TrackFacts<'_>) -> Option<Trouble> {
+fn describe(facts: &TrackFacts<'_>) -> Option<Trouble> {
     let (key, drops) = worst_other(facts.track)?;
     let sent = facts.track.retransmits.as_ref();
     let open = sent.and_then(|sent| sent.repeats.open);

@@ -1,8 +1,8 @@
-//! The decision table: which facts lead to which verdict. Each verdict has a file of its own here,
-//! with all that there is to say about it.
+//! The decision table: which facts lead to which verdict. Each verdict has a file of its own here, with
+//! all that there is to say about it, and a row in the list of `model::verdict`.
 //!
-//! A row names the facts it needs; the first that fits a direction of a connection decides. `tests`
-//! proves which rows can fit together, and says why they stand in this order.
+//! A case names the facts it needs; the first that fits a direction of a connection decides. `tests`
+//! proves which cases can fit together, and says why they stand in this order.
 
 mod connection_aborted;
 mod handshake_timeout;
@@ -24,40 +24,40 @@ use Fact::*;
 use Severity::{Error, Info, Warning};
 
 use crate::core::sites::Predicted;
+use crate::core::track::SiteDrops;
 use crate::core::verdicts::cause::Cause;
-use crate::core::verdicts::facts::{Fact, Stall, TrackFacts};
+use crate::core::verdicts::facts::loss::{self, worst_other};
+use crate::core::verdicts::facts::{Fact, Stall, TrackFacts, predicted, size};
 use crate::core::verdicts::fixes::FixContext;
-use crate::core::verdicts::sentence::Telling;
-use crate::model::finding::{Confidence, Fix, Severity, Verdict};
+use crate::core::verdicts::sentence::{Telling, drop_place, packets, whereabouts};
+use crate::model::finding::{Boundary, Confidence, Direction, Finding, Fix, Pmtud, Severity};
+use crate::model::verdict::{Verdict, verdicts};
 
 /// All that there is to say about a verdict.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct VerdictEntry {
     /// How bad it can be, worst first.
     pub severities: &'static [Severity],
     /// What it means, in one sentence.
     pub meaning: &'static str,
-    /// The page about it: Markdown that can be read as it is.
-    pub page: &'static str,
-    /// Who concludes it, and what is said then.
-    pub origin: Origin,
-}
-
-/// Who concludes a verdict.
-#[derive(Clone, Copy, Debug)]
-pub enum Origin {
-    /// A trace does, by rows of the table.
-    Trace {
-        /// The one sentence of a finding.
-        sentence: fn(&Telling<'_>) -> String,
-        /// What can be done about it, best first.
-        fixes: fn(&FixContext<'_>) -> Vec<Fix>,
-    },
-    /// The audit does, before any traffic (`core::audit`).
-    Audit,
+    /// When a trace concludes it, in the order of trying; empty where the audit does (`core::audit`).
+    cases: &'static [Case],
+    /// The one sentence of a finding.
+    pub(crate) sentence: fn(&Telling<'_>) -> String,
+    /// What can be done about it, best first.
+    pub(crate) fixes: fn(&FixContext<'_>) -> Vec<Fix>,
 }
 
 impl VerdictEntry {
+    /// What a trace does not conclude, and nobody can do anything about.
+    const DEFAULT: Self = Self {
+        severities: &[],
+        meaning: "",
+        cases: &[],
+        sentence: |_| String::new(),
+        fixes: |_| Vec::new(),
+    };
+
     /// The severities by name, as in `error, warning`.
     #[must_use]
     pub fn severity_words(&self) -> String {
@@ -66,71 +66,78 @@ impl VerdictEntry {
     }
 }
 
-/// All that there is to say about a verdict.
-#[must_use]
-pub fn entry(verdict: Verdict) -> &'static VerdictEntry {
-    match verdict {
-        Verdict::MtuBlackHole => &mtu_black_hole::VERDICT,
-        Verdict::RemoteBlackHole => &remote_black_hole::VERDICT,
-        Verdict::PmtudWorking => &pmtud_working::VERDICT,
-        Verdict::PmtudSlow => &pmtud_slow::VERDICT,
-        Verdict::LocalDrop => &local_drop::VERDICT,
-        Verdict::PacketLoss => &packet_loss::VERDICT,
-        Verdict::HandshakeTimeout => &handshake_timeout::VERDICT,
-        Verdict::ReceiverStalled => &receiver_stalled::VERDICT,
-        Verdict::ConnectionAborted => &connection_aborted::VERDICT,
-        Verdict::MtuMismatch => &mtu_mismatch::VERDICT,
-    }
-}
+macro_rules! entries {
+    ($($file:ident: $variant:ident = $name:literal,)+) => {
+        /// All that there is to say about a verdict.
+        #[must_use]
+        pub fn entry(verdict: Verdict) -> &'static VerdictEntry {
+            match verdict { $(Verdict::$variant => &$file::VERDICT,)+ }
+        }
 
-/// A row of the table.
-#[derive(Clone, Copy)]
-pub(crate) struct DecisionRow {
-    /// What sets the row apart, unique.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the tests speak of rows by it"))]
-    case: &'static str,
-    verdict: Verdict,
+        /// The page about a verdict: Markdown that can be read as it is.
+        #[must_use]
+        pub fn page(verdict: Verdict) -> &'static str {
+            match verdict {
+                $(Verdict::$variant => include_str!(concat!(
+                    env!("CARGO_MANIFEST_DIR"), "/../docs/verdicts/", $name, ".md"
+                )),)+
+            }
+        }
+    };
+}
+verdicts!(entries);
+
+/// A case in which a trace concludes a verdict.
+#[derive(Debug)]
+struct Case {
+    /// What sets the case apart, unique.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the tests speak of cases by it")
+    )]
+    name: &'static str,
     severity: Severity,
     /// How sure it is at best.
     confidence: Confidence,
-    /// TrackFacts that are missing: each lowers the confidence by one.
-    surer_with: &'static [Fact],
     needs: &'static [Fact],
     unless: &'static [Fact],
+    /// Each of these that is missing lowers the confidence by one.
+    surer_with: &'static [Fact],
     /// Describes the trouble, once the facts hold.
     describe: fn(&TrackFacts<'_>) -> Option<Trouble>,
 }
 
-const fn row(
-    case: &'static str,
-    (verdict, severity, confidence): (Verdict, Severity, Confidence),
-    needs: &'static [Fact],
+const fn case(
+    name: &'static str,
+    severity: Severity,
+    confidence: Confidence,
     describe: fn(&TrackFacts<'_>) -> Option<Trouble>,
-) -> DecisionRow {
-    DecisionRow {
-        case,
-        verdict,
+) -> Case {
+    Case {
+        name,
         severity,
         confidence,
-        surer_with: &[],
-        needs,
+        needs: &[],
         unless: &[],
+        surer_with: &[],
         describe,
     }
 }
 
-impl DecisionRow {
-    const fn unless(mut self, facts: &'static [Fact]) -> Self {
-        self.unless = facts;
-        self
+impl Case {
+    const fn needs(self, needs: &'static [Fact]) -> Self {
+        Self { needs, ..self }
     }
 
-    const fn surer_with(mut self, facts: &'static [Fact]) -> Self {
-        self.surer_with = facts;
-        self
+    const fn unless(self, unless: &'static [Fact]) -> Self {
+        Self { unless, ..self }
     }
 
-    fn decide(&self, facts: &TrackFacts<'_>) -> Option<Match> {
+    const fn surer_with(self, surer_with: &'static [Fact]) -> Self {
+        Self { surer_with, ..self }
+    }
+
+    fn decide(&self, verdict: Verdict, facts: &TrackFacts<'_>) -> Option<Match> {
         let holds = |fact: &Fact| facts.holds(*fact);
         if !self.needs.iter().all(holds) || self.unless.iter().any(holds) {
             return None;
@@ -138,7 +145,7 @@ impl DecisionRow {
         let trouble = (self.describe)(facts)?;
         let missing = self.surer_with.iter().filter(|fact| !holds(fact));
         Some(Match {
-            verdict: self.verdict,
+            verdict,
             severity: self.severity,
             confidence: missing.fold(self.confidence, |sure, _| sure.lowered()),
             trouble,
@@ -146,127 +153,15 @@ impl DecisionRow {
     }
 }
 
-/// The rows, in the order in which they are tried: first what is seen of packets that are too big,
-/// then what other drops explain, then what only the ends show.
-pub(crate) const TABLE: &[DecisionRow] = &[
-    row(
-        "segments",
-        (Verdict::MtuBlackHole, Error, Confirmed),
-        &[OversizedStall],
-        mtu_black_hole::of_segments,
-    )
-    .surer_with(&[SocketWatched, KnownFunction]),
-    row(
-        "datagrams",
-        (Verdict::MtuBlackHole, Error, Likely),
-        &[RepeatedDrops, Datagrams],
-        mtu_black_hole::of_datagrams,
-    )
-    .unless(&[ToldAndStopped])
-    .surer_with(&[MessageMissing, KnownFunction]),
-    row(
-        "blocked message",
-        (Verdict::MtuBlackHole, Error, Likely),
-        &[MessageBlocked, SenderStalled],
-        mtu_black_hole::of_blocked_message,
-    )
-    .unless(&[OversizedDrop]),
-    row(
-        "passing",
-        (Verdict::MtuBlackHole, Error, Suspected),
-        &[OversizedPassing],
-        mtu_black_hole::of_passing_packets,
-    ),
-    row(
-        "recovered late",
-        (Verdict::PmtudSlow, Warning, Confirmed),
-        &[OversizedDrop, HoleFilledLate],
-        pmtud_slow::here,
-    ),
-    row(
-        "recovered",
-        (Verdict::PmtudWorking, Info, Confirmed),
-        &[OversizedDrop, HoleFilled],
-        pmtud_working::describe,
-    )
-    .unless(&[HoleOpen, Datagrams]),
-    row(
-        "told datagrams",
-        (Verdict::PmtudWorking, Info, Suspected),
-        &[OversizedDrop, Datagrams, ToldAndStopped],
-        pmtud_working::describe,
-    )
-    .unless(&[HoleOpen]),
-    row(
-        "handshake",
-        (Verdict::HandshakeTimeout, Warning, Confirmed),
-        &[SynUnanswered],
-        handshake_timeout::describe,
-    ),
-    row(
-        "dropped and stalled",
-        (Verdict::LocalDrop, Error, Confirmed),
-        &[OtherDropMatters, SenderStalled],
-        local_drop::describe,
-    )
-    .surer_with(&[Retransmits]),
-    row(
-        "dropped",
-        (Verdict::LocalDrop, Warning, Confirmed),
-        &[OtherDropMatters],
-        local_drop::describe,
-    )
-    .surer_with(&[Retransmits]),
-    row(
-        "predicted",
-        (Verdict::MtuBlackHole, Error, Suspected),
-        &[NothingTried, FullSizeWaiting, SenderStalled, NarrowPlace],
-        mtu_black_hole::of_predicted_place,
-    ),
-    row(
-        "sender beyond a hole",
-        (Verdict::RemoteBlackHole, Error, Suspected),
-        &[SenderStalled, FullSizeUnacknowledged, DropsVisible],
-        remote_black_hole::of_sender,
-    )
-    .unless(&[OversizedDrop, OtherDrop, MessageBlocked]),
-    row(
-        "receiver beyond a hole",
-        (Verdict::RemoteBlackHole, Error, Suspected),
-        &[GapUnfilled, DropsVisible],
-        remote_black_hole::of_receiver,
-    )
-    .unless(&[OversizedDrop, OtherDrop, MessageBlocked]),
-    row(
-        "came down late",
-        (Verdict::PmtudSlow, Warning, Likely),
-        &[CameDownLate],
-        pmtud_slow::beyond,
-    ),
-    row(
-        "zero window",
-        (Verdict::ReceiverStalled, Info, Confirmed),
-        &[WindowClosed],
-        receiver_stalled::describe,
-    ),
-    row(
-        "cut off",
-        (Verdict::ConnectionAborted, Info, Confirmed),
-        &[CutOff],
-        connection_aborted::describe,
-    ),
-    row(
-        "lost",
-        (Verdict::PacketLoss, Info, Likely),
-        &[SegmentsLost],
-        packet_loss::describe,
-    )
-    .surer_with(&[DropsVisible]),
-];
+/// Every case with its verdict, in the order of trying.
+fn cases() -> impl Iterator<Item = (Verdict, &'static Case)> {
+    let verdicts = Verdict::ALL.into_iter();
+    verdicts.flat_map(|verdict| entry(verdict).cases.iter().map(move |case| (verdict, case)))
+}
 
-/// What the first row that fits says; `None` if none does.
+/// What the first case that fits says; `None` if none does.
 pub(crate) fn decide(facts: &TrackFacts<'_>) -> Option<Match> {
-    let decided = TABLE.iter().find_map(|row| row.decide(facts));
+    let decided = cases().find_map(|(verdict, case)| case.decide(verdict, facts));
     debug_assert!(facts.are_consistent(), "facts that contradict each other");
     decided
 }
@@ -317,6 +212,11 @@ impl Trouble {
         }
     }
 
+    /// Packets that were dropped for their size at a place, until the latest sign of it, ns.
+    fn at_site(drops: &SiteDrops, last_ns: u64) -> Self {
+        Self::over(Cause::Site(drops.site.key.clone()), drops.first_ns, last_ns)
+    }
+
     /// Trouble that is seen at this very moment, since its first sign, ns.
     fn lasting(cause: Cause, first_ns: u64) -> Self {
         Self {
@@ -336,16 +236,3 @@ impl Trouble {
         }
     }
 }
-
-/// Includes the page of a verdict by its name.
-macro_rules! page {
-    ($name:literal) => {
-        include_str!(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../docs/verdicts/",
-            $name,
-            ".md"
-        ))
-    };
-}
-use page;

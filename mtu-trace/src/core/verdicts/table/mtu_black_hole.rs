@@ -1,24 +1,31 @@
 //! `mtu-black-hole`: oversized packets of a stalled connection are dropped on this host.
 
-use std::sync::Arc;
+use super::*;
 
-use crate::core::verdicts::cause::Cause;
-use crate::core::verdicts::facts::{TrackFacts, predicted, size};
-use crate::core::verdicts::sentence::{Telling, between, packets};
-use crate::core::verdicts::table::{Origin, Trouble, VerdictEntry, page};
-use crate::model::finding::{Boundary, Finding, Pmtud, Severity};
-
-pub const VERDICT: VerdictEntry = VerdictEntry {
-    severities: &[Severity::Error],
+pub(super) const VERDICT: VerdictEntry = VerdictEntry {
+    severities: &[Error],
     meaning: "A hanging connection's oversized packets die on this host.",
-    page: page!("mtu-black-hole"),
-    origin: Origin::Trace {
-        sentence,
-        fixes: |context| context.for_narrow_place(),
-    },
+    cases: &[
+        case("segments", Error, Confirmed, of_segments)
+            .needs(&[OversizedStall])
+            .surer_with(&[SocketWatched, KnownFunction]),
+        case("datagrams", Error, Likely, of_datagrams)
+            .needs(&[RepeatedDrops, Datagrams])
+            .unless(&[ToldAndStopped])
+            .surer_with(&[MessageMissing, KnownFunction]),
+        case("blocked message", Error, Likely, of_blocked_message)
+            .needs(&[MessageBlocked, SenderStalled])
+            .unless(&[OversizedDrop]),
+        case("passing", Error, Suspected, of_passing_packets).needs(&[OversizedPassing]),
+        case("predicted", Error, Suspected, of_predicted_place)
+            .needs(&[NothingTried, FullSizeWaiting, SenderStalled, NarrowPlace])
+            .unless(&[SynUnanswered]),
+    ],
+    sentence,
+    fixes: |context| context.for_narrow_place(),
 };
 
-pub(super) fn of_segments(facts: &TrackFacts<'_>) -> Option<Trouble> {
+fn of_segments(facts: &TrackFacts<'_>) -> Option<Trouble> {
     let stall = size::oversized_stall(facts)?;
     let site = &facts.track.worst_site()?.site;
     Some(Trouble::stall(facts, &stall, Cause::Site(site.key.clone())))
@@ -26,19 +33,18 @@ pub(super) fn of_segments(facts: &TrackFacts<'_>) -> Option<Trouble> {
 
 /// Datagrams that are dropped again and again: nobody on this host acknowledges them, so that the
 /// sender does not come down is seen from their number alone.
-pub(super) fn of_datagrams(facts: &TrackFacts<'_>) -> Option<Trouble> {
+fn of_datagrams(facts: &TrackFacts<'_>) -> Option<Trouble> {
     let drops = facts.track.worst_site()?;
-    let cause = Cause::Site(drops.site.key.clone());
     Some(Trouble {
         ongoing: size::drops_go_on(facts),
         attempts: u32::try_from(drops.count).unwrap_or(u32::MAX),
-        ..Trouble::over(cause, drops.first_ns, drops.last_ns)
+        ..Trouble::at_site(drops, drops.last_ns)
     })
 }
 
 /// The place is not seen, because it is beyond this host or a tunnel drops without a word, but the
 /// message from there is dropped here.
-pub(super) fn of_blocked_message(facts: &TrackFacts<'_>) -> Option<Trouble> {
+fn of_blocked_message(facts: &TrackFacts<'_>) -> Option<Trouble> {
     let blocked = &facts.track.icmp.blocked;
     let worst = blocked.iter().max_by_key(|blocked| blocked.count)?;
     let cause = Cause::Message(worst.netns, worst.function.clone(), worst.hook);
@@ -50,7 +56,7 @@ pub(super) fn of_blocked_message(facts: &TrackFacts<'_>) -> Option<Trouble> {
 
 /// Drops cannot be seen at all, but packets of a stalled sender pass by that are too long for what
 /// lies ahead.
-pub(super) fn of_passing_packets(facts: &TrackFacts<'_>) -> Option<Trouble> {
+fn of_passing_packets(facts: &TrackFacts<'_>) -> Option<Trouble> {
     let site = &facts.track.passing.as_ref()?.site;
     let stall = size::passing_stall(facts)?;
     Some(Trouble::stall(facts, &stall, Cause::Site(site.key.clone())))
@@ -59,7 +65,7 @@ pub(super) fn of_passing_packets(facts: &TrackFacts<'_>) -> Option<Trouble> {
 /// Nothing was seen, because the stall began before the trace and its sender waits for seconds or
 /// minutes between one try and the next: but its socket tells that it has been timing out, and the
 /// network as it stands that packets as long as its own do not fit through. The next try tells more.
-pub(super) fn of_predicted_place(facts: &TrackFacts<'_>) -> Option<Trouble> {
+fn of_predicted_place(facts: &TrackFacts<'_>) -> Option<Trouble> {
     let place = facts.predicted_place()?;
     let cause = Cause::Site(predicted::key(place));
     Some(Trouble {
@@ -73,19 +79,15 @@ fn sentence(telling: &Telling<'_>) -> String {
     match (&finding.boundary, &finding.pmtud) {
         // No drop was seen, and no message.
         (Some(boundary), None) => format!(
-            "{who} is stalled: its {} do not fit through {} {} (limit {}), as the network stands. \
-             None was seen to die there yet: the sender waits before it tries again.",
+            "{who} is stalled: its {} do not fit through {}, as the network stands. None was seen to \
+             die there yet: the sender waits before it tries again.",
             packets(boundary),
-            boundary.netns.label(),
-            between(boundary),
-            boundary.limit_bytes,
+            whereabouts(boundary),
         ),
         (Some(boundary), Some(pmtud)) => format!(
-            "{who} is stalled: its {} die in {} {} (limit {}), and {}.",
+            "{who} is stalled: its {} die in {}, and {}.",
             packets(boundary),
-            boundary.netns.label(),
-            between(boundary),
-            boundary.limit_bytes,
+            whereabouts(boundary),
             silence(pmtud, boundary),
         ),
         (None, _) => format!(

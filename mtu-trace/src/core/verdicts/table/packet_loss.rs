@@ -1,21 +1,19 @@
 //! `packet-loss`: segments were lost elsewhere and got through when they were sent again.
 
-use crate::core::verdicts::facts::TrackFacts;
-use crate::core::verdicts::sentence::Telling;
-use crate::core::verdicts::table::{Origin, Trouble, VerdictEntry, page};
-use crate::model::finding::Severity;
+use super::*;
 
-pub const VERDICT: VerdictEntry = VerdictEntry {
-    severities: &[Severity::Info],
+pub(super) const VERDICT: VerdictEntry = VerdictEntry {
+    severities: &[Info],
     meaning: "Segments were lost elsewhere and got through when resent.",
-    page: page!("packet-loss"),
-    origin: Origin::Trace {
-        sentence,
-        fixes: |_| Vec::new(),
-    },
+    cases: &[case("lost", Info, Likely, describe)
+        .needs(&[SegmentsLost])
+        .unless(&[SynUnanswered, WindowClosed, CutOff])
+        .surer_with(&[DropsVisible])],
+    sentence,
+    ..VerdictEntry::DEFAULT
 };
 
-pub(super) fn describe(facts: &TrackFacts<'_>) -> Option<Trouble> {
+fn describe(facts: &TrackFacts<'_>) -> Option<Trouble> {
     let sent = facts.track.retransmits.as_ref()?;
     Some(Trouble {
         attempts: sent.repeats.worst.map_or(0, |worst| worst.attempts),

@@ -1,33 +1,31 @@
 //! `pmtud-slow`: packets were too big, and recovery took several timeouts.
 
-use crate::core::verdicts::cause::Cause;
-use crate::core::verdicts::facts::TrackFacts;
-use crate::core::verdicts::sentence::{Telling, between, packets};
-use crate::core::verdicts::table::{Origin, Trouble, VerdictEntry, page};
-use crate::model::finding::Severity;
+use super::*;
 
-pub const VERDICT: VerdictEntry = VerdictEntry {
-    severities: &[Severity::Warning],
+pub(super) const VERDICT: VerdictEntry = VerdictEntry {
+    severities: &[Warning],
     meaning: "Packets were too big; recovery took several timeouts.",
-    page: page!("pmtud-slow"),
-    origin: Origin::Trace {
-        sentence,
-        fixes: |context| context.for_narrow_place(),
-    },
+    cases: &[
+        case("recovered late", Warning, Confirmed, here).needs(&[OversizedDrop, HoleFilledLate]),
+        case("came down late", Warning, Likely, beyond)
+            .needs(&[CameDownLate])
+            .unless(&[SynUnanswered, OtherDropMatters]),
+    ],
+    sentence,
+    fixes: |context| context.for_narrow_place(),
 };
 
-pub(super) fn here(facts: &TrackFacts<'_>) -> Option<Trouble> {
+fn here(facts: &TrackFacts<'_>) -> Option<Trouble> {
     let drops = facts.track.worst_site()?;
     let worst = facts.track.holes.worst?;
-    let cause = Cause::Site(drops.site.key.clone());
     Some(Trouble {
         attempts: worst.attempts,
-        ..Trouble::over(cause, drops.first_ns, worst.at_ns)
+        ..Trouble::at_site(drops, worst.at_ns)
     })
 }
 
 /// The same beyond this host: after several timeouts the segments became smaller and got through.
-pub(super) fn beyond(facts: &TrackFacts<'_>) -> Option<Trouble> {
+fn beyond(facts: &TrackFacts<'_>) -> Option<Trouble> {
     let sent = facts.track.retransmits.as_ref()?;
     let worst = sent.repeats.worst?;
     Some(Trouble {
@@ -43,12 +41,9 @@ fn sentence(telling: &Telling<'_>) -> String {
             "{who} lost {seconds:.1} s beyond this host until the sender tried smaller packets."
         ),
         Some(boundary) => format!(
-            "{who} lost {seconds:.1} s: its {} died in {} {} (limit {}) until the sender tried \
-             smaller ones.",
+            "{who} lost {seconds:.1} s: its {} died in {} until the sender tried smaller ones.",
             packets(boundary),
-            boundary.netns.label(),
-            between(boundary),
-            boundary.limit_bytes,
+            whereabouts(boundary),
         ),
     }
 }

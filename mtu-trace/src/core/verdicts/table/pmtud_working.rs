@@ -1,31 +1,31 @@
 //! `pmtud-working`: packets were too big, then the sender came down.
 
-use crate::core::verdicts::cause::Cause;
-use crate::core::verdicts::facts::TrackFacts;
-use crate::core::verdicts::fixes::FixContext;
-use crate::core::verdicts::sentence::{Telling, between};
-use crate::core::verdicts::table::{Origin, Trouble, VerdictEntry, page};
-use crate::model::finding::{Fix, Severity};
+use super::*;
 
-pub const VERDICT: VerdictEntry = VerdictEntry {
-    severities: &[Severity::Info],
+pub(super) const VERDICT: VerdictEntry = VerdictEntry {
+    severities: &[Info],
     meaning: "Packets were too big, the sender came down, data moves.",
-    page: page!("pmtud-working"),
-    origin: Origin::Trace { sentence, fixes },
+    cases: &[
+        case("recovered", Info, Confirmed, describe)
+            .needs(&[OversizedDrop, HoleFilled])
+            .unless(&[HoleOpen, HoleFilledLate, Datagrams]),
+        case("told datagrams", Info, Suspected, describe)
+            .needs(&[OversizedDrop, Datagrams, ToldAndStopped])
+            .unless(&[HoleOpen, HoleFilledLate]),
+    ],
+    sentence,
+    fixes: |context| context.lower_local_mtu().into_iter().collect(),
 };
 
 /// That segments got through must have been seen: silence may be a sender that gave up. Of datagrams
 /// it is not seen: those that are no longer too big are nobody's business here.
-pub(super) fn describe(facts: &TrackFacts<'_>) -> Option<Trouble> {
+fn describe(facts: &TrackFacts<'_>) -> Option<Trouble> {
     let drops = facts.track.worst_site()?;
-    let recovery = facts.track.holes.worst;
-    let last_ns = recovery
-        .map_or(0, |recovery| recovery.at_ns)
-        .max(drops.last_ns);
-    let cause = Cause::Site(drops.site.key.clone());
+    let worst = facts.track.holes.worst;
+    let (attempts, at_ns) = worst.map_or((0, 0), |worst| (worst.attempts, worst.at_ns));
     Some(Trouble {
-        attempts: recovery.map_or(0, |recovery| recovery.attempts),
-        ..Trouble::over(cause, drops.first_ns, last_ns)
+        attempts,
+        ..Trouble::at_site(drops, at_ns.max(drops.last_ns))
     })
 }
 
@@ -34,15 +34,9 @@ fn sentence(telling: &Telling<'_>) -> String {
         return telling.who.clone();
     };
     format!(
-        "{} sent packets of {} bytes into {} {} (limit {}) and came down: path MTU discovery works.",
+        "{} sent packets of {} bytes into {} and came down: path MTU discovery works.",
         telling.who,
         boundary.packet_bytes,
-        boundary.netns.label(),
-        between(boundary),
-        boundary.limit_bytes,
+        whereabouts(boundary),
     )
-}
-
-fn fixes(context: &FixContext<'_>) -> Vec<Fix> {
-    context.lower_local_mtu().into_iter().collect()
 }

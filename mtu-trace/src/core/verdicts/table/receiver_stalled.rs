@@ -1,21 +1,16 @@
 //! `receiver-stalled`: the receiver has no room, and the sender waits for it.
 
-use crate::core::verdicts::facts::{TrackFacts, loss};
-use crate::core::verdicts::sentence::Telling;
-use crate::core::verdicts::table::{Origin, Trouble, VerdictEntry, page};
-use crate::model::finding::Severity;
+use super::*;
 
-pub const VERDICT: VerdictEntry = VerdictEntry {
-    severities: &[Severity::Info],
+pub(super) const VERDICT: VerdictEntry = VerdictEntry {
+    severities: &[Info],
     meaning: "The receiver has no room (zero window); the sender waits.",
-    page: page!("receiver-stalled"),
-    origin: Origin::Trace {
-        sentence,
-        fixes: |_| Vec::new(),
-    },
+    cases: &[case("zero window", Info, Confirmed, describe).needs(&[WindowClosed])],
+    sentence,
+    ..VerdictEntry::DEFAULT
 };
 
-pub(super) fn describe(facts: &TrackFacts<'_>) -> Option<Trouble> {
+fn describe(facts: &TrackFacts<'_>) -> Option<Trouble> {
     let since_ns = loss::window_closed_ns(facts)?;
     Some(Trouble::lasting(facts.peer(), since_ns))
 }

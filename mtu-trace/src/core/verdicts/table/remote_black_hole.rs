@@ -1,24 +1,28 @@
 //! `remote-black-hole`: only full-size segments get nowhere, and nothing is dropped on this host.
 
-use crate::core::verdicts::facts::{TrackFacts, size};
-use crate::core::verdicts::fixes::FixContext;
-use crate::core::verdicts::sentence::Telling;
-use crate::core::verdicts::table::{Origin, Trouble, VerdictEntry, page};
-use crate::model::finding::{Direction, Fix, Severity};
+use super::*;
 
-pub const VERDICT: VerdictEntry = VerdictEntry {
-    severities: &[Severity::Error],
+pub(super) const VERDICT: VerdictEntry = VerdictEntry {
+    severities: &[Error],
     meaning: "Only full-size segments get nowhere, and none dies here.",
-    page: page!("remote-black-hole"),
-    origin: Origin::Trace { sentence, fixes },
+    cases: &[
+        case("sender beyond a hole", Error, Suspected, of_sender)
+            .needs(&[SenderStalled, FullSizeUnacknowledged, DropsVisible])
+            .unless(&[OversizedDrop, OtherDrop, MessageBlocked]),
+        case("receiver beyond a hole", Error, Suspected, of_receiver)
+            .needs(&[GapUnfilled, DropsVisible])
+            .unless(&[OversizedDrop, OtherDrop, MessageBlocked]),
+    ],
+    sentence,
+    fixes,
 };
 
-pub(super) fn of_sender(facts: &TrackFacts<'_>) -> Option<Trouble> {
+fn of_sender(facts: &TrackFacts<'_>) -> Option<Trouble> {
     Some(Trouble::stall(facts, &facts.stall()?, facts.peer()))
 }
 
 /// The same from the receiver's side: what lies behind a gap arrives, what would fill it never does.
-pub(super) fn of_receiver(facts: &TrackFacts<'_>) -> Option<Trouble> {
+fn of_receiver(facts: &TrackFacts<'_>) -> Option<Trouble> {
     let since_ns = size::unfilled_gap_ns(facts)?;
     Some(Trouble::lasting(facts.peer(), since_ns))
 }

@@ -1,4 +1,4 @@
-//! The table is what it is meant to be: its order, its rows, its pages.
+//! The table is what it is meant to be: its order, its cases, its pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,181 +13,70 @@ const SIZE_EXPLAINS: &str =
     "other drops and a failing start are often the same packets, seen again";
 const ONE_CONNECTION: &str = "what was dropped for its size is told, also if it has recovered";
 const ENDS_ONLY: &str = "a drop or a message on this host explains what the ends show of it";
+const LESS_SURE: &str =
+    "packets that were seen say more than a network as it stands, or than nothing seen";
 
-/// Rows that can fit one direction at the same time as later ones, and why they come first.
-const MEANT: &[(&str, &[&str], &str)] = &[
+const STALLS: &[&str] = &["segments", "datagrams", "blocked message", "passing"];
+const RECOVERIES: &[&str] = &["recovered late", "recovered", "told datagrams"];
+const DROPS: &[&str] = &["dropped and stalled", "dropped"];
+const BEYOND: &[&str] = &["sender beyond a hole", "receiver beyond a hole"];
+const SHOWN_BY_ENDS: &[&str] = &["zero window", "cut off", "lost"];
+
+/// Cases that can fit one direction at the same time as later ones, and why they come first.
+const MEANT: &[(&[&str], &[&str], &str)] = &[
     (
-        "segments",
+        &["segments"],
         &["datagrams"],
         "sequence numbers show a stall, the number of packets only suggests one",
     ),
+    (&["segments", "datagrams"], &["passing"], SEEN_THERE),
+    (&["blocked message"], &["passing", "predicted"], SEEN_THERE),
     (
-        "segments",
+        &["segments"],
         &["recovered late"],
         "what is stalled now matters more than what recovered before it",
     ),
     (
-        "datagrams",
+        &["datagrams"],
         &["recovered late"],
         "what is dropped again and again matters more than what recovered before it",
     ),
-    ("segments", &["passing"], SEEN_THERE),
-    ("datagrams", &["passing"], SEEN_THERE),
-    ("blocked message", &["passing", "predicted"], SEEN_THERE),
+    (&["passing"], RECOVERIES, STALLED_AGAIN),
+    (&["passing"], &["predicted"], LESS_SURE),
+    (&["passing"], BEYOND, LESS_SURE),
+    (STALLS, &["handshake"], SIZE_EXPLAINS),
+    (STALLS, DROPS, SIZE_EXPLAINS),
+    (STALLS, &["came down late"], ENDS_ONLY),
+    (STALLS, SHOWN_BY_ENDS, ENDS_ONLY),
     (
-        "passing",
-        &["recovered late", "recovered", "told datagrams"],
-        STALLED_AGAIN,
-    ),
-    (
-        "passing",
-        &[
-            "predicted",
-            "sender beyond a hole",
-            "receiver beyond a hole",
-        ],
-        "packets that were seen say more than a network as it stands, or than nothing seen",
-    ),
-    (
-        "segments",
-        &["handshake", "dropped and stalled", "dropped"],
-        SIZE_EXPLAINS,
-    ),
-    (
-        "datagrams",
-        &["handshake", "dropped and stalled", "dropped"],
-        SIZE_EXPLAINS,
-    ),
-    (
-        "blocked message",
-        &["handshake", "dropped and stalled", "dropped"],
-        SIZE_EXPLAINS,
-    ),
-    (
-        "passing",
-        &["handshake", "dropped and stalled", "dropped"],
-        SIZE_EXPLAINS,
-    ),
-    (
-        "recovered late",
-        &["recovered", "told datagrams"],
-        "it got through, but too late to be well",
-    ),
-    (
-        "recovered late",
-        &["handshake", "dropped and stalled", "dropped"],
-        ONE_CONNECTION,
-    ),
-    (
-        "recovered",
-        &["handshake", "dropped and stalled", "dropped"],
-        ONE_CONNECTION,
-    ),
-    (
-        "told datagrams",
-        &["handshake", "dropped and stalled", "dropped"],
-        ONE_CONNECTION,
-    ),
-    (
-        "handshake",
-        &["dropped and stalled", "dropped"],
-        "the drop of a SYN is the cause of a handshake that fails, and named in its sentence",
-    ),
-    (
-        "handshake",
         &["predicted"],
-        "a connection that never came up has sent nothing full-size",
-    ),
-    (
-        "dropped and stalled",
-        &["dropped"],
-        "the same drops, and nothing gets through besides",
-    ),
-    (
-        "predicted",
         &["sender beyond a hole"],
         "a place that can be named on this host comes before one that cannot",
     ),
+    (&["predicted"], &["came down late"], STALLED_AGAIN),
+    (&["predicted"], SHOWN_BY_ENDS, STALLED_AGAIN),
+    (BEYOND, &["came down late", "lost"], STALLED_AGAIN),
     (
-        "segments",
-        &["came down late", "zero window", "cut off", "lost"],
-        ENDS_ONLY,
-    ),
-    (
-        "datagrams",
-        &["came down late", "zero window", "cut off", "lost"],
-        ENDS_ONLY,
-    ),
-    (
-        "blocked message",
-        &["came down late", "zero window", "cut off", "lost"],
-        ENDS_ONLY,
-    ),
-    (
-        "passing",
-        &["came down late", "zero window", "cut off", "lost"],
-        ENDS_ONLY,
-    ),
-    (
-        "recovered late",
-        &["came down late", "zero window", "cut off", "lost"],
-        ENDS_ONLY,
-    ),
-    (
-        "recovered",
-        &["came down late", "zero window", "cut off", "lost"],
-        ENDS_ONLY,
-    ),
-    (
-        "told datagrams",
-        &["came down late", "zero window", "cut off", "lost"],
-        ENDS_ONLY,
-    ),
-    (
-        "handshake",
-        &["came down late", "zero window", "lost"],
-        ENDS_ONLY,
-    ),
-    (
-        "dropped and stalled",
-        &["came down late", "zero window", "cut off", "lost"],
-        ENDS_ONLY,
-    ),
-    (
-        "dropped",
-        &["came down late", "zero window", "cut off", "lost"],
-        ENDS_ONLY,
-    ),
-    (
-        "predicted",
-        &["came down late", "zero window", "cut off", "lost"],
+        &["sender beyond a hole"],
+        &["zero window", "cut off"],
         STALLED_AGAIN,
     ),
+    (RECOVERIES, &["handshake"], ONE_CONNECTION),
+    (RECOVERIES, DROPS, ONE_CONNECTION),
+    (RECOVERIES, &["came down late"], ENDS_ONLY),
+    (RECOVERIES, SHOWN_BY_ENDS, ENDS_ONLY),
     (
-        "sender beyond a hole",
-        &["came down late", "zero window", "cut off", "lost"],
-        STALLED_AGAIN,
-    ),
-    (
-        "receiver beyond a hole",
-        &["came down late", "lost"],
-        STALLED_AGAIN,
-    ),
-    (
-        "came down late",
-        &["zero window", "cut off", "lost"],
+        &["came down late"],
+        SHOWN_BY_ENDS,
         "smaller segments that got through name the fault, the others name its traces",
     ),
     (
-        "zero window",
-        &["lost"],
-        "what holds the connection up now matters more than what recovered",
+        &["dropped and stalled"],
+        &["dropped"],
+        "the same drops, and nothing gets through besides",
     ),
-    (
-        "cut off",
-        &["lost"],
-        "losses of a connection that was given up did not all recover",
-    ),
+    (DROPS, SHOWN_BY_ENDS, ENDS_ONLY),
+    (&["handshake"], &["zero window"], ENDS_ONLY),
 ];
 
 /// All facts that hold if these do.
@@ -209,31 +98,31 @@ fn can_hold(held: &BTreeSet<Fact>) -> bool {
         .any(|(fact, others)| held.contains(fact) && excluded(others))
 }
 
-fn can_both_fit(a: &DecisionRow, b: &DecisionRow) -> bool {
+fn can_both_fit(a: &Case, b: &Case) -> bool {
     let held = closed(a.needs.iter().chain(b.needs).copied());
     let mut unless = a.unless.iter().chain(b.unless);
     can_hold(&held) && !unless.any(|fact| held.contains(fact))
 }
 
-/// For every pair of rows that can fit together it is said why the first one comes first, and for no
-/// other: whoever adds or moves a row has to think about its place.
+/// For every pair of cases that can fit together it is said why the first one comes first, and for no
+/// other: whoever adds or moves a case has to think about its place.
 #[test]
-fn the_order_of_rows_is_meant() {
+fn the_order_of_cases_is_meant() {
     let mut meant: BTreeMap<(&str, &str), &str> = BTreeMap::new();
-    for (first, later, why) in MEANT {
-        assert!(why.split(' ').count() > 3, "{first}: {why}");
-        for second in *later {
-            assert!(
-                meant.insert((first, second), why).is_none(),
-                "{first}, {second}: twice"
-            );
+    for (firsts, later, why) in MEANT {
+        assert!(why.split(' ').count() > 3, "{firsts:?}: {why}");
+        let pairs = firsts
+            .iter()
+            .flat_map(|first| later.iter().map(move |second| (*first, *second)));
+        for pair in pairs {
+            assert!(meant.insert(pair, why).is_none(), "{pair:?}: twice");
         }
     }
     let mut found: BTreeSet<(&str, &str)> = BTreeSet::new();
-    for (index, first) in TABLE.iter().enumerate() {
-        let later = TABLE.iter().skip(index + 1);
-        let later = later.filter(|second| can_both_fit(first, second));
-        found.extend(later.map(|second| (first.case, second.case)));
+    for (index, (_, first)) in cases().enumerate() {
+        let later = cases().skip(index + 1);
+        let later = later.filter(|(_, second)| can_both_fit(first, second));
+        found.extend(later.map(|(_, second)| (first.name, second.name)));
     }
     let meant: BTreeSet<(&str, &str)> = meant.into_keys().collect();
     let missing: Vec<_> = found.difference(&meant).collect();
@@ -244,47 +133,47 @@ fn the_order_of_rows_is_meant() {
     );
 }
 
-/// No row is hidden behind an earlier one: where its facts hold and no others, it decides.
+/// No case is hidden behind an earlier one: where its facts hold and no others, it decides.
 #[test]
-fn every_row_can_decide() {
-    for row in TABLE {
-        let held = closed(row.needs.iter().copied());
-        let fits = |other: &&DecisionRow| {
+fn every_case_can_decide() {
+    for (_, case) in cases() {
+        let held = closed(case.needs.iter().copied());
+        let fits = |(_, other): &(Verdict, &Case)| {
             other.needs.iter().all(|fact| held.contains(fact))
                 && !other.unless.iter().any(|fact| held.contains(fact))
         };
-        assert!(can_hold(&held), "{}", row.case);
-        let first = TABLE.iter().find(fits).map(|first| first.case);
-        assert_eq!(first, Some(row.case));
+        assert!(can_hold(&held), "{}", case.name);
+        let first = cases().find(fits).map(|(_, first)| first.name);
+        assert_eq!(first, Some(case.name));
     }
 }
 
 #[test]
 fn names_are_unique_and_every_fact_is_needed() {
-    let cases: BTreeSet<&str> = TABLE.iter().map(|row| row.case).collect();
-    assert_eq!(cases.len(), TABLE.len());
+    let unique: BTreeSet<&str> = cases().map(|(_, case)| case.name).collect();
+    assert_eq!(unique.len(), cases().count());
     let names: BTreeSet<&str> = Verdict::ALL.iter().map(|verdict| verdict.name()).collect();
     assert_eq!(names.len(), Verdict::ALL.len());
     for fact in Fact::ALL {
-        let named = |row: &DecisionRow| {
-            [row.needs, row.unless, row.surer_with]
+        let named = |(_, case): (Verdict, &Case)| {
+            [case.needs, case.unless, case.surer_with]
                 .concat()
                 .contains(fact)
         };
-        assert!(TABLE.iter().any(named), "{fact:?}");
+        assert!(cases().any(named), "{fact:?}");
     }
 }
 
 /// Nobody is told of a verdict, or of a severity of it, that nothing comes to.
 #[test]
-fn severities_are_those_of_the_rows() {
+fn severities_are_those_of_the_cases() {
     for verdict in Verdict::ALL {
-        let rows = TABLE.iter().filter(|row| row.verdict == verdict);
-        let found: BTreeSet<Severity> = rows.map(|row| row.severity).collect();
+        let found = entry(verdict).cases.iter().map(|case| case.severity);
+        let found: BTreeSet<Severity> = found.collect();
         let found: Vec<Severity> = found.into_iter().rev().collect();
-        match entry(verdict).origin {
-            Origin::Trace { .. } => assert_eq!(found, entry(verdict).severities, "{verdict:?}"),
-            Origin::Audit => assert!(found.is_empty(), "{verdict:?}"),
+        match verdict {
+            Verdict::MtuMismatch => assert!(found.is_empty(), "{verdict:?}"),
+            _ => assert_eq!(found, entry(verdict).severities, "{verdict:?}"),
         }
     }
 }
@@ -314,7 +203,7 @@ const SECTIONS: [&str; 6] = [
 fn pages_begin_with_name_and_meaning() {
     for verdict in Verdict::ALL {
         let entry = entry(verdict);
-        let mut lines = entry.page.lines();
+        let mut lines = page(verdict).lines();
         let title = format!("# {}", verdict.name());
         assert_eq!(lines.next(), Some(title.as_str()));
         assert_eq!(lines.next(), Some(""), "{title}");
@@ -325,7 +214,7 @@ fn pages_begin_with_name_and_meaning() {
 #[test]
 fn pages_have_every_section_once_and_in_order() {
     for verdict in Verdict::ALL {
-        let lines = entry(verdict).page.lines();
+        let lines = page(verdict).lines();
         let found: Vec<&str> = lines.filter(|line| line.starts_with("## ")).collect();
         assert_eq!(found, SECTIONS, "{}", verdict.name());
     }
@@ -335,7 +224,7 @@ fn pages_have_every_section_once_and_in_order() {
 fn pages_tell_the_severities_of_the_catalogue() {
     for verdict in Verdict::ALL {
         let entry = entry(verdict);
-        let (head, _) = entry.page.split_once("confidence  ").unwrap();
+        let (head, _) = page(verdict).split_once("confidence  ").unwrap();
         let block = head.split_once("    severity  ").unwrap().1;
         let told: Vec<&str> = block
             .lines()
@@ -354,7 +243,7 @@ fn pages_tell_the_severities_of_the_catalogue() {
 #[test]
 fn pages_fit_a_terminal() {
     for verdict in Verdict::ALL {
-        let page = entry(verdict).page;
+        let page = page(verdict);
         let count = page.lines().count();
         assert!((40..=80).contains(&count), "{}: {count}", verdict.name());
         for line in page.lines() {
@@ -368,7 +257,7 @@ fn pages_fit_a_terminal() {
 #[test]
 fn pages_refer_to_verdicts_that_exist() {
     for verdict in Verdict::ALL {
-        let (_, confused) = entry(verdict).page.rsplit_once(SECTIONS[5]).unwrap();
+        let (_, confused) = page(verdict).rsplit_once(SECTIONS[5]).unwrap();
         let known = Verdict::ALL.iter().filter(|other| **other != verdict);
         let named = known.filter(|other| confused.contains(other.name()));
         assert!(named.count() > 0, "{}", verdict.name());
