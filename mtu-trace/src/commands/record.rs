@@ -280,7 +280,7 @@ impl Progress {
                 say(&format!("{absent}; going on, since it may still come"));
             }
         }
-        let made = analysis.detected();
+        let made = analysis.made().len();
         if made == self.told {
             return;
         }

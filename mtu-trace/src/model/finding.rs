@@ -1,9 +1,10 @@
 //! What is concluded, in the form users and other tools read it (`mtu-trace/report/1`).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
+use crate::model::is_default;
 pub use crate::model::netns_ref::NetnsRef;
 use crate::model::network::{LinkKind, NetnsId, Topology};
 pub use crate::model::verdict::{Confidence, Severity, Verdict};
@@ -79,7 +80,7 @@ pub enum Direction {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Endpoint {
     /// The IP address, without brackets.
-    pub address: String,
+    pub address: IpAddr,
     /// The TCP or UDP port.
     pub port: u16,
     /// The socket's namespace; `None` unless it is on this host and known.
@@ -91,20 +92,25 @@ impl Endpoint {
     #[must_use]
     pub fn new(at: SocketAddr, netns: Option<NetnsId>, topology: &Topology) -> Self {
         Self {
-            address: at.ip().to_string(),
+            address: at.ip(),
             port: at.port(),
             netns: netns.map(|id| NetnsRef::new(id, topology)),
+        }
+    }
+
+    /// What a person would call it: its namespace, else its address and port.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match &self.netns {
+            Some(netns) => netns.label(),
+            None => self.socket_address(),
         }
     }
 
     /// Address and port as one writes them: `192.0.2.1:80`, `[2001:db8::1]:80`.
     #[must_use]
     pub fn socket_address(&self) -> String {
-        if self.address.contains(':') {
-            format!("[{}]:{}", self.address, self.port)
-        } else {
-            format!("{}:{}", self.address, self.port)
-        }
+        SocketAddr::new(self.address, self.port).to_string()
     }
 }
 
@@ -122,7 +128,7 @@ pub struct Boundary {
     /// Their length from the IP header on, bytes.
     pub packet_bytes: u32,
     /// What a tunnel has added to the connection's own packets, bytes.
-    #[serde(skip_serializing_if = "is_zero_bytes")]
+    #[serde(skip_serializing_if = "is_default")]
     pub overhead_bytes: u32,
     /// The kernel function that dropped them.
     pub function: String,
@@ -199,7 +205,7 @@ pub struct Evidence {
     /// Records of our own that were lost while this was observed.
     pub lost_events: u64,
     /// Ways through the host that lead over the place (`check`).
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub ways: usize,
     /// What was seen by which hook, in words.
     pub notes: Vec<String>,
@@ -238,16 +244,6 @@ impl ReportedHop {
             alias: link.alias.clone(),
         })
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
-fn is_zero(count: &usize) -> bool {
-    *count == 0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
-fn is_zero_bytes(bytes: &u32) -> bool {
-    *bytes == 0
 }
 
 /// Something to do about it.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::text::stored::{printable, printable_or_none};
+use crate::model::is_default;
 
 /// What became of a hook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +20,7 @@ pub struct HookStatus {
     #[serde(deserialize_with = "printable_or_none")]
     pub detail: Option<String>,
     /// Whether it adds to the evidence only.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub optional: bool,
     /// What it shows, if it is attached.
     #[serde(
@@ -47,10 +48,7 @@ impl HookStatus {
     /// What hooks that are not attached mean for a trace: a sentence for each, or one for all of them.
     #[must_use]
     pub fn missed(hooks: &[Self]) -> Vec<String> {
-        let why = |hook: &Self| {
-            let detail = hook.detail.as_deref();
-            detail.unwrap_or("not attached").to_owned()
-        };
+        let why = |hook: &Self| hook.detail.as_deref().unwrap_or("not attached").to_owned();
         if let Some(first) = hooks.first()
             && hooks.iter().all(|hook| !hook.attached)
         {
@@ -65,36 +63,24 @@ impl HookStatus {
                  so a stall can be suspected at most"
             )];
         }
-        let missed = hooks.iter().filter(|hook| hook.is_missed());
-        missed
-            .map(|hook| {
-                let lost = hook.lost.as_deref().unwrap_or("less is seen");
-                format!("no {}: {}; {lost}", hook.hook, why(hook))
-            })
-            .collect()
+        let missed = hooks.iter().filter(|hook| hook.is_missed()).map(|hook| {
+            let lost = hook.lost.as_deref().unwrap_or("less is seen");
+            format!("no {}: {}; {lost}", hook.hook, why(hook))
+        });
+        missed.collect()
     }
 
     /// How many of these are attached, such as `6 of 6 hooks, 4 of 9 details`.
     #[must_use]
     pub fn tally(hooks: &[Self]) -> String {
-        let count = |optional: bool, noun: &str| {
-            let kind = || hooks.iter().filter(move |hook| hook.optional == optional);
-            let attached = kind().filter(|hook| hook.attached).count();
-            match kind().count() {
-                0 if optional => String::new(),
-                all => format!("{attached} of {all} {noun}"),
-            }
+        let (details, main): (Vec<&Self>, Vec<&Self>) = hooks.iter().partition(|it| it.optional);
+        let count = |hooks: &[&Self], noun: &str| {
+            let attached = hooks.iter().filter(|hook| hook.attached).count();
+            format!("{attached} of {} {noun}", hooks.len())
         };
-        let words = [count(false, "hooks"), count(true, "details")];
-        let words: Vec<_> = words.into_iter().filter(|it| !it.is_empty()).collect();
-        words.join(", ")
+        match count(&main, "hooks") {
+            words if details.is_empty() => words,
+            words => format!("{words}, {}", count(&details, "details")),
+        }
     }
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_false(value: &bool) -> bool {
-    !value
 }

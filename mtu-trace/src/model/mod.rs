@@ -9,3 +9,8 @@ mod link_kind;
 pub mod netns_ref;
 pub mod network;
 pub mod verdict;
+
+/// Whether a field says no more than if it were left out, as `serde` asks.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -2,10 +2,13 @@
 
 use serde::Serialize;
 
-use crate::model::network::{Netns, NetnsId, Topology};
+use crate::model::network::{Container, NetnsId, Process, Topology};
+
+/// Containers in containers that are followed; a cycle in what `/proc` says must not hang us.
+const MAX_NESTING: usize = 8;
 
 /// A namespace by all its names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct NetnsRef {
     /// The inode number; 0 where only the cookie is known.
     pub inode: u64,
@@ -16,7 +19,7 @@ pub struct NetnsRef {
     /// Whether it is the host's own.
     pub init: bool,
     /// A process that lives in it; `None` where there is none.
-    pub process: Option<ProcessRef>,
+    pub process: Option<Process>,
     /// The systemd unit of that process.
     pub unit: Option<String>,
     /// The container whose network it is.
@@ -33,15 +36,6 @@ pub struct GuestRef {
     pub bridge: String,
     /// The namespace of that bridge.
     pub parent: Box<NetnsRef>,
-}
-
-/// A process that lives in a namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ProcessRef {
-    /// The process identifier on the host.
-    pub pid: i32,
-    /// The command name (`/proc/PID/comm`).
-    pub comm: String,
 }
 
 /// A container by all its names.
@@ -73,35 +67,26 @@ impl NetnsRef {
     fn nested(id: NetnsId, topology: &Topology, depth: usize) -> Self {
         let Some(netns) = topology.namespaces.get(&id) else {
             return Self {
-                inode: 0,
                 cookie: Some(id.0),
-                name: None,
-                init: false,
-                process: None,
-                unit: None,
-                container: None,
-                guest: None,
+                ..Self::default()
             };
         };
+        let around = |id| Some(Box::new(Self::nested(id, topology, depth.checked_sub(1)?)));
+        let container = netns.container.clone();
         Self {
             inode: netns.inode,
             cookie: netns.cookie,
             name: netns.name.clone(),
             init: netns.init,
-            process: netns.process.as_ref().map(|process| ProcessRef {
-                pid: process.pid,
-                comm: process.comm.clone(),
-            }),
+            process: netns.process.clone(),
             unit: netns.unit.clone(),
-            container: container(netns, topology, depth),
-            guest: netns
-                .guest
-                .as_ref()
-                .filter(|_| depth > 0)
-                .map(|guest| GuestRef {
+            container: container.map(|it| ContainerRef::new(it, around)),
+            guest: netns.guest.as_ref().and_then(|guest| {
+                Some(GuestRef {
                     bridge: guest.bridge.clone(),
-                    parent: Box::new(Self::nested(guest.parent, topology, depth - 1)),
-                }),
+                    parent: around(guest.parent)?,
+                })
+            }),
         }
     }
 
@@ -119,24 +104,20 @@ impl NetnsRef {
             return format!("a new container on {} of {parent}", guest.bridge);
         }
         if let Some(container) = &self.container {
-            let name = container.name.clone();
-            return name
-                .or_else(|| Some(format!("pod {}", container.pod_name.as_ref()?)))
-                .unwrap_or_else(|| container.short());
+            return match (&container.name, &container.pod_name) {
+                (Some(name), _) => name.clone(),
+                (None, Some(pod)) => format!("pod {pod}"),
+                (None, None) => container.short(),
+            };
         }
-        if let Some(name) = &self.name {
-            return name.clone();
-        }
-        if self.init {
-            return "the host".to_owned();
-        }
-        match (&self.process, &self.unit) {
-            (Some(_), Some(unit)) => format!("netns {} ({unit})", self.inode),
-            (Some(process), None) => {
-                format!("netns {} ({}[{}])", self.inode, process.comm, process.pid)
-            }
-            _ if self.inode == 0 => format!("netns cookie {}", self.cookie.unwrap_or(0)),
-            _ => format!("netns {}", self.inode),
+        let inode = self.inode;
+        match (&self.name, &self.process, &self.unit) {
+            (Some(name), ..) => name.clone(),
+            _ if self.init => "the host".to_owned(),
+            (_, Some(_), Some(unit)) => format!("netns {inode} ({unit})"),
+            (_, Some(Process { pid, comm }), None) => format!("netns {inode} ({comm}[{pid}])"),
+            _ if inode == 0 => format!("netns cookie {}", self.cookie.unwrap_or(0)),
+            _ => format!("netns {inode}"),
         }
     }
 
@@ -149,30 +130,39 @@ impl NetnsRef {
             return Some(format!("{}, in {around}", self.label()));
         }
         let container = self.container.as_ref()?;
-        let mut chain = self.label();
-        let image = container
-            .image
-            .as_ref()
-            .map_or_else(String::new, |image| format!(", image {image}"));
-        if container.name.is_some() || container.pod_name.is_some() {
-            chain.push_str(&format!(" ({}{image})", container.short()));
-        } else {
-            chain.push_str(image.replacen(", ", " of ", 1).as_str());
-        }
+        let (label, short) = (self.label(), container.short());
+        let is_named = container.name.is_some() || container.pod_name.is_some();
+        let mut chain = match (&container.image, is_named) {
+            (Some(image), true) => format!("{label} ({short}, image {image})"),
+            (None, true) => format!("{label} ({short})"),
+            (Some(image), false) => format!("{label} of image {image}"),
+            (None, false) => label,
+        };
         if let Some(pod) = container.pod_name.as_ref().or(container.pod.as_ref())
             && container.name.is_some()
         {
             chain.push_str(&format!(", in pod {pod}"));
         }
         if let Some(around) = container.parent.as_ref().and_then(|parent| parent.chain()) {
-            chain.push_str(", in ");
-            chain.push_str(&around);
+            chain.push_str(&format!(", in {around}"));
         }
         Some(chain)
     }
 }
 
 impl ContainerRef {
+    fn new(known: Container, around: impl Fn(NetnsId) -> Option<Box<NetnsRef>>) -> Self {
+        Self {
+            id: known.id,
+            name: known.name,
+            image: known.image,
+            runtime: known.runtime,
+            parent: known.parent.and_then(around),
+            pod: known.pod,
+            pod_name: known.pod_name,
+        }
+    }
+
     /// Engine and identifier as engines show them: `docker 0123456789ab`.
     fn short(&self) -> String {
         let id = self.id.get(..12).unwrap_or(&self.id);
@@ -180,21 +170,10 @@ impl ContainerRef {
     }
 }
 
-/// Containers in containers that are followed; a cycle in what `/proc` says must not hang us.
-const MAX_NESTING: usize = 8;
-
-fn container(netns: &Netns, topology: &Topology, depth: usize) -> Option<ContainerRef> {
-    let container = netns.container.as_ref()?;
-    Some(ContainerRef {
-        id: container.id.clone(),
-        name: container.name.clone(),
-        image: container.image.clone(),
-        runtime: container.runtime.clone(),
-        parent: container
-            .parent
-            .filter(|_| depth > 0)
-            .map(|parent| Box::new(NetnsRef::nested(parent, topology, depth - 1))),
-        pod: container.pod.clone(),
-        pod_name: container.pod_name.clone(),
-    })
+impl Topology {
+    /// The shortest thing a person would call a namespace.
+    #[must_use]
+    pub fn label(&self, netns: NetnsId) -> String {
+        NetnsRef::new(netns, self).label()
+    }
 }

@@ -58,7 +58,7 @@ fn frames(source: &Generated) -> Result<()> {
     }
     let state = watch.analysis().state();
     let connections = state.connections().count();
-    let found = watch.analysis().current().heads().len();
+    let found = watch.analysis().current().heads.len();
     println!("{found} findings, {connections} connections, {EVENTS} events/s, {SIZE:?} cells");
     let mut more = source.events().skip(1000);
     let mut terminal = Terminal::new(TestBackend::new(SIZE.0, SIZE.1))?;

@@ -1,16 +1,16 @@
 //! The whole analysis of a stream of events: the state, and when each finding was made.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use imbl::{HashMap, Vector};
 
 use crate::core::select::{Scope, Selected, Subject};
 use crate::core::track::State;
-use crate::core::verdicts::assemble;
-use crate::core::verdicts::current::Current;
+use crate::core::verdicts::assemble::{self, sureness};
 use crate::core::verdicts::verdict_index::{Key, VerdictIndex};
 use crate::model::event::{Event, EventKind};
-use crate::model::finding::{Finding, Fix, ReportedHop, Severity, Verdict};
+use crate::model::finding::{Confidence, Finding, Severity, Verdict};
 
 /// Takes in events and tells what they mean. Live tracing, recording and replaying all run this. A
 /// copy shares what does not change after it.
@@ -20,7 +20,8 @@ pub struct Analysis {
     /// The selection of which findings are made.
     scope: Scope,
     index: VerdictIndex,
-    detected: HashMap<Arc<Key>, Arc<Detected>>,
+    /// The findings as they were made, in the network as it was then.
+    detected: HashMap<Arc<Key>, Arc<Finding>>,
     made: Vector<Made>,
 }
 
@@ -33,17 +34,6 @@ pub struct Made {
     pub verdict: Verdict,
     /// How bad it was then.
     pub severity: Severity,
-}
-
-/// A finding as it was made.
-#[derive(Clone, Debug)]
-pub(crate) struct Detected {
-    /// When it was made, ns of `CLOCK_MONOTONIC`.
-    pub at_ns: u64,
-    /// The way and the fixes as the network was then: a container may be gone, with its links, by
-    /// the time of the report.
-    pub path: Vec<ReportedHop>,
-    pub fixes: Vec<Fix>,
 }
 
 impl Analysis {
@@ -93,7 +83,7 @@ impl Analysis {
             };
             let known = self.detected.get(&key);
             // What was found there before is over if this began later: it is another one.
-            if known.is_some_and(|known| known.at_ns >= group.first_ns()) {
+            if known.is_some_and(|known| known.detected_at_ns >= group.first_ns()) {
                 continue;
             }
             let Some(finding) = assemble::finding(&self.state, &self.index, &key, None) else {
@@ -104,12 +94,7 @@ impl Analysis {
                 verdict: finding.verdict,
                 severity: finding.severity,
             });
-            let detected = Detected {
-                at_ns: self.state.now_ns,
-                path: finding.path,
-                fixes: finding.fixes,
-            };
-            self.detected.insert(key, Arc::new(detected));
+            self.detected.insert(key, Arc::new(finding));
         }
     }
 
@@ -125,18 +110,13 @@ impl Analysis {
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         let current = self.current();
-        (0..current.heads().len())
-            .filter_map(|index| current.finding(index))
-            .collect()
+        let positions = 0..current.heads.len();
+        positions.filter_map(|it| current.finding(it)).collect()
     }
 
-    /// How one of them was made.
-    pub(crate) fn how(&self, key: &Key) -> Option<&Detected> {
-        self.detected.get(key).map(|detected| &**detected)
-    }
-
-    pub(crate) fn index(&self) -> &VerdictIndex {
-        &self.index
+    fn finding(&self, key: &Key) -> Option<Finding> {
+        let detected = self.detected.get(key).map(|it| &**it);
+        assemble::finding(&self.state, &self.index, key, detected)
     }
 
     /// Whether an event that was taken in, or its connection, is selected; also if it is about the
@@ -161,12 +141,6 @@ impl Analysis {
         self.scope.selected(self.current().hidden())
     }
 
-    /// How many findings were ever made.
-    #[must_use]
-    pub fn detected(&self) -> usize {
-        self.made.len()
-    }
-
     /// All that were ever made, in the order of their making.
     #[must_use]
     pub fn made(&self) -> &Vector<Made> {
@@ -176,18 +150,84 @@ impl Analysis {
     /// What a reader of the findings should know besides, in sentences.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        let forgotten = self.state.forgotten;
-        let note = format!(
-            "{forgotten} connections had to be forgotten, so that memory stays bounded: findings may \
-             count too few, or be missing."
-        );
-        let forgotten = (forgotten > 0).then_some(note);
-        self.state.limits.iter().cloned().chain(forgotten).collect()
+        let mut notes = self.state.limits.to_vec();
+        if self.state.forgotten > 0 {
+            notes.push(format!(
+                "{} connections had to be forgotten, so that memory stays bounded: findings may \
+                 count too few, or be missing.",
+                self.state.forgotten
+            ));
+        }
+        notes
     }
 
     /// What the findings are drawn from.
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
+    }
+}
+
+/// The findings that stand at one moment, worst first. To list them is cheap; each is put together
+/// when it is asked for.
+#[derive(Clone, Debug)]
+pub struct Current {
+    analysis: Analysis,
+    /// All of them, in their order.
+    pub heads: Vec<FindingHead>,
+}
+
+/// What the order of findings rests on.
+#[derive(Clone, Debug)]
+pub struct FindingHead {
+    /// What it is about, at this moment and at any other.
+    pub key: Arc<Key>,
+    /// How bad it is.
+    pub severity: Severity,
+    /// How sure it is by now.
+    pub confidence: Confidence,
+    /// Whether it still goes on.
+    pub ongoing: bool,
+    /// How many connections share the cause.
+    pub connections: usize,
+    /// The first sign of it, ns of `CLOCK_MONOTONIC`.
+    pub first_ns: u64,
+}
+
+impl Current {
+    /// Of an analysis in which everything has been asked that had to be.
+    pub(crate) fn new(analysis: Analysis) -> Self {
+        let groups = analysis.index.groups().filter_map(|(key, group)| {
+            let (id, side) = group.worst()?;
+            let found = analysis.index.found(id, side)?;
+            Some(FindingHead {
+                key: Arc::clone(key),
+                severity: found.severity,
+                confidence: sureness(&analysis.state, found),
+                ongoing: found.trouble.ongoing,
+                connections: group.connections(),
+                first_ns: group.first_ns(),
+            })
+        });
+        let mut heads: Vec<FindingHead> = groups.collect();
+        heads.sort_by_key(|head| {
+            let sure = (head.severity, head.confidence, head.ongoing);
+            (Reverse((sure, head.connections)), head.first_ns)
+        });
+        Self { analysis, heads }
+    }
+
+    /// One of them by its position, as a report has it.
+    #[must_use]
+    pub fn finding(&self, position: usize) -> Option<Finding> {
+        let finding = self.analysis.finding(&self.heads.get(position)?.key)?;
+        let id = format!("F{}", position + 1);
+        Some(Finding { id, ..finding })
+    }
+
+    /// How many are outside of the selection.
+    #[must_use]
+    pub fn hidden(&self) -> usize {
+        self.analysis.index.hidden()
     }
 }

@@ -30,15 +30,11 @@ pub fn boundary(site: &DropSite, topology: &Topology) -> Boundary {
 /// A device by its name; one that was too new to be known at the event may be known now. By its
 /// number where it has gone unnamed.
 pub fn name(device: &Device, topology: &Topology) -> String {
-    device
-        .name
-        .as_ref()
-        .map(ToString::to_string)
-        .or_else(|| {
-            let link = topology.link(device.netns, device.ifindex)?;
-            Some(link.name.clone())
-        })
-        .unwrap_or_else(|| format!("if{}", device.ifindex))
+    match (&device.name, topology.link(device.netns, device.ifindex)) {
+        (Some(name), _) => name.to_string(),
+        (None, Some(link)) => link.name.clone(),
+        (None, None) => format!("if{}", device.ifindex),
+    }
 }
 
 /// What became of the message to the sender, which tells that packets up to `fits_bytes` pass.
@@ -56,31 +52,22 @@ pub fn pmtud(
     let blocked = icmp.blocked.iter().max_by_key(|blocked| blocked.count);
     // The path MTU of a socket changes by such a message alone: probing lowers its segment size
     // only (`tcp_mtu_probing`).
-    let accepted = icmp.is_pmtu_accepted(fits_bytes);
-    let came_down = track
-        .sender_pmtu_bytes
-        .is_some_and(|pmtu| pmtu > 0 && pmtu <= fits_bytes);
+    let came_down = |pmtu| pmtu > 0 && pmtu <= fits_bytes;
+    let heard = icmp.is_pmtu_accepted(fits_bytes) || track.sender_pmtu_bytes.is_some_and(came_down);
     Pmtud {
         // A message that is heeded, dropped or seen must have been generated, also where that could
         // not be observed.
-        signalled: came_down
-            || accepted
+        signalled: heard
             || (icmp.generated > 0 && !silent)
             || blocked.is_some()
             || !icmp.seen.is_empty(),
-        delivered: if came_down || accepted {
-            Some(true)
-        } else {
-            blocked.map(|_| false)
-        },
-        blocked_at: blocked
-            .filter(|_| !came_down && !accepted)
-            .map(|blocked| BlockedAt {
-                netns: NetnsRef::new(blocked.netns, topology),
-                hook: blocked.hook,
-                interface: blocked.device.as_ref().map(|device| name(device, topology)),
-                function: blocked.function.to_string(),
-                reason: blocked.reason.as_ref().map(ToString::to_string),
-            }),
+        delivered: (heard || blocked.is_some()).then_some(heard),
+        blocked_at: blocked.filter(|_| !heard).map(|blocked| BlockedAt {
+            netns: NetnsRef::new(blocked.netns, topology),
+            hook: blocked.hook,
+            interface: blocked.device.as_ref().map(|device| name(device, topology)),
+            function: blocked.function.to_string(),
+            reason: blocked.reason.as_ref().map(ToString::to_string),
+        }),
     }
 }

@@ -39,9 +39,8 @@ impl Cause {
             return None;
         };
         let passing = track.passing.as_deref();
-        let passing = || passing.filter(|passing| passing.site.key == *key);
         let drops = track.oversized.get(key).map(|drops| &**drops);
-        drops.or_else(passing)
+        drops.or(passing.filter(|passing| passing.site.key == *key))
     }
 
     /// The longest packet that gets past the place, bytes; `None` where that is not known.

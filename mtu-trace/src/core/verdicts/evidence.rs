@@ -5,11 +5,10 @@ use std::io;
 use crate::core::sites::Tells;
 use crate::core::track::{Icmp, OtherDrops, OtherKey, PmtuAccepted, SiteDrops, TrackedSocket};
 use crate::core::verdicts::facts::TrackFacts;
-use crate::core::verdicts::table::Trouble;
+use crate::core::verdicts::trouble::Trouble;
 use crate::model::event::{Timers, hook};
 use crate::model::finding::Evidence;
-use crate::model::netns_ref::NetnsRef;
-use crate::model::network::{NetnsId, Topology};
+use crate::model::network::Topology;
 
 /// Nanoseconds in a millisecond.
 const NS_PER_MS: u64 = 1_000_000;
@@ -41,12 +40,16 @@ pub fn evidence(facts: &TrackFacts<'_>, trouble: &Trouble) -> Evidence {
 /// What was seen of one direction of a connection, in the order in which things happen: each note
 /// begins with the hook, or the other source, it was seen by.
 fn notes(facts: &TrackFacts<'_>) -> Vec<String> {
-    let topology = &facts.state.topology;
-    let track = facts.track;
-    let names = NoteNames(topology);
+    let (topology, track) = (&facts.state.topology, facts.track);
+    let ends = &facts.connection.ends;
     let mut notes = Vec::new();
-    notes.extend(track.oversized.values().map(|drops| names.oversized(drops)));
-    notes.extend(names.icmp(&track.icmp));
+    notes.extend(
+        track
+            .oversized
+            .values()
+            .map(|drops| oversized(drops, topology)),
+    );
+    icmp(&track.icmp, topology, &mut notes);
     if let Some(sent) = &track.retransmits {
         notes.push(format!(
             "{}: {} segments sent again, timeout doubled {} times",
@@ -56,111 +59,101 @@ fn notes(facts: &TrackFacts<'_>) -> Vec<String> {
         ));
         notes.extend(sent.timers.as_ref().and_then(timers));
     }
-    let ends = &facts.connection.ends;
-    notes.extend(ends.iter().filter_map(|end| names.socket(end)));
-    let others = track.other.iter();
-    notes.extend(others.map(|(key, drops)| names.other(key, drops)));
-    notes.extend(ends.iter().filter_map(|end| names.ending(end)));
+    notes.extend(ends.iter().filter_map(|end| socket(end, topology)));
+    notes.extend(
+        track
+            .other
+            .iter()
+            .map(|(key, drops)| other(key, drops, topology)),
+    );
+    notes.extend(ends.iter().filter_map(|end| ending(end, topology)));
     if facts.state.lost > 0 {
         notes.push(format!("{} records of our own were lost", facts.state.lost));
     }
     notes
 }
 
-/// Notes that name namespaces and devices by the network as it is now.
-struct NoteNames<'a>(&'a Topology);
+fn oversized(SiteDrops { site, count, .. }: &SiteDrops, topology: &Topology) -> String {
+    let by = match site.site.tells {
+        Tells::SenderForReceiver => hook::TUNNEL,
+        _ => hook::DROPS,
+    };
+    let place = topology.label(site.key.netns);
+    format!(
+        "{by}: {count} packets of up to {} bytes dropped by {} in {place}",
+        site.packet_bytes, site.key.function,
+    )
+}
 
-impl NoteNames<'_> {
-    fn label(&self, netns: NetnsId) -> String {
-        NetnsRef::new(netns, self.0).label()
+/// The message to the sender, from its making to what became of it.
+fn icmp(icmp: &Icmp, topology: &Topology, notes: &mut Vec<String>) {
+    if icmp.generated > 0 {
+        notes.push(format!(
+            "{}: {} messages generated",
+            hook::ICMP,
+            icmp.generated
+        ));
     }
-
-    fn oversized(&self, drops: &SiteDrops) -> String {
-        let by = match drops.site.site.tells {
-            Tells::SenderForReceiver => hook::TUNNEL,
-            _ => hook::DROPS,
-        };
+    notes.extend(icmp.blocked.iter().map(|blocked| {
         format!(
-            "{by}: {} packets of up to {} bytes dropped by {} in {}",
-            drops.count,
-            drops.site.packet_bytes,
-            drops.site.key.function,
-            self.label(drops.site.key.netns),
-        )
-    }
-
-    /// The message to the sender, from its making to what became of it.
-    fn icmp(&self, icmp: &Icmp) -> Vec<String> {
-        let mut notes = Vec::new();
-        if icmp.generated > 0 {
-            notes.push(format!(
-                "{}: {} messages generated",
-                hook::ICMP,
-                icmp.generated
-            ));
-        }
-        notes.extend(icmp.blocked.iter().map(|blocked| {
-            format!(
-                "{}: {} of the ICMP messages dropped by {} in {}",
-                hook::DROPS,
-                blocked.count,
-                blocked.function,
-                self.label(blocked.netns),
-            )
-        }));
-        notes.extend(icmp.seen.iter().map(|(&(netns, ifindex, egress), count)| {
-            let link = self.0.link(netns, ifindex);
-            format!(
-                "tc: {count} ICMP messages {} {} in {}",
-                if egress { "left by" } else { "came in by" },
-                link.map_or("a device since gone", |link| link.name.as_str()),
-                self.label(netns),
-            )
-        }));
-        notes.extend(icmp.pmtu_accepted.as_deref().map(taken_over));
-        notes
-    }
-
-    fn socket(&self, end: &TrackedSocket) -> Option<String> {
-        let sample = end.sample.as_ref()?;
-        let waits = if sample.unacked > 0 && sample.backoff > 0 {
-            format!(
-                ", waits for the acknowledgement of {} segments, timeout doubled {} times",
-                sample.unacked, sample.backoff
-            )
-        } else {
-            String::new()
-        };
-        Some(format!(
-            "sock_diag: the socket in {} is {}, {} bytes received, {} acknowledged{waits}",
-            self.label(end.socket.flow.netns),
-            sample.state.name(),
-            sample.bytes_received,
-            sample.bytes_acked,
-        ))
-    }
-
-    fn other(&self, key: &OtherKey, drops: &OtherDrops) -> String {
-        let reason = key.reason.as_deref();
-        format!(
-            "{}: {} other packets dropped by {}{} in {}",
+            "{}: {} of the ICMP messages dropped by {} in {}",
             hook::DROPS,
-            drops.count,
-            key.function,
-            reason.map_or_else(String::new, |reason| format!(" ({reason})")),
-            self.label(key.netns),
+            blocked.count,
+            blocked.function,
+            topology.label(blocked.netns),
         )
-    }
+    }));
+    notes.extend(icmp.seen.iter().map(|(&(netns, ifindex, egress), count)| {
+        let link = topology.link(netns, ifindex);
+        format!(
+            "tc: {count} ICMP messages {} {} in {}",
+            if egress { "left by" } else { "came in by" },
+            link.map_or("a device since gone", |link| link.name.as_str()),
+            topology.label(netns),
+        )
+    }));
+    notes.extend(icmp.pmtu_accepted.as_deref().map(taken_over));
+}
 
-    fn ending(&self, end: &TrackedSocket) -> Option<String> {
-        let closed = end.closed.as_ref().filter(|closed| closed.error != 0)?;
-        Some(format!(
-            "{}: the socket in {} ended with {}",
-            hook::STATES,
-            self.label(end.socket.flow.netns),
-            io::Error::from_raw_os_error(closed.error.cast_signed()),
-        ))
-    }
+fn socket(end: &TrackedSocket, topology: &Topology) -> Option<String> {
+    let sample = end.sample.as_ref()?;
+    let waits = if sample.unacked > 0 && sample.backoff > 0 {
+        format!(
+            ", waits for the acknowledgement of {} segments, timeout doubled {} times",
+            sample.unacked, sample.backoff
+        )
+    } else {
+        String::new()
+    };
+    Some(format!(
+        "sock_diag: the socket in {} is {}, {} bytes received, {} acknowledged{waits}",
+        topology.label(end.socket.flow.netns),
+        sample.state.name(),
+        sample.bytes_received,
+        sample.bytes_acked,
+    ))
+}
+
+fn other(key: &OtherKey, drops: &OtherDrops, topology: &Topology) -> String {
+    let reason = key.reason.as_ref();
+    format!(
+        "{}: {} other packets dropped by {}{} in {}",
+        hook::DROPS,
+        drops.count,
+        key.function,
+        reason.map_or_else(String::new, |reason| format!(" ({reason})")),
+        topology.label(key.netns),
+    )
+}
+
+fn ending(end: &TrackedSocket, topology: &Topology) -> Option<String> {
+    let closed = end.closed.as_ref().filter(|closed| closed.error != 0)?;
+    let place = topology.label(end.socket.flow.netns);
+    let error = io::Error::from_raw_os_error(closed.error.cast_signed());
+    Some(format!(
+        "{}: the socket in {place} ended with {error}",
+        hook::STATES
+    ))
 }
 
 /// Whom the message has reached, by the functions that take its MTU over.
@@ -183,9 +176,7 @@ fn taken_over(accepted: &PmtuAccepted) -> String {
 
 /// Why segments were sent again; `None` where that is not seen.
 fn timers(timers: &Timers) -> Option<String> {
-    let words: Vec<String> = timers
-        .counted()
-        .map(|(count, by, what)| format!("{by}: {count} {what}"))
-        .collect();
-    (!words.is_empty()).then(|| words.join("; "))
+    let words = timers.counted();
+    let words = words.map(|(count, by, what)| format!("{by}: {count} {what}"));
+    words.reduce(|words, more| format!("{words}; {more}"))
 }

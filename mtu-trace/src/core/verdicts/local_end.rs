@@ -3,7 +3,6 @@
 use crate::core::track::{Connection, Side, TrackedSocket};
 use crate::model::event::{Flow, TCP, UDP};
 use crate::model::finding::{ConnectionRef, Direction, Endpoint};
-use crate::model::netns_ref::NetnsRef;
 use crate::model::network::Topology;
 
 /// The end of a connection that a report is told from.
@@ -22,28 +21,22 @@ impl<'a> LocalEnd<'a> {
     /// Picks the end: a container's before the host's, one behind NAT before one that is not, the
     /// one that opened the connection before the one that answered, as far as that is known.
     pub fn of(connection: &'a Connection, topology: &Topology) -> Option<Self> {
+        let score = |end, other| score(end, other, topology);
         let sends = match &*connection.ends {
-            [] => {
-                // Only packets are known: their receiver stands for the local end.
-                let flow = connection.seen_as.iter().next()?.reversed();
-                return Some(Self {
-                    sends: Side::In,
-                    end: None,
-                    other: None,
-                    flow,
-                });
-            }
-            [first, second] if score(second, first, topology) > score(first, second, topology) => {
-                Side::In
-            }
+            // Only packets are known: their receiver stands for the local end.
+            [] => Side::In,
+            [first, second] if score(second, first) > score(first, second) => Side::In,
             _ => Side::Out,
         };
-        let end = connection.sender(sends)?;
+        let end = connection.sender(sends);
         Some(Self {
             sends,
-            end: Some(end),
+            end,
             other: connection.receiver(sends),
-            flow: end.socket.flow,
+            flow: match end {
+                Some(end) => end.socket.flow,
+                None => connection.seen_as.first()?.reversed(),
+            },
         })
     }
 
@@ -64,18 +57,15 @@ impl<'a> LocalEnd<'a> {
         topology: &Topology,
     ) -> ConnectionRef {
         let netns = |end: Option<&TrackedSocket>| end.map(|end| end.socket.flow.netns);
-        let mut translated: Vec<String> = connection
-            .seen_as
-            .iter()
-            .map(|flow| match self.sends {
-                Side::Out => *flow,
-                Side::In => flow.reversed(),
-            })
-            .filter(|flow| {
-                (flow.source, flow.destination) != (self.flow.source, self.flow.destination)
-            })
+        let ends = |flow: &Flow| (flow.source, flow.destination);
+        let seen_as = connection.seen_as.iter().map(|flow| match self.sends {
+            Side::Out => *flow,
+            Side::In => flow.reversed(),
+        });
+        let translated = seen_as.filter(|flow| ends(flow) != ends(&self.flow));
+        let mut translated: Vec<String> = translated
             .map(|flow| {
-                let place = NetnsRef::new(flow.netns, topology).label();
+                let place = topology.label(flow.netns);
                 format!("{} -> {} in {place}", flow.source, flow.destination)
             })
             .collect();
@@ -94,11 +84,9 @@ impl<'a> LocalEnd<'a> {
     }
 }
 
-fn score(
-    end: &TrackedSocket,
-    other: &TrackedSocket,
-    topology: &Topology,
-) -> (bool, bool, bool, bool) {
+type Score = (bool, bool, bool, bool);
+
+fn score(end: &TrackedSocket, other: &TrackedSocket, topology: &Topology) -> Score {
     let netns = topology.namespaces.get(&end.socket.flow.netns);
     let opened = opened(end, other);
     // The other end knows it by another address: it is behind NAT. That a server has one for its

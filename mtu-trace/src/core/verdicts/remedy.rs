@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::base::text::quote;
 use crate::model::finding::{BlockedAt, Fix};
 use crate::model::netns_ref::NetnsRef;
-use crate::model::network::{NetnsId, Topology};
+use crate::model::network::{Link, NetnsId, Topology};
 
 /// Lowers the MTU of an end: it then announces a segment size that fits, and its peer sends smaller
 /// segments too (RFC 9293, section 3.7.1). `None` if its MTU is no larger already.
@@ -19,8 +19,6 @@ pub fn lower_mtu(topology: &Topology, netns: NetnsId, ifindex: u32, limit: u32) 
     if place.guest.is_some() {
         return Some(tell_engine(&place, link.mtu_bytes, limit));
     }
-    let commands = enter(&place)
-        .map(|enter| format!("{enter} ip link set dev {} mtu {limit}", quote(&link.name)));
     let lasting = match &place.container {
         Some(container) if container.pod.is_some() => format!(
             "To make it last, set the MTU of the cluster's network plugin (CNI) to {limit} and \
@@ -48,7 +46,7 @@ pub fn lower_mtu(topology: &Topology, netns: NetnsId, ifindex: u32, limit: u32) 
              the connection opens; connections open already stay stalled. {lasting} It helps UDP \
              and QUIC sent from there, not those sent to it."
         ),
-        commands: commands.into_iter().collect(),
+        commands: set_mtu(&place, link, limit).into_iter().collect(),
     })
 }
 
@@ -103,45 +101,38 @@ pub const PACKET_TOO_BIG: TooBig = TooBig {
 /// that do it; without them the rules are listed. `None` where no netfilter hook dropped it.
 pub fn unblock(blocked: &BlockedAt, message: TooBig, insert: &[String]) -> Option<Fix> {
     let hook = blocked.hook?;
-    let TooBig {
-        name,
-        nft,
-        iptables,
-    } = message;
     let list = ["nft --handle list ruleset".to_owned()];
     let run = if insert.is_empty() { &list } else { insert };
-    let commands = enter(&blocked.netns).map_or_else(Vec::new, |enter| {
-        run.iter()
-            .map(|command| format!("{enter} {command}"))
-            .collect()
-    });
+    let enter = enter(&blocked.netns);
+    let commands = run
+        .iter()
+        .filter_map(|run| Some(format!("{} {run}", enter.as_ref()?)));
     Some(Fix {
         title: format!(
-            "Let {name} through the {hook} rules of {}",
+            "Let {} through the {hook} rules of {}",
+            message.name,
             blocked.netns.label()
         ),
         detail: if insert.is_empty() {
             format!(
-                "The rule that drops it is in the list the command prints; put `{nft}` before it \
-                 (with iptables: `-p {iptables} -j ACCEPT`). {LEARNS}"
+                "The rule that drops it is in the list the command prints; put `{}` before it \
+                 (with iptables: `-p {} -j ACCEPT`). {LEARNS}",
+                message.nft, message.iptables
             )
         } else {
             format!("The command puts a rule before the one that drops it. {LEARNS}")
         },
-        commands,
+        commands: commands.collect(),
     })
 }
 
 /// Clamps the announced segment size at the router: for TCP, and for new connections.
 pub fn clamp(topology: &Topology, netns: NetnsId) -> Option<Fix> {
     let place = NetnsRef::new(netns, topology);
-    let enter = enter(&place)?;
+    let (enter, place) = (enter(&place)?, place.label());
     let table = "inet mtu_clamp";
     Some(Fix {
-        title: format!(
-            "Clamp the TCP segment size where {} forwards",
-            place.label()
-        ),
+        title: format!("Clamp the TCP segment size where {place} forwards"),
         detail: "The router lowers the segment size that both ends announce to what its own \
                  routes carry. It works although ICMP is filtered; it does not help UDP and QUIC, \
                  nor connections that are open already."
@@ -165,18 +156,13 @@ pub fn clamp(topology: &Topology, netns: NetnsId) -> Option<Fix> {
 pub fn raise_mtu(topology: &Topology, netns: NetnsId, ifindex: u32, bytes: u32) -> Option<Fix> {
     let link = topology.link(netns, ifindex)?;
     let place = NetnsRef::new(netns, topology);
-    let raise = |netns: NetnsId, interface: &str| {
-        let enter = enter(&NetnsRef::new(netns, topology))?;
-        let interface = quote(interface);
-        Some(format!("{enter} ip link set dev {interface} mtu {bytes}"))
-    };
-    let mut commands: Vec<String> = raise(netns, &link.name).into_iter().collect();
+    let mut commands: Vec<String> = set_mtu(&place, link, bytes).into_iter().collect();
     if let Some(peer) = link.peer
         && let Some(netns) = peer.netns
         && let Some(other_end) = topology.link(netns, peer.ifindex)
         && other_end.mtu_bytes < bytes
     {
-        commands.extend(raise(netns, &other_end.name));
+        commands.extend(set_mtu(&NetnsRef::new(netns, topology), other_end, bytes));
     }
     Some(Fix {
         title: format!(
@@ -201,8 +187,6 @@ pub fn fit_tunnel(topology: &Topology, netns: NetnsId, ifindex: u32, fits: u32) 
         return None;
     }
     let place = NetnsRef::new(netns, topology);
-    let commands = enter(&place)
-        .map(|enter| format!("{enter} ip link set dev {} mtu {fits}", quote(&link.name)));
     Some(Fix {
         title: format!(
             "Set the MTU of the tunnel {} in {} to {fits}, it is {}",
@@ -215,26 +199,21 @@ pub fn fit_tunnel(topology: &Topology, netns: NetnsId, ifindex: u32, fits: u32) 
              of the containers behind it at both ends, need the same {fits}: set it in the overlay \
              network's own settings (the CNI's MTU, or `-o com.docker.network.driver.mtu={fits}`)."
         ),
-        commands: commands.into_iter().collect(),
+        commands: set_mtu(&place, link, fits).into_iter().collect(),
     })
 }
 
 /// The stopgap on the sender: it looks for a size that passes (RFC 4821). `None` if it does already.
 pub fn probing(topology: &Topology, netns: NetnsId) -> Option<Fix> {
     let inside = topology.namespaces.get(&netns)?.inside.as_ref();
-    if inside
-        .and_then(|inside| inside.sysctls.tcp_mtu_probing)
-        .is_some_and(|set| set > 0)
-    {
+    let set = inside.and_then(|inside| inside.sysctls.tcp_mtu_probing);
+    if set.is_some_and(|set| set > 0) {
         return None;
     }
     let sender = NetnsRef::new(netns, topology);
-    let enter = enter(&sender)?;
+    let (enter, sender) = (enter(&sender)?, sender.label());
     Some(Fix {
-        title: format!(
-            "As a stopgap, let {} probe for the path MTU",
-            sender.label()
-        ),
+        title: format!("As a stopgap, let {sender} probe for the path MTU"),
         detail: "The sender then tries smaller segments by itself, after several timeouts (RFC \
                  4821): each connection still loses some seconds. TCP only."
             .to_owned(),
@@ -245,19 +224,15 @@ pub fn probing(topology: &Topology, netns: NetnsId) -> Option<Fix> {
 /// Finds out what the way to a peer carries, from a namespace.
 pub fn measure(topology: &Topology, netns: NetnsId, peer: IpAddr) -> Option<Fix> {
     let place = NetnsRef::new(netns, topology);
-    let enter = enter(&place)?;
+    let (enter, place) = (enter(&place)?, place.label());
     // Bytes of the IP and the ICMP header.
     let headers = if peer.is_ipv6() { 48 } else { 28 };
     Some(Fix {
-        title: format!(
-            "Measure what the way from {} to {peer} carries",
-            place.label()
-        ),
+        title: format!("Measure what the way from {place} to {peer} carries"),
         detail: format!(
             "If 1400 bytes come back and 1500 do not, a link beyond this host has a smaller MTU and \
-             does not say so: lower the MTU of the interface in {} to what passes. Some hosts do \
-             not answer pings at all.",
-            place.label()
+             does not say so: lower the MTU of the interface in {place} to what passes. Some hosts \
+             do not answer pings at all."
         ),
         commands: [1500, 1400]
             .map(|bytes| format!("{enter} ping -c 3 -M do -s {} {peer}", bytes - headers))
@@ -266,6 +241,12 @@ pub fn measure(topology: &Topology, netns: NetnsId, peer: IpAddr) -> Option<Fix>
 }
 
 const LEARNS: &str = "The sender then learns the limit by itself, for TCP, UDP and QUIC alike.";
+
+/// The command that sets the MTU of a link; `None` if there is no way to name its namespace.
+fn set_mtu(place: &NetnsRef, link: &Link, bytes: u32) -> Option<String> {
+    let (enter, interface) = (enter(place)?, quote(&link.name));
+    Some(format!("{enter} ip link set dev {interface} mtu {bytes}"))
+}
 
 /// The command that runs another one in a namespace; none if there is no way to name it.
 fn enter(netns: &NetnsRef) -> Option<String> {

@@ -2,7 +2,6 @@
 
 use crate::core::track::OtherKey;
 use crate::model::finding::{Boundary, ConnectionRef, Direction, Finding};
-use crate::model::netns_ref::NetnsRef;
 use crate::model::network::Topology;
 
 /// What a sentence is made from.
@@ -49,11 +48,7 @@ impl<'a> Telling<'a> {
 }
 
 fn transfer(connection: &ConnectionRef) -> String {
-    let local = connection
-        .local
-        .netns
-        .as_ref()
-        .map_or_else(|| connection.local.socket_address(), NetnsRef::label);
+    let local = connection.local.label();
     let remote = connection.remote.socket_address();
     match connection.direction {
         Direction::Download => format!("{local}'s download from {remote}"),
@@ -64,9 +59,12 @@ fn transfer(connection: &ConnectionRef) -> String {
 
 /// The packets by their length, with what a tunnel has made of them: `1500-byte packets`.
 pub(crate) fn packets(boundary: &Boundary) -> String {
-    let own = boundary
-        .packet_bytes
-        .saturating_sub(boundary.overhead_bytes);
+    let Boundary {
+        packet_bytes,
+        overhead_bytes,
+        ..
+    } = boundary;
+    let own = packet_bytes.saturating_sub(*overhead_bytes);
     match boundary.overhead_bytes {
         0 => format!("{own}-byte packets"),
         more => format!("{own}-byte packets, {} with a tunnel's {more},", own + more),
@@ -91,12 +89,9 @@ pub(crate) fn whereabouts(boundary: &Boundary) -> String {
 
 /// By what and where packets are dropped: `by netfilter in FORWARD of node-1 (NETFILTER_DROP)`.
 pub(crate) fn drop_place(key: &OtherKey, topology: &Topology) -> String {
-    let netns = NetnsRef::new(key.netns, topology).label();
-    let reason = key
-        .reason
-        .as_deref()
-        .map(|reason| format!(" ({reason})"))
-        .unwrap_or_default();
+    let netns = topology.label(key.netns);
+    let reason = key.reason.as_ref();
+    let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
     match key.hook {
         Some(hook) => format!("by netfilter in {hook} of {netns}{reason}"),
         None => format!("by {} in {netns}{reason}", key.function),

@@ -12,7 +12,8 @@ use crate::core::select::{Scope, Subject};
 use crate::core::track::{Connection, ConnectionId, Side, State};
 use crate::core::verdicts::cause::Cause;
 use crate::core::verdicts::facts::TrackFacts;
-use crate::core::verdicts::table::{Match, Trouble, decide};
+use crate::core::verdicts::table::decide;
+use crate::core::verdicts::trouble::{Match, Trouble};
 use crate::model::finding::Verdict;
 
 /// What a finding is about: a verdict and its cause.

@@ -34,11 +34,11 @@ impl Watch {
 
     /// Takes in one event.
     pub fn apply(&mut self, event: &Event) {
-        let made = self.analysis.detected();
+        let made = self.analysis.made().len();
         self.analysis.apply(event);
         self.history.apply(event);
         self.journal.apply(event);
-        if !matches!(event.kind, EventKind::Tick) || self.analysis.detected() != made {
+        if !matches!(event.kind, EventKind::Tick) || self.analysis.made().len() != made {
             self.version += 1;
         }
     }

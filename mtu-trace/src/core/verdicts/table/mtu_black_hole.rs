@@ -22,7 +22,7 @@ pub(super) const VERDICT: VerdictEntry = VerdictEntry {
             .unless(&[SynUnanswered]),
     ],
     sentence,
-    fixes: |context| context.for_narrow_place(),
+    fixes: |worst| worst.for_narrow_place(),
 };
 
 fn of_segments(facts: &TrackFacts<'_>) -> Option<Trouble> {

@@ -12,7 +12,7 @@ pub(super) const VERDICT: VerdictEntry = VerdictEntry {
             .unless(&[SynUnanswered, OtherDropMatters]),
     ],
     sentence,
-    fixes: |context| context.for_narrow_place(),
+    fixes: |worst| worst.for_narrow_place(),
 };
 
 fn here(facts: &TrackFacts<'_>) -> Option<Trouble> {

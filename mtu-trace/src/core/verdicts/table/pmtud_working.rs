@@ -14,7 +14,7 @@ pub(super) const VERDICT: VerdictEntry = VerdictEntry {
             .unless(&[HoleOpen, HoleFilledLate]),
     ],
     sentence,
-    fixes: |context| context.lower_local_mtu().into_iter().collect(),
+    fixes: |worst| worst.lower_local_mtu().into_iter().collect(),
 };
 
 /// That segments got through must have been seen: silence may be a sender that gave up. Of datagrams

@@ -14,7 +14,12 @@ pub(super) const VERDICT: VerdictEntry = VerdictEntry {
             .unless(&[OversizedDrop, OtherDrop, MessageBlocked]),
     ],
     sentence,
-    fixes,
+    fixes: |worst| {
+        [worst.measure(), worst.probe()]
+            .into_iter()
+            .flatten()
+            .collect()
+    },
 };
 
 fn of_sender(facts: &TrackFacts<'_>) -> Option<Trouble> {
@@ -43,9 +48,4 @@ fn sentence(telling: &Telling<'_>) -> String {
         "{who} is stalled: {what} while small packets pass. Nothing is dropped on this host, so \
          there is no local evidence; a link beyond it may have a smaller MTU."
     )
-}
-
-fn fixes(context: &FixContext<'_>) -> Vec<Fix> {
-    let fixes = [context.measure(), context.probe()];
-    fixes.into_iter().flatten().collect()
 }

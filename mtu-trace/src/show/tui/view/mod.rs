@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::core::graph::TopologyIndex;
 use crate::core::track::Connection;
-use crate::core::verdicts::{Current, FindingHead};
+use crate::core::verdicts::{Current, FindingHead, Key};
 use crate::model::event::{Flow, TCP, UDP};
 use crate::model::finding::{Endpoint, Finding, Severity};
 use crate::model::netns_ref::NetnsRef;
@@ -46,14 +46,7 @@ pub enum ConnectionOrder {
 }
 
 /// What a finding in the list is known by, also when it has moved.
-#[derive(Clone, Debug)]
-pub struct FindingKey(FindingHead);
-
-impl PartialEq for FindingKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.is_same(&other.0)
-    }
-}
+pub type FindingKey = Arc<Key>;
 
 /// What there is to watch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,9 +102,9 @@ impl View {
         }
         self.made = made;
         let findings = watch.analysis().current();
-        self.order = (0..findings.heads().len()).collect();
+        self.order = (0..findings.heads.len()).collect();
         if wanted.findings == FindingOrder::Latest {
-            let began = |&index: &usize| std::cmp::Reverse(findings.heads()[index].first_ns);
+            let began = |&index: &usize| std::cmp::Reverse(findings.heads[index].first_ns);
             self.order.sort_by_key(began);
         }
         self.findings = Some(findings);
@@ -137,7 +130,7 @@ impl View {
     #[must_use]
     pub fn key(&self, number: usize) -> Option<FindingKey> {
         let index = *self.order.get(number)?;
-        self.heads().get(index).cloned().map(FindingKey)
+        Some(Arc::clone(&self.heads().get(index)?.key))
     }
 
     /// The finding with this number in full.
@@ -157,7 +150,9 @@ impl View {
     }
 
     fn heads(&self) -> &[FindingHead] {
-        self.findings.as_ref().map_or(&[], Current::heads)
+        self.findings
+            .as_ref()
+            .map_or(&[], |findings| &findings.heads)
     }
 
     /// The namespaces as a tree.
@@ -215,8 +210,8 @@ pub fn entries(watch: &Watch, finding: &Finding) -> Vec<JournalEntry> {
 
 fn connection_of<'a>(watch: &'a Watch, finding: &Finding) -> Option<&'a Connection> {
     let shown = finding.connection.as_ref()?;
-    let address = |end: &Endpoint| Some(SocketAddr::new(end.address.parse().ok()?, end.port));
-    let (local, remote) = (address(&shown.local)?, address(&shown.remote)?);
+    let address = |end: &Endpoint| SocketAddr::new(end.address, end.port);
+    let (local, remote) = (address(&shown.local), address(&shown.remote));
     let flow = |netns: &NetnsRef, source, destination| Flow {
         netns: netns.id(),
         protocol: if shown.protocol == "udp" { UDP } else { TCP },
