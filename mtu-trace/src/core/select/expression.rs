@@ -3,8 +3,7 @@
 //! An expression is kept in postfix order, so that neither asking nor dropping a long one needs more
 //! of the stack than a short one.
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
@@ -20,11 +19,7 @@ const ICMP6: u8 = 58;
 
 /// A filter expression that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter {
-    /// The expression as it was written.
-    text: String,
-    steps: Vec<PostfixItem>,
-}
+pub struct Filter(Vec<PostfixItem>);
 
 /// An operand or operator of an expression in postfix order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +59,7 @@ pub(crate) enum DirectionQualifier {
 /// Asks what address or port one end has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EndMatch {
-    Host(IpAddr),
+    /// A network; one address is the network of nothing else.
     Net(IpNet),
     /// The first and the last port of a range.
     Ports(u16, u16),
@@ -77,17 +72,14 @@ impl Filter {
     ///
     /// It is not of the language that `docs/filters.md` describes; the error tells where.
     pub fn parse(text: &str) -> Result<Self, FilterError> {
-        Ok(Self {
-            steps: parser::parse(text)?,
-            text: text.to_owned(),
-        })
+        parser::parse(text).map(Self)
     }
 
     /// Whether it is true of a connection or an event. A question is true of it if it is of any of
     /// its tuples, so `not` excludes whatever has such a tuple anywhere.
     pub(crate) fn holds(&self, of: &Subject) -> bool {
         let mut answers = Vec::new();
-        for step in &self.steps {
+        for step in &self.0 {
             match step {
                 PostfixItem::Primitive(test) => answers.push(test.holds(of)),
                 PostfixItem::Not => {
@@ -106,12 +98,6 @@ impl Filter {
             }
         }
         answers.pop().unwrap_or(false)
-    }
-}
-
-impl fmt::Display for Filter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
     }
 }
 
@@ -145,10 +131,8 @@ impl Primitive {
 
 impl EndMatch {
     fn is(self, end: SocketAddr) -> bool {
-        let address = end.ip().to_canonical();
         match self {
-            Self::Host(host) => address == host,
-            Self::Net(net) => net.contains(&address),
+            Self::Net(net) => net.contains(&end.ip().to_canonical()),
             Self::Ports(first, last) => (first..=last).contains(&end.port()),
         }
     }

@@ -6,9 +6,7 @@
 //! connections that are complete with all that was found of them, where findings are put together and
 //! events are written out. Pure: [`Selection::live`] is given what finds the namespace of a file.
 
-pub(crate) mod arguments;
 pub(crate) mod expression;
-pub(crate) mod known_targets;
 pub(crate) mod matching;
 pub(crate) mod parser;
 pub(crate) mod scope;
@@ -17,8 +15,7 @@ pub(crate) mod targets;
 mod tests;
 pub(crate) mod words;
 
-pub use crate::core::select::arguments::Selection;
 pub use crate::core::select::expression::Filter;
 pub use crate::core::select::matching::Subject;
-pub use crate::core::select::scope::{Scope, SelectError, Selected};
+pub use crate::core::select::scope::{Scope, SelectError, Selected, Selection};
 pub use crate::core::select::words::FilterError;

@@ -12,6 +12,7 @@
 //! ```
 
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use ipnet::IpNet;
 
@@ -19,7 +20,7 @@ use crate::base::text::printable;
 use crate::core::select::expression::{
     DirectionQualifier, EndMatch, PostfixItem, Primitive, ProtocolQualifier,
 };
-use crate::core::select::words::{FilterError, Token, Word, words};
+use crate::core::select::words::{FilterError, Word, words};
 
 /// Parentheses open at once. A choice: far more than anybody needs, and far less than the stack has
 /// room for.
@@ -38,12 +39,10 @@ pub(crate) fn parse(text: &str) -> Result<Vec<PostfixItem>, FilterError> {
         before: None,
     };
     parser.expression(0)?;
-    match parser.words.first() {
-        None => Ok(parser.steps),
-        Some(word) if word.token == Token::Close => {
-            Err(parser.wrong("no parenthesis is open that this one could close"))
-        }
-        Some(_) => Err(parser.wrong("expected and, or, or the end of the filter")),
+    match parser.next() {
+        "" => Ok(parser.steps),
+        ")" => Err(parser.wrong("no parenthesis is open that this one could close")),
+        _ => Err(parser.wrong("expected and, or, or the end of the filter")),
     }
 }
 
@@ -76,26 +75,25 @@ enum TypeQualifier {
 impl<'a> Parser<'a> {
     fn expression(&mut self, nested: usize) -> Result<(), FilterError> {
         self.operand(nested)?;
-        while let Some(Word { token, .. }) = self.words.first() {
-            let step = match token {
-                Token::And => PostfixItem::And,
-                Token::Or => PostfixItem::Or,
-                _ => break,
+        loop {
+            let step = match self.next() {
+                "and" => PostfixItem::And,
+                "or" => PostfixItem::Or,
+                _ => return Ok(()),
             };
             self.skip();
             self.operand(nested)?;
             self.steps.push(step);
         }
-        Ok(())
     }
 
     fn operand(&mut self, nested: usize) -> Result<(), FilterError> {
         let mut negated = false;
-        while self.is_next(Token::Not) {
+        while self.next() == "not" {
             self.skip();
             negated = !negated;
         }
-        if self.is_next(Token::Open) {
+        if self.next() == "(" {
             if nested == MOST_NESTED {
                 return Err(self.wrong(&format!(
                     "more than {MOST_NESTED} parentheses are open here"
@@ -103,7 +101,7 @@ impl<'a> Parser<'a> {
             }
             self.skip();
             self.expression(nested + 1)?;
-            if !self.is_next(Token::Close) {
+            if self.next() != ")" {
                 return Err(self.wrong("expected and, or, or a closing parenthesis"));
             }
             self.skip();
@@ -121,31 +119,24 @@ impl<'a> Parser<'a> {
         if let (Some(value), Some(before)) = (self.value(), self.before) {
             return self.asked(before, value);
         }
-        let protocol = self.take(|word| {
-            Some(match word {
-                "ip" => ProtocolQualifier::Ip,
-                "ip6" => ProtocolQualifier::Ip6,
-                "tcp" => ProtocolQualifier::Tcp,
-                "udp" => ProtocolQualifier::Udp,
-                "icmp" => ProtocolQualifier::Icmp,
-                "icmp6" => ProtocolQualifier::Icmp6,
-                _ => return None,
-            })
-        });
-        let direction = self.take(|word| match word {
-            "src" => Some(DirectionQualifier::Source),
-            "dst" => Some(DirectionQualifier::Destination),
-            _ => None,
-        });
-        let kind = self.take(|word| {
-            Some(match word {
-                "host" => TypeQualifier::Host,
-                "net" => TypeQualifier::Net,
-                "port" => TypeQualifier::Port,
-                "portrange" => TypeQualifier::PortRange,
-                _ => return None,
-            })
-        });
+        let protocol = self.take(&[
+            ("ip", ProtocolQualifier::Ip),
+            ("ip6", ProtocolQualifier::Ip6),
+            ("tcp", ProtocolQualifier::Tcp),
+            ("udp", ProtocolQualifier::Udp),
+            ("icmp", ProtocolQualifier::Icmp),
+            ("icmp6", ProtocolQualifier::Icmp6),
+        ]);
+        let direction = self.take(&[
+            ("src", DirectionQualifier::Source),
+            ("dst", DirectionQualifier::Destination),
+        ]);
+        let kind = self.take(&[
+            ("host", TypeQualifier::Host),
+            ("net", TypeQualifier::Net),
+            ("port", TypeQualifier::Port),
+            ("portrange", TypeQualifier::PortRange),
+        ]);
         let kind = match (kind, direction, protocol) {
             (Some(kind), ..) => kind,
             // As pcap has it: an address without a kind is a host's.
@@ -167,9 +158,9 @@ impl<'a> Parser<'a> {
             direction,
             kind,
         };
-        match self.words.first().map(|word| word.token) {
-            Some(Token::Other(value)) => self.asked(qualified, value),
-            _ => Err(self.wrong(kind.wants())),
+        match self.next() {
+            "" | "(" | ")" | "not" | "and" | "or" => Err(self.wrong(kind.wants())),
+            value => self.asked(qualified, value),
         }
     }
 
@@ -177,7 +168,6 @@ impl<'a> Parser<'a> {
     fn asked(&mut self, by: Qualifiers, value: &'a str) -> Result<Primitive, FilterError> {
         let wanted = wanted(by.kind, value).map_err(|problem| self.wrong(&problem))?;
         let address = match wanted {
-            EndMatch::Host(address) => Some(address),
             EndMatch::Net(net) => Some(net.addr()),
             EndMatch::Ports(..) => None,
         };
@@ -207,25 +197,24 @@ impl<'a> Parser<'a> {
     /// The next word if it is a value, as addresses and numbers are: none begins with a letter that
     /// has no digit or colon behind it.
     fn value(&self) -> Option<&'a str> {
-        match self.words.first()?.token {
-            Token::Other(word) if word.contains(|c: char| c == ':' || c.is_ascii_digit()) => {
-                (!matches!(word, "ip6" | "icmp6")).then_some(word)
-            }
-            _ => None,
-        }
-    }
-
-    fn take<T>(&mut self, known: impl Fn(&str) -> Option<T>) -> Option<T> {
-        let Token::Other(word) = self.words.first()?.token else {
-            return None;
+        let is_value = |word: &&str| {
+            word.contains(|c: char| c == ':' || c.is_ascii_digit())
+                && !matches!(*word, "ip6" | "icmp6")
         };
-        let found = known(word)?;
-        self.skip();
-        Some(found)
+        Some(self.next()).filter(is_value)
     }
 
-    fn is_next(&self, token: Token<'_>) -> bool {
-        self.words.first().is_some_and(|word| word.token == token)
+    /// The meaning of the next word, if it is one of these.
+    fn take<T: Copy>(&mut self, known: &[(&str, T)]) -> Option<T> {
+        let next = self.next();
+        let &(_, meaning) = known.iter().find(|(word, _)| *word == next)?;
+        self.skip();
+        Some(meaning)
+    }
+
+    /// The next word, which is empty at the end.
+    fn next(&self) -> &'a str {
+        self.words.first().map_or("", |word| word.text)
     }
 
     fn skip(&mut self) {
@@ -238,15 +227,7 @@ impl<'a> Parser<'a> {
             let end = self.text.trim_end().chars().count() + 1;
             return FilterError::new(self.text, end, format!("it ends here; {problem}"));
         };
-        let name = match word.token {
-            Token::Open => "(",
-            Token::Close => ")",
-            Token::Not => "not",
-            Token::And => "and",
-            Token::Or => "or",
-            Token::Other(other) => other,
-        };
-        let name = printable(name.as_bytes());
+        let name = printable(word.text.as_bytes());
         FilterError::new(self.text, word.column, format!("`{name}`: {problem}"))
     }
 }
@@ -264,45 +245,37 @@ impl TypeQualifier {
 
 fn wanted(kind: TypeQualifier, value: &str) -> Result<EndMatch, String> {
     let otherwise = || kind.wants().to_owned();
+    let address = |text: &str| text.parse::<IpAddr>().map_err(|_| otherwise());
+    let range = value.split_once('-');
+    let range = range.and_then(|(first, last)| Some((number(first)?, number(last)?)));
     match kind {
         TypeQualifier::Host if value.contains('/') => {
             Err("this is a network: write net instead of host".to_owned())
         }
-        TypeQualifier::Host => {
-            let address: IpAddr = value.parse().map_err(|_| otherwise())?;
-            Ok(EndMatch::Host(address.to_canonical()))
-        }
+        TypeQualifier::Host => Ok(EndMatch::Net(address(value)?.to_canonical().into())),
         TypeQualifier::Net => {
-            let (address, length) = value.split_once('/').ok_or_else(otherwise)?;
-            let address: IpAddr = address.parse().map_err(|_| otherwise())?;
+            let (first, length) = value.split_once('/').ok_or_else(otherwise)?;
+            let address = address(first)?;
             let most = if address.is_ipv4() { 32 } else { 128 };
-            number(length)
-                .and_then(|length| u8::try_from(length).ok())
-                .and_then(|length| IpNet::new(address, length).ok())
-                .map(EndMatch::Net)
+            let net = number(length).and_then(|length| IpNet::new(address, length).ok());
+            net.map(EndMatch::Net)
                 .ok_or_else(|| format!("the prefix of this network has 0 to {most} bits"))
         }
-        TypeQualifier::Port if value.split_once('-').is_some_and(is_range) => {
+        TypeQualifier::Port if range.is_some() => {
             Err("this is a range: write portrange instead of port".to_owned())
         }
         TypeQualifier::Port => number(value)
             .map(|port| EndMatch::Ports(port, port))
             .ok_or_else(otherwise),
-        TypeQualifier::PortRange => value
-            .split_once('-')
-            .and_then(|(first, last)| Some((number(first)?, number(last)?)))
+        TypeQualifier::PortRange => range
             .filter(|(first, last)| first <= last)
             .map(|(first, last)| EndMatch::Ports(first, last))
             .ok_or_else(otherwise),
     }
 }
 
-fn is_range((first, last): (&str, &str)) -> bool {
-    number(first).is_some() && number(last).is_some()
-}
-
 /// A number in digits alone: `parse` takes a sign too.
-fn number(text: &str) -> Option<u16> {
+fn number<T: FromStr>(text: &str) -> Option<T> {
     text.bytes()
         .all(|byte| byte.is_ascii_digit())
         .then(|| text.parse().ok())?

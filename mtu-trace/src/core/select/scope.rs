@@ -2,16 +2,56 @@
 
 use std::fmt;
 
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, ValueHint, value_parser};
 use serde::Serialize;
 
 use crate::base::text::printable;
-use crate::core::select::arguments::Selection;
 use crate::core::select::expression::Filter;
-use crate::core::select::known_targets::KnownTargets;
 use crate::core::select::matching::Subject;
-use crate::core::select::targets::{Resolve, Target, TargetError, TargetKind};
+use crate::core::select::targets::{KnownTargets, Resolve, Target, TargetError};
 use crate::core::select::words::FilterError;
-use crate::model::network::{NetnsId, Topology};
+use crate::model::network::Topology;
+
+/// What is shown of what was seen. Options of one kind are alternatives; the kinds and FILTER must
+/// all fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct Selection {
+    /// Only connections that touch this network namespace: `ip netns` name, file or inode number
+    #[arg(
+        long,
+        value_name = "NAME|PATH|INODE",
+        value_parser = NonEmptyStringValueParser::new(),
+        help_heading = "Selection (each may be repeated)"
+    )]
+    pub netns: Vec<String>,
+    /// Only connections that touch this container or one inside it: its name, or the start of its id
+    #[arg(
+        long,
+        value_name = "NAME|ID",
+        value_hint = ValueHint::Other,
+        value_parser = NonEmptyStringValueParser::new(),
+        help_heading = "Selection (each may be repeated)"
+    )]
+    pub container: Vec<String>,
+    /// Only connections that touch the network namespace this process is in, its neighbours' there
+    /// included: which of them are its own is not known
+    #[arg(
+        long,
+        value_name = "PID",
+        value_hint = ValueHint::Other,
+        value_parser = value_parser!(i32).range(1..),
+        help_heading = "Selection (each may be repeated)"
+    )]
+    pub pid: Vec<i32>,
+    /// Only connections that fit, as in `port 443 and not host 192.0.2.1`: host, net, port, portrange,
+    /// src, dst, tcp, udp, icmp, icmp6, ip, ip6, and, or, not, parentheses (quote them)
+    ///
+    /// A connection fits by any of its tuples, before and after NAT; src and dst are those of the data
+    /// in trouble. docs/filters.md has the rest.
+    #[arg(value_name = "FILTER", value_hint = ValueHint::Other)]
+    pub filter: Vec<String>,
+}
 
 /// A selection that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +70,8 @@ pub enum SelectError {
 /// What is selected. The default is everything.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
+    /// What was asked for, before anything was met or left out.
+    asked: Selected,
     targets: Vec<Target>,
     filter: Option<Filter>,
     /// What there is instead, kept while a target is missing.
@@ -56,9 +98,7 @@ pub struct Selected {
 /// Says what is shown, and how much is not.
 impl fmt::Display for Selected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let filter = self.filter.as_deref();
-        let asked = asked([&self.netns, &self.container, &self.pid], filter);
-        write!(f, "selected: {asked}; ")?;
+        write!(f, "selected: {}; ", self.words())?;
         match self.hidden_findings {
             0 => write!(f, "no finding is outside")?,
             1 => write!(f, "1 finding outside is not shown")?,
@@ -71,28 +111,39 @@ impl fmt::Display for Selected {
     }
 }
 
-/// What was asked for, in the words it was given in: namespaces, containers, processes, and the filter.
-fn asked(kinds: [&[String]; 3], filter: Option<&str>) -> String {
-    let named = ["netns", "container", "pid"].into_iter().zip(kinds);
-    let given = named.filter(|(_, words)| !words.is_empty());
-    let mut parts: Vec<String> = given
-        .map(|(kind, words)| {
-            let words: Vec<_> = words.iter().map(|it| printable(it.as_bytes())).collect();
-            format!("{kind} {}", words.join(" or "))
-        })
-        .collect();
-    parts.extend(filter.map(|filter| format!("filter \"{}\"", printable(filter.as_bytes()))));
-    parts.join(" and ")
+impl Selected {
+    /// What was asked for, in the words it was given in: namespaces, containers, processes, and the filter.
+    fn words(&self) -> String {
+        let kinds = [&self.netns, &self.container, &self.pid];
+        let named = ["netns", "container", "pid"].into_iter().zip(kinds);
+        let given = named.filter(|(_, words)| !words.is_empty());
+        let mut parts: Vec<String> = given
+            .map(|(kind, words)| {
+                let words: Vec<_> = words.iter().map(|it| printable(it.as_bytes())).collect();
+                format!("{kind} {}", words.join(" or "))
+            })
+            .collect();
+        let filter = self.filter.as_ref();
+        parts.extend(filter.map(|filter| format!("filter \"{}\"", printable(filter.as_bytes()))));
+        parts.join(" and ")
+    }
 }
 
 impl Selection {
+    fn asked(&self) -> Selected {
+        Selected {
+            netns: self.netns.clone(),
+            container: self.container.clone(),
+            pid: self.pid.iter().map(i32::to_string).collect(),
+            filter: (!self.filter.is_empty()).then(|| self.filter.join(" ")),
+            ..Selected::default()
+        }
+    }
+
     /// What is asked for, in words; `None` for everything.
     #[must_use]
     pub fn words(&self) -> Option<String> {
-        let pid: Vec<String> = self.pid.iter().map(i32::to_string).collect();
-        let filter = (!self.filter.is_empty()).then(|| self.filter.join(" "));
-        let asked = asked([&self.netns, &self.container, &pid], filter.as_deref());
-        (!asked.is_empty()).then_some(asked)
+        Some(self.asked().words()).filter(|words| !words.is_empty())
     }
 
     /// The selection on this machine as it is now, `resolve` finding the namespaces of files and
@@ -102,10 +153,7 @@ impl Selection {
     ///
     /// The filter is not understood; or a file or process is not there or may not be looked at.
     pub fn live(&self, resolve: Resolve<'_>) -> Result<Scope, SelectError> {
-        self.scope(
-            |word| Target::living_netns(word, resolve),
-            |pid| Target::living_pid(pid, resolve),
-        )
+        self.scope(Some(resolve))
     }
 
     /// The selection in a recording, whatever this machine is.
@@ -114,29 +162,21 @@ impl Selection {
     ///
     /// The filter is not understood, or a file says nothing about a recording.
     pub fn recorded(&self) -> Result<Scope, SelectError> {
-        self.scope(Target::recorded_netns, |pid| Ok(Target::recorded_pid(pid)))
+        self.scope(None)
     }
 
-    fn scope(
-        &self,
-        netns: impl Fn(&str) -> Result<Target, TargetError>,
-        process: impl Fn(i32) -> Result<Target, TargetError>,
-    ) -> Result<Scope, SelectError> {
-        let words = self.filter.join(" ");
-        let filter = (!words.trim().is_empty())
-            .then(|| Filter::parse(&words))
-            .transpose()?;
-        let containers = self
-            .container
-            .iter()
-            .map(|word| Ok(Target::container(word)));
-        let netns = self.netns.iter().map(|word| netns(word));
-        let targets = netns
-            .chain(containers)
-            .chain(self.pid.iter().map(|&pid| process(pid)))
-            .collect::<Result<_, _>>()?;
+    fn scope(&self, resolve: Option<Resolve<'_>>) -> Result<Scope, SelectError> {
+        let mut asked = self.asked();
+        asked.filter = asked.filter.filter(|words| !words.trim().is_empty());
+        let filter = asked.filter.as_deref().map(Filter::parse).transpose()?;
+        let netns = self.netns.iter().map(|word| Target::netns(word, resolve));
+        let containers = self.container.iter();
+        let containers = containers.map(|word| Ok(Target::container(word)));
+        let processes = self.pid.iter().map(|&pid| Target::process(pid, resolve));
+        let targets = netns.chain(containers).chain(processes);
         Ok(Scope {
-            targets,
+            asked,
+            targets: targets.collect::<Result<_, _>>()?,
             filter,
             known_targets: KnownTargets::default(),
         })
@@ -163,26 +203,17 @@ impl Scope {
     /// Whether something is selected: one option of each kind that was given must fit, and the filter.
     #[must_use]
     pub fn includes(&self, subject: &Subject) -> bool {
-        let is_in = |netns: &NetnsId| subject.places.contains(netns);
-        [TargetKind::Netns, TargetKind::Container, TargetKind::Pid]
-            .into_iter()
-            .all(|kind| {
-                let mut of_kind = self.targets.iter().filter(|it| it.kind == kind).peekable();
-                of_kind.peek().is_none() || of_kind.any(|it| it.chosen.iter().any(is_in))
-            })
-            && self
-                .filter
-                .as_ref()
-                .is_none_or(|filter| filter.holds(subject))
+        let is_met = |target: &Target| !target.chosen.is_disjoint(&subject.places);
+        let mut kinds = self.targets.iter().map(|target| target.kind);
+        kinds.all(|kind| self.targets.iter().any(|it| it.kind == kind && is_met(it)))
+            && self.filter.as_ref().is_none_or(|it| it.holds(subject))
     }
 
     /// What has not been met so far, each in a sentence with what there is instead.
     pub fn absent(&self) -> impl Iterator<Item = String> + '_ {
         self.missing().map(|target| {
-            format!(
-                "{target} is not there; {}",
-                self.known_targets.instead_of(target)
-            )
+            let instead = self.known_targets.instead_of(target);
+            format!("{target} is not there; {instead}")
         })
     }
 
@@ -203,23 +234,15 @@ impl Scope {
     /// For a report that leaves out so many findings; `None` if it leaves out none by intention.
     #[must_use]
     pub fn selected(&self, hidden_findings: usize) -> Option<Selected> {
-        let words = |kind| -> Vec<String> {
-            let of_kind = self.targets.iter().filter(|target| target.kind == kind);
-            of_kind.map(|target| target.word.clone()).collect()
-        };
         (!self.is_everything()).then(|| Selected {
-            netns: words(TargetKind::Netns),
-            container: words(TargetKind::Container),
-            pid: words(TargetKind::Pid),
-            filter: self.filter.as_ref().map(ToString::to_string),
             unmatched: self.missing().map(ToString::to_string).collect(),
             hidden_findings,
+            ..self.asked.clone()
         })
     }
 
     fn missing(&self) -> impl Iterator<Item = &Target> {
-        self.targets
-            .iter()
-            .filter(|target| target.chosen.is_empty())
+        let targets = self.targets.iter();
+        targets.filter(|target| target.chosen.is_empty())
     }
 }

@@ -1,15 +1,22 @@
-//! Namespaces that somebody asked for: what their words mean, and which namespaces those are.
+//! Namespaces that somebody asked for: what their words mean, which namespaces those are, and what there is
+//! instead of one that is not there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
 use crate::base::text::printable;
+use crate::model::netns_ref::NetnsRef;
 use crate::model::network::{Container, Netns, NetnsId, Topology};
 
 /// The directories in which `ip netns` keeps its names.
 const NAMED: [&str; 2] = ["/run/netns", "/var/run/netns"];
+
+/// Targets named in one message at most. A choice: a terminal's two or three lines.
+const MOST_NAMED: usize = 12;
+/// Digits of a container's identifier in what engines print (`docker ps`).
+const SHORT_ID: usize = 12;
 
 /// A namespace that cannot be meant.
 #[derive(Debug, thiserror::Error)]
@@ -70,8 +77,8 @@ pub(crate) struct Target {
 
 #[derive(Clone, Debug)]
 enum Meaning {
-    /// This very namespace, which is among the chosen.
-    Exact,
+    /// This very namespace.
+    Exact(NetnsId),
     /// Those with this `ip netns` name, or with this inode number.
     Name(String, Option<u64>),
     /// The container and those inside it.
@@ -82,18 +89,15 @@ enum Meaning {
 
 impl Target {
     fn new(kind: TargetKind, word: &str, meaning: Meaning) -> Self {
+        let chosen = match meaning {
+            Meaning::Exact(netns) => BTreeSet::from([netns]),
+            _ => BTreeSet::new(),
+        };
         Self {
             kind,
             word: word.to_owned(),
             meaning,
-            chosen: BTreeSet::new(),
-        }
-    }
-
-    fn exact(kind: TargetKind, word: &str, netns: NetnsId) -> Self {
-        Self {
-            chosen: BTreeSet::from([netns]),
-            ..Self::new(kind, word, Meaning::Exact)
+            chosen,
         }
     }
 
@@ -102,91 +106,70 @@ impl Target {
         Self::new(TargetKind::Container, word, Meaning::Container)
     }
 
-    /// The target of a `--netns` option on this machine as it is now; `resolve` finds the namespace of a
-    /// file.
+    /// The target of a `--netns` option. `resolve` finds the namespace of a file on this machine as it is
+    /// now; `None` in a recording, which may be another machine's, or of a time long ago.
     ///
     /// # Errors
     ///
-    /// The word is a path, and no network namespace's.
-    pub fn living_netns(word: &str, resolve: Resolve<'_>) -> Result<Self, TargetError> {
-        let Some(path) = as_path(word) else {
-            return Ok(Self::named(word, word, word.parse().ok()));
-        };
-        match resolve(path) {
-            Ok(netns) => Ok(Self::exact(TargetKind::Netns, word, netns)),
-            Err(error) => match file_name(path) {
-                // `ip netns add` may still come.
-                Some(name) if error.kind() == io::ErrorKind::NotFound => {
-                    Ok(Self::named(word, name, None))
-                }
-                _ => Err(TargetError::File {
-                    path: path.to_owned(),
-                    source: error,
-                }),
-            },
+    /// The word is a path, and no network namespace's; in a recording one that tells neither a name nor a
+    /// process.
+    pub fn netns(word: &str, resolve: Option<Resolve<'_>>) -> Result<Self, TargetError> {
+        if !word.contains('/') {
+            let meaning = Meaning::Name(word.to_owned(), word.parse().ok());
+            return Ok(Self::new(TargetKind::Netns, word, meaning));
         }
+        let path = Path::new(word);
+        let name = file_name(path).map(|name| Meaning::Name(name.to_owned(), None));
+        let meaning = match resolve.map(|resolve| resolve(path)) {
+            Some(Ok(netns)) => Meaning::Exact(netns),
+            Some(Err(source)) => {
+                // `ip netns add` may still come.
+                let name = name.filter(|_| source.kind() == io::ErrorKind::NotFound);
+                name.ok_or_else(|| TargetError::File {
+                    path: path.to_owned(),
+                    source,
+                })?
+            }
+            None => name
+                .or_else(|| process_of(path).map(Meaning::Pid))
+                .ok_or_else(|| TargetError::Foreign(path.to_owned()))?,
+        };
+        Ok(Self::new(TargetKind::Netns, word, meaning))
     }
 
-    /// The target of a `--pid` option on this machine as it is now.
+    /// The target of a `--pid` option; `resolve` as with [`Target::netns`].
     ///
     /// # Errors
     ///
     /// There is no such process, or it may not be looked at.
-    pub fn living_pid(pid: i32, resolve: Resolve<'_>) -> Result<Self, TargetError> {
-        match resolve(Path::new(&format!("/proc/{pid}/ns/net"))) {
-            Ok(netns) => Ok(Self::exact(TargetKind::Pid, &pid.to_string(), netns)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(TargetError::NoProcess(pid))
+    pub fn process(pid: i32, resolve: Option<Resolve<'_>>) -> Result<Self, TargetError> {
+        let path = format!("/proc/{pid}/ns/net");
+        let meaning = match resolve.map(|resolve| resolve(Path::new(&path))) {
+            None => Meaning::Pid(pid),
+            Some(Ok(netns)) => Meaning::Exact(netns),
+            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(TargetError::NoProcess(pid));
             }
-            Err(source) => Err(TargetError::Process { pid, source }),
-        }
-    }
-
-    /// A `--netns` of a recording, which may be another machine's, or of a time long ago.
-    ///
-    /// # Errors
-    ///
-    /// It is a file whose path does not tell the name or the process.
-    pub fn recorded_netns(word: &str) -> Result<Self, TargetError> {
-        let Some(path) = as_path(word) else {
-            return Ok(Self::named(word, word, word.parse().ok()));
+            Some(Err(source)) => return Err(TargetError::Process { pid, source }),
         };
-        if let Some(name) = file_name(path) {
-            return Ok(Self::named(word, name, None));
-        }
-        match process(path) {
-            Some(pid) => Ok(Self::new(TargetKind::Netns, word, Meaning::Pid(pid))),
-            None => Err(TargetError::Foreign(path.to_owned())),
-        }
-    }
-
-    /// The namespace of a recorded process.
-    pub fn recorded_pid(pid: i32) -> Self {
-        Self::new(TargetKind::Pid, &pid.to_string(), Meaning::Pid(pid))
-    }
-
-    fn named(word: &str, name: &str, inode: Option<u64>) -> Self {
-        Self::new(
-            TargetKind::Netns,
-            word,
-            Meaning::Name(name.to_owned(), inode),
-        )
+        Ok(Self::new(TargetKind::Pid, &pid.to_string(), meaning))
     }
 
     /// Takes in the namespaces there are.
     pub fn learn(&mut self, topology: &Topology) {
-        match &self.meaning {
-            Meaning::Exact => {}
-            Meaning::Container => {
-                let found = containers(topology, &self.word);
-                self.chosen.extend(found);
-                inside(topology, &mut self.chosen);
+        let known = topology.namespaces.iter();
+        let is_meant = |netns: &Netns| match &self.meaning {
+            Meaning::Exact(_) | Meaning::Container => false,
+            Meaning::Name(name, inode) => {
+                netns.name.as_ref() == Some(name) || *inode == Some(netns.inode)
             }
-            meaning => {
-                let known = topology.namespaces.iter();
-                let meant = known.filter(|(_, netns)| is_meant(meaning, netns));
-                self.chosen.extend(meant.map(|(&id, _)| id));
-            }
+            Meaning::Pid(pid) => netns.process.as_ref().is_some_and(|it| it.pid == *pid),
+        };
+        let meant = known.filter(|(_, netns)| is_meant(netns));
+        self.chosen.extend(meant.map(|(&id, _)| id));
+        if self.kind == TargetKind::Container {
+            self.chosen.extend(containers(topology, &self.word));
+            inside(topology, &mut self.chosen);
         }
     }
 }
@@ -203,11 +186,6 @@ impl fmt::Display for Target {
     }
 }
 
-/// The path that a `--netns` word is; `None` for a name or an inode number.
-fn as_path(word: &str) -> Option<&Path> {
-    word.contains('/').then(|| Path::new(word))
-}
-
 /// The `ip netns` name that a path stands for.
 fn file_name(path: &Path) -> Option<&str> {
     let parent = path.parent()?;
@@ -216,20 +194,10 @@ fn file_name(path: &Path) -> Option<&str> {
 }
 
 /// The process whose namespace a path stands for.
-fn process(path: &Path) -> Option<i32> {
+fn process_of(path: &Path) -> Option<i32> {
     let rest = path.to_str()?.strip_prefix("/proc/")?;
     let pid = rest.strip_suffix("/ns/net")?.parse().ok()?;
     (pid > 0).then_some(pid)
-}
-
-fn is_meant(meaning: &Meaning, netns: &Netns) -> bool {
-    match meaning {
-        Meaning::Exact | Meaning::Container => false,
-        Meaning::Name(name, inode) => {
-            netns.name.as_ref() == Some(name) || *inode == Some(netns.inode)
-        }
-        Meaning::Pid(pid) => netns.process.as_ref().is_some_and(|it| it.pid == *pid),
-    }
 }
 
 /// The containers that a word means, as Docker takes it: one with this very identifier or name before
@@ -256,20 +224,79 @@ fn containers(topology: &Topology, word: &str) -> Vec<NetnsId> {
 /// Adds the containers in the chosen ones, and those in them.
 fn inside(topology: &Topology, chosen: &mut BTreeSet<NetnsId>) {
     loop {
+        let parent = |netns: &Netns| netns.container.as_ref()?.parent;
+        let is_inside = |netns| parent(netns).is_some_and(|parent| chosen.contains(&parent));
         let known = topology.namespaces.iter();
-        let nested: Vec<NetnsId> = known
-            .filter(|(id, netns)| {
-                let parent = netns
-                    .container
-                    .as_ref()
-                    .and_then(|container| container.parent);
-                !chosen.contains(id) && parent.is_some_and(|parent| chosen.contains(&parent))
-            })
-            .map(|(&id, _)| id)
-            .collect();
+        let nested = known.filter(|(id, netns)| !chosen.contains(id) && is_inside(netns));
+        let nested: Vec<NetnsId> = nested.map(|(&id, _)| id).collect();
         if nested.is_empty() {
             return;
         }
         chosen.extend(nested);
     }
+}
+
+/// The namespaces of a trace by their latest names, the ones already gone included.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KnownTargets(BTreeMap<NetnsId, NetnsRef>);
+
+impl KnownTargets {
+    /// Takes in the namespaces there are now.
+    pub fn learn(&mut self, topology: &Topology) {
+        let known = topology.namespaces.keys();
+        self.0
+            .extend(known.map(|&id| (id, NetnsRef::new(id, topology))));
+    }
+
+    /// Names what there is of the kind of a target that is not there.
+    pub fn instead_of(&self, target: &Target) -> String {
+        let known = self.0.values();
+        match target.kind {
+            TargetKind::Netns if self.is_container(&target.word) => {
+                format!("a container has that name: --container {}", target.word)
+            }
+            TargetKind::Netns => list(
+                "network namespaces",
+                known.map(|netns| match (&netns.name, netns.init) {
+                    (Some(name), _) => format!("{name} ({})", netns.inode),
+                    (None, true) => format!("{} (the host)", netns.inode),
+                    (None, false) => netns.inode.to_string(),
+                }),
+            ),
+            TargetKind::Container => list(
+                "containers",
+                known.filter_map(|netns| {
+                    let container = netns.container.as_ref()?;
+                    let id = container.id.get(..SHORT_ID).unwrap_or(&container.id);
+                    let name = container.name.as_ref().or(container.pod_name.as_ref());
+                    Some(name.map_or_else(|| id.to_owned(), |name| format!("{name} ({id})")))
+                }),
+            ),
+            TargetKind::Pid => list(
+                "processes known by their namespaces",
+                known.filter_map(|netns| {
+                    let process = netns.process.as_ref()?;
+                    Some(format!("{} ({})", process.pid, process.comm))
+                }),
+            ),
+        }
+    }
+
+    fn is_container(&self, word: &str) -> bool {
+        let mut known = self.0.values().filter_map(|netns| netns.container.as_ref());
+        known.any(|container| container.name.as_deref() == Some(word))
+    }
+}
+
+fn list(what: &str, known: impl Iterator<Item = String>) -> String {
+    let known: Vec<String> = known.collect();
+    if known.is_empty() {
+        return format!("no {what} are known");
+    }
+    let named = known.len().min(MOST_NAMED);
+    let rest = match known.len() - named {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    format!("the {what} are {}{rest}", known[..named].join(", "))
 }

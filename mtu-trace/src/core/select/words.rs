@@ -1,8 +1,6 @@
 //! A filter expression in words, each with its place, and what is said of one that is not
 //! understood.
 
-use std::iter;
-
 /// Columns of a filter that are shown before and behind the place of an error. A choice: both fit on a
 /// terminal of 80.
 const SHOWN: usize = 40;
@@ -31,35 +29,20 @@ impl FilterError {
     pub fn pointed(&self) -> String {
         let before = self.column - 1;
         let skipped = before.saturating_sub(SHOWN);
+        let mark = before - skipped;
         let visible = |c: char| if c.is_control() { '?' } else { c };
-        let shown: String = self
-            .text
-            .chars()
-            .skip(skipped)
-            .take(before - skipped + SHOWN)
-            .map(visible)
-            .collect();
-        let mark: String = iter::repeat_n(' ', before - skipped).chain(['^']).collect();
-        format!("{self}\n  {shown}\n  {mark}")
+        let near = self.text.chars().skip(skipped).take(mark + SHOWN);
+        let shown: String = near.map(visible).collect();
+        format!("{self}\n  {shown}\n  {:mark$}^", "")
     }
 }
 
-/// A word of an expression, or a sign that stands for one.
+/// A word of an expression; a sign that stands for one is that word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word<'a> {
     /// The place where it begins, in characters, from 1.
     pub column: usize,
-    pub token: Token<'a>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Token<'a> {
-    Open,
-    Close,
-    Not,
-    And,
-    Or,
-    Other(&'a str),
+    pub text: &'a str,
 }
 
 /// Takes an expression apart into its words.
@@ -67,36 +50,27 @@ pub(crate) fn words(text: &str) -> Result<Vec<Word<'_>>, FilterError> {
     let mut words = Vec::new();
     let (mut rest, mut column) = (text, 1);
     while let Some(first) = rest.chars().next() {
-        let (token, bytes) = match first {
-            '(' => (Some(Token::Open), 1),
-            ')' => (Some(Token::Close), 1),
-            '!' => (Some(Token::Not), 1),
+        let (word, bytes) = match first {
+            '(' => ("(", 1),
+            ')' => (")", 1),
+            '!' => ("not", 1),
+            '&' if rest.starts_with("&&") => ("and", 2),
+            '|' if rest.starts_with("||") => ("or", 2),
             '&' | '|' => {
-                let (token, word) = if first == '&' {
-                    (Token::And, "and")
-                } else {
-                    (Token::Or, "or")
-                };
-                if !rest[1..].starts_with(first) {
-                    let problem = format!("`{first}` means nothing here; write {word}");
-                    return Err(FilterError::new(text, column, problem));
-                }
-                (Some(token), 2)
+                let word = if first == '&' { "and" } else { "or" };
+                let problem = format!("`{first}` means nothing here; write {word}");
+                return Err(FilterError::new(text, column, problem));
             }
-            space if space.is_whitespace() => (None, space.len_utf8()),
+            space if space.is_whitespace() => ("", space.len_utf8()),
             _ => {
                 let ends = |c: char| c.is_whitespace() || "()!&|".contains(c);
                 let bytes = rest.find(ends).unwrap_or(rest.len());
-                let token = match &rest[..bytes] {
-                    "and" => Token::And,
-                    "or" => Token::Or,
-                    "not" => Token::Not,
-                    other => Token::Other(other),
-                };
-                (Some(token), bytes)
+                (&rest[..bytes], bytes)
             }
         };
-        words.extend(token.map(|token| Word { column, token }));
+        if !word.is_empty() {
+            words.push(Word { column, text: word });
+        }
         column += rest[..bytes].chars().count();
         rest = &rest[bytes..];
     }

@@ -129,7 +129,6 @@ fn answers(text: &str) -> Result<(), TestCaseError> {
     match Filter::parse(text) {
         Ok(filter) => {
             filter.holds(&connection);
-            prop_assert_eq!(filter.to_string(), text);
         }
         Err(error) => {
             prop_assert!((1..=text.chars().count() + 1).contains(&error.column));
