@@ -6,25 +6,23 @@ use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
+fn now(clock: ClockId) -> Duration {
+    let now = clock_gettime(clock);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
 /// Now, ns of `CLOCK_MONOTONIC`: the clock of `bpf_ktime_get_ns`.
 #[must_use]
 pub fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    let nanos = u64::try_from(now.tv_nsec).unwrap_or(0);
-    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+    u64::try_from(now(ClockId::Monotonic).as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// When this machine was booted by the clock on the wall as it goes now, since the Epoch.
 #[must_use]
 pub fn booted() -> Duration {
-    let since = |clock| {
-        let now = clock_gettime(clock);
-        let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-        Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
-    };
-    let since_boot = since(ClockId::Boottime);
-    since(ClockId::Realtime).saturating_sub(since_boot)
+    let since_boot = now(ClockId::Boottime);
+    now(ClockId::Realtime).saturating_sub(since_boot)
 }
 
 /// Turns the kernel time of events into wall time.

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer,
@@ -93,8 +93,8 @@ impl Netlink {
         M: NetlinkSerializable,
         NetlinkPayload<M>: From<M>,
     {
-        let exchanged = self.exchange(request, flags, |message| each(message.payload()));
-        exchanged.map(|_| ())
+        self.exchange(request, flags, |message| each(message.payload()))?;
+        Ok(())
     }
 
     /// Sends a dump request and hands over the payload of every message of the answer, as
@@ -209,10 +209,9 @@ pub(crate) fn string(value: &[u8]) -> &[u8] {
 
 /// An address by its length; `None` if it has neither IPv4's nor IPv6's.
 pub(crate) fn ip_address(value: &[u8]) -> Option<IpAddr> {
-    if let Ok(octets) = <[u8; 4]>::try_from(value) {
-        return Some(Ipv4Addr::from(octets).into());
-    }
-    Some(Ipv6Addr::from(<[u8; 16]>::try_from(value).ok()?).into())
+    let v4 = <[u8; 4]>::try_from(value).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(value).map(IpAddr::from))
+        .ok()
 }
 
 /// The address of one host or router; `None` for "any", which the kernel tells for "none", and for a

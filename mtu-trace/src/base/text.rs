@@ -5,7 +5,7 @@
 //! nothing behind the model can send it to a terminal raw. What a capture says is cleaned as it is
 //! read ([`stored`]): anyone may have written it.
 
-use std::fmt::Write;
+use compact_str::{CompactString, ToCompactString as _, format_compact};
 
 /// Longest name that is shown, in characters; what is cut off is replaced by `…`. A choice: no kernel
 /// name is longer but a cgroup's and a file's.
@@ -20,24 +20,33 @@ pub fn printable(name: &[u8]) -> String {
 }
 
 fn escape(name: &[u8], most: usize) -> String {
-    let mut shown = Escaped {
-        text: String::new(),
-        chars: 0,
-        most,
-    };
-    for chunk in name.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if !shown.push(character) {
-                return shown.text;
-            }
+    let pieces = name.utf8_chunks().flat_map(|chunk| {
+        let invalid = chunk.invalid().iter();
+        let invalid = invalid.map(|byte| (format_compact!("\\x{byte:02x}"), 4));
+        chunk.valid().chars().map(escape_char).chain(invalid)
+    });
+    let (mut shown, mut chars) = (String::new(), 0);
+    for (piece, width) in pieces {
+        if chars + width > most {
+            shown.push('…');
+            break;
         }
-        for byte in chunk.invalid() {
-            if !shown.push_escape(format_args!("\\x{byte:02x}"), 4) {
-                return shown.text;
-            }
-        }
+        shown.push_str(&piece);
+        chars += width;
     }
-    shown.text
+    shown
+}
+
+/// A character as it is shown, and for how many characters that counts.
+fn escape_char(character: char) -> (CompactString, usize) {
+    let code = u32::from(character);
+    if character.is_control() && code < 0x100 {
+        (format_compact!("\\x{code:02x}"), 4)
+    } else if is_deceptive(character) {
+        (format_compact!("\\u{{{code:x}}}"), 8)
+    } else {
+        (character.to_compact_string(), 1)
+    }
 }
 
 /// Names and words that were stored and are read again. What was printable stays as it is.
@@ -88,46 +97,6 @@ pub mod stored {
     pub fn printables<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
         let texts = Vec::<String>::deserialize(from)?;
         Ok(texts.into_iter().map(clean).collect())
-    }
-}
-
-/// A name as it is being made fit to be shown.
-struct Escaped {
-    text: String,
-    chars: usize,
-    most: usize,
-}
-
-impl Escaped {
-    /// Adds a character as it is or escaped; false once there is no room.
-    fn push(&mut self, character: char) -> bool {
-        let code = u32::from(character);
-        if character.is_control() && code < 0x100 {
-            self.push_escape(format_args!("\\x{code:02x}"), 4)
-        } else if is_deceptive(character) {
-            self.push_escape(format_args!("\\u{{{code:x}}}"), 8)
-        } else if self.chars < self.most {
-            self.text.push(character);
-            self.chars += 1;
-            true
-        } else {
-            self.cut()
-        }
-    }
-
-    fn push_escape(&mut self, escape: std::fmt::Arguments<'_>, chars: usize) -> bool {
-        if self.chars + chars > self.most {
-            return self.cut();
-        }
-        // Writing to a string cannot fail.
-        let _ = self.text.write_fmt(escape);
-        self.chars += chars;
-        true
-    }
-
-    fn cut(&mut self) -> bool {
-        self.text.push('…');
-        false
     }
 }
 

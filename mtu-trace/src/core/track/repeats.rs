@@ -135,16 +135,11 @@ impl Repeats {
 
     /// Takes in what is known of the same data by another way.
     pub(crate) fn merge(&mut self, other: &Self) {
-        let attempts = |open: &Option<Open>| open.map_or(0, |open| open.attempts);
-        if attempts(&other.open) > attempts(&self.open) {
+        if other.open.map(|open| open.attempts) > self.open.map(|open| open.attempts) {
             self.open = other.open;
             self.later = other.later;
         }
-        let struggle =
-            |worst: &Option<Recovery>| worst.map(|worst| (worst.attempts, worst.took_ns));
-        if struggle(&other.worst) > struggle(&self.worst) {
-            self.worst = other.worst;
-        }
+        self.worst = worse(self.worst, other.worst);
         self.recoveries += other.recoveries;
     }
 
@@ -154,18 +149,20 @@ impl Repeats {
             return;
         };
         self.later = None;
+        self.recoveries += 1;
         let recovery = Recovery {
             attempts: open.attempts,
             took_ns: time_ns.saturating_sub(open.first_ns),
             at_ns: time_ns,
         };
-        self.recoveries += 1;
-        if self.worst.is_none_or(|worst| {
-            (worst.attempts, worst.took_ns) < (recovery.attempts, recovery.took_ns)
-        }) {
-            self.worst = Some(recovery);
-        }
+        self.worst = worse(self.worst, Some(recovery));
     }
+}
+
+/// The longer struggle; the first if they are alike.
+fn worse(one: Option<Recovery>, other: Option<Recovery>) -> Option<Recovery> {
+    let both = [other, one].into_iter().flatten();
+    both.max_by_key(|it| (it.attempts, it.took_ns))
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ pub struct RetransmittedDrops {
     seqs: [u32; MOST],
     /// How many were dropped, the forgotten ones included.
     count: usize,
-    resent: u64,
+    /// How often one of the dropped segments was sent again, as far as that was told.
+    pub resent: u64,
 }
 
 impl RetransmittedDrops {
@@ -27,12 +28,6 @@ impl RetransmittedDrops {
         let known = self.seqs.get(..self.count.min(MOST)).unwrap_or_default();
         self.resent += u64::from(known.contains(&seq));
     }
-
-    /// How often one of the dropped segments was sent again, as far as that was told.
-    #[must_use]
-    pub fn resent(&self) -> u64 {
-        self.resent
-    }
 }
 
 #[cfg(test)]
@@ -43,14 +38,14 @@ mod tests {
     fn what_was_dropped_and_comes_again_is_counted() {
         let mut drops = RetransmittedDrops::default();
         drops.resend(0);
-        assert_eq!(drops.resent(), 0);
+        assert_eq!(drops.resent, 0);
         for seq in 100..100 + 2 * u32::try_from(MOST).unwrap_or(0) {
             drops.add(seq);
         }
         // The first half is forgotten.
         for (seq, resent) in [(100, 0), (131, 1), (116, 2), (131, 3), (132, 3)] {
             drops.resend(seq);
-            assert_eq!(drops.resent(), resent, "{seq}");
+            assert_eq!(drops.resent, resent, "{seq}");
         }
     }
 }

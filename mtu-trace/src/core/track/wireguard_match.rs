@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use crate::core::track::state::{DirectionId, State};
 use crate::model::event::{Flow, Packet, PacketKind, Retransmit, UDP};
-use crate::model::network::{LinkKind, Netns, NetnsId, Topology};
+use crate::model::network::{LinkKind, NetnsId, Topology};
 
 /// How long encryption may take, ns. A choice: it waits for its turn on another CPU, a few scheduling
 /// ticks at most.
@@ -24,18 +24,14 @@ const MOST_PAIRS: usize = 256;
 /// So many segments sent again one after the other must each have died in a datagram of a flow before
 /// it is believed that they are in it. A choice: a stall takes as many to be one.
 const ENOUGH: usize = 3;
-/// What is added to the packet inside over IPv4, bytes: the outer IP header, UDP's, and WireGuard's own
-/// header and authentication tag, 16 each (`struct message_data`, `drivers/net/wireguard/messages.h`).
-const ADDED_V4: u32 = 20 + 8 + 32;
-/// What is added to the packet inside over IPv6, bytes, as with [`ADDED_V4`].
-const ADDED_V6: u32 = 40 + 8 + 32;
+/// What is added to the packet inside besides the outer IP header, bytes: UDP's header, and WireGuard's own
+/// and its authentication tag, 16 each (`struct message_data`, `drivers/net/wireguard/messages.h`).
+const ADDED: u32 = 8 + 32;
 /// The packet inside is filled up to a multiple of this before, but not beyond the tunnel's MTU, bytes
 /// (`MESSAGE_PADDING_MULTIPLE`, `drivers/net/wireguard/messages.h`).
 const PADDED_TO: u32 = 16;
-/// Headers of a packet inside that is IPv4, bytes: its own and TCP's without options.
-const LEAST_V4: u32 = 20 + 20;
-/// Headers of a packet inside that is IPv6, bytes: its own and TCP's without options.
-const LEAST_V6: u32 = 40 + 20;
+/// TCP's header without options, bytes.
+const TCP_HEADER: u32 = 20;
 /// TCP options of data at most, bytes. A choice: timestamps and padding take 12, and there may be some more.
 const MOST_OPTIONS: u32 = 20;
 
@@ -66,11 +62,11 @@ pub(crate) enum DatagramContent {
 
 /// What a tunnel adds to a packet, bytes, by the flow of its datagrams.
 pub(crate) fn added_bytes(flow: &Flow) -> u32 {
-    if flow.source.is_ipv4() {
-        ADDED_V4
-    } else {
-        ADDED_V6
-    }
+    ip_header_bytes(flow) + ADDED
+}
+
+fn ip_header_bytes(flow: &Flow) -> u32 {
+    if flow.source.is_ipv4() { 20 } else { 40 }
 }
 
 /// A namespace with such tunnels.
@@ -94,10 +90,19 @@ pub(crate) struct WireguardMatch {
 impl WireguardMatch {
     /// Looks where there are such tunnels.
     pub fn look(&mut self, topology: &Topology) {
-        let ends = topology.namespaces.iter();
-        self.ends = ends
-            .filter_map(|(id, netns)| Some((*id, TunnelNetns::of(netns)?)))
-            .collect();
+        let ends = topology.namespaces.iter().map(|(id, netns)| {
+            let links = || netns.links.values();
+            let tunnels = links().filter(|link| link.kind == LinkKind::Wireguard);
+            let end = TunnelNetns {
+                mtus: tunnels.map(|link| link.mtu_bytes).collect(),
+                addresses: links()
+                    .flat_map(|link| &link.addresses)
+                    .map(|own| own.address)
+                    .collect(),
+            };
+            (*id, end)
+        });
+        self.ends = ends.filter(|(_, end)| !end.mtus.is_empty()).collect();
     }
 
     /// Takes in a segment that is sent again.
@@ -151,21 +156,6 @@ impl WireguardMatch {
     }
 }
 
-impl TunnelNetns {
-    fn of(netns: &Netns) -> Option<Self> {
-        let tunnels = netns
-            .links
-            .values()
-            .filter(|link| link.kind == LinkKind::Wireguard);
-        let mtus: BTreeSet<u32> = tunnels.map(|link| link.mtu_bytes).collect();
-        let addresses = || netns.links.values().flat_map(|link| &link.addresses);
-        (!mtus.is_empty()).then(|| Self {
-            addresses: addresses().map(|own| own.address).collect(),
-            mtus,
-        })
-    }
-}
-
 impl State {
     /// What a packet that was dropped carries, if it is a datagram of such a tunnel.
     pub(crate) fn content_of(&mut self, time_ns: u64, packet: &Packet) -> DatagramContent {
@@ -180,11 +170,10 @@ impl State {
             .length_bytes
             .saturating_sub(added_bytes(&packet.flow));
         let is_padded = inside.is_multiple_of(PADDED_TO) || end.mtus.contains(&inside);
-        let resent = self.resent_in(time_ns, packet.flow.netns, inside);
-        let place = |resent: &Resent| self.sockets.get(&resent.flow).copied();
-        let found = resent.filter(|_| is_padded);
-        let found = found.and_then(|(at, resent)| Some((at, resent, place(&resent)?)));
-        if let Some((at, resent, place)) = found {
+        if is_padded
+            && let Some((at, resent)) = self.resent_in(time_ns, packet.flow.netns, inside)
+            && let Some(&place) = self.sockets.get(&resent.flow)
+        {
             if let Some(resent) = self.wireguard.lately.get_mut(at) {
                 resent.matched = true;
             }
@@ -221,11 +210,7 @@ impl State {
     /// one of several connections.
     fn resent_in(&self, time_ns: u64, netns: NetnsId, inside: u32) -> Option<(usize, Resent)> {
         let may_be = |(_, resent): &(usize, &Resent)| {
-            let least = if resent.flow.source.is_ipv4() {
-                LEAST_V4
-            } else {
-                LEAST_V6
-            };
+            let least = ip_header_bytes(&resent.flow) + TCP_HEADER;
             let headers = inside.wrapping_sub(resent.payload_bytes);
             let is_soon = time_ns <= resent.at_ns.saturating_add(SOON_NS)
                 && resent.at_ns <= time_ns.saturating_add(BEFORE_NS);

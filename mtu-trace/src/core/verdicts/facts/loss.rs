@@ -145,8 +145,7 @@ pub fn worst_other(track: &Track) -> Option<(&OtherKey, &OtherDrops)> {
             key.hook.is_some()
                 || match key.reason.as_deref() {
                     None | Some(NO_REASON) => {
-                        drops.retransmitted.resent() >= LEAST_LOSSES
-                            && !is_at_its_end(&key.function)
+                        drops.retransmitted.resent >= LEAST_LOSSES && !is_at_its_end(&key.function)
                     }
                     Some(reason) => is_cause(reason),
                 }
@@ -156,7 +155,7 @@ pub fn worst_other(track: &Track) -> Option<(&OtherKey, &OtherDrops)> {
             let sure = if explained {
                 drops.count
             } else {
-                drops.retransmitted.resent()
+                drops.retransmitted.resent
             };
             (sure, drops.last_ns)
         })
