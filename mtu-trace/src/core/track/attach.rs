@@ -62,11 +62,9 @@ impl State {
     /// The connection of a socket, made if it is new, and the direction in which the socket sends.
     pub(crate) fn socket(&mut self, socket: Socket, state: TcpState) -> DirectionId {
         if let Some(&(id, side)) = self.sockets.get(&socket.flow)
-            && let Some(known) = self
-                .get(id)
-                .and_then(|it| it.sender(side))
-                .map(|it| it.socket)
+            && let Some(end) = self.get(id).and_then(|it| it.sender(side))
         {
+            let known = end.socket;
             if known.isn.is_none() && socket.isn.is_some() {
                 self.learn_numbers((id, side), socket);
                 return (id, side);
@@ -136,7 +134,7 @@ impl State {
         if state.is_handshake() && numbers_come {
             return None;
         }
-        let proposed = self.ends.alike(&socket.flow).into_iter();
+        let proposed = self.ends.of_socket(&socket.flow, None).into_iter();
         let facing = proposed.filter_map(|id| {
             let [end] = &self.get(id)?.ends[..] else {
                 return None;
@@ -260,8 +258,7 @@ impl State {
             return found;
         }
         let id = self.insert(Connection::of_packet(flow, seq, ack));
-        self.lead_both_ways(flow, id, Side::Out);
-        (id, Side::Out)
+        self.lead_both_ways(flow, (id, Side::Out))
     }
 
     /// The connection of a known socket that a packet belongs to, and its direction there; `None` if it
@@ -285,8 +282,7 @@ impl State {
         let found = Candidate::best(found.collect())?;
         let seen_as = &mut self.edit(found.id())?.seen_as;
         insert_flows(seen_as, [found.side.outwards(flow)]);
-        self.lead_both_ways(flow, found.id(), found.side);
-        Some((found.id(), found.side))
+        Some(self.lead_both_ways(flow, (found.id(), found.side)))
     }
 
     /// A connection as a candidate, where one of its sockets, which sends in direction `end`, and a packet
@@ -311,8 +307,9 @@ impl State {
         })
     }
 
-    fn lead_both_ways(&mut self, flow: Flow, id: ConnectionId, side: Side) {
-        self.lead(flow, id, side);
-        self.lead(flow.reversed(), id, side.flip());
+    fn lead_both_ways(&mut self, flow: Flow, (id, side): DirectionId) -> DirectionId {
+        self.lead(flow, (id, side));
+        self.lead(flow.reversed(), (id, side.flip()));
+        (id, side)
     }
 }

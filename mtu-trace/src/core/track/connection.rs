@@ -1,8 +1,9 @@
 //! A connection as far as this host sees it: its sockets here, and each direction of its data.
 
+use std::sync::LazyLock;
+
 use crate::core::track::direction::Track;
 use crate::core::track::index::Numbers;
-use crate::core::track::lazy_box::LazyBox;
 use crate::model::event::{Closed, Flow, Retransmit, Sample, Socket, TCP, TcpState};
 
 /// Which way data goes, seen from the first socket that was known of a connection.
@@ -57,7 +58,7 @@ pub struct Connection {
     /// Its packets' flows wherever they were seen, each once and in the direction [`Side::Out`].
     pub seen_as: Vec<Flow>,
     /// What is known of its data, that of [`Side::Out`] first.
-    tracks: [LazyBox<Track>; 2],
+    tracks: [Option<Box<Track>>; 2],
     /// Latest event that belongs to it, ns.
     pub last_ns: u64,
     /// Sequence and acknowledgement number of the packet it was first known by.
@@ -107,23 +108,18 @@ impl TrackedSocket {
         self.window_closed_ns.is_some() || self.gap_ns.is_some()
     }
 
-    /// First byte not acknowledged, after so many acknowledged bytes; `None` without initial sequence
-    /// numbers.
+    /// First byte not acknowledged and next byte expected, after so many bytes acknowledged and received;
+    /// `None` without initial sequence numbers.
     ///
-    /// The count includes the SYN on the side that opened, because `snd_una` began at the SYN
+    /// The acknowledged bytes include the SYN on the side that opened, because `snd_una` began at the SYN
     /// there (`tcp_snd_una_update`).
-    pub(crate) fn snd_una(&self, bytes_acked: u64) -> Option<u32> {
+    pub(crate) fn snd_una_rcv_nxt(&self, acked: u64, received: u64) -> Option<(u32, u32)> {
+        #[expect(clippy::cast_possible_truncation, reason = "sequence numbers wrap")]
+        let after = |first: u32, bytes: u64| first.wrapping_add(bytes as u32);
         let isn = self.socket.isn?;
         let syn = u32::from(self.socket.active != Some(true));
-        #[expect(clippy::cast_possible_truncation, reason = "sequence numbers wrap")]
-        Some(isn.iss.wrapping_add(syn).wrapping_add(bytes_acked as u32))
-    }
-
-    /// Next byte expected, after so many received bytes; `None` without initial sequence numbers.
-    pub(crate) fn rcv_nxt(&self, bytes_received: u64) -> Option<u32> {
-        let isn = self.socket.isn?;
-        #[expect(clippy::cast_possible_truncation, reason = "sequence numbers wrap")]
-        Some(isn.irs.wrapping_add(1).wrapping_add(bytes_received as u32))
+        let snd_una = after(isn.iss.wrapping_add(syn), acked);
+        Some((snd_una, after(isn.irs.wrapping_add(1), received)))
     }
 }
 
@@ -167,25 +163,26 @@ impl Connection {
         Some((*flow, numbers))
     }
 
-    /// The data of one direction.
+    /// The data of one direction, which is blank as long as nothing is known of it.
     #[must_use]
     pub fn track(&self, side: Side) -> &Track {
-        &self.tracks[side as usize]
+        static BLANK: LazyLock<Track> = LazyLock::new(Track::default);
+        self.tracks[side as usize].as_deref().unwrap_or(&BLANK)
     }
 
-    /// The data of both directions.
+    /// The data of the directions of which something is known.
     pub fn tracks(&self) -> impl Iterator<Item = &Track> {
-        self.tracks.iter().map(|track| &**track)
+        self.tracks.iter().flatten().map(|track| &**track)
     }
 
     /// The data of one direction, to be changed.
     pub(crate) fn track_mut(&mut self, side: Side) -> &mut Track {
-        self.tracks[side as usize].make()
+        self.tracks[side as usize].get_or_insert_default()
     }
 
     /// The data of one direction, to be changed; `None` if nothing is known of it.
     pub(crate) fn known_track_mut(&mut self, side: Side) -> Option<&mut Track> {
-        self.tracks[side as usize].known_mut()
+        self.tracks[side as usize].as_deref_mut()
     }
 
     /// The sockets on this host with the directions in which they send.
@@ -231,8 +228,8 @@ impl Connection {
         insert_flows(&mut self.seen_as, part.seen_as);
         insert_flows(&mut self.flows, part.flows);
         for (side, track) in Side::BOTH.into_iter().zip(part.tracks) {
-            if let Some(track) = track.into_known() {
-                self.track_mut(side).merge(track);
+            if let Some(track) = track {
+                self.track_mut(side).merge(*track);
             }
         }
         self.last_ns = self.last_ns.max(part.last_ns);
@@ -240,7 +237,7 @@ impl Connection {
 
     /// Whether more is known of it than that it is there: most often that something was lost.
     pub(crate) fn is_troubled(&self) -> bool {
-        self.tracks.iter().any(LazyBox::is_known)
+        self.tracks.iter().any(Option::is_some)
     }
 
     /// Whether it lost anything for its size.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::core::sites::{DropSite, NetfilterHookName, SiteKey};
-use crate::core::track::lazy_box::LazyBox;
 use crate::core::track::packets::Tally;
 use crate::core::track::repeats::Repeats;
 use crate::core::track::retransmitted_drops::RetransmittedDrops;
@@ -16,7 +15,7 @@ pub struct Track {
     /// Drops for their size, by place.
     pub oversized: BTreeMap<SiteKey, Box<SiteDrops>>,
     /// Sequence numbers that died for their size.
-    pub holes: LazyBox<Repeats>,
+    pub holes: Repeats,
     /// Drops for other reasons, by place.
     pub other: BTreeMap<OtherKey, OtherDrops>,
     /// What became of the message to the sender.
@@ -34,7 +33,7 @@ pub struct Track {
     /// Oversized packets that only pass by, with the place they should not pass.
     pub passing: Option<Box<SiteDrops>>,
     /// Sequence numbers that pass by too long, again and again.
-    pub passed: LazyBox<Repeats>,
+    pub passed: Repeats,
 }
 
 /// Where packets were seen: a namespace, the index of a device, and whether they were leaving by it.
@@ -254,9 +253,7 @@ impl Track {
     /// Takes in what was known of the same data under other addresses, where no socket was known.
     pub(crate) fn merge(&mut self, other: Self) {
         self.oversized.extend(other.oversized);
-        if let Some(holes) = other.holes.into_known() {
-            self.holes.make().merge(&holes);
-        }
+        self.holes.merge(&other.holes);
         self.other.extend(other.other);
         self.icmp.generated = self.icmp.generated.max(other.icmp.generated);
         self.icmp.blocked.extend(other.icmp.blocked);
@@ -268,9 +265,7 @@ impl Track {
         self.icmp.mtu_bytes = other.icmp.mtu_bytes.or(self.icmp.mtu_bytes);
         self.seen.extend(other.seen);
         self.passing = self.passing.take().or(other.passing);
-        if let Some(passed) = other.passed.into_known() {
-            self.passed.make().merge(&passed);
-        }
+        self.passed.merge(&other.passed);
     }
 
     /// Data up to `seq` is known to have got through.
@@ -290,7 +285,6 @@ impl Track {
     fn repeats(&mut self) -> impl Iterator<Item = &mut Repeats> {
         let sent = self.retransmits.as_deref_mut();
         let sent = sent.map(|sent| &mut sent.repeats);
-        let seen = [self.holes.known_mut(), self.passed.known_mut(), sent];
-        seen.into_iter().flatten()
+        [&mut self.holes, &mut self.passed].into_iter().chain(sent)
     }
 }

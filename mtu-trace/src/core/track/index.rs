@@ -81,11 +81,6 @@ impl Index {
             .map(|(end, port)| self.hash.hash_one((flow.protocol, FlowEnd(end), port)))
     }
 
-    /// Those whose addresses may fit a flow, in either direction.
-    pub fn alike(&self, flow: &Flow) -> Proposed {
-        each_once(self.with_addresses(flow))
-    }
-
     /// Those whose addresses may fit a flow, some perhaps more than once.
     fn with_addresses(&self, flow: &Flow) -> Proposed {
         if self.addresses.is_empty() {
@@ -114,7 +109,8 @@ impl Index {
         each_once(found)
     }
 
-    /// Those, known by the numbers of one packet, which a socket with these initial numbers may have.
+    /// Those whose addresses may fit a flow in either direction, or which, known by the numbers of one packet,
+    /// a socket with these initial numbers may have.
     pub fn of_socket(&self, flow: &Flow, isn: Option<Numbers>) -> Proposed {
         let mut found = self.with_addresses(flow);
         for (here, there) in each_way(isn) {

@@ -10,7 +10,6 @@ pub(crate) mod attach;
 pub(crate) mod connection;
 pub(crate) mod direction;
 pub(crate) mod index;
-pub(crate) mod lazy_box;
 pub(crate) mod packets;
 pub(crate) mod progress;
 pub(crate) mod repeats;

@@ -52,7 +52,7 @@ impl State {
         };
         if packet.inner.is_some() {
             // Counts and messages about a tunnel's packets speak of the outer flow.
-            self.lead(packet.flow, id, side);
+            self.lead(packet.flow, (id, side));
         }
         let site = self.site_of(packet);
         if let Some(connection) = self.edit(id) {
@@ -198,7 +198,7 @@ impl Track {
     /// Takes in data that died for its size; `seq` is where it begins, `None` for a datagram.
     fn drop_for_size(&mut self, site: DropSite, seq: Option<u32>, tally: &Tally) {
         if let Some(seq) = seq {
-            self.holes.make().lost(seq, tally.last_ns);
+            self.holes.lost(seq, tally.last_ns);
         }
         let known = self.oversized.entry(site.key.clone());
         let drops = known.or_insert_with(|| Box::new(SiteDrops::new(site.clone(), tally)));
@@ -213,7 +213,7 @@ impl Track {
             return;
         };
         for &(time_ns, seq) in losses {
-            self.holes.make().lost(seq, time_ns);
+            self.holes.lost(seq, time_ns);
         }
         let known = self.oversized.get(&site.key).map_or(0, |drops| drops.count);
         let tally = Tally {
@@ -255,7 +255,7 @@ impl Track {
     /// Takes in data that passed a place that its length should not pass; `seq` as with drops there.
     fn pass(&mut self, site: DropSite, seq: Option<u32>, tally: &Tally) {
         if let Some(seq) = seq {
-            self.passed.make().lost(seq, tally.last_ns);
+            self.passed.lost(seq, tally.last_ns);
         }
         let fresh = || Box::new(SiteDrops::new(site, tally));
         let passing = self.passing.get_or_insert_with(fresh);

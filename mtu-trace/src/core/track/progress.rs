@@ -82,8 +82,8 @@ impl State {
         end.window_closed_ns = no_room.then(|| end.window_closed_ns.unwrap_or(time_ns));
         let has_gap = sample.held_bytes > 0 && !received;
         end.gap_ns = has_gap.then(|| end.gap_ns.unwrap_or(time_ns));
-        let snd_una = end.snd_una(sample.bytes_acked);
-        let rcv_nxt = end.rcv_nxt(sample.bytes_received);
+        let upto = end.snd_una_rcv_nxt(sample.bytes_acked, sample.bytes_received);
+        let (snd_una, rcv_nxt) = upto.unzip();
         let out = connection.track_mut(side);
         out.sender_mss = Some(sample.mss);
         out.sender_pmtu_bytes = Some(sample.pmtu_bytes);
@@ -128,11 +128,12 @@ impl State {
         };
         end.established |= !closed.last_state.is_handshake();
         end.closed = Some(Box::new(*closed));
-        let snd_una = end.snd_una(closed.bytes_acked);
-        let rcv_nxt = end.rcv_nxt(closed.bytes_received);
-        for (side, upto) in [(side, snd_una), (side.flip(), rcv_nxt)] {
-            if let (Some(track), Some(seq)) = (connection.known_track_mut(side), upto) {
-                track.through(seq, time_ns);
+        let upto = end.snd_una_rcv_nxt(closed.bytes_acked, closed.bytes_received);
+        if let Some((snd_una, rcv_nxt)) = upto {
+            for (side, seq) in [(side, snd_una), (side.flip(), rcv_nxt)] {
+                if let Some(track) = connection.known_track_mut(side) {
+                    track.through(seq, time_ns);
+                }
             }
         }
         let is_orderly =

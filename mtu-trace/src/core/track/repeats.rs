@@ -2,17 +2,13 @@
 
 /// Losses of one sequence number closer than this are one attempt, seen twice: as the segment sent
 /// again and as its drop, ns. A choice between what two records of one attempt lie apart, well below a
-/// millisecond, and the nearest next one: the kernel's smallest retransmission timeout is 200 ms, and a tail loss
-/// probe waits at least two jiffies and two round trips (RFC 8985, section 7.2).
+/// millisecond, and the nearest next one: timeouts are 200 ms at least, and a tail loss probe waits for two
+/// jiffies and two round trips (RFC 8985, section 7.2).
 const SAME_ATTEMPT_NS: u64 = 5_000_000;
 
 /// The kernel's smallest retransmission timeout (`TCP_RTO_MIN`), ns: what is lost twice that far apart is
 /// at the head of the queue, since only its first segment is sent again on a timeout.
 const RESENT_NS: u64 = 200_000_000;
-
-/// Losses of one sequence number whose times are kept. A choice: with doubling timeouts, those of its first
-/// half a minute.
-const MOST_TIMES: usize = 8;
 
 /// Losses of the lowest outstanding sequence number of one direction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,8 +34,6 @@ pub struct Open {
     pub last_ns: u64,
     /// Times it was lost.
     pub attempts: u32,
-    /// When, ns: the first of those times, in the order they became known.
-    times_ns: [u64; MOST_TIMES],
 }
 
 /// A sequence number that got through in the end.
@@ -60,21 +54,11 @@ impl Open {
             first_ns: time_ns,
             last_ns: time_ns,
             attempts: 1,
-            times_ns: [time_ns; MOST_TIMES],
         }
-    }
-
-    /// When it was lost, ns, as far as that is kept.
-    #[must_use]
-    pub fn times_ns(&self) -> &[u64] {
-        &self.times_ns[..(self.attempts as usize).min(MOST_TIMES)]
     }
 
     fn again(&mut self, time_ns: u64) {
         if time_ns.saturating_sub(self.last_ns) >= SAME_ATTEMPT_NS {
-            if let Some(kept) = self.times_ns.get_mut(self.attempts as usize) {
-                *kept = time_ns;
-            }
             self.attempts += 1;
         }
         self.last_ns = self.last_ns.max(time_ns);

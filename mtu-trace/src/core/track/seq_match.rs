@@ -119,6 +119,10 @@ mod tests {
         }
     }
 
+    fn side(flow: &Flow, seq: u32, ack: Option<u32>) -> Option<Side> {
+        belongs(&socket(), flow, seq, ack).map(|(side, _)| side)
+    }
+
     #[test]
     fn same_tuple_in_its_namespace_fits_exactly() {
         let own = flow(1, "198.51.100.9:80", "192.0.2.2:40000");
@@ -129,10 +133,9 @@ mod tests {
     fn sequence_numbers_survive_double_nat() {
         // Both addresses translated, both ports changed, and the ISS wraps on the way.
         let elsewhere = flow(3, "203.0.113.1:30080", "203.0.113.77:61000");
-        let found = belongs(&socket(), &elsewhere, 7001, Some(100));
-        assert_eq!(found.map(|(side, _)| side), Some(Side::In));
-        let back = belongs(&socket(), &elsewhere.reversed(), 100, Some(7001));
-        assert_eq!(back.map(|(side, _)| side), Some(Side::Out));
+        assert_eq!(side(&elsewhere, 7001, Some(100)), Some(Side::In));
+        let back = elsewhere.reversed();
+        assert_eq!(side(&back, 100, Some(7001)), Some(Side::Out));
     }
 
     #[test]
@@ -145,12 +148,10 @@ mod tests {
             };
             belongs(&other, &elsewhere, 7001, Some(100)).map(|(_, misfit)| misfit)
         };
-        let (right, wrong) = (
-            fit(7000, u32::MAX - 5),
-            fit(
-                7000_u32.wrapping_sub(1 << 29),
-                100_u32.wrapping_sub(1 << 30),
-            ),
+        let right = fit(7000, u32::MAX - 5);
+        let wrong = fit(
+            7000_u32.wrapping_sub(1 << 29),
+            100_u32.wrapping_sub(1 << 30),
         );
         assert!(right < wrong && wrong.is_some(), "{right:?} {wrong:?}");
     }
@@ -158,40 +159,36 @@ mod tests {
     #[test]
     fn a_syn_has_the_initial_number_itself() {
         let elsewhere = flow(3, "203.0.113.77:61000", "203.0.113.1:30080");
-        let side = |seq| belongs(&socket(), &elsewhere, seq, None).map(|(side, _)| side);
-        assert_eq!(side(u32::MAX - 5), Some(Side::Out));
-        assert_eq!(side(7000), Some(Side::In));
-        assert_eq!(side(7001), None);
+        assert_eq!(side(&elsewhere, u32::MAX - 5, None), Some(Side::Out));
+        assert_eq!(side(&elsewhere, 7000, None), Some(Side::In));
+        assert_eq!(side(&elsewhere, 7001, None), None);
     }
 
     #[test]
     fn the_answer_to_a_syn_is_the_connections() {
         let elsewhere = flow(3, "203.0.113.77:61000", "203.0.113.1:30080");
-        let fits = |seq, ack| belongs(&socket(), &elsewhere.reversed(), seq, Some(ack));
-        let (first, answered) = (7000, u32::MAX - 4);
-        assert_eq!(fits(first, answered).map(|(side, _)| side), Some(Side::In));
-        assert_eq!(fits(first, answered + 1), None);
-        assert_eq!(fits(first, answered - 1), None);
+        let answer = |ack| side(&elsewhere.reversed(), 7000, Some(ack));
+        let answered = u32::MAX - 4;
+        assert_eq!(answer(answered), Some(Side::In));
+        assert_eq!(answer(answered + 1), None);
+        assert_eq!(answer(answered - 1), None);
     }
 
     #[test]
     fn another_connection_does_not_fit() {
         let elsewhere = flow(3, "203.0.113.1:30080", "203.0.113.77:61000");
-        assert_eq!(
-            belongs(&socket(), &elsewhere, 7001, Some(3_000_000_000)),
-            None
-        );
-        assert_eq!(belongs(&socket(), &elsewhere, 7001, None), None);
+        assert_eq!(side(&elsewhere, 7001, Some(3_000_000_000)), None);
+        assert_eq!(side(&elsewhere, 7001, None), None);
     }
 
     #[test]
     fn far_into_a_transfer_one_address_must_agree() {
         let far = 7000 + (500 << 20);
         let stranger = flow(3, "203.0.113.1:30080", "203.0.113.77:61000");
-        assert_eq!(belongs(&socket(), &stranger, far, Some(100)), None);
+        assert_eq!(side(&stranger, far, Some(100)), None);
         let related = flow(3, "198.51.100.9:80", "203.0.113.77:61000");
-        assert!(belongs(&socket(), &related, far, Some(100)).is_some());
+        assert!(side(&related, far, Some(100)).is_some());
         // Far both ways is somebody else's transfer from the same server.
-        assert_eq!(belongs(&socket(), &related, far, Some(400 << 20)), None);
+        assert_eq!(side(&related, far, Some(400 << 20)), None);
     }
 }

@@ -247,7 +247,7 @@ impl State {
     }
 
     /// Makes a flow lead to a connection.
-    pub(crate) fn lead(&mut self, flow: Flow, id: ConnectionId, side: Side) {
+    pub(crate) fn lead(&mut self, flow: Flow, (id, side): DirectionId) {
         let before = self.flows.insert(flow, (id, side));
         if before.is_none_or(|(known, _)| known != id)
             && let Some(found) = self.connections.get_mut(&id)
@@ -269,22 +269,16 @@ impl State {
     }
 
     fn make_room(&mut self) {
-        let mut quiet: Vec<(u64, ConnectionId)> = self
-            .connections()
-            .filter(|(_, connection)| !connection.lost_for_size())
-            .map(|(id, connection)| (connection.last_ns, id))
-            .collect();
-        if quiet.len() < MOST_CONNECTIONS / 10 {
+        let age = |(id, it): (ConnectionId, &Connection)| (it.last_ns, id);
+        let quiet = self.connections().filter(|(_, it)| !it.lost_for_size());
+        let mut oldest: Vec<_> = quiet.map(age).collect();
+        if oldest.len() < MOST_CONNECTIONS / 10 {
             // Nothing but troubled ones: the oldest of them go.
-            quiet.extend(
-                self.connections()
-                    .map(|(id, connection)| (connection.last_ns, id)),
-            );
+            oldest = self.connections().map(age).collect();
         }
-        quiet.sort_unstable();
-        quiet.dedup();
-        for (_, id) in quiet.iter().take(MOST_CONNECTIONS / 10) {
-            self.forget(*id);
+        oldest.sort_unstable();
+        for (_, id) in oldest.into_iter().take(MOST_CONNECTIONS / 10) {
+            self.forget(id);
         }
     }
 
@@ -326,7 +320,7 @@ mod tests {
         let mut state = State::default();
         let both = [1, 2].map(|_| state.insert(Connection::default()));
         for nth in 0..100 {
-            state.lead(flow(4789), both[nth % 2], Side::Out);
+            state.lead(flow(4789), (both[nth % 2], Side::Out));
         }
         for id in both {
             assert_eq!(state.get(id).map(|it| it.flows.len()), Some(1));

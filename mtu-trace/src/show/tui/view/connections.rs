@@ -104,7 +104,7 @@ fn stalled_since(connection: &Connection) -> Option<(Side, u64)> {
     let open = |side: Side| {
         let track = connection.track(side);
         let sent = track.retransmits.as_ref().map(|sent| &sent.repeats);
-        let repeats = [Some(&*track.holes), Some(&*track.passed), sent];
+        let repeats = [Some(&track.holes), Some(&track.passed), sent];
         repeats
             .into_iter()
             .flatten()
