@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use mtu_trace_common::map::FlowKey;
+use mtu_trace_common::map::{FlowKey, flag};
 use mtu_trace_common::record::{
     ClosedRecord, HEAD_BYTES, PacketRecord, RecordHeader, RetransmitRecord, kind,
 };
@@ -126,7 +126,6 @@ fn packet(kind: u32, time_ns: u64, head: &[u8]) -> PacketRecord {
     record.key.flow = key(head);
     record.count = 1;
     record.l3_len = 1500;
-    record.skb_len = 1500;
     record.headers_len = 40;
     let length = head.len().min(HEAD_BYTES);
     record.head_len = length as u32;
@@ -141,7 +140,7 @@ fn retransmit(time_ns: u64, head: &[u8]) -> RetransmitRecord {
     record.state = 1;
     record.end_seq = 1460;
     record.count = 1;
-    record.known = 1;
+    record.flags = flag::KNOWN;
     record
 }
 

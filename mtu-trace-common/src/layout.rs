@@ -127,21 +127,20 @@ members! {
     TcpSackedOut = "tcp_sock", "sacked_out";
 }
 
-/// Number of entries in the offset table.
-pub const MEMBER_COUNT: usize = MEMBERS.len();
-
 /// Sizes and positions that are not members but are resolved the same way.
 pub mod extra {
+    use super::MEMBERS;
+
     /// Index of the `enum skb_drop_reason` argument of `kfree_skb`, or [`super::ABSENT`].
-    pub const KFREE_SKB_REASON_ARG: usize = super::MEMBER_COUNT;
+    pub const KFREE_SKB_REASON_ARG: usize = MEMBERS.len();
     /// Distance from a `net_device` to its private area.
-    pub const NETDEV_PRIV: usize = super::MEMBER_COUNT + 1;
+    pub const NETDEV_PRIV: usize = MEMBERS.len() + 1;
     /// Offset of `peer` in `veth_priv`.
-    pub const VETH_PRIV_PEER: usize = super::MEMBER_COUNT + 2;
+    pub const VETH_PRIV_PEER: usize = MEMBERS.len() + 2;
     /// The drop reason of what is freed without being dropped, or [`super::ABSENT`].
-    pub const CONSUMED: usize = super::MEMBER_COUNT + 3;
+    pub const CONSUMED: usize = MEMBERS.len() + 3;
     /// Entries in the whole table.
-    pub const TABLE_LEN: usize = super::MEMBER_COUNT + 4;
+    pub const TABLE_LEN: usize = MEMBERS.len() + 4;
 }
 
 #[cfg(test)]

@@ -66,23 +66,31 @@ pub struct ConnectionEntry {
     pub opened_ns: u64,
     /// When the socket was closed, 0 while it is open.
     pub closed_ns: u64,
-    /// At the close: bytes the peer acknowledged.
-    pub bytes_acked: u64,
-    /// At the close: bytes received in order.
-    pub bytes_received: u64,
+    /// How it ended, valid once it is closed.
+    pub end: SocketEnd,
     /// Our initial sequence number.
     pub iss: u32,
     /// The peer's initial sequence number.
     pub irs: u32,
-    /// Inode of the namespace.
-    pub netns_inode: u32,
     /// What else is known, as [`flag`] bits.
     pub flags: u32,
+    /// Padding, which is always zero.
+    pub reserved: u32,
+}
+
+/// How a TCP socket ended.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct SocketEnd {
+    /// Bytes that the peer acknowledged over its life.
+    pub bytes_acked: u64,
+    /// Bytes received in order over its life.
+    pub bytes_received: u64,
     /// TCP state before the close.
     pub last_state: u32,
-    /// The error at the close (errno), 0 for none.
+    /// The error the application sees (errno), 0 for none.
     pub error: u32,
-    /// At the close: bytes sent and never acknowledged.
+    /// Bytes sent and never acknowledged (`snd_nxt - snd_una`).
     pub unacknowledged: u32,
     /// Padding, which is always zero.
     pub reserved: u32,
@@ -104,12 +112,14 @@ pub struct TimerCounts {
     pub reserved: u32,
 }
 
-/// The bits that [`ConnectionEntry::flags`] may have.
+/// The bits that [`ConnectionEntry::flags`] and its copy in a record may have.
 pub mod flag {
     /// This side opened the connection.
     pub const ACTIVE: u32 = 1;
     /// This socket has retransmitted.
     pub const RETRANSMITTED: u32 = 2;
+    /// The handshake was seen.
+    pub const KNOWN: u32 = 4;
 }
 
 /// A device, unique on this host.

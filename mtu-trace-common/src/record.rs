@@ -2,7 +2,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::map::{DropKey, FlowKey, TimerCounts};
+use crate::map::{DropKey, FlowKey, SocketEnd, TimerCounts};
 
 /// The values that [`RecordHeader::kind`] may have.
 pub mod kind {
@@ -57,13 +57,8 @@ pub struct DeviceRecord {
 /// Most bytes of a packet's headers that a record carries, from the IP header on.
 pub const HEAD_BYTES: usize = 192;
 
-/// Marks a [`PacketRecord::icmp_type`] that does not apply.
-pub const NO_ICMP: u32 = u32::MAX;
-
 /// The values that [`PacketRecord::direction`] may have.
 pub mod direction {
-    /// Not at a tc hook.
-    pub const NONE: u32 = 0;
     /// Received by the device.
     pub const INGRESS: u32 = 1;
     /// Sent by the device.
@@ -96,8 +91,6 @@ pub struct PacketRecord {
     pub has_device: u32,
     /// Interface index by which the packet came into this namespace, 0 for a local one.
     pub iif: u32,
-    /// `skb->len`, which counts the Ethernet header or not.
-    pub skb_len: u32,
     /// Bytes from the IP header to the end of the packet.
     pub l3_len: u32,
     /// Payload bytes of each segment of a GSO packet, 0 for a plain one.
@@ -106,11 +99,7 @@ pub struct PacketRecord {
     pub headers_len: u32,
     /// Drop reason as the kernel numbers it, subsystem bits included; 0 where there is none.
     pub reason: u32,
-    /// Type of the ICMP error being sent, [`NO_ICMP`] otherwise.
-    pub icmp_type: u32,
-    /// Its code, valid with the type.
-    pub icmp_code: u32,
-    /// At a tc hook: [`direction`].
+    /// At a tc hook: [`direction`]; elsewhere 0.
     pub direction: u32,
     /// At a tc hook: the onward limit that was exceeded, 0 for an ICMP sighting.
     pub limit: u32,
@@ -120,8 +109,6 @@ pub struct PacketRecord {
     pub ethertype: u32,
     /// Valid bytes of [`PacketRecord::head`].
     pub head_len: u32,
-    /// Padding, which is always zero.
-    pub reserved: u32,
     /// The packet from its IP header on.
     pub head: [u8; HEAD_BYTES],
 }
@@ -138,22 +125,14 @@ pub struct RetransmitRecord {
     pub count: u64,
     /// Bytes acknowledged so far.
     pub bytes_acked: u64,
-    /// Bytes received in order so far.
-    pub bytes_received: u64,
     /// Why it sent again so far.
     pub timers: TimerCounts,
-    /// Inode of the namespace.
-    pub netns_inode: u32,
     /// First sequence number of the segment.
     pub seq: u32,
     /// Sequence number after the segment.
     pub end_seq: u32,
     /// First byte not acknowledged.
     pub snd_una: u32,
-    /// Next byte to send.
-    pub snd_nxt: u32,
-    /// The next byte expected from the peer.
-    pub rcv_nxt: u32,
     /// TCP state, numbered as the kernel does.
     pub state: u32,
     /// Congestion control state: 4 is Loss.
@@ -170,14 +149,12 @@ pub struct RetransmitRecord {
     pub packets_out: u32,
     /// Segments held by the peer out of order.
     pub sacked_out: u32,
-    /// Our initial sequence number, valid with [`RetransmitRecord::known`].
+    /// Our initial sequence number, valid with [`crate::map::flag::KNOWN`].
     pub iss: u32,
     /// The peer's initial sequence number.
     pub irs: u32,
     /// [`crate::map::flag`] bits of the connection.
     pub flags: u32,
-    /// 1 if the handshake was seen.
-    pub known: u32,
 }
 
 /// The end of a watched socket.
@@ -188,18 +165,8 @@ pub struct ClosedRecord {
     pub header: RecordHeader,
     /// The socket: source is local.
     pub key: FlowKey,
-    /// Bytes acknowledged over its life.
-    pub bytes_acked: u64,
-    /// Bytes received in order over its life.
-    pub bytes_received: u64,
-    /// Inode of the namespace.
-    pub netns_inode: u32,
-    /// TCP state before the close.
-    pub last_state: u32,
-    /// The error the application sees (errno), 0 for none.
-    pub error: u32,
-    /// Bytes sent and never acknowledged (`snd_nxt - snd_una`).
-    pub unacknowledged: u32,
+    /// How it ended.
+    pub end: SocketEnd,
 }
 
 /// A path MTU that an ICMP error told, or a tunnel has found, taken over by a socket (`tcp_v4_mtu_reduced`,
@@ -213,12 +180,8 @@ pub struct PathMtuRecord {
     pub key: FlowKey,
     /// How often so far, exact.
     pub count: u64,
-    /// Inode of the namespace.
-    pub netns_inode: u32,
     /// The MTU told, bytes.
     pub mtu: u32,
     /// The socket's path MTU until then, bytes; 0 for a route.
     pub before: u32,
-    /// Padding, which is always zero.
-    pub reserved: u32,
 }

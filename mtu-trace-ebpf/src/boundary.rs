@@ -11,7 +11,7 @@ use mtu_trace_common::map::DeviceKey;
 use mtu_trace_common::pace::EventClass;
 use mtu_trace_common::record::{direction, kind};
 
-use crate::kernel::{device_into, device_netns_key, pointer};
+use crate::kernel::{device_into, pointer};
 use crate::maps::{DEVICES, DROPS, SMALLEST_LIMIT};
 use crate::scratch::{self, Owner, Scratch};
 use crate::skb::{self, IPPROTO_ICMP, IPPROTO_ICMPV6};
@@ -27,27 +27,25 @@ const LONGEST_GSO_HEADERS: u32 = 140;
 /// the device received. `TC_ACT_UNSPEC` and `TCX_NEXT` are the same value.
 #[classifier]
 pub fn mtu_trace_in(ctx: TcContext) -> i32 {
-    if may_exceed(&ctx) || is_icmp(&ctx) {
-        scratch::with(Owner::Ingress, |scratch| {
-            look(&ctx, direction::INGRESS, scratch)
-        });
-    }
-    TC_ACT_UNSPEC
+    look(&ctx, Owner::Ingress, direction::INGRESS)
 }
 
 /// At tc egress, by the same prototype: packets that the device is about to send.
 #[classifier]
 pub fn mtu_trace_out(ctx: TcContext) -> i32 {
-    if may_exceed(&ctx) || is_icmp(&ctx) {
-        scratch::with(Owner::Egress, |scratch| {
-            look(&ctx, direction::EGRESS, scratch)
-        });
+    look(&ctx, Owner::Egress, direction::EGRESS)
+}
+
+#[inline(always)]
+fn look(ctx: &TcContext, owner: Owner, direction: u32) -> i32 {
+    if may_exceed(ctx) || is_icmp(ctx) {
+        let _ignored = scratch::with(owner, |scratch| sight(ctx, direction, scratch));
     }
     TC_ACT_UNSPEC
 }
 
 #[inline(always)]
-fn look(ctx: &TcContext, direction: u32, scratch: &mut Scratch) -> Option<()> {
+fn sight(ctx: &TcContext, direction: u32, scratch: &mut Scratch) -> Option<()> {
     // A tc program gets the kernel's own `struct sk_buff`; only direct access goes through the
     // `__sk_buff` view of it.
     let skb = ctx.as_ptr() as u64;
@@ -72,10 +70,9 @@ fn look(ctx: &TcContext, direction: u32, scratch: &mut Scratch) -> Option<()> {
     skb::place(skb, scratch)?;
     scratch.record.key.site =
         u64::from(key.ifindex) << 1 | u64::from(direction == direction::EGRESS);
-    scratch.record.key.flow.netns = device_netns_key(&scratch.record.device);
     scratch.record.direction = direction;
-    scratch.record.limit = if exceeds { limit } else { 0 };
     let class = if exceeds {
+        scratch.record.limit = limit;
         EventClass::Passing
     } else {
         EventClass::Losses
@@ -89,9 +86,7 @@ fn look(ctx: &TcContext, direction: u32, scratch: &mut Scratch) -> Option<()> {
 /// The fast path: whether the packet could be above any device's limit.
 #[inline(always)]
 fn may_exceed(ctx: &TcContext) -> bool {
-    let Some(&smallest) = SMALLEST_LIMIT.get(0) else {
-        return false;
-    };
+    let smallest = SMALLEST_LIMIT.get(0).map_or(0, |&smallest| smallest);
     if smallest == 0 {
         return false;
     }

@@ -1,13 +1,13 @@
-//! Programs at a function of the kernel that no tracepoint tells of, or whose tracepoint is missing:
-//! by fentry or by kprobe, whichever the kernel has.
+//! What programs are told of the call that they are run at: of a tracepoint, or of a function that no
+//! tracepoint tells of, by fentry or by kprobe, whichever the kernel has.
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::pt_regs;
-use aya_ebpf::programs::{FEntryContext, FExitContext, ProbeContext};
+use aya_ebpf::programs::{FEntryContext, FExitContext, ProbeContext, RawTracePointContext};
 
 use crate::kernel::read;
 
-/// A call of a kernel function.
+/// A call of a kernel function or tracepoint.
 pub trait Called {
     /// One of its arguments, from 0 on, as the register has it: of a shorter one the upper bytes may
     /// be anything.
@@ -33,6 +33,13 @@ impl Called for FExitContext {
 #[inline(always)]
 fn traced(context: u64, index: usize) -> Option<u64> {
     read(context + index as u64 * 8)
+}
+
+impl Called for RawTracePointContext {
+    #[inline(always)]
+    fn argument(&self, index: usize) -> Option<u64> {
+        Some(self.arg(index))
+    }
 }
 
 impl Called for ProbeContext {
@@ -69,20 +76,25 @@ fn register(ctx: &ProbeContext, offset: usize) -> Option<u64> {
     read(ctx.as_ptr() as u64 + offset as u64)
 }
 
-/// Two programs for the entry of a function, by fentry and by kprobe, that do the same.
+/// Two programs for the entry of a function, by fentry and by kprobe, that do the same with the call.
 macro_rules! at_entry {
     ($(#[$doc:meta])* ($fentry:ident, $kprobe:ident) = $does:path) => {
+        $crate::call::at_entry! { $(#[$doc])* ($fentry, $kprobe) = |call| $does(call) }
+    };
+    ($(#[$doc:meta])* ($fentry:ident, $kprobe:ident) = |$call:ident| $does:expr) => {
         $(#[$doc])*
         #[aya_ebpf::macros::fentry]
         pub fn $fentry(ctx: aya_ebpf::programs::FEntryContext) -> i32 {
-            let _ignored = $does(&ctx);
+            let $call = &ctx;
+            let _ignored = $does;
             0
         }
 
         $(#[$doc])*
         #[aya_ebpf::macros::kprobe]
         pub fn $kprobe(ctx: aya_ebpf::programs::ProbeContext) -> u32 {
-            let _ignored = $does(&ctx);
+            let $call = &ctx;
+            let _ignored = $does;
             0
         }
     };

@@ -9,7 +9,7 @@ use mtu_trace_common::pace::EventClass;
 use mtu_trace_common::record::kind;
 
 use crate::call::{Called as _, caller};
-use crate::kernel::{device_netns_key, entry, field, read};
+use crate::kernel::{entry, field, read};
 use crate::maps::DROPS;
 use crate::scratch::{self, Owner, Scratch};
 use crate::skb::{self, IPPROTO_TCP};
@@ -28,7 +28,7 @@ pub fn kfree_skb(ctx: RawTracePointContext) -> i32 {
             .and_then(|index| read::<u32>(ctx.as_ptr() as u64 + index * 8))
             .unwrap_or(0)
     };
-    freed(&ctx, ctx.arg(0), ctx.arg(1), reason);
+    let _ignored = freed(&ctx, ctx.arg(0), ctx.arg(1), reason);
     0
 }
 
@@ -68,39 +68,27 @@ fn called(ctx: &ProbeContext, skb: usize, reason: Option<usize>) -> Option<()> {
     if entry(extra::CONSUMED) == Some(u64::from(reason)) {
         return None;
     }
-    freed(ctx, skb, caller(ctx)?, || reason);
-    Some(())
+    freed(ctx, skb, caller(ctx)?, || reason)
 }
 
 #[inline(always)]
-fn freed(ctx: &impl EbpfContext, skb: u64, location: u64, reason: impl FnOnce() -> u32) {
-    scratch::with(Owner::Drop, |scratch| {
-        record(skb, location, reason, scratch)?;
-        debug!(ctx, "drop at {:x}", location);
-        Some(())
-    });
-}
-
-#[inline(always)]
-fn record(
+fn freed(
+    ctx: &impl EbpfContext,
     skb: u64,
     location: u64,
     reason: impl FnOnce() -> u32,
-    scratch: &mut Scratch,
 ) -> Option<()> {
-    skb::parse(skb, scratch)?;
-    skb::place(skb, scratch)?;
-    if !is_of_interest(scratch) {
-        return None;
-    }
-    scratch.record.key.site = location;
-    scratch.record.key.flow.netns = device_netns_key(&scratch.record.device);
-    if !scratch.count(&DROPS, EventClass::Losses) {
-        return None;
-    }
-    scratch.record.reason = reason();
-    scratch.send(kind::DROP);
-    Some(())
+    scratch::with(Owner::Drop, |scratch| {
+        skb::parse(skb, scratch)?;
+        skb::place(skb, scratch)?;
+        scratch.record.key.site = location;
+        if is_of_interest(scratch) && scratch.count(&DROPS, EventClass::Losses) {
+            scratch.record.reason = reason();
+            scratch.send(kind::DROP);
+            debug!(ctx, "drop at {:x}", location);
+        }
+        Some(())
+    })
 }
 
 /// Whether a freed packet can matter to a stalled connection.
@@ -115,13 +103,10 @@ fn is_of_interest(scratch: &Scratch) -> bool {
     let record = &scratch.record;
     let wire = scratch.wire_len();
     let above = |limit: u32| limit != 0 && wire > limit;
-    if above(record.device.mtu)
+    above(record.device.mtu)
         || above(record.route.mtu)
         || above(record.route_mtu)
         || above(record.peer.mtu)
-    {
-        return true;
-    }
-    record.key.flow.protocol == IPPROTO_TCP
-        && (scratch.payload_len() > 0 || scratch.tcp_flags & TCP_SYN != 0)
+        || record.key.flow.protocol == IPPROTO_TCP
+            && (record.l3_len > record.headers_len || scratch.tcp_flags & TCP_SYN != 0)
 }

@@ -60,41 +60,28 @@ pub fn copy<T: FromZeros>(to: &mut T, base: u64, member: Member) {
 /// Reads a pointer member; a null pointer is `None`.
 #[inline(always)]
 pub fn pointer(base: u64, member: Member) -> Option<u64> {
-    match field::<u64>(base, member)? {
-        0 => None,
-        address => Some(address),
-    }
+    field(base, member).filter(|&address: &u64| address != 0)
 }
 
 /// Cookie (0 where the kernel has none) and inode of a `struct net`.
 #[inline(always)]
-pub fn netns(net: u64) -> Option<(u64, u32)> {
+fn netns(net: u64) -> Option<(u64, u32)> {
     let inode = read(net + offset(Member::NetNs)? + offset(Member::NsInum)?)?;
     let cookie = field(net, Member::NetCookie).unwrap_or(0);
     Some((cookie, inode))
 }
 
-/// The number maps use for a namespace: the cookie, else the inode.
+/// The number maps use for the namespace in this member: the cookie, else the inode.
 #[inline(always)]
-pub fn netns_key((cookie, inode): (u64, u32)) -> u64 {
-    if cookie == 0 {
-        u64::from(inode)
-    } else {
-        cookie
-    }
-}
-
-/// The number maps use for a device's namespace.
-#[inline(always)]
-pub fn device_netns_key(device: &DeviceRecord) -> u64 {
-    netns_key((device.netns_cookie, device.netns_inode))
+pub fn netns_key(base: u64, member: Member) -> Option<u64> {
+    let (cookie, inode) = netns(pointer(base, member)?)?;
+    Some(if cookie == 0 { inode.into() } else { cookie })
 }
 
 /// What is to know of a `struct net_device`.
 #[inline(always)]
 pub fn device_into(address: u64, to: &mut DeviceRecord) -> Option<()> {
-    let net = pointer(address, Member::DevNet)?;
-    (to.netns_cookie, to.netns_inode) = netns(net)?;
+    (to.netns_cookie, to.netns_inode) = netns(pointer(address, Member::DevNet)?)?;
     to.mtu = field(address, Member::DevMtu)?;
     to.is_veth = u32::from(is_veth(address));
     to.ifindex = field(address, Member::DevIfindex)?;
@@ -117,8 +104,5 @@ fn is_veth(device: u64) -> bool {
 #[inline(always)]
 pub fn veth_peer(device: u64) -> Option<u64> {
     let private = device + entry(extra::NETDEV_PRIV)?;
-    match read::<u64>(private + entry(extra::VETH_PRIV_PEER)?)? {
-        0 => None,
-        peer => Some(peer),
-    }
+    read(private + entry(extra::VETH_PRIV_PEER)?).filter(|&peer: &u64| peer != 0)
 }

@@ -6,7 +6,7 @@ use mtu_trace_common::pace::EventClass;
 use mtu_trace_common::record::{PathMtuRecord, kind};
 
 use crate::call::{Called, at_entry};
-use crate::kernel::{field, netns, netns_key, pointer, read};
+use crate::kernel::{field, netns_key, pointer, read};
 use crate::maps::PATH_MTUS;
 use crate::{aggregate, ring, socket};
 
@@ -38,72 +38,54 @@ at_entry! {
 #[inline(always)]
 fn told_to_socket(call: &impl Called) -> Option<()> {
     let sk = call.argument(0)?;
-    let (key, netns_inode) = socket::key(sk)?;
     let mtu = field(sk, Member::TcpMtuInfo)?;
     let before = field(sk, Member::IcskPmtuCookie).unwrap_or(0);
-    send(&key, netns_inode, mtu, before)
+    send(&socket::key(sk)?, mtu, before)
 }
 
 #[inline(always)]
 fn kept_for_route(call: &impl Called) -> Option<()> {
-    let [route, flow, mtu] = [call.argument(0)?, call.argument(1)?, call.argument(2)?];
     // A `struct rtable` begins with its `struct dst_entry`.
-    let (mut key, inode) = towards(route, 4)?;
-    let address: [u8; 4] = field(flow, Member::Flowi4Daddr)?;
+    let mut key = towards(call.argument(0)?, 4)?;
+    let address: [u8; 4] = field(call.argument(1)?, Member::Flowi4Daddr)?;
     key.destination[..4].copy_from_slice(&address);
-    send(&key, inode, mtu as u32, 0)
+    send(&key, call.argument(2)? as u32, 0)
 }
 
 #[inline(always)]
 fn kept_for_route6(call: &impl Called) -> Option<()> {
-    let [dst, sk, header, mtu] = [
-        call.argument(0)?,
-        call.argument(1)?,
-        call.argument(2)?,
-        call.argument(3)?,
-    ];
-    let (mut key, inode) = towards(dst, 6)?;
-    key.destination = if header != 0 {
-        read(header + IPV6_DESTINATION)?
-    } else {
-        field(sk, Member::SockV6Daddr)?
+    let mut key = towards(call.argument(0)?, 6)?;
+    key.destination = match call.argument(2)? {
+        0 => field(call.argument(1)?, Member::SockV6Daddr)?,
+        header => read(header + IPV6_DESTINATION)?,
     };
-    send(&key, inode, mtu as u32, 0)
+    send(&key, call.argument(3)? as u32, 0)
 }
 
 /// The key of a route by its `struct dst_entry`, without its destination: it has neither ports nor
 /// source.
 #[inline(always)]
-fn towards(dst: u64, family: u8) -> Option<(FlowKey, u32)> {
-    let device = pointer(dst, Member::DstDev)?;
-    let netns = netns(pointer(device, Member::DevNet)?)?;
-    let key = FlowKey {
-        netns: netns_key(netns),
+fn towards(dst: u64, family: u8) -> Option<FlowKey> {
+    Some(FlowKey {
+        netns: netns_key(pointer(dst, Member::DstDev)?, Member::DevNet)?,
         family,
         ..FlowKey::default()
-    };
-    Some((key, netns.1))
+    })
 }
 
 #[inline(always)]
-fn send(key: &FlowKey, netns_inode: u32, mtu: u32, before: u32) -> Option<()> {
+fn send(key: &FlowKey, mtu: u32, before: u32) -> Option<()> {
     let now = ring::now();
     // The MTU stands for the sequence number: another one is news.
     let counted = aggregate::add(&PATH_MTUS, key, Some(mtu), now, EventClass::Losses);
     if !counted.emit {
         return None;
     }
-    let mut entry = ring::reserve::<PathMtuRecord>()?;
-    // SAFETY: the pointer is to reserved ring memory of the record's size; every field is written
-    // before the record is submitted.
-    let record = unsafe { &mut *entry.as_mut_ptr() };
-    record.header = ring::header::<PathMtuRecord>(kind::PATH_MTU, now);
-    record.key = *key;
-    record.count = counted.count;
-    record.netns_inode = netns_inode;
-    record.mtu = mtu;
-    record.before = before;
-    record.reserved = 0;
-    entry.submit(0);
+    ring::send(kind::PATH_MTU, now, |record: &mut PathMtuRecord| {
+        record.key = *key;
+        record.count = counted.count;
+        record.mtu = mtu;
+        record.before = before;
+    });
     Some(())
 }

@@ -8,7 +8,7 @@ use mtu_trace_common::pace::EventClass;
 use mtu_trace_common::record::{RetransmitRecord, kind};
 
 use crate::call::{Called, at_entry};
-use crate::kernel::{copy, field, offset, read};
+use crate::kernel::{copy, field};
 use crate::maps::{CONNECTIONS, RETRANSMITS, TIMERS};
 use crate::{aggregate, ring, socket};
 
@@ -19,72 +19,58 @@ const CA_STATE_MASK: u32 = 0x1f;
 /// (Linux 6.18); up to 6.12 without `err`. It fires for every socket of the host, those in containers included.
 #[raw_tracepoint(tracepoint = "tcp_retransmit_skb")]
 pub fn tcp_retransmit_skb(ctx: RawTracePointContext) -> i32 {
-    let _ignored = record(ctx.arg(0), ctx.arg(1));
+    let _ignored = sent_again(&ctx);
     0
 }
 
 at_entry! {
     /// `int __tcp_retransmit_skb(struct sock *sk, struct sk_buff *skb, int segs)` (Linux 6.18), before
     /// it is sent.
-    (tcp_retransmit_skb_fentry, tcp_retransmit_skb_kprobe) = called
+    (tcp_retransmit_skb_fentry, tcp_retransmit_skb_kprobe) = sent_again
 }
 
 #[inline(always)]
-fn called(call: &impl Called) -> Option<()> {
-    record(call.argument(0)?, call.argument(1)?)
-}
-
-#[inline(always)]
-fn record(sk: u64, skb: u64) -> Option<()> {
-    let (key, netns_inode) = socket::key(sk)?;
-    let cb = skb + offset(Member::SkbCb)?;
+fn sent_again(call: &impl Called) -> Option<()> {
+    let sk = call.argument(0)?;
+    let key = socket::key(sk)?;
     // `struct tcp_skb_cb` begins with `seq` and `end_seq` in every kernel.
-    let [seq, end_seq]: [u32; 2] = read(cb)?;
+    let [seq, end_seq]: [u32; 2] = field(call.argument(1)?, Member::SkbCb)?;
     let now = ring::now();
     let counted = aggregate::add(&RETRANSMITS, &key, Some(seq), now, EventClass::Losses);
-    let (mut iss, mut irs, mut flags, mut known) = (0, 0, 0, 0);
+    let (mut iss, mut irs, mut flags) = (0, 0, 0);
     if let Some(connection) = CONNECTIONS.get_ptr_mut(&key) {
         // SAFETY: the map's value stays valid while the program runs.
         let connection = unsafe { &mut *connection };
         connection.flags |= flag::RETRANSMITTED;
-        (iss, irs, flags, known) = (connection.iss, connection.irs, connection.flags, 1);
+        (iss, irs, flags) = (connection.iss, connection.irs, connection.flags);
     }
     if !counted.emit {
         return None;
     }
-    let mut entry = ring::reserve::<RetransmitRecord>()?;
-    // SAFETY: the pointer is to reserved ring memory of the record's size; every field is written
-    // before the record is submitted.
-    let record = unsafe { &mut *entry.as_mut_ptr() };
-    record.header = ring::header::<RetransmitRecord>(kind::RETRANSMIT, now);
-    record.key = key;
-    record.count = counted.count;
-    record.netns_inode = netns_inode;
-    record.seq = seq;
-    record.end_seq = end_seq;
-    record.iss = iss;
-    record.irs = irs;
-    record.flags = flags;
-    record.known = known;
-    // SAFETY: the value is read once and copied.
-    record.timers = match unsafe { TIMERS.get(&key) } {
-        Some(timers) => *timers,
-        None => TimerCounts::default(),
-    };
-    record.state = byte(sk, Member::SockState);
-    record.ca_state = byte(sk, Member::IcskCaState) & CA_STATE_MASK;
-    record.retransmits = byte(sk, Member::IcskRetransmits);
-    record.backoff = byte(sk, Member::IcskBackoff);
-    copy(&mut record.bytes_acked, sk, Member::TcpBytesAcked);
-    copy(&mut record.bytes_received, sk, Member::TcpBytesReceived);
-    copy(&mut record.snd_una, sk, Member::TcpSndUna);
-    copy(&mut record.snd_nxt, sk, Member::TcpSndNxt);
-    copy(&mut record.rcv_nxt, sk, Member::TcpRcvNxt);
-    copy(&mut record.mss_cache, sk, Member::TcpMssCache);
-    copy(&mut record.pmtu, sk, Member::IcskPmtuCookie);
-    copy(&mut record.packets_out, sk, Member::TcpPacketsOut);
-    copy(&mut record.sacked_out, sk, Member::TcpSackedOut);
-    entry.submit(0);
+    ring::send(kind::RETRANSMIT, now, |record: &mut RetransmitRecord| {
+        record.key = key;
+        record.count = counted.count;
+        record.seq = seq;
+        record.end_seq = end_seq;
+        record.iss = iss;
+        record.irs = irs;
+        record.flags = flags;
+        // SAFETY: the value is read once and copied.
+        record.timers = match unsafe { TIMERS.get(&key) } {
+            Some(timers) => *timers,
+            None => TimerCounts::default(),
+        };
+        record.state = byte(sk, Member::SockState);
+        record.ca_state = byte(sk, Member::IcskCaState) & CA_STATE_MASK;
+        record.retransmits = byte(sk, Member::IcskRetransmits);
+        record.backoff = byte(sk, Member::IcskBackoff);
+        copy(&mut record.bytes_acked, sk, Member::TcpBytesAcked);
+        copy(&mut record.snd_una, sk, Member::TcpSndUna);
+        copy(&mut record.mss_cache, sk, Member::TcpMssCache);
+        copy(&mut record.pmtu, sk, Member::IcskPmtuCookie);
+        copy(&mut record.packets_out, sk, Member::TcpPacketsOut);
+        copy(&mut record.sacked_out, sk, Member::TcpSackedOut);
+    });
     Some(())
 }
 

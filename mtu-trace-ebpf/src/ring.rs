@@ -1,7 +1,6 @@
 //! Sends records to user space, and counts those that found no room.
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
-use aya_ebpf::maps::ring_buf::RingBufEntry;
 use mtu_trace_common::map::counter;
 use mtu_trace_common::record::RecordHeader;
 
@@ -16,14 +15,22 @@ pub fn count(index: u32) {
     }
 }
 
-/// Room for one record, all but its header unset; a full ring is counted.
+/// Sends a record, of which `fill` writes every field but the header; a full ring is counted.
 #[inline(always)]
-pub fn reserve<T: 'static>() -> Option<RingBufEntry<T>> {
-    let entry = RECORDS.reserve::<T>(0);
-    if entry.is_none() {
-        count(counter::RING_FULL);
+pub fn send<T: 'static>(kind: u32, time_ns: u64, fill: impl FnOnce(&mut T)) {
+    let Some(mut entry) = RECORDS.reserve::<T>(0) else {
+        return count(counter::RING_FULL);
+    };
+    let record = entry.as_mut_ptr();
+    // SAFETY: the pointer is to reserved ring memory of the record's size, and every record begins
+    // with its header.
+    unsafe {
+        record
+            .cast::<RecordHeader>()
+            .write(header::<T>(kind, time_ns));
+        fill(&mut *record);
     }
-    entry
+    entry.submit(0);
 }
 
 /// The header of a record of type `T`.

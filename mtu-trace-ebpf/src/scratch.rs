@@ -7,7 +7,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{LruHashMap, PerCpuArray};
 use mtu_trace_common::map::{Aggregate, DropKey, counter};
 use mtu_trace_common::pace::EventClass;
-use mtu_trace_common::record::{NO_ICMP, PacketRecord, RecordHeader};
+use mtu_trace_common::record::PacketRecord;
 use zerocopy::FromZeros;
 
 use crate::maps::RECORDS;
@@ -28,9 +28,16 @@ pub enum Owner {
 const OWNERS: u32 = 6;
 
 #[map]
-static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(OWNERS, 0);
+static AREAS: PerCpuArray<Area> = PerCpuArray::with_max_entries(OWNERS, 0);
+
+#[repr(C)]
+struct Area {
+    scratch: Scratch,
+    busy: bool,
+}
 
 /// The record in the making and what does not go into it.
+#[derive(FromZeros)]
 #[repr(C)]
 pub struct Scratch {
     /// The record as it is sent.
@@ -41,7 +48,6 @@ pub struct Scratch {
     pub linear: u32,
     /// TCP sequence number, valid with `has_seq`.
     pub seq: u32,
-    busy: u32,
     /// Whether there is a TCP header.
     pub has_seq: bool,
     /// The flags of that header.
@@ -61,12 +67,6 @@ impl Scratch {
         } else {
             self.record.l3_len
         }
-    }
-
-    /// Bytes behind the transport header.
-    #[inline(always)]
-    pub fn payload_len(&self) -> u32 {
-        self.record.l3_len.saturating_sub(self.record.headers_len)
     }
 
     /// Whether it is the message that path MTU discovery lives on: ICMP destination unreachable,
@@ -106,45 +106,18 @@ impl Scratch {
 
 /// Runs `program` with its owner's area, cleared.
 #[inline(always)]
-pub fn with(owner: Owner, program: impl FnOnce(&mut Scratch) -> Option<()>) {
-    let Some(scratch) = SCRATCH.get_ptr_mut(owner as u32) else {
-        return;
-    };
+pub fn with(owner: Owner, program: impl FnOnce(&mut Scratch) -> Option<()>) -> Option<()> {
+    let area = AREAS.get_ptr_mut(owner as u32)?;
     // SAFETY: the pointer is to this CPU's own slot, valid while the program runs; `busy` keeps a
     // nested run of the same program away from it.
-    let scratch = unsafe { &mut *scratch };
-    if scratch.busy != 0 {
+    let area = unsafe { &mut *area };
+    if area.busy {
         ring::count(counter::RING_FULL);
-        return;
+        return None;
     }
-    scratch.busy = 1;
-    clear(scratch);
-    let _ignored = program(scratch);
-    scratch.busy = 0;
-}
-
-#[inline(always)]
-fn clear(scratch: &mut Scratch) {
-    let record = &mut scratch.record;
-    record.header = RecordHeader::default();
-    record.key.zero();
-    record.device.zero();
-    record.route.zero();
-    record.peer.zero();
-    record.route_input = 0;
-    record.route_mtu = 0;
-    record.has_device = 0;
-    record.iif = 0;
-    record.reason = 0;
-    record.icmp_type = NO_ICMP;
-    record.icmp_code = 0;
-    record.direction = 0;
-    record.limit = 0;
-    record.headers_len = 0;
-    record.head_len = 0;
-    scratch.has_seq = false;
-    scratch.seq = 0;
-    scratch.tcp_flags = 0;
-    scratch.icmp_type = 0;
-    scratch.icmp_code = 0;
+    area.busy = true;
+    area.scratch.zero();
+    let done = program(&mut area.scratch);
+    area.busy = false;
+    done
 }

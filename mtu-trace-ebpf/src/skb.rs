@@ -2,6 +2,7 @@
 
 use aya_ebpf::helpers::bpf_probe_read_kernel_buf;
 use mtu_trace_common::layout::Member;
+use mtu_trace_common::map::FlowKey;
 use mtu_trace_common::record::{DeviceRecord, HEAD_BYTES};
 
 use crate::kernel::{device_into, field, pointer, read, veth_peer};
@@ -56,7 +57,6 @@ pub fn parse(skb: u64, to: &mut Scratch) -> Option<()> {
 
     to.ip_header = head + network;
     to.linear = tail.saturating_sub(network as u32);
-    to.record.skb_len = skb_len;
     // On the way down the data begins at the Ethernet header, further up behind the IP header:
     // count from the IP header in either case.
     to.record.l3_len = skb_len.wrapping_add(data.wrapping_sub(to.ip_header) as u32);
@@ -127,17 +127,14 @@ fn transport(to: &mut Scratch) -> Option<()> {
     match flow.protocol {
         IPPROTO_TCP => {
             let header: [u8; 14] = read(address)?;
-            flow.source_port = u16::from_be_bytes([header[0], header[1]]);
-            flow.destination_port = u16::from_be_bytes([header[2], header[3]]);
+            ports(flow, header.first_chunk()?);
             to.has_seq = true;
             to.seq = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
             to.tcp_flags = header[13];
             to.record.headers_len += u32::from(header[12] >> 4) * 4;
         }
         IPPROTO_UDP => {
-            let header: [u8; 4] = read(address)?;
-            flow.source_port = u16::from_be_bytes([header[0], header[1]]);
-            flow.destination_port = u16::from_be_bytes([header[2], header[3]]);
+            ports(flow, &read(address)?);
             to.record.headers_len += 8;
         }
         IPPROTO_ICMP | IPPROTO_ICMPV6 => {
@@ -164,14 +161,17 @@ fn quoted_ports(to: &mut Scratch, quoted: u64) -> Option<()> {
         // Behind extension headers it is not looked for: the message is counted all the same.
         _ => 40,
     };
-    let ports: [u8; 4] = read(quoted + length)?;
-    let flow = &mut to.record.key.flow;
-    flow.source_port = u16::from_be_bytes([ports[0], ports[1]]);
-    flow.destination_port = u16::from_be_bytes([ports[2], ports[3]]);
+    ports(&mut to.record.key.flow, &read(quoted + length)?);
     Some(())
 }
 
-/// Finds the devices of a packet; `None` if it has neither a device nor a route.
+#[inline(always)]
+fn ports(flow: &mut FlowKey, header: &[u8; 4]) {
+    flow.source_port = u16::from_be_bytes([header[0], header[1]]);
+    flow.destination_port = u16::from_be_bytes([header[2], header[3]]);
+}
+
+/// Finds the devices and the namespace of a packet; `None` if it has neither a device nor a route.
 #[inline(always)]
 pub fn place(skb: u64, to: &mut Scratch) -> Option<()> {
     let dst = field::<u64>(skb, Member::SkbRefdst).unwrap_or(0) & !REFDST_NOREF;
@@ -204,6 +204,10 @@ pub fn place(skb: u64, to: &mut Scratch) -> Option<()> {
         to.record.peer = DeviceRecord::default();
     }
     to.record.iif = field(skb, Member::SkbIif).unwrap_or(0);
+    to.record.key.flow.netns = match to.record.device.netns_cookie {
+        0 => to.record.device.netns_inode.into(),
+        cookie => cookie,
+    };
     Some(())
 }
 

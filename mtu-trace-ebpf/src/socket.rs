@@ -4,11 +4,11 @@
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use mtu_trace_common::layout::Member;
-use mtu_trace_common::map::{ConnectionEntry, FlowKey, counter, flag};
+use mtu_trace_common::map::{ConnectionEntry, FlowKey, SocketEnd, counter, flag};
 use mtu_trace_common::record::{ClosedRecord, kind};
 
 use crate::call::{Called, at_entry};
-use crate::kernel::{copy, field, netns, netns_key, offset, pointer, read};
+use crate::kernel::{field, netns_key, offset, read};
 use crate::maps::{CONNECTIONS, PATH_MTUS, RETRANSMITS, TIMERS, WATCHED};
 use crate::ring;
 use crate::skb::IPPROTO_TCP;
@@ -25,10 +25,7 @@ const V4_MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 /// (Linux 6.18).
 #[raw_tracepoint(tracepoint = "inet_sock_set_state")]
 pub fn inet_sock_set_state(ctx: RawTracePointContext) -> i32 {
-    let sk: u64 = ctx.arg(0);
-    let old_state: u32 = ctx.arg(1);
-    let new_state: u32 = ctx.arg(2);
-    let _ignored = changes(sk, old_state, new_state);
+    let _ignored = changes(ctx.arg(0), ctx.arg(1), ctx.arg(2));
     0
 }
 
@@ -60,13 +57,12 @@ fn changes(sk: u64, old_state: u32, new_state: u32) -> Option<()> {
 /// are past the first data too (RFC 7413). The side that opened counts its SYN as acknowledged.
 #[inline(always)]
 fn established(sk: u64, old_state: u32) -> Option<()> {
-    let (key, netns_inode) = key(sk)?;
     let acked = field::<u64>(sk, Member::TcpBytesAcked).unwrap_or(0) as u32;
     let received = field::<u64>(sk, Member::TcpBytesReceived).unwrap_or(0) as u32;
     let (flags, sent) = if old_state == TCP_SYN_SENT {
-        (flag::ACTIVE, if acked == 0 { 1 } else { acked })
+        (flag::KNOWN | flag::ACTIVE, acked.max(1))
     } else {
-        (0, acked + 1)
+        (flag::KNOWN, acked + 1)
     };
     let connection = ConnectionEntry {
         opened_ns: ring::now(),
@@ -74,11 +70,10 @@ fn established(sk: u64, old_state: u32) -> Option<()> {
         irs: field::<u32>(sk, Member::TcpRcvNxt)?
             .wrapping_sub(1)
             .wrapping_sub(received),
-        netns_inode,
         flags,
         ..ConnectionEntry::default()
     };
-    if CONNECTIONS.insert(&key, &connection, 0).is_err() {
+    if CONNECTIONS.insert(&key(sk)?, &connection, 0).is_err() {
         ring::count(counter::MAP_FULL);
     }
     Some(())
@@ -86,12 +81,18 @@ fn established(sk: u64, old_state: u32) -> Option<()> {
 
 #[inline(always)]
 fn closed(sk: u64, old_state: u32) -> Option<()> {
-    let (key, netns_inode) = key(sk)?;
+    let key = key(sk)?;
     let now = ring::now();
-    let error = field::<u32>(sk, Member::SockErr).unwrap_or(0);
-    let snd_nxt: u32 = field(sk, Member::TcpSndNxt).unwrap_or(0);
-    let snd_una: u32 = field(sk, Member::TcpSndUna).unwrap_or(0);
-    let unacknowledged = snd_nxt.wrapping_sub(snd_una);
+    let member = |member| field::<u32>(sk, member).unwrap_or(0);
+    let total = |member| field::<u64>(sk, member).unwrap_or(0);
+    let end = SocketEnd {
+        bytes_acked: total(Member::TcpBytesAcked),
+        bytes_received: total(Member::TcpBytesReceived),
+        last_state: old_state,
+        error: member(Member::SockErr),
+        unacknowledged: member(Member::TcpSndNxt).wrapping_sub(member(Member::TcpSndUna)),
+        reserved: 0,
+    };
     // Values, not pointers: the compiler would fold tests of pointers into arithmetic on them, which
     // the verifier refuses.
     // SAFETY: the values are read once.
@@ -101,11 +102,7 @@ fn closed(sk: u64, old_state: u32) -> Option<()> {
         // writes here.
         let connection = unsafe { &mut *connection };
         connection.closed_ns = now;
-        copy(&mut connection.bytes_acked, sk, Member::TcpBytesAcked);
-        copy(&mut connection.bytes_received, sk, Member::TcpBytesReceived);
-        connection.last_state = old_state;
-        connection.error = error;
-        connection.unacknowledged = unacknowledged;
+        connection.end = end;
         watched |= u64::from(connection.flags & flag::RETRANSMITTED);
     }
     // SAFETY: as above.
@@ -116,35 +113,23 @@ fn closed(sk: u64, old_state: u32) -> Option<()> {
     if watched == 0 {
         return None;
     }
-    if let Some(mut entry) = ring::reserve::<ClosedRecord>() {
-        // SAFETY: the pointer is to reserved ring memory of the record's size; every field is
-        // written before the record is submitted.
-        let record = unsafe { &mut *entry.as_mut_ptr() };
-        record.header = ring::header::<ClosedRecord>(kind::CLOSED, now);
+    ring::send(kind::CLOSED, now, |record: &mut ClosedRecord| {
         record.key = key;
-        copy(&mut record.bytes_acked, sk, Member::TcpBytesAcked);
-        copy(&mut record.bytes_received, sk, Member::TcpBytesReceived);
-        record.netns_inode = netns_inode;
-        record.last_state = old_state;
-        record.error = error;
-        record.unacknowledged = unacknowledged;
-        entry.submit(0);
-    }
+        record.end = end;
+    });
     let _absent = RETRANSMITS.remove(&key);
     let _absent = WATCHED.remove(&key);
     Some(())
 }
 
-/// A TCP socket's addresses as seen from itself, and the inode of its namespace.
+/// A TCP socket's addresses as seen from itself.
 #[inline(always)]
-pub fn key(sk: u64) -> Option<(FlowKey, u32)> {
+pub fn key(sk: u64) -> Option<FlowKey> {
     if field::<u16>(sk, Member::SockProtocol)? != u16::from(IPPROTO_TCP) {
         return None;
     }
-    let net = pointer(sk, Member::SockNet)?;
-    let netns = netns(net)?;
     let mut key = FlowKey {
-        netns: netns_key(netns),
+        netns: netns_key(sk, Member::SockNet)?,
         source_port: u16::from_be(field(sk, Member::InetSport)?),
         destination_port: u16::from_be(field(sk, Member::SockDport)?),
         protocol: IPPROTO_TCP,
@@ -164,15 +149,13 @@ pub fn key(sk: u64) -> Option<(FlowKey, u32)> {
         }
         _ => return None,
     }
-    Some((key, netns.1))
+    Some(key)
 }
 
 #[inline(always)]
 fn ipv4(sk: u64, key: &mut FlowKey) -> Option<()> {
     key.family = 4;
-    let local: [u8; 4] = field(sk, Member::SockRcvSaddr)?;
-    let remote: [u8; 4] = field(sk, Member::SockDaddr)?;
-    key.source[..4].copy_from_slice(&local);
-    key.destination[..4].copy_from_slice(&remote);
+    key.source[..4].copy_from_slice(&field::<[u8; 4]>(sk, Member::SockRcvSaddr)?);
+    key.destination[..4].copy_from_slice(&field::<[u8; 4]>(sk, Member::SockDaddr)?);
     Some(())
 }

@@ -9,39 +9,27 @@ use crate::{ring, socket};
 
 at_entry! {
     /// `void tcp_retransmit_timer(struct sock *sk)` (Linux 6.18).
-    (tcp_retransmit_timer_fentry, tcp_retransmit_timer_kprobe) = times_out
+    (tcp_retransmit_timer_fentry, tcp_retransmit_timer_kprobe) =
+        |call| count(call, |timers| timers.timeouts += 1)
 }
 
 at_entry! {
     /// `void tcp_send_loss_probe(struct sock *sk)` (Linux 6.18).
-    (tcp_send_loss_probe_fentry, tcp_send_loss_probe_kprobe) = probes
+    (tcp_send_loss_probe_fentry, tcp_send_loss_probe_kprobe) =
+        |call| count(call, |timers| timers.probes += 1)
 }
 
 at_entry! {
     /// `void tcp_enter_loss(struct sock *sk)` (Linux 6.18).
-    (tcp_enter_loss_fentry, tcp_enter_loss_kprobe) = enters_loss
-}
-
-#[inline(always)]
-fn times_out(call: &impl Called) -> Option<()> {
-    count(call, |timers| timers.timeouts += 1)
-}
-
-#[inline(always)]
-fn probes(call: &impl Called) -> Option<()> {
-    count(call, |timers| timers.probes += 1)
-}
-
-#[inline(always)]
-fn enters_loss(call: &impl Called) -> Option<()> {
-    count(call, |timers| timers.losses += 1)
+    (tcp_enter_loss_fentry, tcp_enter_loss_kprobe) =
+        |call| count(call, |timers| timers.losses += 1)
 }
 
 /// Counts for the socket that is the first argument. It is locked meanwhile: nobody else counts for
 /// it.
 #[inline(always)]
 fn count(call: &impl Called, add: impl FnOnce(&mut TimerCounts)) -> Option<()> {
-    let (key, _) = socket::key(call.argument(0)?)?;
+    let key = socket::key(call.argument(0)?)?;
     if let Some(known) = TIMERS.get_ptr_mut(&key) {
         // SAFETY: the map's value stays valid while the program runs.
         add(unsafe { &mut *known });

@@ -8,9 +8,8 @@ use mtu_trace_common::pace::EventClass;
 use mtu_trace_common::record::kind;
 
 use crate::call::Called;
-use crate::kernel::device_netns_key;
 use crate::maps::ICMP_SENT;
-use crate::scratch::{self, Owner, Scratch};
+use crate::scratch::{self, Owner};
 use crate::skb;
 
 /// How many arguments there are in `int skb_tunnel_check_pmtu(struct sk_buff *skb,
@@ -28,7 +27,7 @@ static LOOKED_AT: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 #[fexit]
 pub fn tunnel_check_fexit(ctx: FExitContext) -> i32 {
     if let (Some(skb), Some(result)) = (ctx.argument(0), ctx.argument(ARGUMENTS)) {
-        returns(skb, result as i32);
+        let _ignored = returns(skb, result as i32);
     }
     0
 }
@@ -49,28 +48,25 @@ pub fn tunnel_check_kretprobe(ctx: RetProbeContext) -> u32 {
     if let Some(slot) = LOOKED_AT.get_ptr_mut(0) {
         // SAFETY: as above.
         let skb = unsafe { core::mem::take(&mut *slot) };
-        returns(skb, ctx.ret());
+        let _ignored = returns(skb, ctx.ret());
     }
     0
 }
 
 #[inline(always)]
-fn returns(skb: u64, result: i32) {
-    if skb != 0 && result > 0 {
-        scratch::with(Owner::Tunnel, |scratch| record(skb, scratch));
-    }
-}
-
-#[inline(always)]
-fn record(skb: u64, scratch: &mut Scratch) -> Option<()> {
-    skb::parse(skb, scratch)?;
-    if !scratch.is_too_big_message() {
+fn returns(skb: u64, result: i32) -> Option<()> {
+    if skb == 0 || result <= 0 {
         return None;
     }
-    skb::place(skb, scratch)?;
-    scratch.record.key.flow.netns = device_netns_key(&scratch.record.device);
-    if scratch.count(&ICMP_SENT, EventClass::Losses) {
-        scratch.send(kind::TUNNEL);
-    }
-    Some(())
+    scratch::with(Owner::Tunnel, |scratch| {
+        skb::parse(skb, scratch)?;
+        if !scratch.is_too_big_message() {
+            return None;
+        }
+        skb::place(skb, scratch)?;
+        if scratch.count(&ICMP_SENT, EventClass::Losses) {
+            scratch.send(kind::TUNNEL);
+        }
+        Some(())
+    })
 }

@@ -5,14 +5,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use mtu_trace_common::map::{DropKey, FlowKey};
+use mtu_trace_common::map::{DropKey, FlowKey, SocketEnd};
 use mtu_trace_common::record::RecordHeader;
 use zerocopy::FromBytes;
 
 use crate::kernel::btf::KernelTypes;
 use crate::kernel::hooks::HOOKS;
 use crate::kernel::symbols::Symbols;
-use crate::model::event::{Event, EventKind, Flow, Packet, address};
+use crate::model::event::{Closed, Event, EventKind, Flow, Packet, TcpState, address};
 use crate::model::network::{NetnsId, Topology};
 
 /// A record that is not what it says.
@@ -67,7 +67,7 @@ pub enum ToldCount {
 
 /// Turns records into events.
 pub struct Decoder {
-    types: KernelTypes,
+    pub(crate) types: KernelTypes,
     symbols: Option<Symbols>,
 }
 
@@ -90,12 +90,12 @@ impl Decoder {
     ) -> Result<(Event, Option<ToldCount>), DecodeError> {
         let (header, _) =
             RecordHeader::ref_from_prefix(bytes).map_err(|_| DecodeError::Header(bytes.len()))?;
-        let format = HOOKS
+        let (_, decode) = HOOKS
             .iter()
             .filter_map(|hook| hook.record)
-            .find(|format| format.kind == header.kind)
+            .find(|(kind, _)| *kind == header.kind)
             .ok_or(DecodeError::Kind(header.kind))?;
-        let Decoded { event, count } = (format.decode)(self, bytes, topology)?;
+        let Decoded { event, count } = decode(self, bytes, topology)?;
         let event = Event {
             time_ns: header.time_ns,
             kind: event,
@@ -109,11 +109,6 @@ impl Decoder {
             .as_mut()
             .and_then(|symbols| symbols.function(address))
             .map_or_else(|| format!("{address:#x}"), str::to_owned)
-    }
-
-    /// Name of a drop reason; `None` where the kernel gives none.
-    pub fn drop_reason(&self, reason: u32) -> Option<String> {
-        self.types.drop_reason(reason)
     }
 }
 
@@ -133,6 +128,18 @@ where
             have: bytes.len(),
             want: size_of::<T>(),
         })
+}
+
+/// The end of a socket, as events have it.
+pub fn closed(flow: Flow, end: &SocketEnd) -> Closed {
+    Closed {
+        flow,
+        last_state: TcpState(end.last_state),
+        error: end.error,
+        bytes_acked: end.bytes_acked,
+        bytes_received: end.bytes_received,
+        unacknowledged: end.unacknowledged,
+    }
 }
 
 /// A flow as the maps key it.

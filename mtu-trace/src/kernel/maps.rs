@@ -5,8 +5,8 @@ use aya::Ebpf;
 use aya::maps::{HashMap, Map, MapData, PerCpuArray};
 use mtu_trace_common::map::{Aggregate, ConnectionEntry, DropKey, FlowKey, counter, flag};
 
-use crate::kernel::decode::{flow, key};
-use crate::model::event::{Closed, Flow, Isn, Socket, TcpState};
+use crate::kernel::decode::{closed, flow, key};
+use crate::model::event::{Closed, Flow, Isn, Socket};
 
 /// The maps that are read and written while the trace runs.
 pub struct Maps {
@@ -116,14 +116,7 @@ fn kept(flow: Flow, connection: &ConnectionEntry) -> KeptSocket {
             }),
             active: Some(connection.flags & flag::ACTIVE != 0),
         },
-        closed: (connection.closed_ns != 0).then_some(Closed {
-            flow,
-            last_state: TcpState(connection.last_state),
-            error: connection.error,
-            bytes_acked: connection.bytes_acked,
-            bytes_received: connection.bytes_received,
-            unacknowledged: connection.unacknowledged,
-        }),
+        closed: (connection.closed_ns != 0).then(|| closed(flow, &connection.end)),
         closed_ns: connection.closed_ns,
     }
 }

@@ -70,7 +70,6 @@ fn record(packet: &[u8]) -> record::PacketRecord {
     record.count = 1;
     record.reason = 93;
     record.l3_len = len;
-    record.skb_len = len;
     record.headers_len = 40;
     record.head_len = u32::try_from(head).unwrap();
     record.head[..head].copy_from_slice(&packet[..head]);

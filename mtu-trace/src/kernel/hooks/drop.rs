@@ -1,42 +1,37 @@
 //! Packets freed before they arrived.
 
-use mtu_trace_common::record::{PacketRecord, kind};
-
-use crate::kernel::decode::{DecodeError, Decoded, Decoder, ToldCount, whole};
-use crate::kernel::hooks::{RecordFormat, TraceHook, kprobe, tracepoint};
-use crate::model::event::{Name, PacketKind, hook};
-use crate::model::network::Topology;
+use super::*;
 
 /// `skb:kfree_skb`, or the function that has it.
 pub const DROPS: TraceHook = TraceHook {
     name: hook::DROPS,
     attachments: &[
-        tracepoint(&["kfree_skb"], "kfree_skb"),
-        kprobe(&["sk_skb_reason_drop_kprobe"], "sk_skb_reason_drop"),
-        kprobe(&["kfree_skb_reason_kprobe"], "kfree_skb_reason"),
-        kprobe(&["kfree_skb_kprobe"], "kfree_skb"),
+        at(Mechanism::RawTracepoint, &["kfree_skb"], "kfree_skb"),
+        at(
+            Mechanism::Kprobe,
+            &["sk_skb_reason_drop_kprobe"],
+            "sk_skb_reason_drop",
+        ),
+        at(
+            Mechanism::Kprobe,
+            &["kfree_skb_reason_kprobe"],
+            "kfree_skb_reason",
+        ),
+        at(Mechanism::Kprobe, &["kfree_skb_kprobe"], "kfree_skb"),
     ],
     shows: "packets dropped, where and why; ICMP errors that are filtered",
     lost: "no drop is seen: black holes are known from ICMP and passing packets, never confirmed",
     optional: false,
-    record: Some(RecordFormat {
-        kind: kind::DROP,
-        decode,
-    }),
+    record: records!(kind::DROP, decode),
 };
 
-fn decode(
-    decoder: &mut Decoder,
-    bytes: &[u8],
-    topology: &Topology,
-) -> Result<Decoded, DecodeError> {
-    let record: &PacketRecord = whole(kind::DROP, bytes)?;
+fn decode(decoder: &mut Decoder, record: &PacketRecord, topology: &Topology) -> Decoded {
     let what = PacketKind::Dropped {
         function: decoder.function(record.key.site).into(),
-        reason: decoder.drop_reason(record.reason).map(Name::from),
+        reason: decoder.types.drop_reason(record.reason).map(Into::into),
     };
-    Ok(Decoded {
+    Decoded {
         count: Some(ToldCount::Drop(record.key, record.count)),
         ..decoder.packet(record, what, topology).into()
-    })
+    }
 }

@@ -2,7 +2,8 @@
 //! attached to it, what it shows, what is lost without it, and how its records become events.
 //!
 //! To add one: a file here, its row in [`HOOKS`], and its programs in a file of `mtu-trace-ebpf`,
-//! which has the kernel's prototypes.
+//! which has the kernel's prototypes. A record of a form of its own is one item more in
+//! `mtu_trace_common::record`. What `use` brings here is there for the files of all hooks.
 
 mod drop;
 mod icmp_sent;
@@ -13,8 +14,10 @@ mod socket_state;
 mod tunnel_reject;
 
 use aya::programs::TcAttachType;
+use mtu_trace_common::record::{self, PacketRecord, kind};
 
-use crate::kernel::decode::{DecodeError, Decoded, Decoder};
+use crate::kernel::decode::{DecodeError, Decoded, Decoder, ToldCount, closed, flow, whole};
+use crate::model::event::{EventKind, Isn, PacketKind, PathMtu, Retransmit, Socket, hook};
 use crate::model::hook_status::HookStatus;
 use crate::model::network::Topology;
 
@@ -51,19 +54,13 @@ pub struct TraceHook {
     pub lost: &'static str,
     /// Whether it adds to the evidence only: verdicts are the same without.
     pub optional: bool,
-    /// How its records become events; `None` where its programs only count, in a map that another
-    /// hook's records tell of.
-    pub record: Option<RecordFormat>,
+    /// The kind of its records and how they become events; `None` where its programs only count, in a
+    /// map that another hook's records tell of.
+    pub record: Option<(u32, Decode)>,
 }
 
-/// Records of one kind, and the event they make. Hooks may share one.
-#[derive(Clone, Copy, Debug)]
-pub struct RecordFormat {
-    /// The kind that the record's header tells.
-    pub kind: u32,
-    /// Decodes the bytes of a record of that kind, with the names the topology has now.
-    pub decode: fn(&mut Decoder, &[u8], &Topology) -> Result<Decoded, DecodeError>,
-}
+/// Decodes the bytes of a record, with the names the topology has now.
+pub type Decode = fn(&mut Decoder, &[u8], &Topology) -> Result<Decoded, DecodeError>;
 
 /// One way to attach a hook's programs.
 #[derive(Debug)]
@@ -163,14 +160,6 @@ impl TraceHook {
     }
 }
 
-const fn tracepoint(programs: &'static [&'static str], name: &'static str) -> Attachment {
-    at(Mechanism::RawTracepoint, programs, name)
-}
-
-const fn kprobe(programs: &'static [&'static str], function: &'static str) -> Attachment {
-    at(Mechanism::Kprobe, programs, function)
-}
-
 const fn at(
     mechanism: Mechanism,
     programs: &'static [&'static str],
@@ -184,21 +173,28 @@ const fn at(
 }
 
 /// The attachments at a function's entry, by fentry and by kprobe, of the programs that the macro of
-/// the same name makes for `mtu-trace-ebpf`; after `$first`, if there is a tracepoint to prefer.
+/// the same name makes for `mtu-trace-ebpf`; after the program at a tracepoint of its own name, if there
+/// is one to prefer.
 macro_rules! at_entry {
-    ($program:literal, $function:expr $(, after $first:expr)?) => {
+    ($program:literal, $function:expr $(, after tracepoint $tracepoint:literal)?) => {
         &[
-            $($first,)?
-            $crate::kernel::hooks::at(
-                $crate::kernel::hooks::Mechanism::Fentry,
-                &[concat!($program, "_fentry")],
-                $function,
-            ),
-            $crate::kernel::hooks::kprobe(&[concat!($program, "_kprobe")], $function),
+            $(at(Mechanism::RawTracepoint, &[$tracepoint], $tracepoint),)?
+            at(Mechanism::Fentry, &[concat!($program, "_fentry")], $function),
+            at(Mechanism::Kprobe, &[concat!($program, "_kprobe")], $function),
         ]
     };
 }
 use at_entry;
+
+/// Records of this kind, of the type that `$decode` takes.
+macro_rules! records {
+    ($kind:expr, $decode:path) => {
+        Some(($kind, |decoder, bytes, topology| {
+            Ok($decode(decoder, whole($kind, bytes)?, topology))
+        }))
+    };
+}
+use records;
 
 #[cfg(test)]
 mod tests {
@@ -219,10 +215,10 @@ mod tests {
 
     #[test]
     fn records_of_one_kind_are_decoded_in_one_way() {
-        for one in HOOKS.iter().filter_map(|hook| hook.record) {
+        for (kind, decode) in HOOKS.iter().filter_map(|hook| hook.record) {
             for other in HOOKS.iter().filter_map(|hook| hook.record) {
-                let same = std::ptr::fn_addr_eq(one.decode, other.decode);
-                assert!(one.kind != other.kind || same, "kind {}", one.kind);
+                let same = std::ptr::fn_addr_eq(decode, other.1);
+                assert!(kind != other.0 || same, "kind {kind}");
             }
         }
     }

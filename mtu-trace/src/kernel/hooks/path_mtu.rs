@@ -1,16 +1,6 @@
 //! Path MTUs taken over: an ICMP error has arrived, or a tunnel has found one, and it is kept to.
 
-use mtu_trace_common::record::{PathMtuRecord, kind};
-
-use crate::kernel::decode::{DecodeError, Decoded, Decoder, flow, whole};
-use crate::kernel::hooks::{RecordFormat, TraceHook, at_entry};
-use crate::model::event::{EventKind, PathMtu, hook};
-use crate::model::network::Topology;
-
-const RECORD: RecordFormat = RecordFormat {
-    kind: kind::PATH_MTU,
-    decode,
-};
+use super::*;
 
 /// `tcp_v4_mtu_reduced`, by a socket of IPv4.
 pub const TOLD: TraceHook = TraceHook {
@@ -19,7 +9,7 @@ pub const TOLD: TraceHook = TraceHook {
     shows: "IPv4 sockets that were told of a smaller path MTU",
     lost: "that a sender was told is known from its segment size alone",
     optional: true,
-    record: Some(RECORD),
+    record: records!(kind::PATH_MTU, decode),
 };
 
 /// `tcp_v6_mtu_reduced`, by a socket of IPv6.
@@ -47,13 +37,12 @@ pub const ROUTE6: TraceHook = TraceHook {
     ..ROUTE
 };
 
-fn decode(_: &mut Decoder, bytes: &[u8], _: &Topology) -> Result<Decoded, DecodeError> {
-    let record: &PathMtuRecord = whole(kind::PATH_MTU, bytes)?;
+fn decode(_: &mut Decoder, record: &record::PathMtuRecord, _: &Topology) -> Decoded {
     let told = PathMtu {
         flow: flow(&record.key),
         mtu_bytes: record.mtu,
         before_bytes: (record.before != 0).then_some(record.before),
         count: record.count,
     };
-    Ok(EventKind::PathMtu(told).into())
+    EventKind::PathMtu(told).into()
 }

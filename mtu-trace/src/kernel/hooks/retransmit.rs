@@ -2,12 +2,9 @@
 //! and a record of its retransmit tells the counts.
 
 use mtu_trace_common::map::{TimerCounts, flag};
-use mtu_trace_common::record::{RetransmitRecord, kind};
 
-use crate::kernel::decode::{DecodeError, Decoded, Decoder, ToldCount, flow, whole};
-use crate::kernel::hooks::{RecordFormat, TraceHook, at_entry, tracepoint};
-use crate::model::event::{EventKind, Isn, Retransmit, Socket, TcpState, Timers, hook};
-use crate::model::network::Topology;
+use super::*;
+use crate::model::event::{TcpState, Timers};
 
 /// `tcp:tcp_retransmit_skb`, or the function that has it.
 pub const RETRANSMITS: TraceHook = TraceHook {
@@ -15,15 +12,12 @@ pub const RETRANSMITS: TraceHook = TraceHook {
     attachments: at_entry!(
         "tcp_retransmit_skb",
         "__tcp_retransmit_skb",
-        after tracepoint(&["tcp_retransmit_skb"], "tcp_retransmit_skb")
+        after tracepoint "tcp_retransmit_skb"
     ),
     shows: "segments sent again by sockets of this host",
     lost: "stalls of local senders are known from their drops and sock_diag only",
     optional: false,
-    record: Some(RecordFormat {
-        kind: kind::RETRANSMIT,
-        decode,
-    }),
+    record: records!(kind::RETRANSMIT, decode),
 };
 
 /// `tcp_retransmit_timer`, a run of the retransmission timer.
@@ -42,8 +36,7 @@ pub const PROBE: TraceHook = TraceHook {
     attachments: at_entry!("tcp_send_loss_probe", hook::PROBE),
     shows: "which segments sent again were tail loss probes",
     lost: "tail loss probes are not told from other segments sent again",
-    optional: true,
-    record: None,
+    ..TIMEOUT
 };
 
 /// `tcp_enter_loss`, all that is outstanding taken for lost.
@@ -52,13 +45,12 @@ pub const LOSS: TraceHook = TraceHook {
     attachments: at_entry!("tcp_enter_loss", hook::LOSS),
     shows: "how often a sender took all that was outstanding for lost",
     lost: "that is known from the socket's state at each segment sent again",
-    optional: true,
-    record: None,
+    ..TIMEOUT
 };
 
-fn decode(_: &mut Decoder, bytes: &[u8], _: &Topology) -> Result<Decoded, DecodeError> {
-    let record: &RetransmitRecord = whole(kind::RETRANSMIT, bytes)?;
-    let known = record.known != 0;
+fn decode(_: &mut Decoder, record: &record::RetransmitRecord, _: &Topology) -> Decoded {
+    let known = record.flags & flag::KNOWN != 0;
+    let counts = record.timers;
     let retransmit = Retransmit {
         socket: Socket {
             flow: flow(&record.key),
@@ -82,19 +74,15 @@ fn decode(_: &mut Decoder, bytes: &[u8], _: &Topology) -> Result<Decoded, Decode
         sacked_out: record.sacked_out,
         bytes_acked: record.bytes_acked,
         count: record.count,
-        timers: timers(record.timers),
+        // All zero where no program counts them.
+        timers: (counts != TimerCounts::default()).then_some(Timers {
+            timeouts: counts.timeouts,
+            probes: counts.probes,
+            losses: counts.losses,
+        }),
     };
-    Ok(Decoded {
+    Decoded {
         count: Some(ToldCount::Retransmit(record.key, record.count)),
         ..EventKind::Retransmit(Box::new(retransmit)).into()
-    })
-}
-
-/// `None` where no program counts them.
-fn timers(counts: TimerCounts) -> Option<Timers> {
-    (counts != TimerCounts::default()).then_some(Timers {
-        timeouts: counts.timeouts,
-        probes: counts.probes,
-        losses: counts.losses,
-    })
+    }
 }

@@ -1,17 +1,8 @@
 //! Packets at boundary devices: those too big to go on, and ICMP errors on their way.
 
-use aya::programs::TcAttachType;
-use mtu_trace_common::record::{PacketRecord, direction, kind};
+use mtu_trace_common::record::direction;
 
-use crate::kernel::decode::{DecodeError, Decoded, Decoder, whole};
-use crate::kernel::hooks::{AttachPoint, Attachment, Mechanism, RecordFormat, TraceHook};
-use crate::model::event::PacketKind;
-use crate::model::network::Topology;
-
-const RECORD: RecordFormat = RecordFormat {
-    kind: kind::SIGHTING,
-    decode,
-};
+use super::*;
 
 /// What comes in by devices.
 pub const INGRESS: TraceHook = TraceHook {
@@ -23,7 +14,7 @@ pub const INGRESS: TraceHook = TraceHook {
     shows: "oversized packets and ICMP errors that come in by boundary devices",
     lost: "how far an ICMP error came is not seen",
     optional: false,
-    record: Some(RECORD),
+    record: records!(kind::SIGHTING, decode),
 };
 
 /// What leaves by devices.
@@ -34,9 +25,7 @@ pub const EGRESS: TraceHook = TraceHook {
         on(Mechanism::Clsact, &["mtu_trace_out"], TcAttachType::Egress),
     ],
     shows: "oversized packets and ICMP errors that leave by boundary devices",
-    lost: "how far an ICMP error came is not seen",
-    optional: false,
-    record: Some(RECORD),
+    ..INGRESS
 };
 
 const fn on(
@@ -51,15 +40,10 @@ const fn on(
     }
 }
 
-fn decode(
-    decoder: &mut Decoder,
-    bytes: &[u8],
-    topology: &Topology,
-) -> Result<Decoded, DecodeError> {
-    let record: &PacketRecord = whole(kind::SIGHTING, bytes)?;
+fn decode(decoder: &mut Decoder, record: &PacketRecord, topology: &Topology) -> Decoded {
     let what = PacketKind::Seen {
         egress: record.direction == direction::EGRESS,
         limit_bytes: (record.limit != 0).then_some(record.limit),
     };
-    Ok(decoder.packet(record, what, topology).into())
+    decoder.packet(record, what, topology).into()
 }

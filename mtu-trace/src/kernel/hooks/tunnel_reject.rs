@@ -1,13 +1,9 @@
 //! Packets that a bridged tunnel has no room for: it turns each into a message to its sender, and from
 //! that message the packet is read.
 
-use mtu_trace_common::record::{PacketRecord, kind};
-
-use crate::kernel::decode::{DecodeError, Decoded, Decoder, whole};
+use super::*;
 use crate::kernel::headers;
-use crate::kernel::hooks::{Mechanism, RecordFormat, TraceHook, at};
-use crate::model::event::{Packet, PacketKind, Tcp, hook};
-use crate::model::network::Topology;
+use crate::model::event::{Packet, Tcp};
 
 /// The length of ICMP's and ICMPv6's header (RFC 792, RFC 4443), bytes.
 const ICMP_HEADER: usize = 8;
@@ -28,24 +24,16 @@ pub const TUNNEL: TraceHook = TraceHook {
     shows: "packets that a bridged tunnel has no room for and turns into messages to their senders",
     lost: "such packets are known from the message alone, if that is seen",
     optional: true,
-    record: Some(RecordFormat {
-        kind: kind::TUNNEL,
-        decode,
-    }),
+    record: records!(kind::TUNNEL, decode),
 };
 
-fn decode(
-    decoder: &mut Decoder,
-    bytes: &[u8],
-    topology: &Topology,
-) -> Result<Decoded, DecodeError> {
-    let record: &PacketRecord = whole(kind::TUNNEL, bytes)?;
+fn decode(decoder: &mut Decoder, record: &PacketRecord, topology: &Topology) -> Decoded {
     let what = PacketKind::Seen {
         egress: false,
         limit_bytes: None,
     };
     let message = decoder.packet(record, what, topology);
-    Ok(rejected(message, record.gso_size).into())
+    rejected(message, record.gso_size).into()
 }
 
 /// The packet that is gone, dropped where `message` was made of it; the limit is the MTU that this
@@ -55,10 +43,8 @@ fn rejected(message: Packet, gso_size: u32) -> Packet {
     let Some(error) = message.icmp_error else {
         return message;
     };
-    let (Some(quoted), Some(head)) = (error.quoted, quotation(&message.head)) else {
-        return message;
-    };
-    let Some(whole_bytes) = length(head) else {
+    let head = quotation(&message.head).unwrap_or_default();
+    let (Some(quoted), Some(whole_bytes)) = (error.quoted, length(head)) else {
         return message;
     };
     let parsed = headers::parse(message.flow.netns, head);
