@@ -76,7 +76,7 @@ impl<'o> Session<'o> {
         let mut capture = KeptCapture::prepare(&options.keep)?;
         let live = LiveTrace::start(&load_options(&options.tracing))
             .map_err(|error| explain_refusal(error, LOCKED_DOWN))?;
-        announce(&live.hooks(), live.limits(), options.ready_file.as_deref())?;
+        announce(&live.hooks(), &live.limits, options.ready_file.as_deref())?;
         capture.start(clock, live.hooks());
         Ok(Self {
             options,

@@ -8,22 +8,21 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use aya::Ebpf;
-use mtu_trace_common::map::DeviceLimits;
+use mtu_trace_common::map::{DeviceKey, DeviceLimits};
 
-use crate::core::graph::Limits;
-use crate::host::watcher::Entrance;
-use crate::kernel::boundaries::{AttachStep, Boundaries, DeviceId};
+use crate::core::graph::TopologyIndex;
+use crate::host::watcher::Watcher;
+use crate::kernel::boundaries::{Boundaries, DeviceChange, DeviceId};
 use crate::kernel::coverage::Coverage;
 use crate::kernel::hooks::TraceHook;
-use crate::kernel::limit_map::LimitMap;
 use crate::kernel::load::LoadOptions;
+use crate::kernel::maps::LimitMap;
 use crate::model::hook_status::HookStatus;
-use crate::model::network::{NetnsId, Topology};
 
 /// Directions without a limit, which only show ICMP errors on their way, wait until nothing new has
 /// been wanted for so long: while containers are set up, whoever does that needs the lock. A choice:
@@ -33,10 +32,11 @@ const QUIET: Duration = Duration::from_millis(500);
 /// short trace takes.
 const MOST_HELD: Duration = Duration::from_secs(3);
 
-/// The attaching thread and what was asked of it.
+/// The attaching thread and what was asked of it. Once dropped it has taken the programs off, each in
+/// its own namespace, and ended the thread.
 pub struct Attacher {
-    commands: Option<mpsc::Sender<Order>>,
-    thread: Option<thread::JoinHandle<()>>,
+    orders: mpsc::Sender<Order>,
+    thread: Option<JoinHandle<()>>,
     status: Arc<Mutex<Vec<HookStatus>>>,
     stop: Arc<AtomicBool>,
     limits: LimitMap,
@@ -44,43 +44,28 @@ pub struct Attacher {
     asked: BTreeMap<DeviceId, Asked>,
     /// Devices that could not be reached.
     failed: mpsc::Receiver<DeviceId>,
-    coverage: Coverage,
+    /// Since when which device is looked at.
+    pub(crate) coverage: Coverage,
 }
 
 /// What was asked for a device.
 struct Asked {
     limits: DeviceLimits,
-    /// Inode number of the namespace.
-    inode: u64,
+    key: DeviceKey,
 }
 
 /// What the thread is asked to do.
 enum Order {
-    /// Take over what is to change.
-    Apply(Plan),
+    /// Take over what changes.
+    Apply(Vec<(DeviceId, DeviceChange)>),
     /// Say when there is nothing left to do.
     Wait(mpsc::Sender<()>),
     /// Take everything off, and end.
     Finish,
 }
 
-/// What is to change.
-#[derive(Default)]
-struct Plan {
-    /// Devices that are no longer there.
-    gone: Vec<DeviceId>,
-    /// Devices that have no limits any more.
-    unwanted: Vec<DeviceId>,
-    /// Devices that have these limits from now on.
-    wanted: Vec<(DeviceId, DeviceLimits, Entrance)>,
-}
-
 impl Attacher {
-    /// Starts the thread, which takes over the programs.
-    ///
-    /// # Errors
-    ///
-    /// If the object lacks the maps of limits, or there can be no more threads.
+    /// Starts the thread, which takes over the programs; not where the object lacks the maps of limits.
     pub fn start(
         mut ebpf: Ebpf,
         per_device: &[&'static TraceHook],
@@ -89,7 +74,7 @@ impl Attacher {
         let limits = LimitMap::new(&mut ebpf)?;
         let coverage = Coverage::default();
         let boundaries = Boundaries::new(&mut ebpf, per_device, options, coverage.clone());
-        let (commands, inbox) = mpsc::channel();
+        let (orders, inbox) = mpsc::channel();
         let (failures, failed) = mpsc::channel();
         let status = Arc::new(Mutex::new(boundaries.status()));
         let stop = Arc::new(AtomicBool::new(false));
@@ -108,7 +93,7 @@ impl Attacher {
             .spawn(move || work.run(&inbox))
             .context("cannot start the attaching thread")?;
         Ok(Self {
-            commands: Some(commands),
+            orders,
             thread: Some(thread),
             status,
             stop,
@@ -119,58 +104,55 @@ impl Attacher {
         })
     }
 
-    /// Sets these limits, and asks for the programs to be on the devices that have them. `entrance`
-    /// finds a namespace. Does not wait for attachments.
-    pub fn ask(
-        &mut self,
-        topology: &Topology,
-        limits: &Limits,
-        entrance: impl Fn(NetnsId) -> Option<Entrance>,
-    ) {
+    /// Sets the limits of the network as it is, and asks for the programs to be on the devices that have
+    /// them. Does not wait for attachments.
+    pub fn ask(&mut self, watcher: &Watcher) {
+        let topology = watcher.topology();
+        let limits = TopologyIndex::new(Arc::clone(topology)).limits();
         for device in self.failed.try_iter() {
             if let Some(asked) = self.asked.remove(&device) {
-                self.limits.remove(asked.inode, device.1);
+                self.limits.remove(asked.key);
             }
         }
-        let mut plan = Plan::default();
+        let mut changes = Vec::new();
         // First those that are gone: they may have left their numbers to one that is wanted.
         self.asked.retain(|&device, asked| {
             let living = topology.namespaces.get(&device.0);
             let exists = living.is_some_and(|it| !it.gone && it.links.contains_key(&device.1));
-            let unwanted =
-                asked.limits != DeviceLimits::default() && !limits.devices.contains_key(&device);
-            if !exists {
-                plan.gone.push(device);
-            } else if unwanted {
+            let had_limits = asked.limits != DeviceLimits::default();
+            let change = if !exists {
+                DeviceChange::Gone
+            } else if had_limits && !limits.devices.contains_key(&device) {
                 asked.limits = DeviceLimits::default();
-                plan.unwanted.push(device);
-            }
-            if !exists || unwanted {
-                self.limits.remove(asked.inode, device.1);
-                self.coverage.remove(device);
-            }
+                DeviceChange::Unwanted
+            } else {
+                return true;
+            };
+            self.limits.remove(asked.key);
+            self.coverage.remove(device);
+            changes.push((device, change));
             exists
         });
         // Then the limits, and the programs last, so that none looks at less than it should.
         self.limits.set_smallest(limits.smallest_bytes.unwrap_or(0));
         for (&device, &limits) in &limits.devices {
-            if self
-                .asked
-                .get(&device)
-                .is_some_and(|asked| asked.limits == limits)
-            {
+            let asked = self.asked.get(&device);
+            if asked.is_some_and(|asked| asked.limits == limits) {
                 continue;
             }
-            let Some(entrance) = entrance(device.0) else {
+            let Some(entrance) = watcher.entrance(device.0) else {
                 continue; // it will be told of again, or is gone
             };
-            let inode = entrance.inode();
-            self.limits.set(inode, device.1, limits);
+            let key = DeviceKey {
+                netns_inode: u32::try_from(entrance.inode()).unwrap_or(0),
+                ifindex: device.1,
+            };
+            self.limits.set(key, limits);
             self.coverage.limit(device, limits);
-            self.asked.insert(device, Asked { limits, inode });
-            plan.wanted.push((device, limits, entrance));
+            self.asked.insert(device, Asked { limits, key });
+            changes.push((device, DeviceChange::Wanted(limits, entrance)));
         }
-        self.send(Order::Apply(plan));
+        self.send(Order::Apply(changes));
     }
 
     /// Waits until everything that was asked for is done, or the time is up.
@@ -180,59 +162,35 @@ impl Attacher {
         let _time_up = finished.recv_timeout(limit);
     }
 
-    /// Since when which device is looked at.
-    #[must_use]
-    pub fn coverage(&self) -> Coverage {
-        self.coverage.clone()
-    }
-
     /// What became of the tc hooks.
-    #[must_use]
     pub fn status(&self) -> Vec<HookStatus> {
-        self.status
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let status = self.status.lock();
+        status.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether the thread has ended without being asked to, and the programs with it.
-    #[must_use]
     pub fn has_died(&self) -> bool {
-        self.thread
-            .as_ref()
-            .is_some_and(thread::JoinHandle::is_finished)
+        self.thread.as_ref().is_some_and(JoinHandle::is_finished)
     }
 
-    /// Takes everything off and ends the thread.
-    pub fn finish(mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.send(Order::Finish);
-        self.join();
-    }
-
-    fn send(&self, command: Order) {
-        if let Some(commands) = &self.commands
-            && commands.send(command).is_err()
-        {
+    fn send(&self, order: Order) {
+        if self.orders.send(order).is_err() {
             log::warn!("the attaching thread has ended");
-        }
-    }
-
-    fn join(&mut self) {
-        self.commands = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            log::error!("the attaching thread panicked");
         }
     }
 }
 
 impl Drop for Attacher {
     fn drop(&mut self) {
-        // Links close with the thread's programs.
         self.stop.store(true, Ordering::Relaxed);
-        self.join();
+        self.send(Order::Finish);
+        if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
+            log::error!("the attaching thread panicked");
+        }
     }
 }
 
@@ -255,12 +213,19 @@ impl Work {
     fn run(&mut self, inbox: &mpsc::Receiver<Order>) {
         loop {
             // Whatever has been asked meanwhile goes before the next attachment.
-            let command = match self.patience() {
+            let order = match self.patience() {
                 None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(patience) => inbox.recv_timeout(patience),
             };
-            match command {
-                Ok(Order::Apply(plan)) => self.apply(plan),
+            match order {
+                Ok(Order::Apply(changes)) => {
+                    for (device, change) in changes {
+                        if let DeviceChange::Wanted(..) = change {
+                            self.stirred = Instant::now();
+                        }
+                        self.boundaries.change(device, change);
+                    }
+                }
                 Ok(Order::Wait(done)) => self.waiting.push(done),
                 Ok(Order::Finish) => return self.boundaries.detach(),
                 Err(RecvTimeoutError::Timeout) => self.step(),
@@ -288,25 +253,10 @@ impl Work {
         Some(left.min(MOST_HELD.saturating_sub(held)))
     }
 
-    fn apply(&mut self, plan: Plan) {
-        if !plan.wanted.is_empty() {
-            self.stirred = Instant::now();
-        }
-        for device in plan.gone {
-            self.boundaries.forget(device);
-        }
-        for device in plan.unwanted {
-            self.boundaries.unwant(device);
-        }
-        for (device, limits, entrance) in plan.wanted {
-            self.boundaries.want(device, limits, entrance);
-        }
-    }
-
     /// Makes one attachment.
     fn step(&mut self) {
-        if let AttachStep::NoEntrance(device) = self.boundaries.step(&mut self.ebpf) {
-            let _nobody_listens = self.failures.send(device);
+        if let Some(unreached) = self.boundaries.step(&mut self.ebpf) {
+            let _nobody_listens = self.failures.send(unreached);
         }
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = self.boundaries.status();
     }

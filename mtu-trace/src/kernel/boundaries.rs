@@ -84,12 +84,14 @@ struct Task {
     hook: usize,
 }
 
-/// What became of a [`Boundaries::step`].
-pub enum AttachStep {
-    /// An attachment was made or refused, or there was none to make.
-    Done,
-    /// The device's namespace could not be entered. It is to be wanted anew.
-    NoEntrance(DeviceId),
+/// How a device changes.
+pub enum DeviceChange {
+    /// It is gone from its namespace, or with it.
+    Gone,
+    /// It has no limits any more.
+    Unwanted,
+    /// It has these limits from now on, in the namespace behind the entrance.
+    Wanted(DeviceLimits, Entrance),
 }
 
 impl Boundaries {
@@ -101,14 +103,12 @@ impl Boundaries {
         options: &LoadOptions,
         coverage: Coverage,
     ) -> Self {
+        let probed = per_device.iter().map(|&hook| DeviceHook {
+            hook,
+            attachment: tc::probe(ebpf, hook, &options.attachments(hook)),
+        });
         Self {
-            hooks: per_device
-                .iter()
-                .map(|&hook| DeviceHook {
-                    hook,
-                    attachment: tc::probe(ebpf, hook, &options.attachments(hook)),
-                })
-                .collect(),
+            hooks: probed.collect(),
             devices: HashMap::new(),
             tasks: BTreeSet::new(),
             asked: 0,
@@ -116,18 +116,37 @@ impl Boundaries {
         }
     }
 
+    /// Takes over how a device changes.
+    pub fn change(&mut self, device: DeviceId, change: DeviceChange) {
+        match change {
+            DeviceChange::Wanted(limits, entrance) => self.want(device, limits, entrance),
+            // What is on it stays.
+            DeviceChange::Unwanted => {
+                if let Some(known) = self.devices.get_mut(&device) {
+                    known.limits = DeviceLimits::default();
+                }
+            }
+            DeviceChange::Gone => {
+                if let Some(mut known) = self.devices.remove(&device)
+                    && known.has_filters
+                {
+                    // The filters went with the device; detaching them here would hit a namesake.
+                    known.leave();
+                }
+            }
+        }
+    }
+
     /// Queues what is to be attached to a device with these limits.
-    pub fn want(&mut self, device: DeviceId, limits: DeviceLimits, entrance: Entrance) {
-        let known = self
-            .devices
-            .entry(device)
-            .or_insert_with(|| BoundaryDevice {
-                entrance: entrance.clone(),
-                limits,
-                slots: self.hooks.iter().map(|_| Slot::Waiting).collect(),
-                qdisc: Qdisc::NotOurs,
-                has_filters: false,
-            });
+    fn want(&mut self, device: DeviceId, limits: DeviceLimits, entrance: Entrance) {
+        let known = self.devices.entry(device);
+        let known = known.or_insert_with(|| BoundaryDevice {
+            entrance: entrance.clone(),
+            limits,
+            slots: self.hooks.iter().map(|_| Slot::Waiting).collect(),
+            qdisc: Qdisc::NotOurs,
+            has_filters: false,
+        });
         known.limits = limits;
         known.entrance = entrance;
         self.asked += 1;
@@ -144,77 +163,56 @@ impl Boundaries {
         self.cover(device);
     }
 
-    /// Leaves a device that has no limits any more as it is.
-    pub fn unwant(&mut self, device: DeviceId) {
-        if let Some(known) = self.devices.get_mut(&device) {
-            known.limits = DeviceLimits::default();
-        }
-    }
-
-    /// Forgets a device that is gone from its namespace, or with it.
-    pub fn forget(&mut self, device: DeviceId) {
-        if let Some(mut known) = self.devices.remove(&device)
-            && known.has_filters
-        {
-            // The filters went with the device; detaching them here would hit a namesake.
-            known.leave();
-        }
-    }
-
     /// Whether the next attachment is one of a direction that has a limit; `None` without any.
     pub fn next_has_limit(&self) -> Option<bool> {
         self.tasks.first().map(|task| !task.without_limit)
     }
 
-    /// Makes the next attachment.
-    pub fn step(&mut self, ebpf: &mut Ebpf) -> AttachStep {
-        while let Some(task) = self.tasks.pop_first() {
-            let device = task.device;
-            let state = &self.hooks[task.hook];
+    /// Makes the next attachment; gives the device if its namespace cannot be entered, which is to be
+    /// wanted anew then.
+    pub fn step(&mut self, ebpf: &mut Ebpf) -> Option<DeviceId> {
+        while let Some(Task { device, hook, .. }) = self.tasks.pop_first() {
+            let DeviceHook {
+                hook: TraceHook { name, .. },
+                attachment,
+            } = &self.hooks[hook];
             let Some(known) = self.devices.get_mut(&device) else {
                 continue;
             };
             if known.limits == DeviceLimits::default() {
                 continue; // it may be wanted again
             }
-            let slot = &mut known.slots[task.hook];
-            let Ok(attachment) = state.attachment else {
+            let slot = &mut known.slots[hook];
+            let Ok(attachment) = attachment else {
                 *slot = Slot::Refused;
                 continue;
             };
             if !matches!(slot, Slot::Waiting) {
                 continue;
             }
-            let qdisc = known.qdisc;
-            let attached = known
-                .entrance
-                .open()
-                .and_then(|netns| netns.run(|| tc::attach(ebpf, attachment, device.1, qdisc)));
-            let attached = match attached {
+            let (entrance, qdisc) = (&known.entrance, &mut known.qdisc);
+            let attach = || tc::attach(ebpf, attachment, device.1, qdisc);
+            let attached = match entrance.open().and_then(|netns| netns.run(attach)) {
                 Ok(attached) => attached,
                 Err(error) => {
-                    log::debug!("cannot enter netns {}: {error}", known.entrance.inode());
-                    return AttachStep::NoEntrance(device);
+                    log::debug!("cannot enter netns {}: {error}", entrance.inode());
+                    return Some(device);
                 }
             };
             known.has_filters |= attachment.mechanism == Mechanism::Clsact;
-            match attached {
-                Ok(attached) => {
-                    known.qdisc = attached.qdisc;
-                    *slot = Slot::On(attached.link);
-                }
-                Err(error) => {
-                    *slot = Slot::Refused;
+            *slot = attached.map_or_else(
+                |error| {
                     // Most often the device has just gone.
-                    let (hook, index) = (state.hook.name, device.1);
-                    let why = Refusal::from(error).why;
-                    log::debug!("cannot attach {hook} to device {index}: {why}");
-                }
-            }
+                    let (index, why) = (device.1, Refusal::from(error).why);
+                    log::debug!("cannot attach {name} to device {index}: {why}");
+                    Slot::Refused
+                },
+                Slot::On,
+            );
             self.cover(device);
             break;
         }
-        AttachStep::Done
+        None
     }
 
     /// Tells how a device is covered now.
@@ -274,16 +272,14 @@ impl Boundaries {
     /// What became of the tc hooks.
     #[must_use]
     pub fn status(&self) -> Vec<HookStatus> {
-        self.hooks
-            .iter()
-            .enumerate()
-            .map(
-                |(index, DeviceHook { hook, attachment })| match attachment {
-                    Ok(it) => hook.attached(it.mechanism, Some(self.detail(index))),
-                    Err((mechanism, why)) => hook.missing(*mechanism, why.clone()),
-                },
-            )
-            .collect()
+        let hooks = self.hooks.iter().enumerate();
+        let status = hooks.map(
+            |(index, DeviceHook { hook, attachment })| match attachment {
+                Ok(it) => hook.attached(it.mechanism, Some(self.detail(index))),
+                Err((mechanism, why)) => hook.missing(*mechanism, why.clone()),
+            },
+        );
+        status.collect()
     }
 
     fn detail(&self, hook: usize) -> String {

@@ -10,7 +10,7 @@ use crate::kernel::sampling::Sampling;
 use crate::kernel::socket_lookup::SocketLookup;
 use crate::kernel::socket_poller::SocketPoller;
 use crate::model::event::{Event, EventKind};
-use crate::model::network::{NetnsId, Topology};
+use crate::model::network::Topology;
 
 /// How long events wait at most for their connections, ns. A choice: a tick, so that a finding is not
 /// later for it.
@@ -32,6 +32,7 @@ pub enum Handshakes {
 
 /// The connections, and the events that wait for them.
 pub struct Connections {
+    pub(crate) maps: Maps,
     lookup: SocketLookup,
     poller: SocketPoller,
     sampling: Sampling,
@@ -42,8 +43,9 @@ pub struct Connections {
 
 impl Connections {
     /// Begins without any connection.
-    pub fn new(handshakes: Handshakes) -> Self {
+    pub fn new(maps: Maps, handshakes: Handshakes) -> Self {
         Self {
+            maps,
             lookup: SocketLookup::default(),
             poller: SocketPoller::default(),
             sampling: Sampling::default(),
@@ -61,9 +63,8 @@ impl Connections {
     pub fn survey(&mut self, watcher: &Watcher) {
         let living = watcher.topology().namespaces.iter();
         let living = living.filter(|(_, netns)| !netns.gone);
-        let namespaces: Vec<NetnsId> = living.map(|(id, _)| *id).collect();
-        self.poller
-            .survey(namespaces, |netns| watcher.open(netns).ok(), monotonic_ns());
+        let living = living.map(|(id, _)| *id);
+        self.poller.survey(living, watcher, monotonic_ns());
     }
 
     /// Notes them again where handshakes are not seen at all, if the last survey is older than this.
@@ -76,66 +77,56 @@ impl Connections {
 
     /// Puts the connections that events may belong to before them. Events wait, all of them so that
     /// their order stays, while one of them may be found a connection a moment later.
-    pub fn take(
-        &mut self,
-        events: Vec<Event>,
-        maps: &mut Maps,
-        watcher: &Watcher,
-        sink: &mut impl FnMut(Event),
-    ) {
+    pub fn take(&mut self, events: Vec<Event>, watcher: &Watcher, sink: &mut impl FnMut(Event)) {
         for event in &events {
             self.lookup.note(event);
         }
         self.pending.extend(events);
-        self.offer(maps, watcher, sink);
+        self.offer(watcher, sink);
     }
 
     /// Hands over the connections found by now, and the events unless they are to wait on.
-    pub fn offer(&mut self, maps: &mut Maps, watcher: &Watcher, sink: &mut impl FnMut(Event)) {
-        let waited_ns = self.look(maps, watcher, sink);
+    pub fn offer(&mut self, watcher: &Watcher, sink: &mut impl FnMut(Event)) {
+        let waited_ns = self.look(watcher, sink);
         if waited_ns >= MOST_WAIT_NS || !self.lookup.is_waiting() {
             self.pending.drain(..).for_each(sink);
         }
     }
 
     /// Looks a last time, and hands over all events.
-    pub fn finish(&mut self, maps: &mut Maps, watcher: &Watcher, sink: &mut impl FnMut(Event)) {
+    pub fn finish(&mut self, watcher: &Watcher, sink: &mut impl FnMut(Event)) {
         self.lookup.hurry();
-        self.look(maps, watcher, sink);
+        self.look(watcher, sink);
         self.pending.drain(..).for_each(sink);
     }
 
     /// Hands over the connections found by now; tells how long the first event has waited, ns.
-    fn look(&mut self, maps: &mut Maps, watcher: &Watcher, sink: &mut impl FnMut(Event)) -> u64 {
+    fn look(&mut self, watcher: &Watcher, sink: &mut impl FnMut(Event)) -> u64 {
         let now_ns = monotonic_ns();
         let time_ns = self.pending.first().map_or(now_ns, |first| first.time_ns);
-        let found = self.lookup.look(maps, now_ns, time_ns);
+        let found = self.lookup.look(&mut self.maps, now_ns, time_ns);
         found.into_iter().for_each(&mut *sink);
         if self.lookup.is_any_unseen() {
             self.survey_unseen(SURVEY_ASKED_NS, watcher);
-            let old = self.lookup.unseen(maps, self.poller.old(), time_ns);
+            let maps = &mut self.maps;
+            let old = self.lookup.unseen(maps, &self.poller.old, time_ns);
             old.into_iter().for_each(&mut *sink);
         }
         now_ns.saturating_sub(time_ns)
     }
 
     /// Looks for connections that wait without a record of it.
-    pub fn poll(&mut self, maps: &mut Maps, watcher: &Watcher, sink: &mut impl FnMut(Event)) {
+    pub fn poll(&mut self, watcher: &Watcher, sink: &mut impl FnMut(Event)) {
         if self.poller.is_round_done() {
             self.survey_unseen(SURVEY_IDLE_NS, watcher);
         }
-        let lookup = &self.lookup;
         // What happens while they are asked comes after what they say.
         let time_ns = monotonic_ns();
-        let waiting = self.poller.poll(
-            maps,
-            |flow| lookup.is_announced(flow),
-            |netns| watcher.open(netns).ok(),
-        );
-        for (socket, sample) in waiting {
+        let (maps, announced) = (&mut self.maps, &self.lookup.announced);
+        for (socket, sample) in self.poller.poll(maps, announced, watcher) {
             let mut ends = self.lookup.add(socket, maps, time_ns);
             // The other end may know more of the way.
-            ends.extend(self.lookup.unseen(maps, self.poller.old(), time_ns));
+            ends.extend(self.lookup.unseen(maps, &self.poller.old, time_ns));
             ends.into_iter().for_each(&mut *sink);
             sink(Event {
                 time_ns,
@@ -146,9 +137,7 @@ impl Connections {
 
     /// Asks how the sockets stand that were announced.
     pub fn sample(&mut self, watcher: &Watcher, sink: &mut impl FnMut(Event)) {
-        let news = self
-            .sampling
-            .news(&mut self.lookup, |netns| watcher.open(netns).ok());
+        let news = self.sampling.news(&mut self.lookup, watcher);
         news.into_iter().for_each(sink);
     }
 }

@@ -20,7 +20,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// A running trace, entered with the host's other ones.
 pub struct Instance {
     lock: Option<File>,
-    alone: bool,
+    /// Whether no other trace runs, so that everything of ours on the host is a leftover.
+    pub(crate) alone: bool,
 }
 
 impl Instance {
@@ -52,11 +53,6 @@ impl Instance {
         })
     }
 
-    /// Whether no other trace runs, so that everything of ours on the host is a leftover.
-    pub fn is_alone(&self) -> bool {
-        self.alone
-    }
-
     /// Lets others in, after the leftovers are gone.
     pub fn share(&self) {
         let Some(file) = &self.lock else {
@@ -81,14 +77,14 @@ mod tests {
     fn the_second_is_not_alone() {
         let path = std::env::temp_dir().join(format!("mtu-trace-lock-{}", std::process::id()));
         let first = Instance::enter_at(&path).unwrap();
-        assert!(first.is_alone());
+        assert!(first.alone);
         first.share();
         let second = Instance::enter_at(&path).unwrap();
-        assert!(!second.is_alone());
+        assert!(!second.alone);
         drop(first);
         second.share();
         drop(second);
-        assert!(Instance::enter_at(&path).unwrap().is_alone());
+        assert!(Instance::enter_at(&path).unwrap().alone);
         std::fs::remove_file(&path).unwrap();
     }
 }

@@ -21,8 +21,7 @@ use crate::kernel::maps::{Maps, take};
 use crate::kernel::network::FollowedNetwork;
 use crate::kernel::packet::name_devices;
 use crate::kernel::ring::Records;
-use crate::kernel::symbols;
-use crate::kernel::symbols::Symbols;
+use crate::kernel::symbols::{self, Symbols};
 use crate::model::event::{Event, EventKind, hook};
 use crate::model::hook_status::HookStatus;
 
@@ -42,18 +41,19 @@ const BATCH: usize = 4096;
 
 /// The kernel programs at work, and what follows from their records.
 pub struct LiveTrace {
+    network: FollowedNetwork,
     records: Records,
     decoder: Decoder,
-    maps: Maps,
-    network: FollowedNetwork,
     hooks: Vec<HookStatus>,
-    /// What else is not seen, in sentences.
-    limits: Vec<String>,
+    /// What is not seen besides that of missing hooks, in sentences.
+    pub(crate) limits: Vec<String>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     connections: Connections,
     drop_counter: DropCounter,
     lost: u64,
     undecoded: u64,
+    /// Let go of last, when the programs are off: only then may another trace take what it finds for a
+    /// leftover.
     instance: Option<Instance>,
 }
 
@@ -95,14 +95,13 @@ impl LiveTrace {
             Handshakes::Seen
         };
         let mut live = Self {
+            network,
             records,
             decoder: Decoder::new(types, symbols),
-            maps,
-            network,
             hooks,
             limits,
             log,
-            connections: Connections::new(handshakes),
+            connections: Connections::new(maps, handshakes),
             drop_counter: DropCounter::default(),
             lost: 0,
             undecoded: 0,
@@ -111,7 +110,7 @@ impl LiveTrace {
         let changes = live.network.look()?;
         done("network looked at");
         let instance = Instance::enter();
-        if instance.is_alone() {
+        if instance.alone {
             live.network.sweep();
         }
         instance.share();
@@ -125,15 +124,13 @@ impl LiveTrace {
     /// What became of each hook.
     #[must_use]
     pub fn hooks(&self) -> Vec<HookStatus> {
-        let mut hooks = self.hooks.clone();
-        hooks.extend(self.network.status());
-        hooks
+        [self.hooks.clone(), self.network.attacher.status()].concat()
     }
 
     /// Since when which device is looked at; it keeps up while the trace runs.
     #[must_use]
     pub fn coverage(&self) -> Coverage {
-        self.network.coverage()
+        self.network.attacher.coverage.clone()
     }
 
     /// Hands events to `sink` until `stop` is ready.
@@ -152,13 +149,13 @@ impl LiveTrace {
         let mut count = 0u32;
         self.tell_topology(sink);
         self.tell_blind(sink);
-        self.connections.survey(self.network.watcher());
+        self.connections.survey(&self.network.watcher);
         loop {
             tokio::select! {
                 biased;
                 () = &mut stop => return Ok(()),
                 _ = ticks.tick() => {
-                    if self.network.has_died() {
+                    if self.network.attacher.has_died() {
                         bail!("the thread that holds the kernel programs has ended");
                     }
                     self.drain(sink);
@@ -184,20 +181,10 @@ impl LiveTrace {
         self.network.follow();
         self.tell_topology(sink);
         self.drain(sink);
-        self.connections
-            .finish(&mut self.maps, self.network.watcher(), sink);
-        self.connections.sample(self.network.watcher(), sink);
+        self.connections.finish(&self.network.watcher, sink);
+        self.connections.sample(&self.network.watcher, sink);
         self.counts(sink);
-        sink(Event {
-            time_ns: monotonic_ns(),
-            kind: EventKind::Tick,
-        });
-    }
-
-    /// What is not seen besides that of missing hooks, in sentences.
-    #[must_use]
-    pub fn limits(&self) -> &[String] {
-        &self.limits
+        sink(now(EventKind::Tick));
     }
 
     /// Tells which hooks are not at work, and what else is not seen.
@@ -206,26 +193,17 @@ impl LiveTrace {
         let missing = hooks.into_iter().filter(HookStatus::is_missed);
         let blind: Vec<String> = missing.map(|hook| hook.hook).collect();
         if !blind.is_empty() {
-            sink(Event {
-                time_ns: monotonic_ns(),
-                kind: EventKind::Blind(blind),
-            });
+            sink(now(EventKind::Blind(blind)));
         }
         if !self.limits.is_empty() {
-            sink(Event {
-                time_ns: monotonic_ns(),
-                kind: EventKind::Limited(self.limits.clone()),
-            });
+            sink(now(EventKind::Limited(self.limits.clone())));
         }
     }
 
     fn tell_topology(&mut self, sink: &mut impl FnMut(Event)) {
         if let Some(topology) = self.network.news() {
             self.connections.learn(&topology);
-            sink(Event {
-                time_ns: monotonic_ns(),
-                kind: EventKind::Topology(topology),
-            });
+            sink(now(EventKind::Topology(topology)));
         }
     }
 
@@ -238,12 +216,11 @@ impl LiveTrace {
                 self.network.look_around();
                 self.tell_topology(sink);
                 for event in &mut events {
-                    name_devices(event, self.network.watcher().topology());
+                    name_devices(event, self.network.watcher.topology());
                 }
             }
             if !events.is_empty() {
-                self.connections
-                    .take(events, &mut self.maps, self.network.watcher(), sink);
+                self.connections.take(events, &self.network.watcher, sink);
             }
             if !full {
                 break;
@@ -256,7 +233,7 @@ impl LiveTrace {
 
     fn batch(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
-        let topology = Arc::clone(self.network.watcher().topology());
+        let topology = Arc::clone(self.network.watcher.topology());
         while events.len() < BATCH
             && let Some(record) = self.records.next()
         {
@@ -279,55 +256,43 @@ impl LiveTrace {
     }
 
     fn tick(&mut self, count: u32, sink: &mut impl FnMut(Event)) {
-        self.connections
-            .offer(&mut self.maps, self.network.watcher(), sink);
-        self.connections.sample(self.network.watcher(), sink);
+        self.connections.offer(&self.network.watcher, sink);
+        self.connections.sample(&self.network.watcher, sink);
         if count % COUNT_EVERY == COUNT_EVERY - 1 {
             self.counts(sink);
         }
         if count % COUNT_EVERY == FIRST_POLL {
-            self.connections
-                .poll(&mut self.maps, self.network.watcher(), sink);
+            self.connections.poll(&self.network.watcher, sink);
         }
-        if count % LOOK_EVERY == LOOK_EVERY - 1 {
+        let is_look_due = count % LOOK_EVERY == LOOK_EVERY - 1;
+        if is_look_due {
             self.network.look_around();
-            self.network.survey();
-            self.tell_topology(sink);
         }
         // Not before everything is attached: this takes a while.
-        if count == 0 {
+        if is_look_due || count == 0 {
             self.network.survey();
             self.tell_topology(sink);
         }
-        let lost = self.maps.lost() + self.undecoded;
+        let lost = self.connections.maps.lost() + self.undecoded;
         if lost != self.lost {
             self.lost = lost;
-            sink(Event {
-                time_ns: monotonic_ns(),
-                kind: EventKind::Lost(lost),
-            });
+            sink(now(EventKind::Lost(lost)));
         }
-        sink(Event {
-            time_ns: monotonic_ns(),
-            kind: EventKind::Tick,
-        });
+        sink(now(EventKind::Tick));
     }
 
     /// Tells the exact counts that went on past the last record of their key.
     fn counts(&mut self, sink: &mut impl FnMut(Event)) {
         self.drop_counter
-            .news(&self.maps, &mut self.decoder, monotonic_ns())
+            .news(&self.connections.maps, &mut self.decoder, monotonic_ns())
             .into_iter()
             .for_each(sink);
     }
 }
 
-impl Drop for LiveTrace {
-    fn drop(&mut self) {
-        // Filters on a qdisc do not go by themselves: they are taken off in their own namespaces,
-        // whatever way the trace ends.
-        self.network.detach();
-        // Only now may another trace take what it finds for a leftover.
-        self.instance = None;
+fn now(kind: EventKind) -> Event {
+    Event {
+        time_ns: monotonic_ns(),
+        kind,
     }
 }

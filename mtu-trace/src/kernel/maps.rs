@@ -2,8 +2,10 @@
 
 use anyhow::{Context as _, Result};
 use aya::Ebpf;
-use aya::maps::{HashMap, Map, MapData, PerCpuArray};
-use mtu_trace_common::map::{Aggregate, ConnectionEntry, DropKey, FlowKey, counter, flag};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
+use mtu_trace_common::map::{
+    Aggregate, ConnectionEntry, DeviceKey, DeviceLimits, DropKey, FlowKey, counter, flag,
+};
 
 use crate::kernel::decode::{closed, flow, key};
 use crate::model::event::{Closed, Flow, Isn, Socket};
@@ -40,9 +42,9 @@ pub struct KeptSocket {
     pub closed_ns: u64,
 }
 
-impl KeptSocket {
+impl From<Socket> for KeptSocket {
     /// One that is open.
-    pub fn open(socket: Socket) -> Self {
+    fn from(socket: Socket) -> Self {
         Self {
             socket,
             closed: None,
@@ -52,11 +54,7 @@ impl KeptSocket {
 }
 
 impl Maps {
-    /// Takes the maps out of the loaded object.
-    ///
-    /// # Errors
-    ///
-    /// If the object lacks one.
+    /// Takes the maps out of the loaded object, or says which it lacks.
     pub fn new(ebpf: &mut Ebpf) -> Result<Self> {
         Ok(Self {
             counters: PerCpuArray::try_from(take(ebpf, "COUNTERS")?)?,
@@ -76,12 +74,12 @@ impl Maps {
             .sum()
     }
 
-    /// Exact counts of drops by flow and address.
+    /// The exact counts of drops by flow and address.
     pub fn drops(&self) -> impl Iterator<Item = (DropKey, Aggregate)> {
         self.drops.iter().filter_map(Result::ok)
     }
 
-    /// Exact counts of retransmits by socket.
+    /// The exact counts of retransmits by socket.
     pub fn retransmits(&self) -> impl Iterator<Item = (FlowKey, Aggregate)> {
         self.retransmits.iter().filter_map(Result::ok)
     }
@@ -121,11 +119,45 @@ fn kept(flow: Flow, connection: &ConnectionEntry) -> KeptSocket {
     }
 }
 
-/// Takes a map out of the loaded object.
-///
-/// # Errors
-///
-/// If the object lacks it.
+/// The limits that the tc programs measure against.
+pub struct LimitMap {
+    devices: HashMap<MapData, DeviceKey, DeviceLimits>,
+    smallest: Array<MapData, u32>,
+}
+
+impl LimitMap {
+    /// Takes the maps out of the loaded object, or says which it lacks.
+    pub fn new(ebpf: &mut Ebpf) -> Result<Self> {
+        Ok(Self {
+            devices: HashMap::try_from(take(ebpf, "DEVICES")?)?,
+            smallest: Array::try_from(take(ebpf, "SMALLEST_LIMIT")?)?,
+        })
+    }
+
+    /// Sets the limit below which the programs need no look-up; 0 switches them off.
+    pub fn set_smallest(&mut self, limit_bytes: u32) {
+        if let Err(error) = self.smallest.set(0, limit_bytes, 0) {
+            log::warn!("cannot set the smallest limit: {error}");
+        }
+    }
+
+    /// Sets the limits of a device.
+    pub fn set(&mut self, device: DeviceKey, limits: DeviceLimits) {
+        if let Err(error) = self.devices.insert(device, limits, 0) {
+            log::warn!(
+                "no room for the limits of device {}: {error}",
+                device.ifindex
+            );
+        }
+    }
+
+    /// Takes a device's limits back, if it has any.
+    pub fn remove(&mut self, device: DeviceKey) {
+        let _absent = self.devices.remove(&device);
+    }
+}
+
+/// Takes a map out of the loaded object, or says that it lacks it.
 pub fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map> {
     ebpf.take_map(name)
         .with_context(|| format!("the kernel object has no map {name}"))

@@ -13,7 +13,6 @@ pub(crate) mod drop_counter;
 pub(crate) mod headers;
 pub mod hooks;
 pub(crate) mod instance;
-pub(crate) mod limit_map;
 pub(crate) mod live;
 pub(crate) mod load;
 pub(crate) mod lockdown;

@@ -12,15 +12,12 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::base::clock::monotonic_ns;
-use crate::core::graph::TopologyIndex;
 use crate::host::watcher::{Changes, Depth, Watcher};
 use crate::kernel::attacher::Attacher;
-use crate::kernel::coverage::Coverage;
 use crate::kernel::hooks::TraceHook;
 use crate::kernel::load::LoadOptions;
 use crate::kernel::tc;
 use crate::model::event::{Event, EventKind};
-use crate::model::hook_status::HookStatus;
 use crate::model::network::{NetnsId, Topology};
 
 /// How long the start waits for the tc programs to be on their devices. Where many are to have them
@@ -32,8 +29,10 @@ const STRANGER_NS: u64 = 5_000_000_000;
 
 /// The network, and the programs on its devices.
 pub struct FollowedNetwork {
-    attacher: Option<Attacher>,
-    watcher: Watcher,
+    /// Who keeps the programs on their devices.
+    pub(crate) attacher: Attacher,
+    /// The network as it was last seen, and the way into its namespaces.
+    pub(crate) watcher: Watcher,
     changes: AsyncFd<OwnedFd>,
     mounts: AsyncFd<OwnedFd>,
     /// What was handed over last.
@@ -44,10 +43,6 @@ pub struct FollowedNetwork {
 
 impl FollowedNetwork {
     /// Begins to listen, and takes over the programs. Must be called inside a tokio runtime.
-    ///
-    /// # Errors
-    ///
-    /// If changes cannot be listened for, or the programs not be handed over.
     pub fn new(
         ebpf: Ebpf,
         per_device: &[&'static TraceHook],
@@ -58,9 +53,8 @@ impl FollowedNetwork {
             .events()
             .context("cannot listen for network changes")?;
         let mounts = Watcher::mounts().context("cannot listen for mounts")?;
-        let attacher = Attacher::start(ebpf, per_device, options)?;
         Ok(Self {
-            attacher: Some(attacher),
+            attacher: Attacher::start(ebpf, per_device, options)?,
             watcher,
             changes,
             mounts,
@@ -70,10 +64,6 @@ impl FollowedNetwork {
     }
 
     /// Looks at everything for the first time; what is found is for [`FollowedNetwork::attach`].
-    ///
-    /// # Errors
-    ///
-    /// If the namespaces cannot be looked at.
     pub fn look(&mut self) -> Result<Changes> {
         self.watcher.refresh(Depth::Everything, monotonic_ns())
     }
@@ -98,64 +88,21 @@ impl FollowedNetwork {
     /// Has the tc programs brought to where they are wanted. One end's change moves the limits of
     /// the other end, in another namespace, so all are looked at; what stays as it is costs nothing.
     pub fn attach(&mut self, changes: &Changes) {
-        if changes.is_empty() {
-            return;
-        }
-        let (topology, watcher) = (self.watcher.topology(), &self.watcher);
-        if let Some(attacher) = &mut self.attacher {
-            let limits = TopologyIndex::new(Arc::clone(topology)).limits();
-            attacher.ask(topology, &limits, |netns| watcher.entrance(netns));
+        if !changes.is_empty() {
+            self.attacher.ask(&self.watcher);
         }
     }
 
     /// Waits for the programs to be there, but not for long.
     pub fn wait(&self) {
-        if let Some(attacher) = &self.attacher {
-            attacher.wait(START_WAIT);
-        }
-    }
-
-    /// Takes the programs off, each in its own namespace.
-    pub fn detach(&mut self) {
-        if let Some(attacher) = self.attacher.take() {
-            attacher.finish();
-        }
-    }
-
-    /// Whether the thread that holds the programs has ended.
-    pub fn has_died(&self) -> bool {
-        self.attacher.as_ref().is_some_and(Attacher::has_died)
-    }
-
-    /// What became of the hooks that are attached device by device.
-    pub fn status(&self) -> Vec<HookStatus> {
-        self.attacher
-            .as_ref()
-            .map(Attacher::status)
-            .unwrap_or_default()
-    }
-
-    /// Since when which device is looked at; it keeps up while the trace runs.
-    pub fn coverage(&self) -> Coverage {
-        self.attacher
-            .as_ref()
-            .map(Attacher::coverage)
-            .unwrap_or_default()
-    }
-
-    /// The network as it was last seen, and the way into its namespaces.
-    pub fn watcher(&self) -> &Watcher {
-        &self.watcher
+        self.attacher.wait(START_WAIT);
     }
 
     /// The network, if it is another one than was told last.
     pub fn news(&mut self) -> Option<Arc<Topology>> {
         let topology = self.watcher.topology();
-        if self
-            .told
-            .as_ref()
-            .is_some_and(|told| Arc::ptr_eq(told, topology))
-        {
+        let told = self.told.as_ref();
+        if told.is_some_and(|told| Arc::ptr_eq(told, topology)) {
             return None;
         }
         self.told = Some(Arc::clone(topology));
@@ -163,10 +110,6 @@ impl FollowedNetwork {
     }
 
     /// Waits until something is heard, and follows it.
-    ///
-    /// # Errors
-    ///
-    /// If the network's changes cannot be waited for.
     pub async fn changed(&mut self) -> Result<()> {
         tokio::select! {
             biased;
@@ -214,35 +157,24 @@ impl FollowedNetwork {
         }
     }
 
-    /// Whether an event speaks of a namespace that is not known.
+    /// Whether an event speaks of a namespace that is not known and worth a look.
     pub fn names_missing(&mut self, events: &[Event]) -> bool {
         let known = &self.watcher.topology().namespaces;
-        let mut unknown = events
-            .iter()
-            .filter_map(|event| match &event.kind {
-                EventKind::Packet(packet) => Some((packet.flow.netns, event.time_ns)),
-                EventKind::Retransmit(retransmit) => {
-                    Some((retransmit.socket.flow.netns, event.time_ns))
-                }
-                _ => None,
-            })
-            .filter(|(netns, _)| !known.contains_key(netns))
-            .peekable();
-        if unknown.peek().is_none() {
-            return false;
-        }
-        // What could not be found a moment ago is not there now: a look goes through all of /proc.
-        let mut worth_a_look = false;
-        for (netns, now_ns) in unknown {
-            let again = self
-                .strangers
-                .get(&netns)
-                .is_none_or(|looked_ns| now_ns.saturating_sub(*looked_ns) >= STRANGER_NS);
-            if again {
-                self.strangers.insert(netns, now_ns);
-                worth_a_look = true;
+        let mut is_worth_a_look = false;
+        for event in events {
+            let netns = match &event.kind {
+                EventKind::Packet(packet) => packet.flow.netns,
+                EventKind::Retransmit(retransmit) => retransmit.socket.flow.netns,
+                _ => continue,
+            };
+            // What could not be found a moment ago is not there now: a look goes through all of /proc.
+            let looked_ns = self.strangers.get(&netns);
+            let again = |ns: &u64| event.time_ns.saturating_sub(*ns) >= STRANGER_NS;
+            if !known.contains_key(&netns) && looked_ns.is_none_or(again) {
+                self.strangers.insert(netns, event.time_ns);
+                is_worth_a_look = true;
             }
         }
-        worth_a_look
+        is_worth_a_look
     }
 }

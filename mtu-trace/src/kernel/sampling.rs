@@ -3,11 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::base::clock::monotonic_ns;
-use crate::host::netns::NetnsFile;
+use crate::host::watcher::Watcher;
 use crate::kernel::socket_lookup::SocketLookup;
 use crate::kernel::sockets;
 use crate::model::event::{Event, EventKind, Flow, Sample};
-use crate::model::network::NetnsId;
 
 /// Sockets asked at each tick. A choice: each ten times a second, as long as they are few.
 const MOST_SAMPLES: usize = 64;
@@ -22,34 +21,26 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// Asks how the sockets stand that were announced. Those that are gone are closed there. `open`
-    /// finds a namespace.
-    pub fn news(
-        &mut self,
-        lookup: &mut SocketLookup,
-        open: impl FnMut(NetnsId) -> Option<NetnsFile>,
-    ) -> Vec<Event> {
+    /// Asks how the sockets stand that were announced. Those that are gone are closed there.
+    pub fn news(&mut self, lookup: &mut SocketLookup, watcher: &Watcher) -> Vec<Event> {
         let mut news = Vec::new();
-        let asked = lookup.sockets(MOST_SAMPLES, monotonic_ns());
+        let asked = lookup.announced.next(MOST_SAMPLES, monotonic_ns());
         if asked.is_empty() {
             return news;
         }
         // What happens while they are asked comes after what they say.
         let now_ns = monotonic_ns();
-        let samples = sockets::sample(asked.iter().copied(), open);
+        let samples = sockets::sample(asked.iter().copied(), watcher);
         let found: BTreeSet<Flow> = samples.iter().map(|sample| sample.flow).collect();
         for flow in asked.iter().filter(|flow| !found.contains(flow)) {
             lookup.close(flow);
             self.sampled.remove(flow);
         }
         for sample in samples {
-            let is_news = self
-                .sampled
-                .get(&sample.flow)
-                .is_none_or(|(before, told_ns)| {
-                    *before != sample || now_ns.saturating_sub(*told_ns) >= SAMPLE_AGAIN_NS
-                });
-            if is_news {
+            let told = self.sampled.get(&sample.flow);
+            if told.is_none_or(|(before, told_ns)| {
+                *before != sample || now_ns.saturating_sub(*told_ns) >= SAMPLE_AGAIN_NS
+            }) {
                 self.sampled.insert(sample.flow, (sample, now_ns));
                 news.push(Event {
                     time_ns: now_ns,

@@ -106,7 +106,7 @@ pub struct SocketLookup {
     /// Initial sequence numbers to look for: those of the other ends of known sockets.
     ends: HashSet<Isn>,
     scanned_ns: u64,
-    announced: Announced,
+    pub(crate) announced: Announced,
     /// The network changes more often than something is looked for in it.
     index: Arc<TopologyIndex>,
 }
@@ -301,12 +301,9 @@ impl SocketLookup {
         for flow in std::mem::take(&mut self.unseen) {
             let fits = |socket: &&Socket| belongs(socket, &flow, 0, Some(0)).is_some();
             for socket in old.iter().filter(fits) {
-                if !self
-                    .index
-                    .networks()
-                    .are_apart(flow.netns, socket.flow.netns)
-                {
-                    let kept = KeptSocket::open(*socket);
+                let networks = self.index.networks();
+                if !networks.are_apart(flow.netns, socket.flow.netns) {
+                    let kept = KeptSocket::from(*socket);
                     events.extend(self.announced.announce(&kept, table, time_ns));
                 }
             }
@@ -322,18 +319,8 @@ impl SocketLookup {
         time_ns: u64,
     ) -> Vec<Event> {
         self.other_end(&socket);
-        let kept = KeptSocket::open(socket);
+        let kept = KeptSocket::from(socket);
         self.announced.announce(&kept, table, time_ns)
-    }
-
-    /// Whether a socket has been announced.
-    pub fn is_announced(&self, socket: &Flow) -> bool {
-        self.announced.contains(socket)
-    }
-
-    /// The next announced sockets worth asking about, `most` of them, in turn.
-    pub fn sockets(&mut self, most: usize, now_ns: u64) -> Vec<Flow> {
-        self.announced.next(most, now_ns)
     }
 
     /// Notes that a socket is no longer there.

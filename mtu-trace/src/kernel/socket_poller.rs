@@ -2,9 +2,9 @@
 //! receiver with a gap, and whatever was open before the trace.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs;
 
-use crate::host::netns::NetnsFile;
+use crate::host::watcher::Watcher;
+use crate::kernel::announced::Announced;
 use crate::kernel::maps::ConnectionTable;
 use crate::kernel::sockets;
 use crate::model::event::{Flow, Sample, Socket};
@@ -20,7 +20,7 @@ const MOST_OLD: usize = 20_000;
 pub struct SocketPoller {
     /// Sockets whose handshakes were not seen: those that were open when the trace began, and all
     /// where handshakes are not seen.
-    old: Vec<Socket>,
+    pub(crate) old: Vec<Socket>,
     surveyed_ns: u64,
     /// Those of the round under way that are still to be looked at.
     round: Vec<Socket>,
@@ -40,43 +40,27 @@ impl SocketPoller {
     /// Notes what is open in these namespaces now, in place of what was noted before.
     pub fn survey(
         &mut self,
-        namespaces: impl IntoIterator<Item = NetnsId>,
-        open: impl Fn(NetnsId) -> Option<NetnsFile>,
+        namespaces: impl Iterator<Item = NetnsId>,
+        watcher: &Watcher,
         now_ns: u64,
     ) {
         self.surveyed_ns = now_ns;
         self.old.clear();
         for netns in namespaces {
-            let Some(file) = open(netns).filter(|_| self.old.len() < MOST_OLD) else {
-                continue;
-            };
-            match file.run(|| {
-                if has_tcp() {
-                    sockets::all(netns)
-                } else {
-                    Ok(Vec::new())
-                }
-            }) {
-                Ok(Ok(found)) => self.old.extend(found),
-                Ok(Err(error)) | Err(error) => {
-                    log::debug!("no sock_diag in netns {}: {error}", file.inode);
-                }
+            if self.old.len() >= MOST_OLD {
+                break;
             }
+            self.old.extend(sockets::all(netns, watcher));
         }
         self.old.truncate(MOST_OLD);
-    }
-
-    /// The sockets whose handshakes were not seen.
-    pub fn old(&self) -> &[Socket] {
-        &self.old
     }
 
     /// Asks about the next connections; gives those that wait for something.
     pub fn poll(
         &mut self,
         table: &impl ConnectionTable,
-        is_known: impl Fn(&Flow) -> bool,
-        open: impl Fn(NetnsId) -> Option<NetnsFile>,
+        announced: &Announced,
+        watcher: &Watcher,
     ) -> Vec<(Socket, Sample)> {
         if self.round.is_empty() {
             let kept = table.connections().filter(|kept| kept.closed.is_none());
@@ -87,14 +71,11 @@ impl SocketPoller {
         }
         let rest = self.round.len().saturating_sub(MOST_AT_ONCE);
         let mut looked = self.round.split_off(rest);
-        looked.retain(|socket| !is_known(&socket.flow));
-        let samples = sockets::sample(looked.iter().map(|socket| socket.flow), open);
+        looked.retain(|socket| !announced.contains(&socket.flow));
+        let samples = sockets::sample(looked.iter().map(|socket| socket.flow), watcher);
         let alive: BTreeSet<Flow> = samples.iter().map(|sample| sample.flow).collect();
-        let gone: HashSet<Flow> = looked
-            .iter()
-            .map(|socket| socket.flow)
-            .filter(|flow| !alive.contains(flow))
-            .collect();
+        let gone = looked.iter().map(|socket| socket.flow);
+        let gone: HashSet<Flow> = gone.filter(|flow| !alive.contains(flow)).collect();
         self.old.retain(|socket| !gone.contains(&socket.flow));
         samples
             .into_iter()
@@ -105,22 +86,4 @@ impl SocketPoller {
             })
             .collect()
     }
-}
-
-/// Whether the namespace of this thread has TCP sockets. A dump goes through the hash table of the
-/// whole host for each namespace: most have nothing in it.
-fn has_tcp() -> bool {
-    let used = |file: &str, name: &str| {
-        let text = fs::read_to_string(file).unwrap_or_default();
-        text.lines()
-            .filter_map(|line| line.strip_prefix(name))
-            .any(|numbers| {
-                numbers
-                    .split_whitespace()
-                    .nth(1)
-                    .is_some_and(|count| count != "0")
-            })
-    };
-    used("/proc/thread-self/net/sockstat", "TCP:")
-        || used("/proc/thread-self/net/sockstat6", "TCP6:")
 }

@@ -1,53 +1,59 @@
 //! How sockets stand, asked of the kernel (`sock_diag(7)`), in whatever namespace they are.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{fs, io};
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP};
 use netlink_packet_sock_diag::SockDiagMessage;
 use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
-use netlink_packet_sock_diag::inet::nlas::{MemInfo, Nla, TcpInfo};
+use netlink_packet_sock_diag::inet::nlas::Nla;
 use netlink_packet_sock_diag::inet::{
     ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags, Timer,
 };
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
 use crate::base::netlink::Netlink;
-use crate::host::netns::NetnsFile;
+use crate::host::watcher::Watcher;
 use crate::model::event::{Flow, Sample, Socket, TCP, TcpState};
 use crate::model::network::NetnsId;
 
-/// Asks for each of the given sockets; those that are gone are left out. `open` finds a namespace.
-pub fn sample(
-    flows: impl IntoIterator<Item = Flow>,
-    mut open: impl FnMut(NetnsId) -> Option<NetnsFile>,
-) -> Vec<Sample> {
+/// Asks for each of the given sockets; those that are gone are left out.
+pub fn sample(flows: impl Iterator<Item = Flow>, watcher: &Watcher) -> Vec<Sample> {
     let mut by_netns: BTreeMap<NetnsId, Vec<Flow>> = BTreeMap::new();
     for flow in flows {
         by_netns.entry(flow.netns).or_default().push(flow);
     }
-    let mut samples = Vec::new();
-    for (netns, flows) in by_netns {
-        let Some(file) = open(netns) else {
-            continue;
-        };
-        match file.run(|| ask(&flows)) {
-            Ok(Ok(found)) => samples.extend(found),
-            Ok(Err(error)) | Err(error) => {
-                log::debug!("no sock_diag in netns {}: {error}", file.inode);
-            }
-        }
-    }
-    samples
+    let asked = by_netns.into_iter();
+    asked
+        .flat_map(|(netns, flows)| inside(netns, watcher, || ask(&flows)))
+        .collect()
+}
+
+/// What is found in a namespace, nothing if it cannot be entered or asked.
+fn inside<T: Send>(
+    netns: NetnsId,
+    watcher: &Watcher,
+    find: impl FnOnce() -> io::Result<Vec<T>> + Send,
+) -> Vec<T> {
+    let Ok(file) = watcher.open(netns) else {
+        return Vec::new();
+    };
+    file.run(find).flatten().unwrap_or_else(|error| {
+        log::debug!("no sock_diag in netns {}: {error}", file.inode);
+        Vec::new()
+    })
 }
 
 fn ask(flows: &[Flow]) -> io::Result<Vec<Sample>> {
     let netlink = Netlink::open(NETLINK_SOCK_DIAG)?;
     let mut samples = Vec::new();
     for flow in flows {
+        let ends = [flow.source, flow.destination];
+        let extensions = ExtensionFlags::INFO | ExtensionFlags::SKMEMINFO;
+        let request = request(ends, StateFlags::all(), extensions);
         // A socket that is gone is an error (ENOENT), and no news.
-        for answer in netlink.ask(request(flow), NLM_F_ACK).unwrap_or_default() {
+        for answer in netlink.ask(request, NLM_F_ACK).unwrap_or_default() {
             let SockDiagMessage::InetResponse(response) = answer else {
                 continue;
             };
@@ -61,40 +67,32 @@ fn ask(flows: &[Flow]) -> io::Result<Vec<Sample>> {
     Ok(samples)
 }
 
-/// The connections of the namespace of this thread, which is `netns`: those whose handshake is done
-/// and which are not merely waiting for late packets. A port that is listened on here did not open the
-/// connection; any other may have been listened on.
-///
-/// # Errors
-///
-/// Whatever the socket says.
-pub fn all(netns: NetnsId) -> io::Result<Vec<Socket>> {
+/// The connections of a namespace: those whose handshake is done and which are not merely waiting for
+/// late packets. A port that is listened on here did not open the connection; any other may have been
+/// listened on.
+pub fn all(netns: NetnsId, watcher: &Watcher) -> Vec<Socket> {
+    inside(netns, watcher, || list(netns))
+}
+
+fn list(netns: NetnsId) -> io::Result<Vec<Socket>> {
+    if !has_tcp() {
+        return Ok(Vec::new());
+    }
     let netlink = Netlink::open(NETLINK_SOCK_DIAG)?;
     let mut sockets = Vec::new();
     let mut listening = BTreeSet::new();
-    for (family, any) in [
-        (AF_INET, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-        (AF_INET6, IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+    for any in [
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     ] {
-        let request = SockDiagMessage::InetRequest(InetRequest {
-            family,
-            protocol: IPPROTO_TCP,
-            extensions: ExtensionFlags::empty(),
-            states: StateFlags::ESTABLISHED
-                | StateFlags::FIN_WAIT1
-                | StateFlags::CLOSE_WAIT
-                | StateFlags::LAST_ACK
-                | StateFlags::CLOSING
-                | StateFlags::LISTEN,
-            socket_id: SocketId {
-                source_port: 0,
-                destination_port: 0,
-                source_address: any,
-                destination_address: any,
-                interface_id: 0,
-                cookie: [0xff; 8],
-            },
-        });
+        let ends = [SocketAddr::new(any, 0); 2];
+        let states = StateFlags::ESTABLISHED
+            | StateFlags::FIN_WAIT1
+            | StateFlags::CLOSE_WAIT
+            | StateFlags::LAST_ACK
+            | StateFlags::CLOSING
+            | StateFlags::LISTEN;
+        let request = request(ends, states, ExtensionFlags::empty());
         for answer in netlink.ask(request, NLM_F_DUMP)? {
             let SockDiagMessage::InetResponse(response) = answer else {
                 continue;
@@ -126,20 +124,25 @@ pub fn all(netns: NetnsId) -> io::Result<Vec<Socket>> {
     Ok(sockets)
 }
 
-fn request(flow: &Flow) -> SockDiagMessage {
+/// A question about sockets with these ends, source first.
+fn request(
+    [source, destination]: [SocketAddr; 2],
+    states: StateFlags,
+    extensions: ExtensionFlags,
+) -> SockDiagMessage {
     SockDiagMessage::InetRequest(InetRequest {
-        family: match flow.source {
+        family: match source {
             SocketAddr::V4(_) => AF_INET,
             SocketAddr::V6(_) => AF_INET6,
         },
         protocol: IPPROTO_TCP,
-        extensions: ExtensionFlags::INFO | ExtensionFlags::SKMEMINFO,
-        states: StateFlags::all(),
+        extensions,
+        states,
         socket_id: SocketId {
-            source_port: flow.source.port(),
-            destination_port: flow.destination.port(),
-            source_address: flow.source.ip(),
-            destination_address: flow.destination.ip(),
+            source_port: source.port(),
+            destination_port: destination.port(),
+            source_address: source.ip(),
+            destination_address: destination.ip(),
             interface_id: 0,
             // INET_DIAG_NOCOOKIE: any socket with these addresses.
             cookie: [0xff; 8],
@@ -147,13 +150,27 @@ fn request(flow: &Flow) -> SockDiagMessage {
     })
 }
 
+/// Whether the namespace of this thread has TCP sockets. A dump goes through the hash table of the
+/// whole host for each namespace: most have nothing in it.
+fn has_tcp() -> bool {
+    let used = |file: &str, name: &str| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let mut counts = text.lines().filter_map(|line| {
+            let numbers = line.strip_prefix(name)?;
+            numbers.split_whitespace().nth(1)
+        });
+        counts.any(|count| count != "0")
+    };
+    used("/proc/thread-self/net/sockstat", "TCP:")
+        || used("/proc/thread-self/net/sockstat6", "TCP6:")
+}
+
 /// `None` for a socket that says nothing about TCP, such as one in TIME_WAIT.
 fn to_sample(flow: Flow, response: &InetResponse) -> Option<Sample> {
-    let find = |nla: &Nla| match nla {
-        Nla::TcpInfo(info) => Some(info.clone()),
+    let info = response.nlas.iter().find_map(|nla| match nla {
+        Nla::TcpInfo(info) => Some(info),
         _ => None,
-    };
-    let info: TcpInfo = response.nlas.iter().find_map(find)?;
+    })?;
     let memory = response.nlas.iter().find_map(|nla| match nla {
         Nla::MemInfo(memory) => Some(memory),
         _ => None,
@@ -172,7 +189,7 @@ fn to_sample(flow: Flow, response: &InetResponse) -> Option<Sample> {
         // What can be read now is no gap's; the backlog is not looked at yet.
         held_bytes: memory
             .filter(|memory| response.header.recv_queue == 0 && memory.backlog_queue_length == 0)
-            .map_or(0, |memory: &MemInfo| memory.receive_queue),
+            .map_or(0, |memory| memory.receive_queue),
         unsent_bytes: info.notsent_bytes,
         outstanding_bytes: response
             .header

@@ -27,14 +27,6 @@ const PRIORITY: u16 = 49_001;
 /// Priority of a filter whose qdisc we brought, which it marks.
 const PRIORITY_OWN_QDISC: u16 = 49_002;
 
-/// A program on a device.
-pub struct Placed {
-    /// The attachment, which is undone when this is dropped.
-    pub link: SchedClassifierLink,
-    /// Who brought the device's `clsact` qdisc, as far as is known.
-    pub qdisc: Qdisc,
-}
-
 /// Who brought the `clsact` qdisc of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Qdisc {
@@ -53,14 +45,12 @@ pub fn sweep() -> usize {
             continue;
         };
         let brought = qdisc::has_priority(ifindex, PRIORITY_OWN_QDISC);
-        for (attach, program) in [
+        let ours = [
             (TcAttachType::Ingress, "mtu_trace_in"),
             (TcAttachType::Egress, "mtu_trace_out"),
-        ] {
-            if qdisc_detach_program(&name, attach, program).is_ok() {
-                removed += 1;
-            }
-        }
+        ];
+        let detached = |&(at, program): &_| qdisc_detach_program(&name, at, program).is_ok();
+        removed += ours.iter().filter(|it| detached(it)).count();
         if brought {
             qdisc::remove_if_empty(ifindex);
         }
@@ -78,7 +68,7 @@ pub fn probe(
     const LOOPBACK: u32 = 1;
     let mut refused = (hook.best(), "no mechanism to try".to_owned());
     for &attachment in attachments {
-        let tried = apart(|| attach(ebpf, attachment, LOOPBACK, Qdisc::NotOurs).map(drop));
+        let tried = apart(|| attach(ebpf, attachment, LOOPBACK, &mut Qdisc::NotOurs).map(drop));
         let why = match tried {
             Ok(Ok(())) => return Ok(attachment),
             Ok(Err(error)) => Refusal::from(error).why,
@@ -104,14 +94,15 @@ fn apart<T: Send>(inside: impl FnOnce() -> T + Send) -> io::Result<T> {
     })
 }
 
-/// Attaches a hook's program to one device, in the namespace of the calling thread. `qdisc` tells
-/// whether another program of ours brought the device's `clsact` qdisc.
+/// Attaches a hook's program to one device, in the namespace of the calling thread, until the link is
+/// dropped. `qdisc` tells whether another program of ours brought the device's `clsact` qdisc, and
+/// afterwards whether one did.
 pub fn attach(
     ebpf: &mut Ebpf,
     attachment: &Attachment,
     ifindex: u32,
-    mut qdisc: Qdisc,
-) -> Result<Placed, ProgramError> {
+    qdisc: &mut Qdisc,
+) -> Result<SchedClassifierLink, ProgramError> {
     let AttachPoint::Devices(direction) = attachment.point else {
         return Err(ProgramError::UnexpectedProgramType);
     };
@@ -123,7 +114,7 @@ pub fn attach(
     let options = match attachment.mechanism {
         Mechanism::Clsact => {
             match qdisc_add_clsact(&name) {
-                Ok(()) => qdisc = Qdisc::Ours,
+                Ok(()) => *qdisc = Qdisc::Ours,
                 Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {
                 }
                 Err(TcError::AlreadyAttached) => {}
@@ -142,10 +133,7 @@ pub fn attach(
         _ => TcAttachOptions::TcxOrder(LinkOrder::last()),
     };
     let link = program.attach_with_options(&name, direction, options)?;
-    Ok(Placed {
-        link: program.take_link(link)?,
-        qdisc,
-    })
+    program.take_link(link)
 }
 
 /// The name of a device in the namespace of the calling thread, which is how aya finds it again.

@@ -25,7 +25,6 @@ pub(crate) mod tunnel;
 pub(crate) mod walk;
 
 pub use index::{Adjacency, Passable, TopologyIndex};
-pub use limits::Limits;
 pub use networks::Networks;
 pub use route::{Decision, Destination, example, lookup};
 pub use segment::Segments;

@@ -70,7 +70,7 @@ fn clue(time_ns: u64) -> Clue {
 
 fn table(all: &[Socket]) -> Table {
     Table {
-        all: all.iter().copied().map(KeptSocket::open).collect(),
+        all: all.iter().copied().map(KeptSocket::from).collect(),
         ..Table::default()
     }
 }
