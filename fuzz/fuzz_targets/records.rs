@@ -46,7 +46,7 @@ fuzz_target!(|input: &[u8]| {
 
 fn decode(input: &[u8]) {
     let (header, topology) = &*TRACE;
-    let mut decoder = Decoder::new(
+    let decoder = Decoder::new(
         KernelTypes {
             drop_reasons: BTreeMap::from([(93, "PKT_TOO_BIG".to_owned())]),
             ..KernelTypes::default()

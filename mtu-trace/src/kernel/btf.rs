@@ -64,22 +64,17 @@ const OPTIONAL: &[Member] = &[
 ];
 
 impl KernelTypes {
-    /// Looks everything up in the BTF file at `path`.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read, or lacks a member that nothing works without.
+    /// Looks everything up in the BTF file at `path`, of which nothing may be missing that nothing works
+    /// without.
     pub fn load(path: &Path) -> Result<Self, BtfError> {
         let shown = path.display().to_string();
+        let unreadable = |reason| BtfError::Unreadable {
+            path: shown.clone(),
+            reason,
+        };
         // The library panics on no input we know of, but reports a missing file as a bare io error.
-        std::fs::File::open(path).map_err(|error| BtfError::Unreadable {
-            path: shown.clone(),
-            reason: error.to_string(),
-        })?;
-        let btf = Btf::from_file(path).map_err(|error| BtfError::Unreadable {
-            path: shown.clone(),
-            reason: error.to_string(),
-        })?;
+        std::fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
+        let btf = Btf::from_file(path).map_err(|error| unreadable(error.to_string()))?;
         let structures = structures(&btf);
         let mut table = vec![ABSENT; extra::TABLE_LEN];
         for &(member, structure, name) in MEMBERS {
@@ -124,36 +119,29 @@ impl KernelTypes {
         if reason == 0 {
             return None;
         }
-        if let Some(name) = self.drop_reasons.get(&reason) {
-            return Some(name.clone());
-        }
-        if reason & SUBSYSTEM_MASK == 0 {
-            Some(format!("{reason}"))
-        } else {
-            Some(format!(
-                "subsystem {}: {}",
-                reason >> 16,
-                reason & !SUBSYSTEM_MASK
-            ))
-        }
+        let (subsystem, number) = (reason >> 16, reason & !SUBSYSTEM_MASK);
+        Some(match self.drop_reasons.get(&reason) {
+            Some(name) => name.clone(),
+            None if subsystem == 0 => reason.to_string(),
+            None => format!("subsystem {subsystem}: {number}"),
+        })
     }
 }
 
 /// Structures by name; of several with one name, the one with most members.
 fn structures(btf: &Btf) -> BTreeMap<&str, &FlattenedType> {
     let mut found: BTreeMap<&str, &FlattenedType> = BTreeMap::new();
+    let members = |it: &FlattenedType| match &it.base_type {
+        Type::Struct(structure) if it.num_refs == 0 => Some(structure.members.len()),
+        _ => None,
+    };
     for candidate in btf.get_types() {
-        let (Type::Struct(structure), Some(name)) = (&candidate.base_type, &candidate.name) else {
+        let (Some(name), Some(count)) = (&candidate.name, members(candidate)) else {
             continue;
         };
-        if candidate.num_refs > 0 {
-            continue;
-        }
-        let larger = found.get(name.as_str()).is_none_or(|known| {
-            matches!(&known.base_type, Type::Struct(known) if known.members.len() < structure.members.len())
-        });
-        if larger {
-            found.insert(name, candidate);
+        let known = found.entry(name).or_insert(candidate);
+        if members(known) < Some(count) {
+            *known = candidate;
         }
     }
     found
@@ -184,13 +172,11 @@ fn member_offset(btf: &Btf, structure: &FlattenedType, name: &str, depth: usize)
 
 /// Position of the `enum skb_drop_reason` argument of the `kfree_skb` tracepoint.
 fn reason_argument(btf: &Btf) -> Option<u32> {
-    let prototype = btf.get_types().iter().find(|candidate| {
-        candidate.name.as_deref() == Some("btf_trace_kfree_skb")
-            && matches!(candidate.base_type, Type::FunctionProto(_))
+    let mut named = named(btf, "btf_trace_kfree_skb");
+    let prototype = named.find_map(|found| match found {
+        Type::FunctionProto(prototype) => Some(prototype),
+        _ => None,
     })?;
-    let Type::FunctionProto(prototype) = &prototype.base_type else {
-        return None;
-    };
     let position = prototype.params.iter().position(|parameter| {
         btf.get_type_by_id(parameter.type_id)
             .is_ok_and(|found| found.name.as_deref() == Some("skb_drop_reason"))
@@ -207,43 +193,39 @@ fn private_area(
     table: &[u32],
 ) -> Option<u32> {
     const CACHE_LINE: u32 = 64;
-    if table[Member::DevPriv as usize] != ABSENT {
-        return Some(table[Member::DevPriv as usize]);
+    let member = table[Member::DevPriv as usize];
+    if member != ABSENT {
+        return Some(member);
     }
     let Type::Struct(device) = &structures.get("net_device")?.base_type else {
         return None;
     };
     let last = device.members.iter().max_by_key(|member| member.offset)?;
     let bits = btf.get_type_by_id(last.type_id).ok()?.bits.max(8);
-    Some(
-        (last.offset + bits)
-            .div_ceil(8)
-            .next_multiple_of(CACHE_LINE),
-    )
+    let bytes = (last.offset + bits).div_ceil(8);
+    Some(bytes.next_multiple_of(CACHE_LINE))
 }
 
 fn drop_reasons(btf: &Btf) -> BTreeMap<u32, String> {
-    const PREFIX: &str = "SKB_DROP_REASON_";
-    let mut reasons = BTreeMap::new();
-    for candidate in btf.get_types() {
-        if candidate.name.as_deref() != Some("skb_drop_reason") {
-            continue;
-        }
-        let Type::Enum32(found) = &candidate.base_type else {
-            continue;
-        };
-        for entry in &found.entries {
-            // NOT_SPECIFIED exists under two names; the one without the prefix is older.
-            if let Some(name) = entry.name.as_deref().and_then(|name| {
-                name.strip_prefix(PREFIX)
-                    .or_else(|| name.strip_prefix("SKB_"))
-            }) {
-                #[expect(clippy::cast_sign_loss, reason = "the kernel passes it as a u32")]
-                reasons.insert(entry.value as u32, name.to_owned());
-            }
-        }
-    }
-    reasons
+    let entries = named(btf, "skb_drop_reason").flat_map(|found| match found {
+        Type::Enum32(found) => found.entries.as_slice(),
+        _ => &[],
+    });
+    let named = entries.filter_map(|entry| {
+        // NOT_SPECIFIED exists under two names; the one without the prefix is older.
+        let name = entry.name.as_deref()?.strip_prefix("SKB_")?;
+        let name = name.strip_prefix("DROP_REASON_").unwrap_or(name);
+        #[expect(clippy::cast_sign_loss, reason = "the kernel passes it as a u32")]
+        Some((entry.value as u32, name.to_owned()))
+    });
+    named.collect()
+}
+
+/// All types of this name.
+fn named<'a>(btf: &'a Btf, name: &'static str) -> impl Iterator<Item = &'a Type> {
+    let types = btf.get_types().iter();
+    let named = types.filter(move |it| it.name.as_deref() == Some(name));
+    named.map(|it| &it.base_type)
 }
 
 #[cfg(test)]

@@ -30,16 +30,24 @@ pub const CAPABILITIES: &[Capability] = &[
         11,
         "hearing what happens in all network namespaces",
     ),
-    covered("CAP_BPF", 39, "loading kernel programs"),
-    covered("CAP_PERFMON", 38, "reading kernel memory from them"),
-    useful(
-        "CAP_SYS_PTRACE",
-        19,
-        "finding the namespaces of other users' processes",
-        Some("namespaces and containers of other users' processes may go unseen or unnamed"),
-    ),
+    Capability {
+        covered: true,
+        ..needed("CAP_BPF", 39, "loading kernel programs")
+    },
+    Capability {
+        covered: true,
+        ..needed("CAP_PERFMON", 38, "reading kernel memory from them")
+    },
+    Capability {
+        lost: Some("namespaces and containers of other users' processes may go unseen or unnamed"),
+        ..needed(
+            "CAP_SYS_PTRACE",
+            19,
+            "finding the namespaces of other users' processes",
+        )
+    },
     // What is lost without it is told where the symbols are read.
-    useful("CAP_SYSLOG", 34, "naming kernel functions", None),
+    needed("CAP_SYSLOG", 34, "naming kernel functions"),
 ];
 
 const fn needed(name: &'static str, bit: u8, purpose: &'static str) -> Capability {
@@ -52,37 +60,11 @@ const fn needed(name: &'static str, bit: u8, purpose: &'static str) -> Capabilit
     }
 }
 
-const fn useful(
-    name: &'static str,
-    bit: u8,
-    purpose: &'static str,
-    lost: Option<&'static str>,
-) -> Capability {
-    Capability {
-        lost,
-        ..needed(name, bit, purpose)
-    }
-}
-
-const fn covered(name: &'static str, bit: u8, purpose: &'static str) -> Capability {
-    Capability {
-        name,
-        purpose,
-        lost: None,
-        bit,
-        covered: true,
-    }
-}
-
 /// Those this process has in effect.
 pub struct Effective(u64);
 
 impl Effective {
     /// Asks `/proc/self/status`.
-    ///
-    /// # Errors
-    ///
-    /// If that cannot be read.
     pub fn current() -> Result<Self> {
         let status = procfs::process::Process::myself()
             .and_then(|process| process.status())
@@ -91,33 +73,24 @@ impl Effective {
     }
 
     /// Whether a capability, or one that does as well, is there.
-    #[must_use]
     pub fn has(&self, capability: &Capability) -> bool {
-        self.bit(capability.bit) || (capability.covered && self.bit(SYS_ADMIN))
+        let bit = |bit: u8| self.0 & (1 << bit) != 0;
+        bit(capability.bit) || (capability.covered && bit(SYS_ADMIN))
     }
 
-    fn bit(&self, bit: u8) -> bool {
-        self.0 & (1 << bit) != 0
+    fn absent(&self) -> impl Iterator<Item = &'static Capability> {
+        CAPABILITIES.iter().filter(|it| !self.has(it))
     }
 
     /// Names of the missing ones, with what each is for.
-    #[must_use]
     pub fn missing(&self) -> Vec<String> {
-        CAPABILITIES
-            .iter()
-            .filter(|capability| !self.has(capability))
-            .map(|capability| format!("{} ({})", capability.name, capability.purpose))
-            .collect()
+        let named = |it: &Capability| format!("{} ({})", it.name, it.purpose);
+        self.absent().map(named).collect()
     }
 
     /// What is lost for want of some, in sentences.
-    #[must_use]
     pub fn limits(&self) -> Vec<String> {
-        CAPABILITIES
-            .iter()
-            .filter(|capability| !self.has(capability))
-            .filter_map(|capability| Some((capability.name, capability.lost?)))
-            .map(|(name, lost)| format!("{name} is missing: {lost}"))
-            .collect()
+        let limit = |it: &Capability| Some(format!("{} is missing: {}", it.name, it.lost?));
+        self.absent().filter_map(limit).collect()
     }
 }

@@ -7,12 +7,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use mtu_trace_common::map::{DropKey, FlowKey, SocketEnd};
 use mtu_trace_common::record::RecordHeader;
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use crate::kernel::btf::KernelTypes;
 use crate::kernel::hooks::HOOKS;
 use crate::kernel::symbols::Symbols;
-use crate::model::event::{Closed, Event, EventKind, Flow, Packet, TcpState, address};
+use crate::model::event::{Closed, Event, EventKind, Flow, Name, Packet, TcpState, address};
 use crate::model::network::{NetnsId, Topology};
 
 /// A record that is not what it says.
@@ -79,12 +79,8 @@ impl Decoder {
     }
 
     /// Decodes one record, with the names the topology has now, and gives the count it tells.
-    ///
-    /// # Errors
-    ///
-    /// If the record is shorter than its kind, or of no known kind.
     pub fn decode(
-        &mut self,
+        &self,
         bytes: &[u8],
         topology: &Topology,
     ) -> Result<(Event, Option<ToldCount>), DecodeError> {
@@ -104,30 +100,26 @@ impl Decoder {
     }
 
     /// Name of a kernel function, its address where there are no symbols.
-    pub fn function(&mut self, address: u64) -> String {
-        self.symbols
-            .as_mut()
-            .and_then(|symbols| symbols.function(address))
-            .map_or_else(|| format!("{address:#x}"), str::to_owned)
+    pub fn function(&self, address: u64) -> Name {
+        let symbols = self.symbols.as_ref();
+        match symbols.and_then(|symbols| symbols.function(address)) {
+            Some(name) => name.into(),
+            None => format!("{address:#x}").into(),
+        }
     }
 }
 
 /// The bytes as a record of this kind.
-///
-/// # Errors
-///
-/// If they are fewer than such a record has.
-pub fn whole<T>(kind: u32, bytes: &[u8]) -> Result<&T, DecodeError>
-where
-    T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable,
-{
-    T::ref_from_prefix(bytes)
-        .map(|(record, _)| record)
-        .map_err(|_| DecodeError::Short {
-            kind,
-            have: bytes.len(),
-            want: size_of::<T>(),
-        })
+pub fn whole<T: FromBytes + KnownLayout + Immutable>(
+    kind: u32,
+    bytes: &[u8],
+) -> Result<&T, DecodeError> {
+    let (record, _) = T::ref_from_prefix(bytes).map_err(|_| DecodeError::Short {
+        kind,
+        have: bytes.len(),
+        want: size_of::<T>(),
+    })?;
+    Ok(record)
 }
 
 /// The end of a socket, as events have it.
@@ -157,11 +149,8 @@ pub fn flow(key: &FlowKey) -> Flow {
 #[must_use]
 pub fn key(flow: &Flow) -> FlowKey {
     let bytes = |address| match address {
-        IpAddr::V4(address) => {
-            let mut bytes = [0; 16];
-            bytes[..4].copy_from_slice(&address.octets());
-            bytes
-        }
+        // The first four of sixteen bytes are the address.
+        IpAddr::V4(address) => (u128::from(address.to_bits()) << 96).to_be_bytes(),
         IpAddr::V6(address) => address.octets(),
     };
     FlowKey {

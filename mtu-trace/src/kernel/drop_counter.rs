@@ -28,23 +28,19 @@ impl DropCounter {
             self.retransmits.clear();
         }
         match told {
-            ToldCount::Drop(key, count) => {
-                self.drops.insert(key, count);
-            }
-            ToldCount::Retransmit(key, count) => {
-                self.retransmits.insert(key, count);
-            }
-        }
+            ToldCount::Drop(key, count) => self.drops.insert(key, count),
+            ToldCount::Retransmit(key, count) => self.retransmits.insert(key, count),
+        };
     }
 
     /// What the maps have more of than was told.
-    pub fn news(&mut self, maps: &Maps, decoder: &mut Decoder, time_ns: u64) -> Vec<Event> {
+    pub fn news(&mut self, maps: &Maps, decoder: &Decoder, time_ns: u64) -> Vec<Event> {
         let mut news = Vec::new();
         for (key, aggregate) in maps.drops() {
             if is_news(self.drops.get_mut(&key), aggregate.count) {
                 news.push(Count::Dropped {
                     flow: flow(&key.flow),
-                    function: decoder.function(key.site).into(),
+                    function: decoder.function(key.site),
                     count: aggregate.count,
                     last_ns: aggregate.last_ns,
                 });
@@ -69,11 +65,9 @@ impl DropCounter {
 
 /// Whether a count is above the one that was told, and from now on told.
 fn is_news(told: Option<&mut u64>, count: u64) -> bool {
-    match told {
-        Some(told) if *told < count => {
-            *told = count;
-            true
-        }
-        _ => false,
-    }
+    told.is_some_and(|told| {
+        let is_news = *told < count;
+        *told = count.max(*told);
+        is_news
+    })
 }

@@ -1,6 +1,6 @@
 //! Packet headers to what events say of them. Nothing here trusts a length in a header.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use etherparse::icmpv4::DestUnreachableHeader;
 use etherparse::{
@@ -30,36 +30,26 @@ pub fn parse(netns: NetnsId, head: &[u8]) -> Headers {
     let Ok(packet) = LaxPacketHeaders::from_ip(head) else {
         return Headers::default();
     };
-    let mut headers = Headers::default();
+    let mut headers = Headers {
+        length: length(&packet),
+        ..Headers::default()
+    };
     let rest = payload(&packet.payload);
-    headers.length = length(&packet);
-    match &packet.transport {
+    let mtu_bytes = match &packet.transport {
         Some(TransportHeader::Tcp(tcp)) => {
             headers.tcp = Some(tcp_header(tcp));
+            return headers;
         }
-        Some(TransportHeader::Icmpv4(icmp)) => {
-            if let Icmpv4Type::DestinationUnreachable(
-                DestUnreachableHeader::FragmentationNeeded { next_hop_mtu },
-            ) = icmp.icmp_type
-            {
-                let (quoted, length) = quoted(netns, rest);
-                headers.length += length;
-                headers.icmp_error = Some(IcmpError {
-                    mtu_bytes: next_hop_mtu.into(),
-                    quoted,
-                });
-            }
-        }
-        Some(TransportHeader::Icmpv6(icmp)) => {
-            if let Icmpv6Type::PacketTooBig { mtu } = icmp.icmp_type {
-                let (quoted, length) = quoted(netns, rest);
-                headers.length += length;
-                headers.icmp_error = Some(IcmpError {
-                    mtu_bytes: mtu,
-                    quoted,
-                });
-            }
-        }
+        Some(TransportHeader::Icmpv4(icmp)) => match icmp.icmp_type {
+            Icmpv4Type::DestinationUnreachable(DestUnreachableHeader::FragmentationNeeded {
+                next_hop_mtu,
+            }) => next_hop_mtu.into(),
+            _ => return headers,
+        },
+        Some(TransportHeader::Icmpv6(icmp)) => match icmp.icmp_type {
+            Icmpv6Type::PacketTooBig { mtu } => mtu,
+            _ => return headers,
+        },
         transport => {
             if let Some(tcp) = first_fragment(&packet) {
                 headers.length += tcp.header_len();
@@ -68,14 +58,18 @@ pub fn parse(netns: NetnsId, head: &[u8]) -> Headers {
             }
             let protocol = match transport {
                 Some(TransportHeader::Udp(_)) => UDP,
-                _ => addresses(&packet).map_or(0, |(_, _, protocol)| protocol),
+                _ => flow(netns, &packet).map_or(0, |flow| flow.protocol),
             };
             if let Some((inner, length)) = tunnelled::inner(netns, protocol, rest) {
                 headers.length += length;
                 headers.inner = Some(inner);
             }
+            return headers;
         }
-    }
+    };
+    let (quoted, length) = quoted(netns, rest);
+    headers.length += length;
+    headers.icmp_error = Some(IcmpError { mtu_bytes, quoted });
     headers
 }
 
@@ -98,10 +92,10 @@ fn first_fragment(packet: &LaxPacketHeaders<'_>) -> Option<TcpHeader> {
     }
 }
 
-/// Addresses and transport protocol.
-pub(crate) fn addresses(packet: &LaxPacketHeaders<'_>) -> Option<(IpAddr, IpAddr, u8)> {
-    match packet.net.as_ref()? {
-        NetHeaders::Ipv4(ip, _) => Some((ip.source.into(), ip.destination.into(), ip.protocol.0)),
+/// The flow of an IP packet; ports are 0 where no transport header tells them.
+pub(crate) fn flow(netns: NetnsId, packet: &LaxPacketHeaders<'_>) -> Option<Flow> {
+    let (source, destination, protocol) = match packet.net.as_ref()? {
+        NetHeaders::Ipv4(ip, _) => (ip.source.into(), ip.destination.into(), ip.protocol.0),
         NetHeaders::Ipv6(ip, _) => {
             let protocol = match &packet.payload {
                 LaxPayloadSlice::Ip(ip) => ip.ip_number.0,
@@ -109,10 +103,21 @@ pub(crate) fn addresses(packet: &LaxPacketHeaders<'_>) -> Option<(IpAddr, IpAddr
                 LaxPayloadSlice::Udp { .. } => UDP,
                 _ => ip.next_header.0,
             };
-            Some((ip.source.into(), ip.destination.into(), protocol))
+            (ip.source.into(), ip.destination.into(), protocol)
         }
-        NetHeaders::Arp(_) => None,
-    }
+        NetHeaders::Arp(_) => return None,
+    };
+    let (from, to) = match &packet.transport {
+        Some(TransportHeader::Tcp(tcp)) => (tcp.source_port, tcp.destination_port),
+        Some(TransportHeader::Udp(udp)) => (udp.source_port, udp.destination_port),
+        _ => (0, 0),
+    };
+    Some(Flow {
+        netns,
+        protocol,
+        source: SocketAddr::new(source, from),
+        destination: SocketAddr::new(destination, to),
+    })
 }
 
 /// A TCP header as events have it.
@@ -132,44 +137,31 @@ fn quoted(netns: NetnsId, bytes: &[u8]) -> (Option<Quoted>, usize) {
     let Ok(packet) = LaxPacketHeaders::from_ip(bytes) else {
         return (None, 0);
     };
-    let rest = payload(&packet.payload);
-    let length = length(&packet);
-    let Some((source, destination, protocol)) = addresses(&packet) else {
+    let mut length = length(&packet);
+    let Some(flow) = flow(netns, &packet) else {
         return (None, length);
     };
-    let (ports, seq, ack, more) = match (&packet.transport, rest) {
-        (Some(TransportHeader::Tcp(tcp)), _) => (
-            (tcp.source_port, tcp.destination_port),
-            Some(tcp.sequence_number),
-            Some(tcp.acknowledgment_number),
-            0,
-        ),
-        (Some(TransportHeader::Udp(udp)), _) => {
-            ((udp.source_port, udp.destination_port), None, None, 0)
+    let (seq, ack) = match &packet.transport {
+        Some(TransportHeader::Tcp(tcp)) => {
+            (Some(tcp.sequence_number), Some(tcp.acknowledgment_number))
         }
-        (None, [a, b, c, d, e, f, g, h, ..]) if protocol == TCP => (
-            (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])),
-            Some(u32::from_be_bytes([*e, *f, *g, *h])),
-            None,
-            8,
-        ),
-        _ => ((0, 0), None, None, 0),
+        _ => (None, None),
     };
-    let quoted = Quoted {
-        flow: Flow {
-            netns,
-            protocol,
-            source: SocketAddr::new(source, ports.0),
-            destination: SocketAddr::new(destination, ports.1),
-        },
-        seq,
-        ack,
-    };
-    (Some(quoted), length + more)
+    let mut quoted = Quoted { flow, seq, ack };
+    if packet.transport.is_none()
+        && flow.protocol == TCP
+        && let [a, b, c, d, e, f, g, h, ..] = *payload(&packet.payload)
+    {
+        quoted.flow.source.set_port(u16::from_be_bytes([a, b]));
+        quoted.flow.destination.set_port(u16::from_be_bytes([c, d]));
+        quoted.seq = Some(u32::from_be_bytes([e, f, g, h]));
+        length += 8;
+    }
+    (Some(quoted), length)
 }
 
 /// Bytes of all headers: there may be more behind the payload than there is payload.
-fn length(packet: &LaxPacketHeaders<'_>) -> usize {
+pub(crate) fn length(packet: &LaxPacketHeaders<'_>) -> usize {
     let net = packet.net.as_ref().map_or(0, NetHeaders::header_len);
     let transport = packet.transport.as_ref();
     net + transport.map_or(0, TransportHeader::header_len)

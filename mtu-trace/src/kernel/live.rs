@@ -284,7 +284,7 @@ impl LiveTrace {
     /// Tells the exact counts that went on past the last record of their key.
     fn counts(&mut self, sink: &mut impl FnMut(Event)) {
         self.drop_counter
-            .news(&self.connections.maps, &mut self.decoder, monotonic_ns())
+            .news(&self.connections.maps, &self.decoder, monotonic_ns())
             .into_iter()
             .for_each(sink);
     }

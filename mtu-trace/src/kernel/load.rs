@@ -41,18 +41,13 @@ impl Default for LoadOptions {
 impl LoadOptions {
     /// The attachments to try for a hook, in order.
     pub fn attachments(&self, hook: &'static TraceHook) -> Vec<&'static Attachment> {
-        let all = hook.attachments.iter();
-        let forced = |it: &&Attachment| Some(it.mechanism.facility()) == self.mechanism;
-        let chosen: Vec<_> = all.clone().filter(forced).collect();
-        if chosen.is_empty() {
-            all.collect()
+        let is_forced = |it: &&Attachment| Some(it.mechanism.facility()) == self.mechanism;
+        let forced: Vec<_> = hook.attachments.iter().filter(is_forced).collect();
+        if forced.is_empty() {
+            hook.attachments.iter().collect()
         } else {
-            chosen
+            forced
         }
-    }
-
-    fn is_left_out(&self, hook: &TraceHook) -> bool {
-        self.without.iter().any(|name| name == hook.name)
     }
 }
 
@@ -69,6 +64,7 @@ pub struct Loaded {
 }
 
 /// Why a program or a hook is not what it should be.
+#[derive(Clone)]
 pub struct Refusal {
     /// The reason, in words for a reader.
     pub why: String,
@@ -77,7 +73,7 @@ pub struct Refusal {
 }
 
 /// Who refuses a program or a hook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Refuser {
     /// The kernel was asked, and did not want it.
     Kernel,
@@ -88,12 +84,8 @@ pub enum Refuser {
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mtu-trace-ebpf"));
 
 /// Loads every program and attaches what can be attached at once. A hook that the kernel refuses
-/// is reported in [`Loaded::hooks`], and the others go on.
-///
-/// # Errors
-///
-/// If the kernel's types cannot be read, or it accepts no maps at all (most often for want of
-/// privileges).
+/// is reported in [`Loaded::hooks`], and the others go on. An error if the kernel's types cannot be
+/// read, or it accepts no maps at all (most often for want of privileges).
 pub fn load(options: &LoadOptions) -> Result<Loaded> {
     let mut types = KernelTypes::load(&options.btf)?;
     if !has_netns_cookies() {
@@ -112,15 +104,15 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
     let mut hooks = Vec::new();
     let mut per_device = Vec::new();
     for hook in HOOKS {
-        if options.is_left_out(hook) {
+        if options.without.iter().any(|name| name == hook.name) {
             hooks.push(hook.missing(hook.best(), "left out by --without".to_owned()));
             continue;
         }
         match start(&mut ebpf, &mut probes, hook, options) {
-            Ok(Started::Attached(mechanism)) => {
-                hooks.push(hook.attached(mechanism, None));
+            Ok(attachment) if matches!(attachment.point, AttachPoint::Devices(_)) => {
+                per_device.push(hook);
             }
-            Ok(Started::PerDevice) => per_device.push(hook),
+            Ok(attachment) => hooks.push(hook.attached(attachment.mechanism, None)),
             Err((mechanism, refused)) => {
                 // The kernel's own words are about a function that programs may not call then, if it
                 // has any.
@@ -138,18 +130,14 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
     })
 }
 
-enum Started {
-    Attached(Mechanism),
-    PerDevice,
-}
-
-/// Tries one attachment after the other; if none goes, says why each does not.
+/// Tries one attachment after the other and gives the first that goes, attached unless that is for
+/// each device; if none goes, says why each does not.
 fn start(
     ebpf: &mut Ebpf,
     probes: &mut Probes,
     hook: &'static TraceHook,
     options: &LoadOptions,
-) -> Result<Started, (Mechanism, Refusal)> {
+) -> Result<&'static Attachment, (Mechanism, Refusal)> {
     let mut last = hook.best();
     let mut reasons = Vec::new();
     let mut by = Refuser::Loader;
@@ -161,12 +149,8 @@ fn start(
             }
             (AttachPoint::Symbol(name), _) => probes.attach(ebpf, attachment, name),
         };
-        let refused = match started {
-            Ok(()) if matches!(attachment.point, AttachPoint::Devices(_)) => {
-                return Ok(Started::PerDevice);
-            }
-            Ok(()) => return Ok(Started::Attached(attachment.mechanism)),
-            Err(refused) => refused,
+        let Err(refused) = started else {
+            return Ok(attachment);
         };
         last = attachment.mechanism;
         if refused.by == Refuser::Kernel {
@@ -179,12 +163,8 @@ fn start(
     Err((last, Refusal { why, by }))
 }
 
-fn raw_tracepoint(
-    ebpf: &mut Ebpf,
-    attachment: &Attachment,
-    name: &str,
-) -> Result<(), ProgramError> {
-    for program_name in attachment.programs {
+fn raw_tracepoint(ebpf: &mut Ebpf, what: &Attachment, name: &str) -> Result<(), ProgramError> {
+    for program_name in what.programs {
         let program: &mut RawTracePoint = program(ebpf, program_name)?.try_into()?;
         program.load()?;
         program.attach(name)?;
@@ -215,33 +195,33 @@ fn has_netns_cookies() -> bool {
 /// the kernel says so when a map is created, which is the better message.
 fn allow_locked_memory() {
     use rustix::process::{Resource, Rlimit, setrlimit};
-    let unlimited = Rlimit {
-        current: None,
-        maximum: None,
-    };
-    let _refused = setrlimit(Resource::Memlock, unlimited);
+    let (current, maximum) = (None, None);
+    let _refused = setrlimit(Resource::Memlock, Rlimit { current, maximum });
 }
 
 impl From<ProgramError> for Refusal {
     /// Keeps the part of an error that a reader can use: the kernel's own words, and the last line of
     /// the verifier's log if there is one.
     fn from(error: ProgramError) -> Self {
+        // The verifier ends with statistics; the line before them says what is wrong.
+        const STATISTICS: [&str; 4] = [
+            "processed ",
+            "insns processed ",
+            "verification time ",
+            "stack depth ",
+        ];
+        let by = match error {
+            ProgramError::LoadError { .. } | ProgramError::SyscallError(_) => Refuser::Kernel,
+            _ => Refuser::Loader,
+        };
         let why = match error {
             ProgramError::LoadError {
                 io_error,
                 verifier_log,
             } => {
                 let log = verifier_log.to_string();
-                // The verifier ends with statistics; the line before them says what is wrong.
-                let statistics = [
-                    "processed ",
-                    "insns processed ",
-                    "verification time ",
-                    "stack depth ",
-                ];
                 let is_said = |line: &&str| {
-                    !line.trim().is_empty()
-                        && !statistics.iter().any(|start| line.starts_with(start))
+                    !line.trim().is_empty() && !STATISTICS.iter().any(|it| line.starts_with(it))
                 };
                 let last = log.lines().rev().find(is_said);
                 let last = last.map_or_else(String::new, |line| format!(" ({line})"));
@@ -250,16 +230,8 @@ impl From<ProgramError> for Refusal {
             ProgramError::SyscallError(error) => {
                 format!("the kernel refused the hook: {}", error.io_error)
             }
-            other => {
-                return Self {
-                    why: other.to_string(),
-                    by: Refuser::Loader,
-                };
-            }
+            other => other.to_string(),
         };
-        Self {
-            why,
-            by: Refuser::Kernel,
-        }
+        Self { why, by }
     }
 }

@@ -16,12 +16,7 @@ const VLAN_HLEN: u32 = 4;
 
 impl Decoder {
     /// The packet of a record, of which `what` has become.
-    pub fn packet(
-        &mut self,
-        record: &PacketRecord,
-        what: PacketKind,
-        topology: &Topology,
-    ) -> Packet {
+    pub fn packet(&self, record: &PacketRecord, what: PacketKind, topology: &Topology) -> Packet {
         let netns = NetnsId(record.key.flow.netns);
         let head = record
             .head
@@ -32,26 +27,13 @@ impl Decoder {
         Packet {
             what,
             flow: flow(&record.key.flow),
-            device: device(&record.device, topology).unwrap_or(Device {
-                netns,
-                ifindex: 0,
-                name: None,
-                mtu_bytes: 0,
-            }),
+            device: device(&record.device, topology)
+                .unwrap_or_else(|| named(netns, 0, 0, &Topology::default())),
             has_device: record.has_device != 0,
             route: device(&record.route, topology),
             peer: device(&record.peer, topology),
-            came_in: (record.iif != 0).then(|| {
-                let link = topology.link(netns, record.iif);
-                Device {
-                    netns,
-                    ifindex: record.iif,
-                    name: link.map(|link| link.name.as_str().into()),
-                    mtu_bytes: link.map_or(0, |link| link.mtu_bytes),
-                }
-            }),
-            route_input: (record.route_input != 0)
-                .then(|| self.function(record.route_input).into()),
+            came_in: (record.iif != 0).then(|| named(netns, record.iif, 0, topology)),
+            route_input: (record.route_input != 0).then(|| self.function(record.route_input)),
             route_mtu_bytes: (record.route_mtu != 0).then_some(record.route_mtu),
             length_bytes: if gso {
                 record.gso_size.saturating_add(record.headers_len)
@@ -86,14 +68,28 @@ fn device(record: &DeviceRecord, topology: &Topology) -> Option<Device> {
         0 => u64::from(record.netns_inode),
         cookie => cookie,
     });
-    Some(Device {
+    Some(named(netns, record.ifindex, record.mtu, topology))
+}
+
+fn named(netns: NetnsId, ifindex: u32, mtu_bytes: u32, topology: &Topology) -> Device {
+    let mut device = Device {
         netns,
-        ifindex: record.ifindex,
-        name: topology
-            .link(netns, record.ifindex)
-            .map(|link| link.name.as_str().into()),
-        mtu_bytes: record.mtu,
-    })
+        ifindex,
+        name: None,
+        mtu_bytes,
+    };
+    name(&mut device, topology);
+    device
+}
+
+/// Takes over a device's name, and its MTU where the record has not told that.
+fn name(device: &mut Device, topology: &Topology) {
+    if let Some(link) = topology.link(device.netns, device.ifindex) {
+        device.name = Some(link.name.as_str().into());
+        if device.mtu_bytes == 0 {
+            device.mtu_bytes = link.mtu_bytes;
+        }
+    }
 }
 
 /// Names the devices of an event that were not known when it was decoded.
@@ -101,21 +97,9 @@ pub fn name_devices(event: &mut Event, topology: &Topology) {
     let EventKind::Packet(packet) = &mut event.kind else {
         return;
     };
-    let devices = [
-        Some(&mut packet.device),
-        packet.route.as_mut(),
-        packet.peer.as_mut(),
-        packet.came_in.as_mut(),
-    ];
-    for device in devices.into_iter().flatten() {
-        if device.name.is_some() {
-            continue;
-        }
-        if let Some(link) = topology.link(device.netns, device.ifindex) {
-            device.name = Some(link.name.as_str().into());
-            if device.mtu_bytes == 0 {
-                device.mtu_bytes = link.mtu_bytes;
-            }
-        }
+    let others = [&mut packet.route, &mut packet.peer, &mut packet.came_in];
+    let devices = others.into_iter().flatten().chain([&mut packet.device]);
+    for device in devices.filter(|device| device.name.is_none()) {
+        name(device, topology);
     }
 }

@@ -15,44 +15,31 @@ pub struct Probes {
     /// The kernel's types as the loader has them, once they were asked for.
     types: Option<Result<Btf, String>>,
     /// Facilities that the kernel does not have at all, and why: to try each function takes a while.
-    absent: Vec<(Mechanism, Obstacle)>,
+    absent: Vec<(Mechanism, Refusal)>,
 }
 
-/// What keeps a program from its function.
-#[derive(Clone)]
-struct Obstacle {
-    why: String,
-    by: Refuser,
-    reach: Reach,
-}
-
-/// How far an obstacle reaches.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reach {
+/// How far a refusal reaches.
+enum Obstacle {
     /// It is this function alone.
-    Function,
+    Function(Refusal),
     /// All functions: no program of the kind can be anywhere.
-    Facility,
+    Facility(Refusal),
 }
 
-impl Obstacle {
-    /// One that the kernel has nothing to do with.
-    fn new(reach: Reach, why: String) -> Self {
-        Self {
-            why,
-            by: Refuser::Loader,
-            reach,
-        }
+/// A reason that the kernel has nothing to do with.
+fn not_tried(why: String) -> Refusal {
+    Refusal {
+        why,
+        by: Refuser::Loader,
     }
+}
 
-    /// One that an error tells of; `what` is not to be had.
-    fn told(reach: Reach, what: &str, error: ProgramError) -> Self {
-        let Refusal { why, by } = error.into();
-        Self {
-            why: format!("no {what}: {why}"),
-            by,
-            reach,
-        }
+/// The reason that an error tells, why `what` is not to be had.
+fn no(what: &str, error: ProgramError) -> Refusal {
+    let Refusal { why, by } = error.into();
+    Refusal {
+        why: format!("no {what}: {why}"),
+        by,
     }
 }
 
@@ -76,31 +63,31 @@ impl Probes {
     ) -> Result<(), Refusal> {
         let facility = attachment.mechanism.facility();
         let absent = self.absent.iter().find(|(absent, _)| *absent == facility);
-        let obstacle = if let Some((_, known)) = absent {
-            known.clone()
-        } else {
-            let mut programs = attachment.programs.iter();
-            let Err(obstacle) = programs.try_for_each(|name| self.one(ebpf, name, function)) else {
-                return Ok(());
-            };
-            for name in attachment.programs {
-                // Of several, that is; one that was never loaded says so.
-                if let Some(Program::KProbe(program)) = ebpf.program_mut(name) {
-                    let _not_loaded = program.unload();
-                }
-            }
-            if obstacle.reach == Reach::Facility {
-                self.absent.push((facility, obstacle.clone()));
-            }
-            obstacle
+        if let Some((_, refusal)) = absent {
+            return Err(refusal.clone());
+        }
+        let mut programs = attachment.programs.iter();
+        let Err(obstacle) = programs.try_for_each(|name| self.one(ebpf, name, function)) else {
+            return Ok(());
         };
-        let Obstacle { why, by, .. } = obstacle;
-        Err(Refusal { why, by })
+        for name in attachment.programs {
+            // Of several, that is; one that was never loaded says so.
+            if let Some(Program::KProbe(program)) = ebpf.program_mut(name) {
+                let _not_loaded = program.unload();
+            }
+        }
+        Err(match obstacle {
+            Obstacle::Function(refusal) => refusal,
+            Obstacle::Facility(refusal) => {
+                self.absent.push((facility, refusal.clone()));
+                refusal
+            }
+        })
     }
 
     fn one(&mut self, ebpf: &mut Ebpf, name: &str, function: &str) -> Result<(), Obstacle> {
         let program = program(ebpf, name)
-            .map_err(|error| Obstacle::new(Reach::Function, error.to_string()))?;
+            .map_err(|error| Obstacle::Function(not_tried(error.to_string())))?;
         let attached = match program {
             Program::FEntry(program) => program
                 .load(function, self.types()?)
@@ -116,7 +103,7 @@ impl Probes {
             }
             _ => {
                 let why = format!("{name} is no program for a function");
-                return Err(Obstacle::new(Reach::Function, why));
+                return Err(Obstacle::Function(not_tried(why)));
             }
         };
         attached.map_err(|error| untraceable(error, function))
@@ -128,26 +115,25 @@ impl Probes {
                 Btf::parse_file(&self.btf, Endianness::default()).map_err(|error| error.to_string())
             })
             .as_ref()
-            .map_err(|why| Obstacle::new(Reach::Facility, why.clone()))
+            .map_err(|why| Obstacle::Facility(not_tried(why.clone())))
     }
 }
 
 /// Why a function cannot be traced.
 fn untraceable(error: ProgramError, function: &str) -> Obstacle {
-    let reach = match &error {
+    match &error {
         ProgramError::Btf(BtfError::UnknownBtfTypeName { .. }) => {
             let why = format!("this kernel's types have no function {function} for fentry");
-            return Obstacle::new(Reach::Function, why);
+            Obstacle::Function(not_tried(why))
         }
         // What is wrong with one function is another error.
         ProgramError::LoadError { io_error, .. }
             if io_error.raw_os_error() == Some(libc::EPERM) =>
         {
-            Reach::Facility
+            Obstacle::Facility(no("fentry", error))
         }
-        _ => Reach::Function,
-    };
-    Obstacle::told(reach, "fentry", error)
+        _ => Obstacle::Function(no("fentry", error)),
+    }
 }
 
 /// Why a function cannot be probed: the compiler may have made it a part of another, or another one
@@ -156,12 +142,12 @@ fn unprobeable(error: ProgramError, function: &str) -> Obstacle {
     match error {
         ProgramError::SyscallError(error) if error.io_error.kind() == io::ErrorKind::NotFound => {
             let why = format!("no kprobe: this kernel has no function {function} to put one on");
-            Obstacle::new(Reach::Function, why)
+            Obstacle::Function(not_tried(why))
         }
         // What the kernel has of kprobes in sysfs is not there.
         ProgramError::KProbeError(_) => {
-            Obstacle::new(Reach::Facility, "this kernel has no kprobes".to_owned())
+            Obstacle::Facility(not_tried("this kernel has no kprobes".to_owned()))
         }
-        other => Obstacle::told(Reach::Function, "kprobe", other),
+        other => Obstacle::Function(no("kprobe", other)),
     }
 }

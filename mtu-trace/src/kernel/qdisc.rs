@@ -27,19 +27,17 @@ pub fn with_clsact() -> BTreeSet<u32> {
         log::warn!("cannot list queueing disciplines: {error}");
         Vec::new()
     });
-    answer
-        .into_iter()
-        .filter_map(|entry| match entry {
-            RouteNetlinkMessage::NewQueueDiscipline(qdisc) => Some(qdisc),
-            _ => None,
-        })
-        .filter(|qdisc| {
-            qdisc
-                .attributes
-                .contains(&TcAttribute::Kind("clsact".to_owned()))
-        })
-        .filter_map(|qdisc| u32::try_from(qdisc.header.index).ok())
-        .collect()
+    let devices = answer.into_iter().filter_map(|entry| match entry {
+        RouteNetlinkMessage::NewQueueDiscipline(qdisc) if qdisc.attributes.contains(&kind()) => {
+            u32::try_from(qdisc.header.index).ok()
+        }
+        _ => None,
+    });
+    devices.collect()
+}
+
+fn kind() -> TcAttribute {
+    TcAttribute::Kind("clsact".to_owned())
 }
 
 /// Whether any of its filters has the given priority.
@@ -60,9 +58,7 @@ pub fn remove_if_empty(ifindex: u32) {
         major: 0xffff,
         minor: 0,
     };
-    message
-        .attributes
-        .push(TcAttribute::Kind("clsact".to_owned()));
+    message.attributes.push(kind());
     let message = RouteNetlinkMessage::DelQueueDiscipline(message);
     if let Err(error) = ask(message, NLM_F_ACK) {
         log::warn!("cannot remove our clsact qdisc from device {ifindex}: {error}");
@@ -70,31 +66,27 @@ pub fn remove_if_empty(ifindex: u32) {
 }
 
 fn filters(ifindex: u32) -> Vec<TcMessage> {
-    let mut found = Vec::new();
-    for minor in [INGRESS, EGRESS] {
+    let ask = |minor| {
         let parent = TcHandle {
-            major: 0xffff,
+            major: CLSACT.major,
             minor,
         };
         let message = RouteNetlinkMessage::GetTrafficFilter(message(ifindex, parent));
-        for entry in ask(message, NLM_F_DUMP).unwrap_or_default() {
-            if let RouteNetlinkMessage::NewTrafficFilter(filter) = entry {
-                found.push(filter);
-            }
-        }
-    }
-    found
+        ask(message, NLM_F_DUMP).unwrap_or_default()
+    };
+    let entries = [INGRESS, EGRESS].into_iter().flat_map(ask);
+    let filters = entries.filter_map(|entry| match entry {
+        RouteNetlinkMessage::NewTrafficFilter(filter) => Some(filter),
+        _ => None,
+    });
+    filters.collect()
 }
 
 fn message(ifindex: u32, parent: TcHandle) -> TcMessage {
-    let mut message = TcMessage::with_index(index(ifindex));
+    let mut message = TcMessage::with_index(i32::try_from(ifindex).unwrap_or(i32::MAX));
     message.header.family = AddressFamily::Unspec;
     message.header.parent = parent;
     message
-}
-
-fn index(ifindex: u32) -> i32 {
-    i32::try_from(ifindex).unwrap_or(i32::MAX)
 }
 
 fn ask(message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {

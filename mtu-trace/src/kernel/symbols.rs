@@ -1,7 +1,5 @@
 //! Kernel addresses to function names (`/proc/kallsyms`).
 
-use std::collections::HashMap;
-use std::path::Path;
 use std::{fs, io};
 
 /// Where the kernel lists its symbols.
@@ -25,48 +23,35 @@ pub enum SymbolError {
 #[derive(Debug, Default)]
 pub struct Symbols {
     /// Start address and position of the name, sorted by address.
-    functions: Vec<(u64, u32, u32)>,
+    functions: Vec<(u64, u32)>,
+    /// A line for each name.
     names: String,
-    resolved: HashMap<u64, Option<String>>,
 }
 
 impl Symbols {
     /// Reads the running kernel's list.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be read, or shows no addresses.
     pub fn load() -> Result<Self, SymbolError> {
-        Self::parse(&fs::read_to_string(Path::new(KALLSYMS))?)
+        Self::parse(&fs::read_to_string(KALLSYMS)?)
     }
 
     fn parse(text: &str) -> Result<Self, SymbolError> {
         let mut symbols = Self::default();
         for line in text.lines() {
             let mut fields = line.split_ascii_whitespace();
-            let (Some(address), Some(kind), Some(name)) =
-                (fields.next(), fields.next(), fields.next())
+            let address = fields
+                .next()
+                .and_then(|it| u64::from_str_radix(it, 16).ok());
+            let (Some(address @ 1..), Some("t" | "T" | "w" | "W"), Some(name)) =
+                (address, fields.next(), fields.next())
             else {
                 continue;
             };
-            if !matches!(kind, "t" | "T" | "w" | "W") {
-                continue;
-            }
-            let Ok(address) = u64::from_str_radix(address, 16) else {
-                continue;
-            };
-            if address == 0 {
-                continue;
-            }
-            let name = strip(name);
-            let (Ok(start), Ok(len)) = (
-                u32::try_from(symbols.names.len()),
-                u32::try_from(name.len()),
-            ) else {
+            let Ok(start) = u32::try_from(symbols.names.len()) else {
                 break;
             };
-            symbols.functions.push((address, start, len));
-            symbols.names.push_str(name);
+            symbols.functions.push((address, start));
+            symbols.names.push_str(strip(name));
+            symbols.names.push('\n');
         }
         if symbols.functions.is_empty() {
             return Err(SymbolError::Hidden);
@@ -76,29 +61,15 @@ impl Symbols {
     }
 
     /// Whether there is a function of this name, compiler suffixes stripped.
-    #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        self.functions.iter().any(|&(_, start, len)| {
-            let (start, len) = (start as usize, len as usize);
-            self.names.get(start..start + len) == Some(name)
-        })
+        self.names.lines().any(|known| known == name)
     }
 
     /// Name of the function an address lies in, compiler suffixes stripped.
-    pub fn function(&mut self, address: u64) -> Option<&str> {
-        if !self.resolved.contains_key(&address) {
-            let found = self.find(address).map(str::to_owned);
-            self.resolved.insert(address, found);
-        }
-        self.resolved.get(&address)?.as_deref()
-    }
-
-    fn find(&self, address: u64) -> Option<&str> {
-        let behind = self
-            .functions
-            .partition_point(|&(start, ..)| start <= address);
-        let &(_, start, len) = self.functions.get(behind.checked_sub(1)?)?;
-        self.names.get(start as usize..(start + len) as usize)
+    pub fn function(&self, address: u64) -> Option<&str> {
+        let after = self.functions.partition_point(|&(at, _)| at <= address);
+        let &(_, start) = self.functions.get(after.checked_sub(1)?)?;
+        self.names.get(start as usize..)?.lines().next()
     }
 }
 
@@ -106,12 +77,8 @@ impl Symbols {
 /// reader.
 fn strip(name: &str) -> &str {
     const SUFFIXES: [&str; 5] = [".constprop", ".isra", ".part", ".cold", ".llvm"];
-    let end = SUFFIXES
-        .iter()
-        .filter_map(|suffix| name.find(suffix))
-        .min()
-        .unwrap_or(name.len());
-    &name[..end]
+    let ends = SUFFIXES.iter().filter_map(|suffix| name.find(suffix));
+    &name[..ends.min().unwrap_or(name.len())]
 }
 
 #[cfg(test)]
@@ -128,7 +95,7 @@ ffffffffc0000000 t veth_xmit\t[veth]
 
     #[test]
     fn addresses_inside_a_function_have_its_name() {
-        let mut symbols = Symbols::parse(LIST).unwrap();
+        let symbols = Symbols::parse(LIST).unwrap();
         assert_eq!(symbols.function(0xffff_ffff_8100_0150), Some("ip_fragment"));
         assert_eq!(symbols.function(0xffff_ffff_8100_0300), Some("ip_forward"));
         assert_eq!(symbols.function(0xffff_ffff_c000_0042), Some("veth_xmit"));

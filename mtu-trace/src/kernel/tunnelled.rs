@@ -7,8 +7,8 @@
 
 use etherparse::{LaxPacketHeaders, NetHeaders, TransportHeader};
 
-use crate::kernel::headers::{addresses, tcp_header};
-use crate::model::event::{Flow, Inner, UDP};
+use crate::kernel::headers::{flow, length, tcp_header};
+use crate::model::event::{Inner, Tcp, UDP};
 use crate::model::network::NetnsId;
 
 const GRE: u8 = 47;
@@ -89,31 +89,18 @@ fn packet(netns: NetnsId, bytes: &[u8]) -> Option<(Inner, usize)> {
         NetHeaders::Ipv6(ip, _) => u32::from(ip.payload_length) + 40,
         NetHeaders::Arp(_) => return None,
     };
-    let (source, destination, protocol) = addresses(&headers)?;
-    let (ports, tcp) = match &headers.transport {
-        Some(TransportHeader::Tcp(tcp)) => {
-            let header = tcp_header(tcp);
-            ((tcp.source_port, tcp.destination_port), Some(header))
-        }
-        Some(TransportHeader::Udp(udp)) => ((udp.source_port, udp.destination_port), None),
-        _ => ((0, 0), None),
-    };
-    let net = headers.net.as_ref().map_or(0, NetHeaders::header_len);
-    let transport = headers.transport.as_ref();
-    let length = net + transport.map_or(0, TransportHeader::header_len);
+    let length = length(&headers);
     let payload_bytes = length_bytes.saturating_sub(u32::try_from(length).unwrap_or(u32::MAX));
     let inner = Inner {
-        flow: Flow {
-            netns,
-            protocol,
-            source: (source, ports.0).into(),
-            destination: (destination, ports.1).into(),
-        },
+        flow: flow(netns, &headers)?,
         length_bytes,
-        tcp: tcp.map(|tcp| crate::model::event::Tcp {
-            payload_bytes,
-            ..tcp
-        }),
+        tcp: match &headers.transport {
+            Some(TransportHeader::Tcp(tcp)) => Some(Tcp {
+                payload_bytes,
+                ..tcp_header(tcp)
+            }),
+            _ => None,
+        },
     };
     Some((inner, length))
 }

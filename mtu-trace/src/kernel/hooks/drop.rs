@@ -25,9 +25,9 @@ pub const DROPS: TraceHook = TraceHook {
     record: records!(kind::DROP, decode),
 };
 
-fn decode(decoder: &mut Decoder, record: &PacketRecord, topology: &Topology) -> Decoded {
+fn decode(decoder: &Decoder, record: &PacketRecord, topology: &Topology) -> Decoded {
     let what = PacketKind::Dropped {
-        function: decoder.function(record.key.site).into(),
+        function: decoder.function(record.key.site),
         reason: decoder.types.drop_reason(record.reason).map(Into::into),
     };
     Decoded {

@@ -22,7 +22,7 @@ pub const ICMP6: TraceHook = TraceHook {
     ..ICMP
 };
 
-fn decode(decoder: &mut Decoder, record: &PacketRecord, topology: &Topology) -> Decoded {
+fn decode(decoder: &Decoder, record: &PacketRecord, topology: &Topology) -> Decoded {
     let packet = decoder.packet(record, PacketKind::IcmpSent, topology);
     packet.into()
 }

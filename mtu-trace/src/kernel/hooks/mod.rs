@@ -60,7 +60,7 @@ pub struct TraceHook {
 }
 
 /// Decodes the bytes of a record, with the names the topology has now.
-pub type Decode = fn(&mut Decoder, &[u8], &Topology) -> Result<Decoded, DecodeError>;
+pub type Decode = fn(&Decoder, &[u8], &Topology) -> Result<Decoded, DecodeError>;
 
 /// One way to attach a hook's programs.
 #[derive(Debug)]

@@ -37,7 +37,7 @@ pub const ROUTE6: TraceHook = TraceHook {
     ..ROUTE
 };
 
-fn decode(_: &mut Decoder, record: &record::PathMtuRecord, _: &Topology) -> Decoded {
+fn decode(_: &Decoder, record: &record::PathMtuRecord, _: &Topology) -> Decoded {
     let told = PathMtu {
         flow: flow(&record.key),
         mtu_bytes: record.mtu,

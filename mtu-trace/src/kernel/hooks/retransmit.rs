@@ -48,7 +48,7 @@ pub const LOSS: TraceHook = TraceHook {
     ..TIMEOUT
 };
 
-fn decode(_: &mut Decoder, record: &record::RetransmitRecord, _: &Topology) -> Decoded {
+fn decode(_: &Decoder, record: &record::RetransmitRecord, _: &Topology) -> Decoded {
     let known = record.flags & flag::KNOWN != 0;
     let counts = record.timers;
     let retransmit = Retransmit {

@@ -40,7 +40,7 @@ const fn on(
     }
 }
 
-fn decode(decoder: &mut Decoder, record: &PacketRecord, topology: &Topology) -> Decoded {
+fn decode(decoder: &Decoder, record: &PacketRecord, topology: &Topology) -> Decoded {
     let what = PacketKind::Seen {
         egress: record.direction == direction::EGRESS,
         limit_bytes: (record.limit != 0).then_some(record.limit),

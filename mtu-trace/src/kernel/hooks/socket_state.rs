@@ -17,6 +17,6 @@ pub const STATES: TraceHook = TraceHook {
     record: records!(kind::CLOSED, decode),
 };
 
-fn decode(_: &mut Decoder, record: &record::ClosedRecord, _: &Topology) -> Decoded {
+fn decode(_: &Decoder, record: &record::ClosedRecord, _: &Topology) -> Decoded {
     EventKind::Closed(closed(flow(&record.key), &record.end)).into()
 }

@@ -27,7 +27,7 @@ pub const TUNNEL: TraceHook = TraceHook {
     record: records!(kind::TUNNEL, decode),
 };
 
-fn decode(decoder: &mut Decoder, record: &PacketRecord, topology: &Topology) -> Decoded {
+fn decode(decoder: &Decoder, record: &PacketRecord, topology: &Topology) -> Decoded {
     let what = PacketKind::Seen {
         egress: false,
         limit_bytes: None,

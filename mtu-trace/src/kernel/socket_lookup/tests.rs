@@ -178,7 +178,7 @@ fn an_end_that_is_over_is_announced_with_it() {
     lookup.want(client().flow, clue(BEGIN));
     let events = lookup.look(&mut table, BEGIN, BEGIN);
     assert!(matches!(events[1].kind, EventKind::Closed(_)));
-    assert!(lookup.sockets(9, BEGIN).is_empty());
+    assert!(lookup.announced.next(9, BEGIN).is_empty());
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn the_other_end_comes_with_a_socket() {
     lookup.want(client().flow, clue(BEGIN));
     let events = lookup.look(&mut table, BEGIN, BEGIN);
     assert_eq!(told(&events), [client().flow, server.flow]);
-    assert_eq!(lookup.sockets(9, BEGIN).len(), 2);
+    assert_eq!(lookup.announced.next(9, BEGIN).len(), 2);
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn addresses_of_a_closed_socket_may_be_anothers() {
     lookup.look(&mut table, BEGIN, BEGIN);
     lookup.close(&client().flow);
     assert_eq!(lookup.lookups.get(&translated()), None);
-    assert!(lookup.sockets(9, BEGIN).is_empty());
+    assert!(lookup.announced.next(9, BEGIN).is_empty());
 }
 
 #[test]
@@ -239,10 +239,14 @@ fn sockets_are_asked_about_in_turn_and_for_as_long_as_they_matter() {
     for socket in sockets {
         lookup.add(socket, &mut table, BEGIN);
     }
-    let mut asked = [lookup.sockets(2, BEGIN), lookup.sockets(1, BEGIN)].concat();
+    let mut asked = [
+        lookup.announced.next(2, BEGIN),
+        lookup.announced.next(1, BEGIN),
+    ]
+    .concat();
     asked.sort_unstable();
     assert_eq!(asked, sockets.map(|socket| socket.flow));
-    assert!(lookup.sockets(2, BEGIN + 121 * SECOND).is_empty());
+    assert!(lookup.announced.next(2, BEGIN + 121 * SECOND).is_empty());
 }
 
 #[test]
