@@ -11,6 +11,9 @@ use pcap_parser::{
 
 use crate::capture::format::{BLOCK_TYPE, FORMAT, MAGIC, OPTION_CODE};
 use crate::capture::stream::{ByteOrder, MOST_BLOCK_BYTES};
+use crate::model::event::{Device, Packet};
+use crate::model::netns_ref::NetnsRef;
+use crate::model::network::Topology;
 
 /// The longest part of an event that one option can hold, bytes: options have 16-bit lengths.
 const MOST_OPTION_BYTES: usize = 65_532;
@@ -55,8 +58,22 @@ pub fn section(hardware: &str, os: &str, application: &str, comment: &str) -> io
     })
 }
 
-/// An interface description block.
-pub fn interface(name: &str, description: &str) -> io::Result<Vec<u8>> {
+/// An interface description block: `eth0@build`, and what the device and its namespace are then.
+pub fn interface(device: &Device, topology: &Topology) -> io::Result<Vec<u8>> {
+    let netns = NetnsRef::new(device.netns, topology);
+    let name = device.name.as_deref().unwrap_or("?");
+    let name = format!("{name}@{}", netns.label());
+    let mut description = format!("netns {}", netns.inode);
+    if let Some(cookie) = netns.cookie {
+        description += &format!(" (cookie {cookie})");
+    }
+    if let Some(name) = &netns.name {
+        description += &format!(", name {name}");
+    }
+    if let Some(chain) = netns.chain() {
+        description += &format!(", container {chain}");
+    }
+    description += &format!(", MTU {}", device.mtu_bytes);
     written(&mut InterfaceDescriptionBlock {
         block_type: IDB_MAGIC,
         block_len1: 0,
@@ -75,65 +92,43 @@ pub fn interface(name: &str, description: &str) -> io::Result<Vec<u8>> {
     })
 }
 
-/// What an enhanced packet block says.
-pub struct PacketBlock<'a> {
-    /// Number of the interface.
-    pub interface: u32,
-    /// Wall time, ns since 1970.
-    pub wall_ns: u64,
-    /// The packet's headers, from the IP header on.
-    pub head: &'a [u8],
-    /// Length of the whole packet, bytes.
-    pub length_bytes: u32,
-    /// What happened to the packet, in words.
-    pub comment: &'a str,
-    /// Whether it was coming in or leaving, if that is known.
-    pub egress: Option<bool>,
-    /// The event, encoded as a row.
-    pub event: &'a [u8],
+/// An enhanced packet block: a packet at a wall time, ns since 1970, what happened to it in words, and
+/// the event, encoded.
+pub fn packet(
+    interface: u32,
+    wall_ns: u64,
+    packet: &Packet,
+    comment: &str,
+    event: &[u8],
+) -> io::Result<Vec<u8>> {
+    // epb_flags: 1 is inbound, 2 outbound.
+    let flags = packet.egress().map(|egress| 1 + u32::from(egress));
+    let flags = flags.map(u32::to_le_bytes);
+    let mut options = vec![option(OptionCode::Comment, comment.as_bytes())];
+    options.extend(flags.iter().map(|flags| option(OptionCode(2), flags)));
+    let parts = event.chunks(MOST_OPTION_BYTES);
+    options.extend(parts.map(|part| option(OptionCode(OPTION_CODE), part)));
+    let length = u32::try_from(packet.head.len()).unwrap_or(u32::MAX);
+    written(&mut EnhancedPacketBlock {
+        block_type: EPB_MAGIC,
+        block_len1: 0,
+        if_id: interface,
+        ts_high: u32::try_from(wall_ns >> 32).unwrap_or(u32::MAX),
+        ts_low: u32::try_from(wall_ns & 0xffff_ffff).unwrap_or(u32::MAX),
+        caplen: length,
+        // What the headers that are kept speak of: of a GSO packet, all of it.
+        origlen: packet.buffer_bytes.max(length),
+        data: &packet.head,
+        options,
+        block_len2: 0,
+    })
 }
 
-impl PacketBlock<'_> {
-    /// The bytes of the block.
-    pub fn write(&self) -> io::Result<Vec<u8>> {
-        // epb_flags: 1 is inbound, 2 outbound.
-        let flags = self.egress.map(|egress| 1 + u32::from(egress));
-        let flags = flags.map(u32::to_le_bytes);
-        let mut options = vec![option(OptionCode::Comment, self.comment.as_bytes())];
-        if let Some(flags) = &flags {
-            options.push(option(OptionCode(2), flags));
-        }
-        for part in self.event.chunks(MOST_OPTION_BYTES) {
-            options.push(option(OptionCode(OPTION_CODE), part));
-        }
-        let length = u32::try_from(self.head.len()).unwrap_or(u32::MAX);
-        written(&mut EnhancedPacketBlock {
-            block_type: EPB_MAGIC,
-            block_len1: 0,
-            if_id: self.interface,
-            ts_high: u32::try_from(self.wall_ns >> 32).unwrap_or(u32::MAX),
-            ts_low: u32::try_from(self.wall_ns & 0xffff_ffff).unwrap_or(u32::MAX),
-            caplen: length,
-            origlen: self.length_bytes.max(length),
-            data: self.head,
-            options,
-            block_len2: 0,
-        })
-    }
-}
-
-/// What an enhanced packet block has for us.
-pub struct KeptPacket<'a> {
-    /// The packet's headers, from the IP header on.
-    pub head: &'a [u8],
-    /// The event, encoded, if it is in there.
-    pub event: Option<Cow<'a, [u8]>>,
-}
-
-/// What is in an enhanced packet block; `None` if the packet says it is longer than its block.
+/// The headers and the encoded event that an enhanced packet block has, the event only if it is one of
+/// ours; `None` if the packet says it is longer than its block.
 ///
 /// pcap-parser would make a list of the options first, which takes as long as all the rest.
-pub fn packet(block: &[u8], order: ByteOrder) -> Option<KeptPacket<'_>> {
+pub fn read_packet(block: &[u8], order: ByteOrder) -> Option<(&[u8], Option<Cow<'_, [u8]>>)> {
     // Type, length, interface, two of time, captured length, original length (section 4.3).
     let (fixed, rest) = block.split_at_checked(28)?;
     let length: [u8; 4] = fixed[20..24].try_into().ok()?;
@@ -159,10 +154,7 @@ pub fn packet(block: &[u8], order: ByteOrder) -> Option<KeptPacket<'_>> {
             None => event = Some(Cow::Borrowed(part)),
         }
     }
-    Some(KeptPacket {
-        head: padded.get(..length)?,
-        event,
-    })
+    Some((padded.get(..length)?, event))
 }
 
 /// The beginning of the content of a block of ours.
@@ -171,11 +163,7 @@ pub fn own_content() -> Vec<u8> {
     vec![a, b, c, FORMAT]
 }
 
-/// Adds a block of ours.
-///
-/// # Errors
-///
-/// If it is longer than readers take.
+/// Adds a block of ours; fails if it is longer than readers take.
 pub fn put_own(to: &mut Vec<u8>, content: &[u8]) -> io::Result<()> {
     // Type and length before the content, the length again behind it (section 3.1).
     let padded = content.len().next_multiple_of(4);

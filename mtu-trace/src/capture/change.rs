@@ -38,24 +38,17 @@ impl Change {
     /// What leads from one topology to another.
     pub fn between(before: &Topology, after: &Topology, time_ns: u64) -> Self {
         let none = Netns::default();
-        let gone = before.namespaces.keys();
-        let gone = gone.filter(|id| !after.namespaces.contains_key(id));
-        let mut namespaces = BTreeMap::new();
-        for (&id, netns) in &after.namespaces {
-            match before.namespaces.get(&id) {
-                Some(known) if known == netns => {}
-                Some(known) => {
-                    namespaces.insert(id, NetnsChange::between(known, netns));
-                }
-                None => {
-                    namespaces.insert(id, NetnsChange::between(&none, netns));
-                }
-            }
-        }
+        let different = after.namespaces.iter();
+        let different = different.filter(|(id, netns)| before.namespaces.get(id) != Some(netns));
         Self {
             time_ns,
-            removed: gone.copied().collect(),
-            namespaces,
+            removed: gone(&before.namespaces, &after.namespaces),
+            namespaces: different
+                .map(|(&id, netns)| {
+                    let known = before.namespaces.get(&id).unwrap_or(&none);
+                    (id, NetnsChange::between(known, netns))
+                })
+                .collect(),
         }
     }
 
@@ -75,13 +68,11 @@ impl Change {
 impl NetnsChange {
     fn between(before: &Netns, after: &Netns) -> Self {
         let (old, new) = (outline(before), outline(after));
-        let gone = before.links.keys();
-        let gone = gone.filter(|ifindex| !after.links.contains_key(ifindex));
         let links = after.links.iter();
         let links = links.filter(|(ifindex, link)| before.links.get(ifindex) != Some(link));
         Self {
             netns: (old != new).then(|| Box::new(new)),
-            removed: gone.copied().collect(),
+            removed: gone(&before.links, &after.links),
             links: links
                 .map(|(ifindex, link)| (*ifindex, link.clone()))
                 .collect(),
@@ -109,6 +100,12 @@ impl NetnsChange {
             netns.inside = self.inside;
         }
     }
+}
+
+/// The keys that are in the first map only.
+fn gone<K: Ord + Copy, V>(before: &BTreeMap<K, V>, after: &BTreeMap<K, V>) -> BTreeSet<K> {
+    let keys = before.keys().copied();
+    keys.filter(|key| !after.contains_key(key)).collect()
 }
 
 /// A namespace without what changes on its own.

@@ -35,19 +35,14 @@ pub enum ReadError {
 }
 
 /// Where a file is damaged, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("at byte {offset} ({what})")]
 pub struct Damage {
     /// Where the block begins that cannot be used, bytes from the start of the file, or of what was
     /// in it before it was compressed.
     pub offset: u64,
     /// What is wrong there.
     pub what: String,
-}
-
-impl std::fmt::Display for Damage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "at byte {} ({})", self.offset, self.what)
-    }
 }
 
 /// How a file was found, once all of it has been read.

@@ -3,10 +3,10 @@
 use crate::base::text::stored::clean;
 use crate::capture::change::Change;
 use crate::capture::dictionary::{Dictionary, Entry};
-use crate::capture::format::{PartEnd, PartHeader};
+use crate::capture::format::{FORMAT, PartEnd, PartHeader};
 use crate::capture::row::{self, Field, FieldError, RowReader, Taken};
-use crate::capture::{older, rows};
-use crate::model::event::{Device, Event, Name};
+use crate::capture::rows;
+use crate::model::event::{Count, Device, Event, EventKind, Name};
 
 /// The key of a block with the recording's [`PartHeader`].
 pub const HEADER: &str = "header";
@@ -16,6 +16,9 @@ pub const END: &str = "end";
 pub const CHANGE: &str = "change";
 /// The key of a block with an event that is told again.
 pub const CARRIED: &str = "carried";
+
+/// The last version of the format that has keys of its own beside those of [`FORMAT`].
+const LAST_OLDER: u8 = 2;
 
 /// What a block of ours holds.
 #[derive(Debug)]
@@ -28,7 +31,6 @@ pub enum BlockContent {
     Carried(Event),
     /// How the network differs from what it was before.
     Change(Box<Change>),
-    /// The end of the part.
     End(Box<PartEnd>),
     /// A name that has a number from now on.
     Name(u32, Name),
@@ -47,6 +49,9 @@ pub enum Misread {
 
 /// Reads the content of a block with the given version. Behind it there may be the block's padding.
 pub fn read(version: u8, bytes: &[u8], dictionary: &Dictionary) -> Result<BlockContent, Misread> {
+    if version > FORMAT {
+        return Err(Misread::Unknown(format!("format {version}")));
+    }
     let mut from = RowReader::new(bytes, dictionary);
     let Some(key) = from.key() else {
         return Err(Misread::Malformed("it is no map with one key".to_owned()));
@@ -59,7 +64,9 @@ fn take(version: u8, key: &str, from: &mut RowReader<'_, '_>) -> Taken<BlockCont
     if let Some(event) = rows::take_event(key, from) {
         return event.map(BlockContent::Event);
     }
-    if let Some(content) = older::content(version, key, from) {
+    if version <= LAST_OLDER
+        && let Some(content) = take_older(key, from)
+    {
         return content;
     }
     match key {
@@ -76,15 +83,36 @@ fn take(version: u8, key: &str, from: &mut RowReader<'_, '_>) -> Taken<BlockCont
     }
 }
 
+/// Reads what a key means in versions 1 and 2 alone; `None` if it means what it does now. Both have
+/// structures with their fields' names for events without a row, which in version 1 are all; version 2
+/// has a key for each kind of count.
+fn take_older(key: &str, from: &mut RowReader<'_, '_>) -> Option<Taken<BlockContent>> {
+    Some(match key {
+        "event" => from.structure().map(BlockContent::Event),
+        CARRIED => from.structure().map(BlockContent::Carried),
+        "dropped" => older_count(0, from),
+        "retransmitted" => older_count(1, from),
+        _ => return None,
+    })
+}
+
+fn older_count(choice: u8, from: &mut RowReader<'_, '_>) -> Taken<BlockContent> {
+    from.row(|from| {
+        let time_ns = u64::take(from)?;
+        let kind = EventKind::Count(from.row(|from| Count::take_chosen(choice, from))?);
+        Ok(BlockContent::Event(Event { time_ns, kind }))
+    })
+}
+
 fn entry<T: Entry>(from: &mut RowReader<'_, '_>) -> Taken<(u32, T)> {
     from.row(|from| Ok((u32::take(from)?, T::take_fields(from)?)))
 }
 
-/// Reads the event of a packet, without the packet's bytes.
+/// Reads the event of a packet, without the packet's bytes. In version 1 it is a structure.
 pub fn packet(bytes: &[u8], dictionary: &Dictionary) -> Result<Event, Misread> {
     let mut from = RowReader::new(bytes, dictionary);
     let event = if row::is_map(bytes) {
-        older::packet(&mut from)
+        from.structure()
     } else {
         rows::take_event(rows::PACKET, &mut from).unwrap_or(Err(FieldError::Unfit))
     };
@@ -96,9 +124,8 @@ fn misread(bytes: &[u8], key: &str, error: FieldError) -> Misread {
     let what = match error {
         FieldError::Entry(error) => return Misread::Malformed(error.to_string()),
         _ if row::is_whole(bytes) => return Misread::Unknown(clean(key.to_owned())),
-        FieldError::Cbor(error) => error.to_string(),
-        FieldError::Structure(error) => error,
         FieldError::Unfit => format!("a {key} that ends too early"),
+        error => error.to_string(),
     };
     Misread::Malformed(clean(what))
 }
@@ -107,7 +134,6 @@ fn misread(bytes: &[u8], key: &str, error: FieldError) -> Misread {
 mod tests {
     use super::*;
     use crate::capture::dictionary::Numbers;
-    use crate::capture::format::FORMAT;
     use crate::capture::row::{Put, RowWriter, written};
     use crate::model::event::EventKind;
 

@@ -1,16 +1,15 @@
 //! Events to the bytes of a capture.
 
 use std::io;
+use std::mem;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::capture::blocks::PacketBlock;
 use crate::capture::carried::Carried;
 use crate::capture::change::Change;
 use crate::capture::dictionary::{Numbered, Numbers};
 use crate::capture::format::{PartEnd, PartHeader};
-use crate::capture::interfaces::Description;
 use crate::capture::row::{self, Put, RowWriter};
 use crate::capture::{blocks, content, rows};
 use crate::core::sites::describe_packet;
@@ -18,16 +17,22 @@ use crate::model::event::{Device, Event, EventKind, Packet};
 use crate::model::hook_status::HookStatus;
 use crate::model::network::Topology;
 
-/// Turns events into blocks, and remembers what the start of another part must tell again.
+/// Turns events into blocks, and remembers what the start of another part must tell again. It fails
+/// only if something is too long for a block.
 pub struct Encoder {
-    header: PartHeader,
-    /// The interfaces of this part. A device that is renamed or gets another MTU has another one from
-    /// then on.
+    /// How the part that is written came about.
+    pub(crate) header: PartHeader,
+    carried: Carried,
+    part: PartState,
+}
+
+/// What begins anew with each part.
+#[derive(Default)]
+struct PartState {
+    /// The interfaces. A device that is renamed or gets another MTU has another one from then on.
     interfaces: Numbered<Device>,
     /// The network as this part knows it.
     topology: Arc<Topology>,
-    carried: Carried,
-    /// The dictionary of this part.
     numbers: Numbers,
     /// How many events this part has.
     events: u64,
@@ -39,11 +44,8 @@ impl Encoder {
     pub fn new(header: PartHeader) -> Self {
         Self {
             header,
-            interfaces: Numbered::default(),
-            topology: Arc::default(),
             carried: Carried::default(),
-            numbers: Numbers::default(),
-            events: 0,
+            part: PartState::default(),
         }
     }
 
@@ -53,33 +55,25 @@ impl Encoder {
     ///
     /// If something is too long for a block.
     pub fn opening(&mut self) -> io::Result<Vec<u8>> {
-        let PartHeader {
-            tool_version,
-            hostname,
-            kernel,
-            machine,
-            part,
-            ..
-        } = &self.header;
-        let application = format!("mtu-trace {tool_version}");
+        let header = &self.header;
+        let application = format!("mtu-trace {}", header.tool_version);
         let mut comment = format!(
-            "Recorded by {application} on {hostname}: headers of packets that were dropped or too \
-             big, and what else a report needs. `mtu-trace report` reads it."
+            "Recorded by {application} on {}: headers of packets that were dropped or too big, and \
+             what else a report needs. `mtu-trace report` reads it.",
+            header.hostname
         );
-        if *part > 1 {
-            comment.push_str(&format!(" Part {part} of the recording."));
+        if header.part > 1 {
+            comment += &format!(" Part {} of the recording.", header.part);
         }
-        let mut to = blocks::section(machine, &format!("Linux {kernel}"), &application, &comment)?;
-        put_structure(&mut to, content::HEADER, &self.header)?;
-        self.interfaces = Numbered::default();
-        self.numbers = Numbers::default();
-        self.events = 0;
-        self.topology = Arc::default();
+        let os = format!("Linux {}", header.kernel);
+        let mut to = blocks::section(&header.machine, &os, &application, &comment)?;
+        put_structure(&mut to, content::HEADER, header)?;
+        self.part = PartState::default();
         for event in self.carried.events() {
             if let EventKind::Topology(topology) = &event.kind {
-                self.topology = Arc::clone(topology);
+                self.part.topology = Arc::clone(topology);
             }
-            put_row(&mut self.numbers, &mut to, |to| {
+            put_row(&mut self.part.numbers, &mut to, |to| {
                 to.key(content::CARRIED)?;
                 to.key(rows::kind_name(&event.kind))?;
                 rows::put_event(event, to)
@@ -97,7 +91,7 @@ impl Encoder {
         let end = end(&PartEnd {
             ended_ns: now_ns,
             hooks: self.header.hooks.clone(),
-            events: self.events,
+            events: self.part.events,
             continued: true,
         })?;
         self.header.part += 1;
@@ -110,11 +104,11 @@ impl Encoder {
     /// # Errors
     ///
     /// If something is too long for a block.
-    pub fn close(&mut self, now_ns: u64, hooks: Vec<HookStatus>) -> io::Result<Vec<u8>> {
+    pub fn close(&self, now_ns: u64, hooks: Vec<HookStatus>) -> io::Result<Vec<u8>> {
         end(&PartEnd {
             ended_ns: now_ns,
             hooks,
-            events: self.events,
+            events: self.part.events,
             continued: false,
         })
     }
@@ -125,12 +119,12 @@ impl Encoder {
     ///
     /// If it is too long for a block.
     pub fn event(&mut self, event: &Event, to: &mut Vec<u8>) -> io::Result<()> {
-        self.events += 1;
+        self.part.events += 1;
         self.carried.note(event);
         match &event.kind {
             EventKind::Packet(packet) => return self.packet(event, packet, to),
             EventKind::Topology(topology) => {
-                let before = std::mem::replace(&mut self.topology, Arc::clone(topology));
+                let before = mem::replace(&mut self.part.topology, Arc::clone(topology));
                 if !before.namespaces.is_empty() {
                     let change = Change::between(&before, topology, event.time_ns);
                     return put_structure(to, content::CHANGE, &change);
@@ -138,48 +132,32 @@ impl Encoder {
             }
             _ => {}
         }
-        put_row(&mut self.numbers, to, |to| {
+        put_row(&mut self.part.numbers, to, |to| {
             to.key(rows::kind_name(&event.kind))?;
             rows::put_event(event, to)
         })
     }
 
     fn packet(&mut self, event: &Event, packet: &Packet, to: &mut Vec<u8>) -> io::Result<()> {
-        let (interface, new) = self.interfaces.number(&packet.device);
+        let part = &mut self.part;
+        let (interface, new) = part.interfaces.number(&packet.device);
         if new {
-            let description = Description::of(&packet.device, &self.topology);
-            let block = blocks::interface(&description.name, &description.words)?;
-            to.extend(block);
+            to.extend(blocks::interface(&packet.device, &part.topology)?);
         }
         let write = |to: &mut RowWriter<'_>| rows::put_event(event, to);
-        let (row, told) = row::written(&mut self.numbers, Vec::new, write)?;
-        told.iter()
-            .try_for_each(|entry| blocks::put_own(to, entry))?;
+        let (row, told) = row::written(&mut part.numbers, Vec::new, write)?;
+        put_told(to, &told)?;
         let wall = self.header.clock.wall(event.time_ns).as_nanosecond();
-        let block = PacketBlock {
-            interface,
-            wall_ns: u64::try_from(wall).unwrap_or(0),
-            head: &packet.head,
-            // What the headers that are kept speak of: of a GSO packet, all of it.
-            length_bytes: packet.buffer_bytes,
-            comment: &describe_packet(packet, &self.topology),
-            egress: packet.egress(),
-            event: &row,
-        };
-        to.extend(block.write()?);
+        let wall_ns = u64::try_from(wall).unwrap_or(0);
+        let comment = describe_packet(packet, &part.topology);
+        let block = blocks::packet(interface, wall_ns, packet, &comment, &row)?;
+        to.extend(block);
         Ok(())
     }
 
-    /// The number of the part that is written.
-    #[must_use]
-    pub fn part(&self) -> u32 {
-        self.header.part
-    }
-
     /// How many interfaces this part has.
-    #[must_use]
-    pub fn interfaces(&self) -> u32 {
-        self.interfaces.count()
+    pub(crate) fn interfaces(&self) -> u32 {
+        self.part.interfaces.count()
     }
 }
 
@@ -198,10 +176,15 @@ fn put_row(
     write: impl Fn(&mut RowWriter<'_>) -> Put,
 ) -> io::Result<()> {
     let (content, told) = row::written(numbers, blocks::own_content, write)?;
-    told.iter()
-        .try_for_each(|entry| blocks::put_own(to, entry))?;
+    put_told(to, &told)?;
     blocks::put_own(to, &content)
 }
+
+/// Adds the blocks that tell entries.
+fn put_told(to: &mut Vec<u8>, told: &[Vec<u8>]) -> io::Result<()> {
+    told.iter().try_for_each(|entry| blocks::put_own(to, entry))
+}
+
 /// The block that ends a part.
 fn end(end: &PartEnd) -> io::Result<Vec<u8>> {
     let mut to = Vec::new();

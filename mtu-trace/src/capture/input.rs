@@ -35,21 +35,16 @@ pub fn open(path: &Path) -> io::Result<Input> {
 }
 
 /// The file itself where it can be read from any place: it is a regular one and not compressed.
-///
-/// # Errors
-///
-/// If it cannot be opened or read.
 pub fn open_plain(path: &Path) -> io::Result<Option<File>> {
     if path.as_os_str() == "-" {
         return Ok(None);
     }
     let file = File::open(path)?;
-    let mut start = [0; ZSTD.len()];
-    let read = if file.metadata()?.is_file() {
-        file.read_at(&mut start, 0)?
-    } else {
+    if !file.metadata()?.is_file() {
         return Ok(None);
-    };
+    }
+    let mut start = [0; ZSTD.len()];
+    let read = file.read_at(&mut start, 0)?;
     let start = &start[..read];
     let plain = !start.starts_with(GZIP) && !start.starts_with(ZSTD);
     Ok(plain.then_some(file))
@@ -60,8 +55,7 @@ pub fn open_plain(path: &Path) -> io::Result<Option<File>> {
 /// # Errors
 ///
 /// If its first bytes cannot be read.
-pub fn unpacked(from: impl Read + 'static) -> io::Result<Input> {
-    let mut from = from;
+pub fn unpacked(mut from: impl Read + 'static) -> io::Result<Input> {
     // A pipe may hand over less than was asked for.
     let mut start = Vec::new();
     from.by_ref()
@@ -69,49 +63,41 @@ pub fn unpacked(from: impl Read + 'static) -> io::Result<Input> {
         .read_to_end(&mut start)?;
     let (gzip, zstd) = (start.starts_with(GZIP), start.starts_with(ZSTD));
     let whole = Cursor::new(start).chain(from);
-    Ok(if gzip {
-        Box::new(MultiGzDecoder::new(BufReader::with_capacity(
-            BUFFER_BYTES,
-            whole,
-        )))
-    } else if zstd {
-        Box::new(Zstd {
-            state: Frames::Between(BufReader::with_capacity(BUFFER_BYTES, whole)),
-        })
-    } else {
-        Box::new(whole)
+    if !gzip && !zstd {
+        return Ok(Box::new(whole));
+    }
+    let whole = BufReader::with_capacity(BUFFER_BYTES, whole);
+    Ok(match gzip {
+        true => Box::new(MultiGzDecoder::new(whole)),
+        false => Box::new(ZstdFrames::Between(whole)),
     })
 }
 
 /// A row of zstd frames, which is what concatenated files and parallel compressors make.
-struct Zstd<R: BufRead> {
-    state: Frames<R>,
-}
-
-enum Frames<R: BufRead> {
+enum ZstdFrames<R: BufRead> {
     Between(R),
     Within(Box<StreamingDecoder<R, ruzstd::decoding::FrameDecoder>>),
     Ended,
 }
 
-impl<R: BufRead> Read for Zstd<R> {
+impl<R: BufRead> Read for ZstdFrames<R> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         if to.is_empty() {
             return Ok(0);
         }
         loop {
-            match std::mem::replace(&mut self.state, Frames::Ended) {
-                Frames::Ended => return Ok(0),
-                Frames::Between(mut from) => {
+            match std::mem::replace(self, Self::Ended) {
+                Self::Ended => return Ok(0),
+                Self::Between(mut from) => {
                     if !from.fill_buf()?.is_empty() {
                         let frame = StreamingDecoder::new(from).map_err(io::Error::other)?;
-                        self.state = Frames::Within(Box::new(frame));
+                        *self = Self::Within(Box::new(frame));
                     }
                 }
-                Frames::Within(mut frame) => match frame.read(to)? {
-                    0 => self.state = Frames::Between(frame.into_inner()),
+                Self::Within(mut frame) => match frame.read(to)? {
+                    0 => *self = Self::Between(frame.into_inner()),
                     read => {
-                        self.state = Frames::Within(frame);
+                        *self = Self::Within(frame);
                         return Ok(read);
                     }
                 },

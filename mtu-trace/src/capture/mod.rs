@@ -10,32 +10,30 @@
 //! [`Reader`] reads them again. Nothing in a file is believed: lengths are bounded before memory is
 //! taken for them, and what was good before a damage is used.
 
-pub(crate) mod blocks;
-pub(crate) mod carried;
-pub(crate) mod change;
-pub(crate) mod condition;
-pub(crate) mod content;
-pub(crate) mod dictionary;
-pub(crate) mod encoder;
-pub(crate) mod format;
-pub(crate) mod input;
-pub(crate) mod interfaces;
-pub(crate) mod older;
-pub(crate) mod output;
-pub(crate) mod part_writer;
-pub(crate) mod reader;
+pub mod blocks;
+pub mod carried;
+pub mod change;
+pub mod condition;
+pub mod content;
+pub mod dictionary;
+pub mod encoder;
+pub mod format;
+pub mod input;
+pub mod output;
+pub mod part_writer;
+pub mod reader;
 #[cfg(test)]
 mod reader_tests;
-pub(crate) mod row;
-pub(crate) mod rows;
-pub(crate) mod stream;
+pub mod row;
+pub mod rows;
+pub mod stream;
 
 pub use crate::capture::condition::ReadError;
 pub use crate::capture::encoder::Encoder;
 pub use crate::capture::format::{PartEnd, PartHeader};
 pub use crate::capture::input::{Input, open, open_plain, unpacked};
 pub use crate::capture::output::{CaptureOutput, Existing, PartLimits};
-pub use crate::capture::part_writer::{PartBounds, PartStore, PartWriter, WriteError};
+pub use crate::capture::part_writer::{PartStore, PartWriter, WriteError};
 pub use crate::capture::reader::Reader;
 pub use crate::capture::rows::kind_name;
 pub use crate::capture::stream::MOST_BLOCK_BYTES;

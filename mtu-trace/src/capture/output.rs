@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::capture::PartStore;
 
@@ -17,7 +17,7 @@ use crate::capture::PartStore;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How much of a capture is kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartLimits {
     /// The size of a part at which another begins, bytes; `None` for one part of any size.
     pub part_bytes: Option<u64>,
@@ -35,7 +35,6 @@ pub enum Existing {
 }
 
 /// The file, files or pipe to which a capture is written.
-#[derive(Debug)]
 pub struct CaptureOutput {
     /// The name the user gave; `-` is standard output.
     path: PathBuf,
@@ -44,71 +43,51 @@ pub struct CaptureOutput {
     file: File,
     /// What of the file is known to be whole, bytes; `None` where nothing can be taken back.
     whole_bytes: Option<u64>,
-    /// The parts that are there, the latest last.
+    /// The parts that are there, the latest last; none of standard output.
     parts: VecDeque<PathBuf>,
     touched: bool,
     looked: Instant,
 }
 
 impl CaptureOutput {
-    /// Opens a file, the first of a row of files if they are limited, or standard output for `-`.
-    ///
-    /// # Errors
-    ///
-    /// If there is something already that is not to be overwritten, or it cannot be made.
+    /// Opens a file, the first of a row of files if they are limited, or standard output for `-`; fails
+    /// if there is something already that is not to be overwritten.
     pub fn open(path: &Path, limits: PartLimits, existing: Existing) -> Result<Self> {
-        if path.as_os_str() == "-" {
-            let stdout = io::stdout();
-            let file = stdout.as_fd().try_clone_to_owned();
+        let (file, whole_bytes, first) = if path.as_os_str() == "-" {
+            let file = io::stdout().as_fd().try_clone_to_owned();
             let file = file.context("cannot write the capture to standard output")?;
-            return Ok(Self {
-                path: path.to_owned(),
-                limits,
-                existing,
-                file: File::from(file),
-                whole_bytes: None,
-                parts: VecDeque::new(),
-                touched: false,
-                looked: Instant::now(),
-            });
-        }
-        let mut first = path.to_owned();
-        if limits.part_bytes.is_some() {
-            first = part_path(path, 1);
-            clear(path, existing)?;
-        }
-        let (file, whole_bytes) = create(&first, existing)?;
+            (File::from(file), None, None)
+        } else {
+            let mut first = path.to_owned();
+            if limits.part_bytes.is_some() {
+                first = part_path(path, 1);
+                clear(path, existing)?;
+            }
+            let (file, whole_bytes) = create(&first, existing)?;
+            (file, whole_bytes, Some(first))
+        };
         Ok(Self {
             path: path.to_owned(),
             limits,
             existing,
             file,
             whole_bytes,
-            parts: VecDeque::from([first]),
+            parts: first.into_iter().collect(),
             touched: false,
             looked: Instant::now(),
         })
     }
 
-    /// Whether it is standard output.
-    #[must_use]
     pub fn is_stdout(&self) -> bool {
         self.parts.is_empty()
     }
 
-    /// How much is kept.
-    #[must_use]
-    pub fn limits(&self) -> PartLimits {
-        self.limits
-    }
-
     /// What is written to at present, for a message.
-    #[must_use]
     pub fn name(&self) -> String {
-        self.parts.back().map_or_else(
-            || "standard output".to_owned(),
-            |path| path.display().to_string(),
-        )
+        match self.parts.back() {
+            Some(path) => path.display().to_string(),
+            None => "standard output".to_owned(),
+        }
     }
 
     fn give_up(&mut self, blocks: &[u8], done: usize, error: &io::Error) -> Result<()> {
@@ -140,19 +119,21 @@ impl CaptureOutput {
 }
 
 impl PartStore for CaptureOutput {
+    const THREAD: &'static str = "capture";
+    /// A choice: seconds of the greatest load.
+    const MAX_WAITING_BYTES: usize = 64 << 20;
+
+    fn part_bytes(&self) -> Option<u64> {
+        self.limits.part_bytes
+    }
+
     /// Writes whole blocks. After an error the file ends with the last whole block.
-    ///
-    /// # Errors
-    ///
-    /// If it is full, closed, or no longer there.
     fn write(&mut self, blocks: &[u8]) -> Result<()> {
         self.touched = true;
         let mut done = 0;
         while done < blocks.len() {
             match self.file.write(&blocks[done..]) {
-                Ok(0) => {
-                    return self.give_up(blocks, done, &io::ErrorKind::WriteZero.into());
-                }
+                Ok(0) => return self.give_up(blocks, done, &io::ErrorKind::WriteZero.into()),
                 Ok(count) => done += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return self.give_up(blocks, done, &error),
@@ -165,28 +146,19 @@ impl PartStore for CaptureOutput {
     }
 
     /// Goes on in another file, and removes the oldest if there are too many.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be made.
     fn next_part(&mut self, number: u32) -> Result<()> {
         let path = part_path(&self.path, number);
-        let (file, whole_bytes) = create(&path, self.existing)?;
-        self.file = file;
-        self.whole_bytes = whole_bytes;
+        (self.file, self.whole_bytes) = create(&path, self.existing)?;
         self.parts.push_back(path);
         let most = self.limits.parts.unwrap_or(u32::MAX) as usize;
         while self.parts.len() > most
             && let Some(oldest) = self.parts.pop_front()
         {
-            match fs::remove_file(&oldest) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    bail!(
-                        "cannot remove the oldest part {}: {error}",
-                        oldest.display()
-                    );
-                }
-                _ => {}
+            if let Err(error) = fs::remove_file(&oldest)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                let oldest = oldest.display();
+                bail!("cannot remove the oldest part {oldest}: {error}");
             }
         }
         Ok(())
@@ -196,10 +168,10 @@ impl PartStore for CaptureOutput {
 impl Drop for CaptureOutput {
     /// A file that was made for nothing goes again.
     fn drop(&mut self) {
-        if self.touched || self.whole_bytes.is_none() {
-            return;
-        }
-        if let Some(path) = self.parts.back() {
+        if !self.touched
+            && self.whole_bytes.is_some()
+            && let Some(path) = self.parts.back()
+        {
             let _stays = fs::remove_file(path);
         }
     }
@@ -220,16 +192,14 @@ fn create(path: &Path, existing: Existing) -> Result<(File, Option<u64>)> {
         Existing::Overwritten => options.create(true).truncate(true),
         Existing::Refused => options.create_new(true),
     };
-    match options.open(path) {
-        Ok(file) => Ok((file, Some(0))),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => bail!(
+    let file = options.open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => anyhow!(
             "{} exists already: choose another name, or overwrite it with --force",
             path.display()
         ),
-        Err(error) => {
-            Err(error).with_context(|| format!("cannot create the capture file {}", path.display()))
-        }
-    }
+        _ => anyhow!(error).context(format!("cannot create the capture file {}", path.display())),
+    })?;
+    Ok((file, Some(0)))
 }
 
 /// `trace.pcapng` to `trace-00001.pcapng`.

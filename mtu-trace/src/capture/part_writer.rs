@@ -4,13 +4,14 @@
 //! trace. What waits for it is bounded; when it is too much, or something fails, the capture ends there
 //! and the trace does not.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::{io, thread};
+use std::{io, mem, thread};
 
 use anyhow::{Context as _, Result};
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 
 use crate::capture::{Encoder, PartHeader};
 use crate::model::event::{Event, EventKind};
@@ -22,30 +23,18 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// be: on a host where containers come and go the table would grow for ever. A choice.
 pub const MAX_INTERFACES: u32 = 10_000;
 
-/// Where the parts of a capture are kept. A thread of its own calls it.
+/// Where the parts of a capture are kept. A thread of its own calls it, until something fails.
 pub trait PartStore: Send + 'static {
-    /// Writes whole blocks to the latest part.
-    ///
-    /// # Errors
-    ///
-    /// If they cannot be kept. Nothing is written after that.
-    fn write(&mut self, blocks: &[u8]) -> Result<()>;
-
-    /// Begins another part, which has this number.
-    ///
-    /// # Errors
-    ///
-    /// If there is no place for it. Nothing is written after that.
-    fn next_part(&mut self, number: u32) -> Result<()>;
-}
-
-/// The bounds of what is written.
-#[derive(Clone, Copy, Debug)]
-pub struct PartBounds {
-    /// The size of a part at which another begins, bytes; `None` for one part of any size.
-    pub part_bytes: Option<u64>,
+    /// The name of the thread that writes.
+    const THREAD: &'static str;
     /// How many bytes may wait for the thread.
-    pub waiting_bytes: usize,
+    const MAX_WAITING_BYTES: usize;
+    /// The size of a part at which another begins, bytes; `None` for one part of any size.
+    fn part_bytes(&self) -> Option<u64>;
+    /// Writes whole blocks to the latest part.
+    fn write(&mut self, blocks: &[u8]) -> Result<()>;
+    /// Begins another part, which has this number.
+    fn next_part(&mut self, number: u32) -> Result<()>;
 }
 
 /// Why nothing is written any more.
@@ -67,8 +56,9 @@ pub enum WriteError {
 
 /// Writes the parts of a capture to a store.
 pub struct PartWriter<S> {
-    encoder: Encoder,
-    bounds: PartBounds,
+    pub encoder: Encoder,
+    /// The size of a part at which another begins, bytes.
+    full_bytes: Option<u64>,
     /// Bytes that are not handed over yet.
     buffer: Vec<u8>,
     /// Size of this part so far, and of its opening, bytes.
@@ -76,8 +66,8 @@ pub struct PartWriter<S> {
     opening_bytes: u64,
     /// `None` once nothing is written any more.
     orders: Option<Sender<Order<S>>>,
-    shared: Arc<Shared>,
-    done: oneshot::Receiver<()>,
+    waiting_bytes: Arc<AtomicUsize>,
+    done: oneshot::Receiver<Result<()>>,
 }
 
 enum Order<S> {
@@ -86,36 +76,10 @@ enum Order<S> {
     Ask(Box<dyn FnOnce(&mut S) + Send>),
 }
 
-#[derive(Default)]
-struct Shared {
-    waiting_bytes: AtomicUsize,
-    failure: Mutex<Option<anyhow::Error>>,
-}
-
-impl Shared {
-    fn fail(&self, error: anyhow::Error) {
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.get_or_insert(error);
-    }
-
-    fn take_failure(&self) -> Option<anyhow::Error> {
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.take()
-    }
-}
-
 impl<S: PartStore> PartWriter<S> {
-    /// Begins a capture: its opening is written at once, the rest by a thread with this name.
-    ///
-    /// # Errors
-    ///
-    /// If the opening cannot be encoded or written, or there is no thread for the rest.
-    pub fn start(
-        thread_name: &str,
-        mut store: S,
-        header: PartHeader,
-        bounds: PartBounds,
-    ) -> Result<Self> {
+    /// Begins a capture: its opening is written at once, the rest by a thread.
+    pub fn start(mut store: S, header: PartHeader) -> Result<Self> {
+        let full_bytes = store.part_bytes();
         let mut encoder = Encoder::new(header);
         let opening = encoder.opening()?;
         // Before anything else happens: what is traced next may fill the disk, and a file without its
@@ -123,42 +87,39 @@ impl<S: PartStore> PartWriter<S> {
         store.write(&opening)?;
         let (orders, ordered) = channel();
         let (tell, done) = oneshot::channel();
-        let shared = Arc::new(Shared::default());
-        let of_thread = Arc::clone(&shared);
+        let waiting_bytes = Arc::<AtomicUsize>::default();
+        let waiting = Arc::clone(&waiting_bytes);
         thread::Builder::new()
-            .name(thread_name.to_owned())
+            .name(S::THREAD.to_owned())
             .spawn(move || {
-                work(store, &ordered, &of_thread);
                 // Nobody may be waiting any more.
-                let _ended = tell.send(());
+                let _ended = tell.send(work(store, ordered, &waiting));
             })
             .context("cannot start the thread that writes the capture")?;
         let opening_bytes = opening.len() as u64;
         Ok(Self {
             encoder,
-            bounds,
+            full_bytes,
             buffer: Vec::new(),
             part_bytes: opening_bytes,
             opening_bytes,
             orders: Some(orders),
-            shared,
+            waiting_bytes,
             done,
         })
     }
 
-    /// Encodes an event, and hands it over when enough waits.
-    ///
-    /// # Errors
-    ///
-    /// If the capture has failed since the last call. It ends there; what is kept afterwards is not,
-    /// and is no error any more.
+    /// Encodes an event, and hands it over when enough waits; fails if the capture has failed since the
+    /// last call. It ends there; what is kept afterwards is not, and is no error any more.
     pub fn note(&mut self, event: &Event) -> Result<(), WriteError> {
-        if self.orders.is_none() {
+        if !self.is_open() {
             return Ok(());
         }
-        let outcome = self.keep(event);
-        let failed = self.shared.take_failure();
-        let outcome = outcome.and(failed.map_or(Ok(()), |error| Err(WriteError::Store(error))));
+        let outcome = match self.done.try_recv() {
+            Err(TryRecvError::Empty) => self.keep(event),
+            Err(TryRecvError::Closed) => Err(WriteError::Died),
+            Ok(ended) => ended.map_err(WriteError::Store),
+        };
         if outcome.is_err() {
             self.orders = None;
             self.buffer = Vec::new();
@@ -171,7 +132,7 @@ impl<S: PartStore> PartWriter<S> {
         self.encoder.event(event, &mut self.buffer)?;
         self.part_bytes += (self.buffer.len() - before) as u64;
         // A part of little more than its opening would be followed by another one at once.
-        let full = self.bounds.part_bytes.is_some_and(|most| {
+        let full = self.full_bytes.is_some_and(|most| {
             self.part_bytes >= most && self.part_bytes >= self.opening_bytes * 2
         });
         if full || self.encoder.interfaces() > MAX_INTERFACES {
@@ -180,7 +141,7 @@ impl<S: PartStore> PartWriter<S> {
             self.hand_over();
             if full {
                 self.part_bytes = 0;
-                self.order(Order::NextPart(self.encoder.part()));
+                self.order(Order::NextPart(self.encoder.header.part));
             }
             self.opening_bytes = opening.len() as u64;
             self.part_bytes += self.opening_bytes;
@@ -189,7 +150,7 @@ impl<S: PartStore> PartWriter<S> {
         if matches!(event.kind, EventKind::Tick) || self.buffer.len() >= CHUNK_BYTES {
             self.hand_over();
         }
-        if self.shared.waiting_bytes.load(Ordering::Relaxed) > self.bounds.waiting_bytes {
+        if self.waiting_bytes.load(Ordering::Relaxed) > S::MAX_WAITING_BYTES {
             return Err(WriteError::TooSlow);
         }
         Ok(())
@@ -202,84 +163,56 @@ impl<S: PartStore> PartWriter<S> {
         self.order(Order::Ask(Box::new(question)));
     }
 
-    /// The number of the part that is written.
-    #[cfg(test)]
-    pub fn part(&self) -> u32 {
-        self.encoder.part()
-    }
-
     /// Whether events are still written, as far as is known here.
     pub fn is_open(&self) -> bool {
         self.orders.is_some()
     }
 
-    /// The bytes that would end the capture here.
-    ///
-    /// # Errors
-    ///
-    /// If they cannot be encoded.
-    pub fn ending(&mut self, now_ns: u64, hooks: Vec<HookStatus>) -> io::Result<Vec<u8>> {
-        self.encoder.close(now_ns, hooks)
-    }
-
     fn hand_over(&mut self) {
-        if self.buffer.is_empty() {
-            return;
+        if !self.buffer.is_empty() {
+            let blocks = mem::take(&mut self.buffer);
+            self.waiting_bytes
+                .fetch_add(blocks.len(), Ordering::Relaxed);
+            self.order(Order::Write(blocks));
         }
-        let blocks = std::mem::take(&mut self.buffer);
-        let waiting = &self.shared.waiting_bytes;
-        waiting.fetch_add(blocks.len(), Ordering::Relaxed);
-        self.order(Order::Write(blocks));
     }
 
     fn order(&self, order: Order<S>) {
         if let Some(orders) = &self.orders {
-            // The thread goes only when this goes.
+            // A thread that has failed takes no more, and has told why.
             let _sent = orders.send(order);
         }
     }
 
-    /// Writes the end, and waits until everything is written. Dropping the future gives that up.
-    ///
-    /// # Errors
-    ///
-    /// If the capture has failed and that was not told yet.
+    /// Writes the end, and waits until everything is written; fails if the capture has failed and that
+    /// was not told yet. Dropping the future gives that up.
     pub async fn finish(mut self, now_ns: u64, hooks: Vec<HookStatus>) -> Result<(), WriteError> {
-        if self.is_open() {
-            let end = self.ending(now_ns, hooks)?;
-            self.buffer.extend(end);
-            self.hand_over();
+        if !self.is_open() {
+            return Ok(());
         }
+        self.buffer.extend(self.encoder.close(now_ns, hooks)?);
+        self.hand_over();
         self.orders = None;
-        let ended = (&mut self.done).await;
-        match self.shared.take_failure() {
-            Some(error) => Err(WriteError::Store(error)),
-            None => ended.map_err(|_| WriteError::Died),
-        }
+        let ended = self.done.await.map_err(|_| WriteError::Died)?;
+        ended.map_err(WriteError::Store)
     }
 }
 
-/// Does what is ordered, until something fails; what is ordered after that is dropped.
-fn work<S: PartStore>(mut store: S, ordered: &Receiver<Order<S>>, shared: &Shared) {
-    let mut failed = false;
+/// Does what is ordered, until something fails.
+fn work<S: PartStore>(
+    mut store: S,
+    ordered: Receiver<Order<S>>,
+    waiting_bytes: &AtomicUsize,
+) -> Result<()> {
     for order in ordered {
-        let outcome = match order {
+        match order {
             Order::Write(blocks) => {
-                let outcome = if failed { Ok(()) } else { store.write(&blocks) };
-                let waiting = &shared.waiting_bytes;
-                waiting.fetch_sub(blocks.len(), Ordering::Relaxed);
-                outcome
+                store.write(&blocks)?;
+                waiting_bytes.fetch_sub(blocks.len(), Ordering::Relaxed);
             }
-            _ if failed => Ok(()),
-            Order::NextPart(number) => store.next_part(number),
-            Order::Ask(question) => {
-                question(&mut store);
-                Ok(())
-            }
-        };
-        if let Err(error) = outcome {
-            failed = true;
-            shared.fail(error);
+            Order::NextPart(number) => store.next_part(number)?,
+            Order::Ask(question) => question(&mut store),
         }
     }
+    Ok(())
 }

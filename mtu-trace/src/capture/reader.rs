@@ -64,7 +64,7 @@ impl<R: Read> Reader<R> {
             }),
         };
         blocks.next().map_err(|why| damaged(0, why))?;
-        let offset = blocks.offset();
+        let offset = blocks.offset;
         let found = match blocks.next() {
             Ok(found) => found,
             // A section without a block: whoever wrote it, there is nothing in it.
@@ -75,18 +75,9 @@ impl<R: Read> Reader<R> {
         if version > FORMAT {
             return Err(ReadError::Newer(version));
         }
-        let header = match content::read(version, content, &Dictionary::default()) {
-            Ok(BlockContent::Header(header)) => *header,
-            Ok(_) | Err(Misread::Unknown(_)) => {
-                return Err(ReadError::Damaged(Damage {
-                    offset,
-                    what: "the recording's header is missing".to_owned(),
-                }));
-            }
-            Err(Misread::Malformed(what)) => {
-                return Err(ReadError::Damaged(Damage { offset, what }));
-            }
-        };
+        let header = header(version, content)
+            .and_then(|header| header.ok_or("the recording's header is missing".to_owned()))
+            .map_err(|what| ReadError::Damaged(Damage { offset, what }))?;
         let condition = Condition {
             first_part: (header.part > 1).then_some(header.part),
             ..Condition::default()
@@ -108,7 +99,7 @@ impl<R: Read> Reader<R> {
     /// A second reader that goes on from here, with an input that begins at the given offset, bytes.
     pub fn fork<S: Read>(&self, input: impl FnOnce(u64) -> S) -> Reader<S> {
         Reader {
-            blocks: self.blocks.fork(input(self.blocks.offset())),
+            blocks: self.blocks.fork(input(self.blocks.offset)),
             first: self.first.clone(),
             part: self.part,
             told_before: self.told_before,
@@ -123,7 +114,7 @@ impl<R: Read> Reader<R> {
 
     /// The input that is read.
     pub fn input(&self) -> &R {
-        self.blocks.input()
+        &self.blocks.input
     }
 
     /// How the recording, or the first part of it that was read, came about.
@@ -160,7 +151,7 @@ impl<R: Read> Reader<R> {
                         None => self.condition.unended = true,
                     }
                 }
-                Err(why) => self.stop(self.blocks.offset(), words(why)),
+                Err(why) => self.stop(self.blocks.offset, words(why)),
             }
         }
         None
@@ -185,23 +176,16 @@ impl<R: Read> Reader<R> {
             self.section = Section::New;
             return Ok(None);
         }
-        if self.section == Section::New {
-            return self.section_header(found).map(|()| None);
-        }
-        if self.section == Section::Other {
-            return Ok(None);
-        }
-        if found.block_type == EPB_MAGIC {
-            return self.packet(found);
-        }
-        let Some((version, content)) = own(&self.blocks, found) else {
-            return Ok(None);
+        let read = match self.section {
+            Section::New => return self.section_header(found).map(|()| None),
+            Section::Other => return Ok(None),
+            Section::Ours if found.block_type == EPB_MAGIC => self.packet(found),
+            Section::Ours => match own(&self.blocks, found) {
+                Some((version, content)) => content::read(version, content, &self.dictionary),
+                None => return Ok(None),
+            },
         };
-        if version > FORMAT {
-            self.skip(format!("format {version}"));
-            return Ok(None);
-        }
-        match content::read(version, content, &self.dictionary) {
+        match read {
             Ok(content) => self.content(content).map_err(|error| error.to_string()),
             Err(Misread::Unknown(name)) => {
                 self.skip(name);
@@ -213,24 +197,17 @@ impl<R: Read> Reader<R> {
 
     fn content(&mut self, content: BlockContent) -> Result<Option<Event>, EntryError> {
         let event = match content {
-            BlockContent::Event(event) => event,
+            BlockContent::Carried(_) if self.told_before => return Ok(None),
+            BlockContent::Event(event) | BlockContent::Carried(event) => event,
+            BlockContent::Change(change) => Event {
+                time_ns: change.time_ns,
+                kind: EventKind::Topology(Arc::new(change.apply(&self.topology))),
+            },
             BlockContent::Name(number, name) => {
-                self.dictionary.learn(number, name)?;
-                return Ok(None);
+                return self.dictionary.names.learn(number, name).map(|()| None);
             }
             BlockContent::Device(number, device) => {
-                self.dictionary.learn(number, device)?;
-                return Ok(None);
-            }
-            BlockContent::Carried(_) if self.told_before => return Ok(None),
-            BlockContent::Carried(event) => event,
-            BlockContent::Change(change) => {
-                let time_ns = change.time_ns;
-                let topology = Arc::new(change.apply(&self.topology));
-                Event {
-                    time_ns,
-                    kind: EventKind::Topology(topology),
-                }
+                return self.dictionary.devices.learn(number, device).map(|()| None);
             }
             BlockContent::End(end) => {
                 self.end = Some(*end);
@@ -252,56 +229,44 @@ impl<R: Read> Reader<R> {
         self.section = Section::Other;
         self.dictionary = Dictionary::default();
         let header = match own(&self.blocks, found) {
-            Some((version, content)) if version <= FORMAT => {
-                match content::read(version, content, &self.dictionary) {
-                    Ok(BlockContent::Header(header)) => Some(header),
-                    Ok(_) | Err(Misread::Unknown(_)) => None,
-                    Err(Misread::Malformed(what)) => return Err(what),
-                }
-            }
-            _ => None,
+            Some((version, content)) => header(version, content)?,
+            None => None,
         };
-        match header {
-            Some(header) if header.recording == self.first.recording && header.part > self.part => {
-                self.section = Section::Ours;
-                self.told_before = header.part == self.part + 1;
-                if !self.told_before {
-                    let missing = self.part + 1..header.part;
-                    let room = MOST_NAMES.saturating_sub(self.condition.missing_parts.len());
-                    self.condition.missing_parts.extend(missing.take(room));
-                }
-                self.part = header.part;
-                self.end = None;
-            }
-            _ => {
-                self.condition.other.get_or_insert(found.offset);
-            }
-        }
+        let follows = |it: &PartHeader| it.recording == self.first.recording && it.part > self.part;
+        let Some(header) = header.filter(follows) else {
+            self.condition.other.get_or_insert(found.offset);
+            return Ok(());
+        };
+        self.section = Section::Ours;
+        self.told_before = header.part == self.part + 1;
+        let missing = self.part + 1..header.part;
+        let room = MOST_NAMES.saturating_sub(self.condition.missing_parts.len());
+        self.condition.missing_parts.extend(missing.take(room));
+        self.part = header.part;
+        self.end = None;
         Ok(())
     }
 
-    fn packet(&mut self, found: &FoundBlock) -> Result<Option<Event>, String> {
+    fn packet(&self, found: &FoundBlock) -> Result<BlockContent, Misread> {
         let bytes = self.blocks.bytes(found);
-        let Some(packet) = blocks::packet(bytes, found.order) else {
-            return Err("a packet that is longer than its block".to_owned());
-        };
-        let Some(event) = packet.event else {
-            self.skip("packet without an event".to_owned());
-            return Ok(None);
-        };
-        match content::packet(&event, &self.dictionary) {
-            Ok(mut event) => {
-                if let EventKind::Packet(kept) = &mut event.kind {
-                    kept.head = packet.head.to_vec();
-                }
-                Ok(Some(event))
-            }
-            Err(Misread::Unknown(name)) => {
-                self.skip(name);
-                Ok(None)
-            }
-            Err(Misread::Malformed(what)) => Err(what),
+        let (head, event) = blocks::read_packet(bytes, found.order).ok_or_else(|| {
+            Misread::Malformed("a packet that is longer than its block".to_owned())
+        })?;
+        let unknown = || Misread::Unknown("packet without an event".to_owned());
+        let mut event = content::packet(&event.ok_or_else(unknown)?, &self.dictionary)?;
+        if let EventKind::Packet(packet) = &mut event.kind {
+            packet.head = head.to_vec();
         }
+        Ok(BlockContent::Event(event))
+    }
+}
+
+/// The recording's header, if a block of ours has it.
+fn header(version: u8, content: &[u8]) -> Result<Option<PartHeader>, String> {
+    match content::read(version, content, &Dictionary::default()) {
+        Ok(BlockContent::Header(header)) => Ok(Some(*header)),
+        Ok(_) | Err(Misread::Unknown(_)) => Ok(None),
+        Err(Misread::Malformed(what)) => Err(what),
     }
 }
 

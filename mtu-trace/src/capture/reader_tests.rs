@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::base::clock::Clock;
 use crate::capture::blocks;
-use crate::capture::blocks::PacketBlock;
 use crate::capture::format::{MAGIC, PartHeader};
 use crate::capture::reader::Reader;
 use crate::model::event::{Device, Event, EventKind, Flow, Name, Packet, PacketKind};
@@ -79,16 +78,11 @@ fn packets_of_version_1_are_read_from_as_many_options_as_they_fill() {
     blocks::put_own(&mut file, &content).unwrap();
     let events = [dropped("ip_forward"), dropped(&"f".repeat(150_000))];
     for event in &events {
-        let block = PacketBlock {
-            interface: 0,
-            wall_ns: 5,
-            head: &[0x45; 40],
-            length_bytes: 1500,
-            comment: "",
-            egress: None,
-            event: &cbor4ii::serde::to_vec(Vec::new(), event).unwrap(),
+        let EventKind::Packet(packet) = &event.kind else {
+            unreachable!("{event:?}");
         };
-        file.extend(block.write().unwrap());
+        let encoded = cbor4ii::serde::to_vec(Vec::new(), event).unwrap();
+        file.extend(blocks::packet(0, 5, packet, "", &encoded).unwrap());
     }
     let mut reader = Reader::new(file.as_slice()).unwrap();
     let read: Vec<Event> = std::iter::from_fn(|| reader.next_event()).collect();

@@ -5,11 +5,10 @@
 //! length says.
 
 use std::convert::Infallible;
-use std::fmt::Display;
 use std::{io, mem};
 
 use cbor4ii::core::dec::{self, Decode, IgnoredAny, Read, Reference};
-use cbor4ii::core::enc::Encode as _;
+use cbor4ii::core::enc::Encode;
 use cbor4ii::core::types::{Array, Map};
 use cbor4ii::core::utils::{BufWriter, SliceReader};
 use serde::Serialize;
@@ -17,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::base::text::stored::clean;
 use crate::capture::blocks;
-use crate::capture::dictionary::{Dictionary, Entry, EntryError, Numbers};
+use crate::capture::dictionary::{Dictionary, Entry, EntryError, Numbered, Numbers, Told};
 
 mod fields;
 
@@ -27,31 +26,21 @@ const LOOK_AHEAD_BYTES: usize = 9;
 const NULL: u8 = 0xf6;
 
 /// Why a value cannot be read.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum FieldError {
     /// The bytes are no CBOR, or a value of another type.
-    Cbor(dec::Error<Infallible>),
+    #[error(transparent)]
+    Cbor(#[from] dec::Error<Infallible>),
     /// The bytes are no structure of the fields that are wanted.
+    #[error("{0}")]
     Structure(String),
     /// The row ends too early, or has a value that this version does not know.
+    #[error("it ends too early")]
     Unfit,
-    /// The value speaks of an entry that was not told.
-    Entry(EntryError),
+    #[error(transparent)]
+    Entry(#[from] EntryError),
 }
 
-impl From<dec::Error<Infallible>> for FieldError {
-    fn from(error: dec::Error<Infallible>) -> Self {
-        Self::Cbor(error)
-    }
-}
-
-impl From<EntryError> for FieldError {
-    fn from(error: EntryError) -> Self {
-        Self::Entry(error)
-    }
-}
-
-/// The result of reading a value.
 pub type Taken<T> = Result<T, FieldError>;
 
 /// The result of writing a value: it fails without memory only.
@@ -61,9 +50,7 @@ pub type Put = io::Result<()>;
 pub trait Field: Sized {
     /// How many places of a row it fills.
     const PLACES: usize = 1;
-    /// Writes the value to the row's next places.
     fn put(&self, to: &mut RowWriter<'_>) -> Put;
-    /// Reads the value from the row's next places.
     fn take(from: &mut RowReader<'_, '_>) -> Taken<Self>;
 }
 
@@ -74,9 +61,7 @@ pub trait Row: Sized {
     const FIELDS: &'static [&'static str];
     /// How many places the fields fill.
     fn places(&self) -> usize;
-    /// Writes the fields in their order.
     fn put_fields(&self, to: &mut RowWriter<'_>) -> Put;
-    /// Reads the fields in their order.
     fn take_fields(from: &mut RowReader<'_, '_>) -> Taken<Self>;
 }
 
@@ -89,10 +74,6 @@ pub struct RowWriter<'n> {
 }
 
 /// What is written behind `start`, and the content of the blocks that must be told before it.
-///
-/// # Errors
-///
-/// If there is no memory.
 pub fn written(
     numbers: &mut Numbers,
     start: fn() -> Vec<u8>,
@@ -115,31 +96,32 @@ pub fn written(
     attempt(numbers)
 }
 
-fn no_memory(error: impl Display) -> io::Error {
-    io::Error::other(error.to_string())
-}
-
 impl RowWriter<'_> {
+    #[inline]
+    fn encode(&mut self, value: impl Encode) -> Put {
+        value.encode(&mut self.to).map_err(io::Error::other)
+    }
+
     /// Begins a row of so many places.
     pub fn row(&mut self, places: usize) -> Put {
-        Array::bounded(places, &mut self.to).map_err(no_memory)
+        Array::bounded(places, &mut self.to).map_err(io::Error::other)
     }
 
     /// Begins a map with one key, which says what follows it.
     pub fn key(&mut self, key: &str) -> Put {
-        Map::bounded(1, &mut self.to).map_err(no_memory)?;
-        key.encode(&mut self.to).map_err(no_memory)
+        Map::bounded(1, &mut self.to).map_err(io::Error::other)?;
+        self.encode(key)
     }
 
     /// Writes a structure with its fields' names, or a text.
     pub fn structure<T: Serialize + ?Sized>(&mut self, value: &T) -> Put {
         let mut to = cbor4ii::serde::Serializer::new(&mut self.to);
-        value.serialize(&mut to).map_err(no_memory)
+        value.serialize(&mut to).map_err(io::Error::other)
     }
 
     /// Writes the number of an entry, which is told before if it is new.
-    pub fn entry<T: Entry>(&mut self, entry: &T) -> Put {
-        let (number, new) = T::numbers(self.numbers).number(entry);
+    fn entry<T: Entry>(&mut self, entry: &T, of: fn(&mut Numbers) -> &mut Numbered<T>) -> Put {
+        let (number, new) = of(self.numbers).number(entry);
         if new {
             let row = mem::replace(&mut self.to, BufWriter::new(blocks::own_content()));
             self.key(T::KIND)?;
@@ -162,7 +144,6 @@ pub struct RowReader<'b, 'd> {
 }
 
 impl<'b, 'd> RowReader<'b, 'd> {
-    /// A reader of one value.
     pub fn new(bytes: &'b [u8], dictionary: &'d Dictionary) -> Self {
         Self {
             from: SliceReader::new(bytes),
@@ -216,15 +197,20 @@ impl<'b, 'd> RowReader<'b, 'd> {
     }
 
     /// Reads an entry of the dictionary by its number.
-    pub fn entry<T: Entry>(&mut self) -> Taken<T> {
+    fn entry<T: Entry>(&mut self, of: fn(&Dictionary) -> &Told<T>) -> Taken<T> {
         let number = u32::take(self)?;
-        Ok(self.dictionary.entry::<T>(number)?.clone())
+        Ok(of(self.dictionary).entry(number)?.clone())
     }
 
     /// Reads a text. Nothing in it can do something to a terminal: anyone may have written it.
     pub fn text<T: AsRef<str> + From<String> + From<&'b str>>(&mut self) -> Taken<T> {
+        self.decode::<&'b str>().map(|text| clean(T::from(text)))
+    }
+
+    #[inline]
+    fn decode<T: Decode<'b>>(&mut self) -> Taken<T> {
         self.place()?;
-        Ok(clean(T::from(<&'b str>::decode(&mut self.from)?)))
+        Ok(T::decode(&mut self.from)?)
     }
 
     /// Takes up a place.

@@ -104,12 +104,7 @@ nested!(
     Packet
 );
 
-/// One of several structures: a row with the number of the choice and the fields of it.
-pub trait Choice: Sized {
-    /// Reads the fields of a choice by its number.
-    fn take_chosen(number: u8, from: &mut RowReader<'_, '_>) -> Taken<Self>;
-}
-
+// One of several structures: a row with the number of the choice and the fields of it.
 macro_rules! choices {
     ($($type:ident { $($number:literal $choice:ident { $($field:ident),* })* })*) => {
         $(
@@ -132,9 +127,10 @@ macro_rules! choices {
                 }
             }
 
-            impl Choice for $type {
+            impl $type {
+                /// Reads the fields of a choice by its number.
                 #[inline]
-                fn take_chosen(number: u8, from: &mut RowReader<'_, '_>) -> Taken<Self> {
+                pub(crate) fn take_chosen(number: u8, from: &mut RowReader<'_, '_>) -> Taken<Self> {
                     match number {
                         $( $number => Ok(Self::$choice { $($field: Field::take(from)?),* }), )*
                         _ => Err(FieldError::Unfit),

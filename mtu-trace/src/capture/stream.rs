@@ -17,16 +17,21 @@ pub const MOST_BLOCK_BYTES: usize = 64 << 20;
 const FIRST_BUFFER_BYTES: usize = 256 << 10;
 
 /// The order of a section's bytes, which its header decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub enum ByteOrder {
-    /// The least significant byte is first.
     Little,
-    /// The most significant byte is first.
     Big,
 }
 
 impl ByteOrder {
-    /// A number from its bytes.
+    fn of(is_big_endian: bool) -> Self {
+        if is_big_endian {
+            Self::Big
+        } else {
+            Self::Little
+        }
+    }
+
     #[inline]
     pub fn number(self, bytes: [u8; 4]) -> u32 {
         match self {
@@ -37,7 +42,6 @@ impl ByteOrder {
 }
 
 /// Why there is no block.
-#[derive(Debug)]
 pub enum NoBlock {
     /// The input ends here, between blocks.
     End,
@@ -45,18 +49,14 @@ pub enum NoBlock {
     Truncated,
     /// There is something else.
     Wrong(String),
-    /// The input cannot be read.
     Io(io::Error),
 }
 
 /// A block in the buffer.
-#[derive(Debug)]
 pub struct FoundBlock {
     /// Where it begins in the input, bytes.
     pub offset: u64,
-    /// The number of its type.
     pub block_type: u32,
-    /// The byte order of its section.
     pub order: ByteOrder,
     start: usize,
     end: usize,
@@ -64,19 +64,18 @@ pub struct FoundBlock {
 
 /// A stream of blocks.
 pub struct Blocks<R> {
-    input: R,
+    pub input: R,
     buffer: Vec<u8>,
     /// What of the buffer is to be read yet.
     start: usize,
     filled: usize,
-    /// Where `start` is in the input.
-    offset: u64,
+    /// Where the next block begins in the input, bytes.
+    pub offset: u64,
     order: ByteOrder,
     ended: bool,
 }
 
 impl<R: Read> Blocks<R> {
-    /// The blocks of an input.
     pub fn new(input: R) -> Self {
         Self {
             input,
@@ -99,10 +98,6 @@ impl<R: Read> Blocks<R> {
     }
 
     /// The next block. It is in the buffer until the next call.
-    ///
-    /// # Errors
-    ///
-    /// If there is none.
     pub fn next(&mut self) -> Result<FoundBlock, NoBlock> {
         loop {
             let have = &self.buffer[self.start..self.filled];
@@ -121,14 +116,9 @@ impl<R: Read> Blocks<R> {
                     return Ok(found);
                 }
                 Err(Frame::Wrong(why)) => return Err(NoBlock::Wrong(why)),
-                Err(Frame::Incomplete) if self.ended => {
-                    return Err(if have.is_empty() {
-                        NoBlock::End
-                    } else {
-                        NoBlock::Truncated
-                    });
-                }
-                Err(Frame::Incomplete) => self.fill().map_err(NoBlock::Io)?,
+                Err(Frame::Incomplete) if !self.ended => self.fill().map_err(NoBlock::Io)?,
+                Err(Frame::Incomplete) if have.is_empty() => return Err(NoBlock::End),
+                Err(Frame::Incomplete) => return Err(NoBlock::Truncated),
             }
         }
     }
@@ -138,21 +128,7 @@ impl<R: Read> Blocks<R> {
         &self.buffer[found.start..found.end]
     }
 
-    /// The input that is read.
-    pub fn input(&self) -> &R {
-        &self.input
-    }
-
-    /// Where the next block begins, bytes.
-    pub fn offset(&self) -> u64 {
-        self.offset
-    }
-
     /// The first bytes of the input, before any block was read.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be read.
     pub fn peek(&mut self, most: usize) -> io::Result<&[u8]> {
         while self.filled - self.start < most && !self.ended {
             self.fill()?;
@@ -190,28 +166,17 @@ enum Frame {
 }
 
 /// The block at the start of `have`: its length, its type, and its section's byte order.
-fn framed(have: &[u8], order: ByteOrder) -> Result<(usize, u32, ByteOrder), Frame> {
-    let [a, b, c, d, rest @ ..] = have else {
+fn framed(have: &[u8], mut order: ByteOrder) -> Result<(usize, u32, ByteOrder), Frame> {
+    let Some((block_type, rest)) = have.split_first_chunk::<4>() else {
         return Err(Frame::Incomplete);
     };
-    let mut order = order;
     // The same in both byte orders, of which it decides.
-    if u32::from_le_bytes([*a, *b, *c, *d]) == SHB_MAGIC {
+    if u32::from_le_bytes(*block_type) == SHB_MAGIC {
         match parse_sectionheaderblock(have) {
-            Ok((_, section)) => {
-                order = if section.big_endian() {
-                    ByteOrder::Big
-                } else {
-                    ByteOrder::Little
-                };
-            }
+            Ok((_, section)) => order = ByteOrder::of(section.big_endian()),
             Err(nom::Err::Incomplete(_)) => {
                 if have.len() >= 12 {
-                    let order = match have[8] {
-                        0x1a => ByteOrder::Big,
-                        _ => ByteOrder::Little,
-                    };
-                    too_long(rest, order)?;
+                    bounded(rest, ByteOrder::of(have[8] == 0x1a))?;
                 }
                 return Err(Frame::Incomplete);
             }
@@ -233,13 +198,13 @@ fn framed(have: &[u8], order: ByteOrder) -> Result<(usize, u32, ByteOrder), Fram
                     block.block_len1, block.block_len2
                 )));
             }
-            too_long(rest, order)?;
+            bounded(rest, order)?;
             // pcap-parser reads the type as little-endian in any section.
             let block_type = order.number(block.block_type.to_le_bytes());
             Ok((block.block_len1 as usize, block_type, order))
         }
         Err(nom::Err::Incomplete(_)) => {
-            too_long(rest, order)?;
+            bounded(rest, order)?;
             Err(Frame::Incomplete)
         }
         Err(_) => Err(Frame::Wrong("a block of less than 12 bytes".to_owned())),
@@ -258,15 +223,12 @@ fn whole(have: &[u8], order: ByteOrder) -> Option<(usize, u32)> {
 }
 
 /// Refuses a block that is longer than any of ours, before it is read; `rest` is what follows its type.
-fn too_long(rest: &[u8], order: ByteOrder) -> Result<(), Frame> {
-    let [a, b, c, d, ..] = rest else {
+fn bounded(rest: &[u8], order: ByteOrder) -> Result<(), Frame> {
+    let length = rest.first_chunk().map_or(0, |bytes| order.number(*bytes));
+    if length as usize <= MOST_BLOCK_BYTES {
         return Ok(());
-    };
-    let length = order.number([*a, *b, *c, *d]);
-    if length as usize > MOST_BLOCK_BYTES {
-        return Err(Frame::Wrong(format!(
-            "a block that says it has {length} bytes, where {MOST_BLOCK_BYTES} are the most"
-        )));
     }
-    Ok(())
+    Err(Frame::Wrong(format!(
+        "a block that says it has {length} bytes, where {MOST_BLOCK_BYTES} are the most"
+    )))
 }

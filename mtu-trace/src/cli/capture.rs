@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use crate::capture::{Existing, PartLimits};
+use crate::capture::{CaptureOutput, Existing, PartLimits};
 use crate::core::select::Selection;
 use crate::show::export::ExportFormat;
 use crate::show::report::Format;
@@ -42,23 +42,18 @@ pub struct Keep {
 }
 
 impl Keep {
-    /// What happens to a file that is there already.
-    #[must_use]
-    pub fn existing(&self) -> Existing {
-        if self.force {
-            Existing::Overwritten
-        } else {
-            Existing::Refused
-        }
-    }
-
-    /// How much is kept.
-    #[must_use]
-    pub fn limits(&self) -> PartLimits {
-        PartLimits {
+    /// Makes the file, if a capture is to be kept.
+    pub(crate) fn open(&self) -> anyhow::Result<Option<CaptureOutput>> {
+        let limits = PartLimits {
             part_bytes: self.max_size,
             parts: self.max_files,
-        }
+        };
+        let existing = match self.force {
+            true => Existing::Overwritten,
+            false => Existing::Refused,
+        };
+        let open = |path: &PathBuf| CaptureOutput::open(path, limits, existing);
+        self.output.as_ref().map(open).transpose()
     }
 }
 

@@ -99,7 +99,7 @@ impl<'o> Session<'o> {
         if self.options.run.is_empty() {
             return Ok(());
         }
-        let taken = self.options.format != Format::TEXT || self.sink.capture.to_stdout();
+        let taken = self.options.format != Format::TEXT || self.sink.capture.to_stdout;
         let stdout = if taken {
             Stdio::from(io::stderr())
         } else {
@@ -131,7 +131,7 @@ impl<'o> Session<'o> {
         let capture = &mut self.sink.capture;
         capture.finish(ended_ns, hooks.clone(), insists).await;
         let report = self.report(ended_ns, hooks);
-        if self.sink.capture.to_stdout() {
+        if self.sink.capture.to_stdout {
             output::print_beside(&report, self.options.format);
         } else {
             output::print(&report, self.options.format, color)?;

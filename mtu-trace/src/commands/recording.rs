@@ -1,21 +1,17 @@
 //! The capture that a trace keeps beside what it shows.
 
-use std::future::Future;
 use std::io::{self, IsTerminal as _};
 
 use anyhow::Result;
 use rustix::system::uname;
 
 use crate::base::clock::Clock;
-use crate::capture::{CaptureOutput, PartBounds, PartHeader, PartWriter, WriteError};
+use crate::capture::{CaptureOutput, PartHeader, PartStore as _, PartWriter, WriteError};
 use crate::cli::Keep;
 use crate::commands::output::{complain, say};
 use crate::commands::{FAILED, hostname, kernel_release};
 use crate::model::event::Event;
 use crate::model::hook_status::HookStatus;
-
-/// The most bytes that may wait to be written. A choice: seconds of the greatest load.
-const MAX_WAITING_BYTES: usize = 64 << 20;
 
 /// What is wrong with what is asked for.
 pub fn misuse(options: &Keep) -> Option<&'static str> {
@@ -51,22 +47,20 @@ pub fn header(clock: Clock, hooks: Vec<HookStatus>) -> PartHeader {
 
 /// A capture that is kept, if one is to be.
 pub struct KeptCapture {
+    /// Where it goes, until writing begins.
     output: Option<CaptureOutput>,
     writer: Option<PartWriter<CaptureOutput>>,
     /// The name of the output, for messages.
     name: String,
-    to_stdout: bool,
+    /// Whether standard output is the capture's.
+    pub to_stdout: bool,
     failed: bool,
 }
 
 impl KeptCapture {
     /// Makes the file, before anything else is done that would be for nothing without it.
     pub fn prepare(options: &Keep) -> Result<Self> {
-        let output = options
-            .output
-            .as_deref()
-            .map(|path| CaptureOutput::open(path, options.limits(), options.existing()))
-            .transpose()?;
+        let output = options.open()?;
         Ok(Self {
             to_stdout: output.as_ref().is_some_and(CaptureOutput::is_stdout),
             name: output.as_ref().map(CaptureOutput::name).unwrap_or_default(),
@@ -76,21 +70,12 @@ impl KeptCapture {
         })
     }
 
-    /// Whether standard output is the capture's.
-    pub fn to_stdout(&self) -> bool {
-        self.to_stdout
-    }
-
     /// Begins to write. A failure is told, and the trace goes on.
     pub fn start(&mut self, clock: Clock, hooks: Vec<HookStatus>) {
         let Some(output) = self.output.take() else {
             return;
         };
-        let bounds = PartBounds {
-            part_bytes: output.limits().part_bytes,
-            waiting_bytes: MAX_WAITING_BYTES,
-        };
-        match PartWriter::start("capture", output, header(clock, hooks), bounds) {
+        match PartWriter::start(output, header(clock, hooks)) {
             Ok(writer) => self.writer = Some(writer),
             Err(error) => self.fail(&format!("{error:#}")),
         }
@@ -136,7 +121,7 @@ impl KeptCapture {
             WriteError::Encode(error) => format!("cannot write the capture to {name}: {error}"),
             WriteError::TooSlow => format!(
                 "{name} takes the capture too slowly: {} MiB wait for it",
-                MAX_WAITING_BYTES >> 20
+                CaptureOutput::MAX_WAITING_BYTES >> 20
             ),
             WriteError::Store(_) | WriteError::Died => error.to_string(),
         }

@@ -4,12 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use cbor4ii::core::dec::{Decode, Read as _};
-use cbor4ii::core::enc::Encode as _;
 use cbor4ii::core::types::{Bytes, Null};
 
-use super::{
-    Field, FieldError, NULL, Put, Row, RowReader, RowWriter, Taken, major_type, no_memory, number,
-};
+use super::{Field, FieldError, NULL, Put, Row, RowReader, RowWriter, Taken, major_type, number};
 use crate::model::event::{Device, Name, TcpState};
 use crate::model::network::{NetnsId, Topology};
 
@@ -18,7 +15,7 @@ macro_rules! numbers {
         impl Field for $type {
             #[inline]
             fn put(&self, to: &mut RowWriter<'_>) -> Put {
-                self.encode(&mut to.to).map_err(no_memory)
+                to.encode(self)
             }
 
             #[inline]
@@ -42,13 +39,12 @@ numbers!(u8, u16, u32, u64);
 impl Field for bool {
     #[inline]
     fn put(&self, to: &mut RowWriter<'_>) -> Put {
-        self.encode(&mut to.to).map_err(no_memory)
+        to.encode(self)
     }
 
     #[inline]
     fn take(from: &mut RowReader<'_, '_>) -> Taken<Self> {
-        from.place()?;
-        Ok(Self::decode(&mut from.from)?)
+        from.decode()
     }
 }
 
@@ -57,7 +53,7 @@ impl<T: Field> Field for Option<T> {
     fn put(&self, to: &mut RowWriter<'_>) -> Put {
         match self {
             Some(value) => value.put(to),
-            None => Null.encode(&mut to.to).map_err(no_memory),
+            None => to.encode(Null),
         }
     }
 
@@ -107,10 +103,9 @@ impl Field for SocketAddr {
 
     fn put(&self, to: &mut RowWriter<'_>) -> Put {
         match self.ip() {
-            IpAddr::V4(ip) => Bytes(&ip.octets()[..]).encode(&mut to.to),
-            IpAddr::V6(ip) => Bytes(&ip.octets()[..]).encode(&mut to.to),
+            IpAddr::V4(ip) => to.encode(Bytes(&ip.octets()[..]))?,
+            IpAddr::V6(ip) => to.encode(Bytes(&ip.octets()[..]))?,
         }
-        .map_err(no_memory)?;
         self.port().put(to)
     }
 
@@ -134,14 +129,14 @@ impl Field for SocketAddr {
 /// A name is written as its number. It may stand as a text, too, as that of a device does in version 2.
 impl Field for Name {
     fn put(&self, to: &mut RowWriter<'_>) -> Put {
-        to.entry(self)
+        to.entry(self, |numbers| &mut numbers.names)
     }
 
     fn take(from: &mut RowReader<'_, '_>) -> Taken<Self> {
         const TEXT: u8 = 3;
         match major_type(from.ahead()) {
             Some(TEXT) => from.text(),
-            _ => from.entry(),
+            _ => from.entry(|dictionary| &dictionary.names),
         }
     }
 }
@@ -166,11 +161,11 @@ impl Row for Name {
 
 impl Field for Device {
     fn put(&self, to: &mut RowWriter<'_>) -> Put {
-        to.entry(self)
+        to.entry(self, |numbers| &mut numbers.devices)
     }
 
     fn take(from: &mut RowReader<'_, '_>) -> Taken<Self> {
-        from.entry()
+        from.entry(|dictionary| &dictionary.devices)
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 
-use crate::capture::{PartBounds, PartHeader, PartStore, PartWriter, WriteError};
+use crate::capture::{PartHeader, PartStore, PartWriter, WriteError};
 use crate::model::event::{Event, EventKind};
 use crate::model::hook_status::HookStatus;
 use crate::show::tui::app::Tone;
@@ -21,8 +21,6 @@ use crate::show::tui::feed::{FeedItem, Feeder};
 /// The size of a part at which another begins, bytes: so much is kept at least, and twice as much at
 /// most. A choice: an hour of a busy node fits, and no disk is short of it.
 const PART_BYTES: u64 = 128 << 20;
-/// The most bytes that may wait to be written. A choice: seconds of the greatest load.
-const MAX_WAITING_BYTES: usize = 32 << 20;
 /// How many ticks pass between two words on how much is kept: a second.
 const TICKS_BETWEEN_WORDS: u32 = 10;
 /// The most names that are tried for a file of one second.
@@ -37,36 +35,15 @@ pub struct KeptParts {
 
 impl KeptParts {
     /// Begins to keep what is traced.
-    ///
-    /// # Errors
-    ///
-    /// If there is no room for a file, or no thread to write it.
     pub fn start(header: PartHeader, feeder: Feeder) -> Result<Self> {
         // Relative to where the user is, as the names of other files.
-        let to = PathBuf::from(".");
-        Self::limited(header, feeder, PART_BYTES, scratch(), to)
+        let store = LatestParts::new(PART_BYTES, scratch(), PathBuf::from("."))?;
+        Self::of(store, header, feeder)
     }
 
-    /// Begins to keep parts of this size in `scratch`, from which captures are written `to`.
-    fn limited(
-        header: PartHeader,
-        feeder: Feeder,
-        part_bytes: u64,
-        scratch: PathBuf,
-        to: PathBuf,
-    ) -> Result<Self> {
-        let store = LatestParts {
-            earlier: None,
-            later: KeptPart::new(&scratch)?,
-            scratch,
-            to,
-        };
-        let bounds = PartBounds {
-            part_bytes: Some(part_bytes),
-            waiting_bytes: MAX_WAITING_BYTES,
-        };
+    fn of(store: LatestParts, header: PartHeader, feeder: Feeder) -> Result<Self> {
         Ok(Self {
-            writer: PartWriter::start("spool", store, header, bounds)?,
+            writer: PartWriter::start(store, header)?,
             feeder,
             ticks: 0,
         })
@@ -96,7 +73,7 @@ impl KeptParts {
 
     /// Has everything so far written to a file of this directory.
     pub fn save(&mut self, now_ns: u64, hooks: Vec<HookStatus>) {
-        let failed = match self.writer.ending(now_ns, hooks) {
+        let failed = match self.writer.encoder.close(now_ns, hooks) {
             Ok(_) if !self.writer.is_open() => "it is not kept any more".to_owned(),
             Ok(end) => {
                 let feeder = self.feeder.clone();
@@ -122,6 +99,8 @@ impl KeptParts {
 struct LatestParts {
     earlier: Option<KeptPart>,
     later: KeptPart,
+    /// The size of a part at which another begins, bytes.
+    part_bytes: u64,
     /// The directory of the parts' files.
     scratch: PathBuf,
     /// The directory to which captures are written.
@@ -143,6 +122,14 @@ impl KeptPart {
 }
 
 impl PartStore for LatestParts {
+    const THREAD: &'static str = "spool";
+    /// A choice: seconds of the greatest load.
+    const MAX_WAITING_BYTES: usize = 32 << 20;
+
+    fn part_bytes(&self) -> Option<u64> {
+        Some(self.part_bytes)
+    }
+
     fn write(&mut self, blocks: &[u8]) -> Result<()> {
         self.later.file.write_all(blocks)?;
         self.later.bytes += blocks.len() as u64;
@@ -157,6 +144,17 @@ impl PartStore for LatestParts {
 }
 
 impl LatestParts {
+    /// Parts of this size in files of `scratch`, from which captures are written `to`.
+    fn new(part_bytes: u64, scratch: PathBuf, to: PathBuf) -> Result<Self> {
+        Ok(Self {
+            earlier: None,
+            later: KeptPart::new(&scratch)?,
+            part_bytes,
+            scratch,
+            to,
+        })
+    }
+
     fn bytes(&self) -> u64 {
         self.earlier.as_ref().map_or(0, |part| part.bytes) + self.later.bytes
     }
@@ -235,9 +233,8 @@ mod tests {
             monotonic_ns: 0,
         };
         let (feeder, feed) = feed();
-        let header = header(clock, Vec::new());
-        let (scratch, to) = (directory.to_owned(), directory.to_owned());
-        let kept = KeptParts::limited(header, feeder, part_bytes, scratch, to);
+        let store = LatestParts::new(part_bytes, directory.to_owned(), directory.to_owned());
+        let kept = KeptParts::of(store.unwrap(), header(clock, Vec::new()), feeder);
         (kept.unwrap(), feed)
     }
 
@@ -290,7 +287,7 @@ mod tests {
         while of_third < 50 {
             now_ns += 1;
             kept.note(&tick(now_ns));
-            of_third += u64::from(kept.writer.part() == 3);
+            of_third += u64::from(kept.writer.encoder.header.part == 3);
         }
         kept.save(now_ns, Vec::new());
         let (events, reader) = written(directory.path(), &feed);
@@ -331,7 +328,7 @@ mod tests {
                 kind: EventKind::Packet(packet.clone()),
             });
         }
-        assert_eq!(kept.writer.part(), 3);
+        assert_eq!(kept.writer.encoder.header.part, 3);
         kept.save(count.into(), Vec::new());
         let (events, _) = written(directory.path(), &feed);
         assert!(events.iter().map(|event| event.time_ns).eq(0..count.into()));
