@@ -35,6 +35,15 @@ pub struct Clock {
 }
 
 impl Clock {
+    /// The clocks as they stand.
+    #[must_use]
+    pub fn now() -> Self {
+        Self {
+            wall: Timestamp::now(),
+            monotonic_ns: monotonic_ns(),
+        }
+    }
+
     /// The wall time of an event.
     #[must_use]
     pub fn wall(&self, monotonic_ns: u64) -> Timestamp {

@@ -109,27 +109,28 @@ pub struct RecordOptions {
 #[derive(Debug, Args)]
 pub struct CheckOptions {
     /// Form of the report
-    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
-    pub format: CheckFormat,
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    pub format: TextOrJson,
     /// End with status 3 if a finding of severity warning or error stands
     #[arg(long)]
     pub exit_code: bool,
 }
 
-/// Form of `check`'s report.
+/// Form of an answer that is no list of findings of traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CheckFormat {
+pub enum TextOrJson {
     /// For people.
     Text,
     /// One JSON object.
     Json,
 }
 
-impl From<CheckFormat> for Format {
-    fn from(format: CheckFormat) -> Self {
-        match format {
-            CheckFormat::Text => Self::TEXT,
-            CheckFormat::Json => Self::JSON,
+impl TextOrJson {
+    /// The form of a report.
+    pub fn of_report(self) -> Format {
+        match self {
+            Self::Text => Format::TEXT,
+            Self::Json => Format::JSON,
         }
     }
 }
@@ -138,8 +139,8 @@ impl From<CheckFormat> for Format {
 #[derive(Debug, Args)]
 pub struct DoctorOptions {
     /// Form of the answer
-    #[arg(long, value_enum, default_value_t = DoctorFormat::Text)]
-    pub format: DoctorFormat,
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    pub format: TextOrJson,
     /// How to trace.
     #[command(flatten)]
     pub tracing: Tracing,
@@ -177,46 +178,32 @@ pub struct Tracing {
     pub without: Vec<String>,
     /// Attach by this mechanism alone where a hook has several
     #[arg(long, value_enum, value_name = "HOW", help_heading = "Kernel")]
-    pub mechanism: Option<MechanismChoice>,
+    pub mechanism: Option<Mechanism>,
     /// Print the kernel programs' own diagnostics to standard error
     #[arg(long, help_heading = "Kernel")]
     pub kernel_log: bool,
 }
 
-/// A mechanism one can ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum MechanismChoice {
-    /// Raw tracepoints.
-    Tracepoint,
-    /// Functions' entries and returns by trampoline (fentry, fexit).
-    Fentry,
-    /// The same by kprobe and kretprobe.
-    Kprobe,
-    /// tc links (Linux 6.6 and later).
-    Tcx,
-    /// tc filters on a clsact qdisc.
-    Clsact,
-}
-
-impl From<MechanismChoice> for Mechanism {
-    fn from(choice: MechanismChoice) -> Self {
-        match choice {
-            MechanismChoice::Tracepoint => Self::RawTracepoint,
-            MechanismChoice::Fentry => Self::Fentry,
-            MechanismChoice::Kprobe => Self::Kprobe,
-            MechanismChoice::Tcx => Self::Tcx,
-            MechanismChoice::Clsact => Self::Clsact,
-        }
+impl ValueEnum for Mechanism {
+    fn value_variants<'a>() -> &'a [Self] {
+        use Mechanism::{Clsact, Fentry, Kprobe, RawTracepoint, Tcx};
+        &[RawTracepoint, Fentry, Kprobe, Tcx, Clsact]
     }
-}
 
-/// Form of `doctor`'s answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DoctorFormat {
-    /// For people.
-    Text,
-    /// One JSON object.
-    Json,
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::RawTracepoint => ("tracepoint", "Raw tracepoints"),
+            Self::Fentry => (
+                "fentry",
+                "Functions' entries and returns by trampoline (fentry, fexit)",
+            ),
+            Self::Kprobe => ("kprobe", "The same by kprobe and kretprobe"),
+            Self::Tcx => ("tcx", "tc links (Linux 6.6 and later)"),
+            Self::Clsact => ("clsact", "tc filters on a clsact qdisc"),
+            Self::Fexit | Self::Kretprobe => return None,
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
 }
 
 /// When to colour.

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
-use std::thread;
+use std::{iter, thread};
 
 use anyhow::Result;
-use jiff::Timestamp;
 
 use crate::base::clock::{Clock, monotonic_ns};
 use crate::cli::{CheckOptions, ColorChoice};
-use crate::commands::{FOUND, explain_refusal, hostname, kernel_release, output, stands};
+use crate::commands::{FOUND, explain_refusal, looked_at, output, stands};
 use crate::core::audit::{Audit, Circumstances, Firewalls, Prospect};
 use crate::host::firewall;
 use crate::host::identity::engine::dockerd::{Dockerds, dockerds};
@@ -18,7 +17,7 @@ use crate::host::watcher::{Changes, Depth, Watcher};
 use crate::kernel::Symbols;
 use crate::model::finding::{Finding, Severity};
 use crate::model::network::NetnsId;
-use crate::show::report::{Audited, Capture, Report};
+use crate::show::report::{Audited, Report};
 
 /// Namespaces whose rules are read at the same time: each needs other programs to run.
 const READERS: usize = 4;
@@ -26,33 +25,17 @@ const READERS: usize = 4;
 /// Why the kernel lets a root who lacks nothing not look.
 const FORBIDDEN: &str = "a seccomp or security module forbids to look at the network";
 
-/// Runs the command; gives the exit status.
 pub fn run(options: &CheckOptions, color: ColorChoice) -> Result<u8> {
     output::log_to_stderr("warn");
-    let clock = Clock {
-        wall: Timestamp::now(),
-        monotonic_ns: monotonic_ns(),
-    };
+    let clock = Clock::now();
     let (findings, audited) = audit()?;
-    let now_ns = monotonic_ns();
     let report = Report {
-        capture: Capture {
-            started: clock.wall,
-            duration_s: std::time::Duration::from_nanos(now_ns - clock.monotonic_ns).as_secs_f64(),
-            kernel: kernel_release(),
-            hostname: hostname(),
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            selection: None,
-            hooks: Vec::new(),
-            events: 0,
-            lost_events: 0,
-            notes: Vec::new(),
-        },
+        capture: looked_at(clock, monotonic_ns()),
         clock,
         audit: Some(audited),
         findings,
     };
-    output::print(&report, options.format.into(), color)?;
+    output::print(&report, options.format.of_report(), color)?;
     let found = stands(&report, Severity::Warning);
     Ok(if options.exit_code && found { FOUND } else { 0 })
 }
@@ -89,30 +72,19 @@ fn look() -> Result<(Watcher, Changes)> {
 
 /// Reads the rules of these namespaces; and says how many could not be entered.
 fn read_firewalls(watcher: &Watcher, wanted: &BTreeSet<NetnsId>) -> (Firewalls, usize) {
-    let files: Vec<NetnsFile> = wanted
-        .iter()
-        .filter_map(|&netns| watcher.open(netns).ok())
-        .collect();
+    let files = wanted.iter().filter_map(|&netns| watcher.open(netns).ok());
+    let files: Vec<NetnsFile> = files.collect();
     let unopened = wanted.len() - files.len();
     let rest = Mutex::new(files.into_iter());
     let next = || rest.lock().ok()?.next();
+    let read = || -> Firewalls {
+        let files = iter::from_fn(next);
+        files.map(|file| (file.id, firewall::read(&file))).collect()
+    };
     let read = thread::scope(|scope| {
-        let readers: Vec<_> = (0..READERS)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut read = Firewalls::new();
-                    while let Some(file) = next() {
-                        read.insert(file.id, firewall::read(&file));
-                    }
-                    read
-                })
-            })
-            .collect();
-        readers
-            .into_iter()
-            .filter_map(|reader| reader.join().ok())
-            .flatten()
-            .collect()
+        let readers = [(); READERS].map(|()| scope.spawn(read));
+        let readers = readers.into_iter();
+        readers.filter_map(|it| it.join().ok()).flatten().collect()
     });
     (read, unopened)
 }

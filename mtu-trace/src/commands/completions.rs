@@ -8,7 +8,6 @@ use clap_complete::{Shell, generate};
 
 use crate::cli::{Cli, Completions};
 
-/// Runs the command; gives the exit status.
 pub fn run(options: &Completions) -> Result<u8> {
     let mut stdout = io::stdout().lock();
     stdout

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::cli::{ColorChoice, DoctorFormat, DoctorOptions};
+use crate::cli::{ColorChoice, DoctorOptions, TextOrJson};
 use crate::commands::output::style;
 use crate::commands::trace::runtime;
-use crate::commands::{kernel_release, load_options};
+use crate::commands::{LOCKED_DOWN, explain_refusal, kernel_release, load_options};
 use crate::kernel::{
     CAPABILITIES, Effective, HOOKS, KernelTypes, LOST as WITHOUT_SYMBOLS, LiveTrace, Symbols,
     refusal as lockdown_refusal,
@@ -33,82 +33,69 @@ struct Check {
     detail: String,
 }
 
-/// Runs the command; gives the exit status.
 pub fn run(options: &DoctorOptions, color: ColorChoice) -> Result<u8> {
     let diagnosis = runtime()?.block_on(async { diagnose(options) })?;
     let mut stdout = io::stdout().lock();
     match options.format {
-        DoctorFormat::Json => {
+        TextOrJson::Json => {
             serde_json::to_writer_pretty(&mut stdout, &diagnosis)?;
             writeln!(stdout)?;
         }
-        DoctorFormat::Text => write(&diagnosis, &mut stdout, &style(color))?,
+        TextOrJson::Text => write(&diagnosis, &mut stdout, &style(color))?,
     }
     Ok(0)
 }
 
+impl Check {
+    /// A check that is passed or not, with the detail to either.
+    fn new(name: &'static str, outcome: Result<String, String>) -> Self {
+        let ok = outcome.is_ok();
+        let (Ok(detail) | Err(detail)) = outcome;
+        Self { name, ok, detail }
+    }
+}
+
 fn diagnose(options: &DoctorOptions) -> Result<Diagnosis> {
-    let mut checks = capabilities()?;
+    let effective = Effective::current()?;
+    let mut checks: Vec<Check> = CAPABILITIES
+        .iter()
+        .map(|capability| {
+            let purpose = capability.purpose;
+            let outcome = match effective.has(capability) {
+                true => Ok(purpose.to_owned()),
+                false => Err(format!("missing: {purpose}")),
+            };
+            Check::new(capability.name, outcome)
+        })
+        .collect();
     let btf = &options.tracing.btf;
-    checks.push(match KernelTypes::load(btf) {
-        Ok(types) => Check {
-            name: "kernel types (BTF)",
-            ok: true,
-            detail: format!(
-                "{}, {} drop reasons",
-                btf.display(),
-                types.drop_reasons.len()
-            ),
-        },
-        Err(error) => Check {
-            name: "kernel types (BTF)",
-            ok: false,
-            detail: error.to_string(),
-        },
+    let types = KernelTypes::load(btf).map(|types| {
+        let reasons = types.drop_reasons.len();
+        format!("{}, {reasons} drop reasons", btf.display())
     });
-    checks.push(match Symbols::load() {
-        Ok(_) => Check {
-            name: "kernel symbols",
-            ok: true,
-            detail: "functions have names".to_owned(),
-        },
-        Err(error) => Check {
-            name: "kernel symbols",
-            ok: false,
-            detail: format!("{error}: {WITHOUT_SYMBOLS}"),
-        },
-    });
-    let refusal = lockdown_refusal();
-    checks.push(Check {
-        name: "kernel lockdown",
-        ok: refusal.is_none(),
-        detail: refusal.unwrap_or("none that tracing minds").to_owned(),
-    });
+    let types = types.map_err(|error| error.to_string());
+    checks.push(Check::new("kernel types (BTF)", types));
+    let symbols = Symbols::load().map(|_| "functions have names".to_owned());
+    let symbols = symbols.map_err(|error| format!("{error}: {WITHOUT_SYMBOLS}"));
+    checks.push(Check::new("kernel symbols", symbols));
+    let lockdown = match lockdown_refusal() {
+        Some(refusal) => Err(refusal.to_owned()),
+        None => Ok("none that tracing minds".to_owned()),
+    };
+    checks.push(Check::new("kernel lockdown", lockdown));
     // The same way that `record` goes, so that what is said here is what happens there.
-    let hooks = match LiveTrace::start(&load_options(&options.tracing)) {
-        Ok(live) => {
-            checks.push(Check {
-                name: "ring buffer and maps",
-                ok: true,
-                detail: "created".to_owned(),
-            });
-            live.hooks()
-        }
+    let (loaded, hooks) = match LiveTrace::start(&load_options(&options.tracing)) {
+        Ok(live) => (Ok("created".to_owned()), live.hooks()),
         Err(error) => {
-            checks.push(Check {
-                name: "ring buffer and maps",
-                ok: false,
-                detail: format!(
-                    "{:#}",
-                    crate::commands::explain_refusal(error, crate::commands::LOCKED_DOWN)
-                ),
-            });
-            HOOKS
+            let why = format!("{:#}", explain_refusal(error, LOCKED_DOWN));
+            let lost = "nothing could be loaded";
+            let missing = HOOKS
                 .iter()
-                .map(|hook| hook.missing(hook.best(), "nothing could be loaded".to_owned()))
-                .collect()
+                .map(|it| it.missing(it.best(), lost.to_owned()));
+            (Err(why), missing.collect())
         }
     };
+    checks.push(Check::new("ring buffer and maps", loaded));
     Ok(Diagnosis {
         schema: "mtu-trace/doctor/1",
         kernel: kernel_release(),
@@ -119,38 +106,13 @@ fn diagnose(options: &DoctorOptions) -> Result<Diagnosis> {
     })
 }
 
-fn capabilities() -> Result<Vec<Check>> {
-    let effective = Effective::current()?;
-    Ok(CAPABILITIES
-        .iter()
-        .map(|capability| {
-            let ok = effective.has(capability);
-            Check {
-                name: capability.name,
-                ok,
-                detail: if ok {
-                    capability.purpose.to_owned()
-                } else {
-                    format!("missing: {}", capability.purpose)
-                },
-            }
-        })
-        .collect())
-}
-
 fn write(diagnosis: &Diagnosis, to: &mut impl Write, style: &Style) -> io::Result<()> {
-    writeln!(
-        to,
-        "{} on kernel {}{}",
-        style.strong(&format!("mtu-trace {}", diagnosis.tool_version)),
-        diagnosis.kernel,
-        if diagnosis.root {
-            ""
-        } else {
-            ", not as root: most hooks need it"
-        },
-    )?;
-    writeln!(to)?;
+    let tool = style.strong(&format!("mtu-trace {}", diagnosis.tool_version));
+    let user = match diagnosis.root {
+        true => "",
+        false => ", not as root: most hooks need it",
+    };
+    writeln!(to, "{tool} on kernel {}{user}\n", diagnosis.kernel)?;
     for check in &diagnosis.checks {
         let mark = if check.ok { "ok  " } else { "MISS" };
         let line = format!("{mark} {:<24} {}", check.name, check.detail);
@@ -168,33 +130,20 @@ fn write(diagnosis: &Diagnosis, to: &mut impl Write, style: &Style) -> io::Resul
             None => hook.mechanism.clone(),
         };
         let line = format!("{mark} {:<24} {how}", hook.hook);
-        writeln!(
-            to,
-            "{}",
-            if hook.is_missed() {
-                style.fault(&line)
-            } else {
-                line
-            }
-        )?;
-        let (label, text) = if hook.attached {
-            ("shows", &hook.shows)
-        } else {
-            ("lost", &hook.lost)
+        let missed = hook.is_missed();
+        writeln!(to, "{}", if missed { style.fault(&line) } else { line })?;
+        let (label, text) = match hook.attached {
+            true => ("shows", &hook.shows),
+            false => ("lost", &hook.lost),
         };
         if let Some(text) = text {
             writeln!(to, "     {}", style.faint(&format!("{label}: {text}")))?;
         }
     }
-    writeln!(to)?;
-    writeln!(
-        to,
-        "{} work{}",
-        HookStatus::tally(&diagnosis.hooks),
-        if diagnosis.checks.iter().all(|check| check.ok) {
-            "."
-        } else {
-            "; see what is missing above."
-        },
-    )
+    let end = match diagnosis.checks.iter().all(|check| check.ok) {
+        true => ".",
+        false => "; see what is missing above.",
+    };
+    let works = HookStatus::tally(&diagnosis.hooks);
+    writeln!(to, "\n{works} work{end}")
 }

@@ -16,7 +16,6 @@ const GAP: usize = 2;
 /// Columns that a meaning gets at least, however narrow the terminal. A choice: a few words a line.
 const LEAST_COLUMNS: usize = 24;
 
-/// Runs the command and gives the exit status.
 pub fn run(options: &ExplainOptions, color: ColorChoice) -> Result<u8> {
     let mut stdout = io::stdout().lock();
     match options.verdict {

@@ -14,7 +14,6 @@ use crate::model::event::{Event, EventKind};
 use crate::model::network::Topology;
 use crate::show::export::Events;
 
-/// Runs the command; gives the exit status.
 pub fn run(options: &ExportOptions) -> Result<u8> {
     let mut events = SelectedEvents {
         reader: report::open(&options.file)?,

@@ -31,7 +31,6 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Runs the command; gives the exit status.
 pub fn run(options: &cli::Man) -> Result<u8> {
     let pages = pages().context("cannot make the manual's pages")?;
     let Some(directory) = &options.output_dir else {

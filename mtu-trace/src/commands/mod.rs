@@ -1,4 +1,4 @@
-//! What each command does.
+//! What each command does: its `run` gives the exit status.
 
 pub mod check;
 pub mod completions;
@@ -22,11 +22,12 @@ use clap::Parser as _;
 use rustix::process::Signal;
 use rustix::system::uname;
 
+use crate::base::clock::Clock;
 use crate::cli::{Cli, Command, Tracing};
 use crate::core::select::SelectError;
 use crate::kernel::{BtfError, Effective, LoadOptions};
 use crate::model::finding::Severity;
-use crate::show::report::Report;
+use crate::show::report::{Capture, Report};
 
 /// Exit status of a failure.
 const FAILED: u8 = 1;
@@ -68,11 +69,8 @@ pub fn run() -> ExitCode {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    })
+    let mut causes = error.chain().filter_map(|it| it.downcast_ref());
+    causes.any(|error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// The kernel's release, such as `6.18.44`.
@@ -80,9 +78,24 @@ fn kernel_release() -> String {
     uname().release().to_string_lossy().into_owned()
 }
 
-/// The name of this host.
 fn hostname() -> String {
     uname().nodename().to_string_lossy().into_owned()
+}
+
+/// What a report says of a look at this host that has just ended; of its events, nothing yet.
+fn looked_at(started: Clock, ended_ns: u64) -> Capture {
+    Capture {
+        started: started.wall,
+        duration_s: seconds(ended_ns.saturating_sub(started.monotonic_ns)),
+        kernel: kernel_release(),
+        hostname: hostname(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        selection: None,
+        hooks: Vec::new(),
+        events: 0,
+        lost_events: 0,
+        notes: Vec::new(),
+    }
 }
 
 /// Whether a finding of at least this severity stands.
@@ -105,16 +118,15 @@ fn seconds(ns: u64) -> f64 {
 }
 
 fn load_options(tracing: &Tracing) -> LoadOptions {
-    let (log_level, level) = if tracing.kernel_log {
-        (log::Level::Trace as u8, "trace")
-    } else {
-        (0, "warn")
+    let (log_level, level) = match tracing.kernel_log {
+        true => (log::Level::Trace as u8, "trace"),
+        false => (0, "warn"),
     };
     output::log_to_stderr(level);
     LoadOptions {
         btf: tracing.btf.clone(),
         without: tracing.without.clone(),
-        mechanism: tracing.mechanism.map(Into::into),
+        mechanism: tracing.mechanism,
         log_level,
     }
 }
@@ -127,9 +139,8 @@ const LOCKED_DOWN: &str =
 /// root who lacks no capability.
 fn explain_refusal(error: anyhow::Error, otherwise: &'static str) -> anyhow::Error {
     let cause = error.root_cause().to_string();
-    let denied = ["Operation not permitted", "Permission denied"]
-        .iter()
-        .any(|words| cause.contains(words));
+    let denials = ["Operation not permitted", "Permission denied"];
+    let denied = denials.iter().any(|words| cause.contains(words));
     if !denied || error.is::<BtfError>() {
         return error;
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use std::{fs, io};
 
 use anyhow::{Context as _, Result};
-use jiff::Timestamp;
 use rustix::process::Signal;
 
 use crate::base::clock::{Clock, monotonic_ns};
@@ -16,8 +15,7 @@ use crate::commands::recording::{KeptCapture, misuse};
 use crate::commands::trace::{Interrupts, runtime};
 use crate::commands::workload::Workload;
 use crate::commands::{
-    FOUND, LOCKED_DOWN, USAGE, explain_refusal, hostname, kernel_release, load_options, output,
-    seconds, stands,
+    FOUND, LOCKED_DOWN, USAGE, explain_refusal, load_options, looked_at, output, stands,
 };
 use crate::core::verdicts::Analysis;
 use crate::host::netns::NetnsFile;
@@ -31,7 +29,6 @@ use crate::show::report::{Capture, Format, Report};
 /// build tools end within it.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Runs the command; gives the exit status.
 pub fn run(options: &RecordOptions, color: ColorChoice) -> Result<u8> {
     if let Some(why) = misuse(&options.keep) {
         complain(why);
@@ -66,10 +63,7 @@ impl<'o> Session<'o> {
         let scope = options.selection.live(&NetnsFile::id_of);
         let scope = scope.map_err(|error| explain_refusal(error.into(), LOCKED_DOWN))?;
         let interrupts = Interrupts::new()?;
-        let clock = Clock {
-            wall: Timestamp::now(),
-            monotonic_ns: monotonic_ns(),
-        };
+        let clock = Clock::now();
         if let Some(path) = &options.ready_file {
             remove_stale(path)?;
         }
@@ -100,10 +94,9 @@ impl<'o> Session<'o> {
             return Ok(());
         }
         let taken = self.options.format != Format::TEXT || self.sink.capture.to_stdout;
-        let stdout = if taken {
-            Stdio::from(io::stderr())
-        } else {
-            Stdio::inherit()
+        let stdout = match taken {
+            true => Stdio::from(io::stderr()),
+            false => Stdio::inherit(),
         };
         self.workload = Some(Workload::start(&self.options.run, stdout)?);
         Ok(())
@@ -143,29 +136,22 @@ impl<'o> Session<'o> {
             say("the report is done; waiting for the command to end");
             self.status = Some(wait(workload, &mut self.interrupts).await?);
         }
-        Ok(
-            if self.options.exit_code && stands(&report, Severity::Error) {
-                FOUND
-            } else {
-                self.sink.capture.status(self.status.unwrap_or(0))
-            },
-        )
+        if self.options.exit_code && stands(&report, Severity::Error) {
+            return Ok(FOUND);
+        }
+        Ok(self.sink.capture.status(self.status.unwrap_or(0)))
     }
 
     fn report(&self, ended_ns: u64, hooks: Vec<HookStatus>) -> Report {
         let analysis = &self.sink.analysis;
         Report {
             capture: Capture {
-                started: self.clock.wall,
-                duration_s: seconds(ended_ns.saturating_sub(self.clock.monotonic_ns)),
-                kernel: kernel_release(),
-                hostname: hostname(),
-                tool_version: env!("CARGO_PKG_VERSION").to_owned(),
                 selection: analysis.selected(),
                 hooks,
                 events: analysis.state().events,
                 lost_events: analysis.state().lost,
                 notes: analysis.notes(),
+                ..looked_at(self.clock, ended_ns)
             },
             findings: analysis.findings(),
             clock: self.clock,

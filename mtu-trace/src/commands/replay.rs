@@ -14,7 +14,6 @@ use crate::show::tui::{App, terminal};
 /// What to do where there is no terminal.
 const INSTEAD: &str = "`mtu-trace report FILE` needs none";
 
-/// Runs the command; gives the exit status.
 pub fn run(options: &ReplayOptions, color: ColorChoice) -> Result<u8> {
     if options.file.as_os_str() == "-" {
         bail!("standard input is where the keys come from: keep the capture in a file first");

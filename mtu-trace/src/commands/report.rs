@@ -15,7 +15,6 @@ use crate::model::event::{Event, EventKind};
 use crate::model::finding::Severity;
 use crate::show::report::{Capture, Report};
 
-/// Runs the command; gives the exit status.
 pub fn run(options: &ReportOptions, color: ColorChoice) -> Result<u8> {
     let report = analyse(&options.file, options.selection.recorded()?)?;
     output::print(&report, options.format, color)?;

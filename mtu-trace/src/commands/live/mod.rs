@@ -7,9 +7,8 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use anyhow::{Context as _, Result};
-use jiff::Timestamp;
 
-use crate::base::clock::{Clock, monotonic_ns};
+use crate::base::clock::Clock;
 use crate::cli::{ColorChoice, Drawing, LiveOptions};
 use crate::commands::live::tracer::Tracer;
 use crate::commands::recording::{KeptCapture, misuse};
@@ -32,7 +31,6 @@ use crate::show::watch::Watch;
 /// What to do where there is no terminal.
 const INSTEAD: &str = "`mtu-trace record` needs none";
 
-/// Runs the command; gives the exit status.
 pub fn run(options: &LiveOptions, color: ColorChoice) -> Result<u8> {
     if let Some(why) = misuse(&options.keep) {
         output::complain(why);
@@ -41,10 +39,7 @@ pub fn run(options: &LiveOptions, color: ColorChoice) -> Result<u8> {
     terminal::check(INSTEAD)?;
     let scope = options.selection.live(&NetnsFile::id_of);
     let scope = scope.map_err(|error| explain_refusal(error.into(), LOCKED_DOWN))?;
-    let clock = Clock {
-        wall: Timestamp::now(),
-        monotonic_ns: monotonic_ns(),
-    };
+    let clock = Clock::now();
     let recording = KeptCapture::prepare(&options.keep)?;
     let (feeder, feed) = feed();
     let load = load_options(&options.tracing);
