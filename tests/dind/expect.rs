@@ -55,83 +55,15 @@ pub fn black_hole<'a>(told: &'a Told, expected: &Expected<'_>) -> Result<(&'a Va
     Ok((value, took))
 }
 
+/// In what a finding differs from what is expected.
 fn differences(
     finding: &Finding,
     value: &Value,
     took: f64,
     expected: &Expected<'_>,
 ) -> Result<Vec<String>> {
-    let mut differences = Vec::new();
-    let mut same = |what: &str, found: Value, wanted: Value| {
-        if found != wanted {
-            differences.push(format!("{what} is {found}, not {wanted}"));
-        }
-    };
-    let at = |pointer: &str| value.pointer(pointer).cloned().unwrap_or(Value::Null);
-    same("the verdict", at("/verdict"), "mtu-black-hole".into());
-    let container = "/connection/local/netns/container";
-    let step = expected.step;
-    same(
-        "the container",
-        at(&format!("{container}/id")),
-        step.id.as_str().into(),
-    );
-    same(
-        "its name",
-        at(&format!("{container}/name")),
-        step.name.as_str().into(),
-    );
-    same(
-        "its image",
-        at(&format!("{container}/image")),
-        step.image.as_str().into(),
-    );
-    let parent = format!("{container}/parent/container");
-    same(
-        "the parent",
-        at(&format!("{parent}/id")),
-        expected.outer.into(),
-    );
-    same("its name", at(&format!("{parent}/name")), OUTER.into());
-    same("the limit", at("/boundary/limit_bytes"), NARROW.into());
-    same("the packet", at("/boundary/packet_bytes"), WIDE.into());
-    let host = expected.host.netns()?;
-    same(
-        "the boundary's namespace",
-        at("/boundary/netns/name"),
-        host.name().into(),
-    );
-    same(
-        "the ICMP's end",
-        at("/pmtud/blocked_at/hook"),
-        "OUTPUT".into(),
-    );
-    same(
-        "the direction",
-        at("/connection/direction"),
-        "download".into(),
-    );
-
-    let hop = |interface: &dyn Fn(&str) -> bool, mtu: u32, here: &dyn Fn(&Value) -> bool| {
-        let path = value["path"].as_array();
-        path.into_iter().flatten().any(|hop| {
-            hop["mtu_bytes"] == mtu
-                && hop["interface"].as_str().is_some_and(interface)
-                && here(&hop["netns"])
-        })
-    };
-    let in_outer = |netns: &Value| netns["container"]["id"] == expected.outer;
-    if !hop(&|name| name == expected.inner_bridge, WIDE, &in_outer) {
-        let bridge = expected.inner_bridge;
-        differences.push(format!(
-            "the path lacks {bridge} (1500) of the outer container"
-        ));
-    }
-    if !hop(&|name| name.starts_with("br-"), NARROW, &|netns| {
-        netns["name"] == host.name()
-    }) {
-        differences.push("the path lacks the network's bridge (1450) of the host".to_owned());
-    }
+    let mut differences = different_members(value, expected)?;
+    differences.extend(lacking_hops(value, expected)?);
     let fixes = value["fixes"].to_string();
     for setting in SETTINGS {
         if !fixes.contains(setting) {
@@ -145,6 +77,64 @@ fn differences(
         differences.push("it is over".to_owned());
     }
     Ok(differences)
+}
+
+fn different_members(value: &Value, expected: &Expected<'_>) -> Result<Vec<String>> {
+    let Expected { step, outer, .. } = *expected;
+    let container = "/connection/local/netns/container";
+    let (id, name) = (format!("{container}/id"), format!("{container}/name"));
+    let image = format!("{container}/image");
+    let parent = format!("{container}/parent/container/id");
+    let parent_name = format!("{container}/parent/container/name");
+    let host = expected.host.netns()?;
+    let members: [(&str, &str, Value); 11] = [
+        ("the verdict", "/verdict", "mtu-black-hole".into()),
+        ("the container", &id, step.id.as_str().into()),
+        ("its name", &name, step.name.as_str().into()),
+        ("its image", &image, step.image.as_str().into()),
+        ("the parent", &parent, outer.into()),
+        ("its name", &parent_name, OUTER.into()),
+        ("the limit", "/boundary/limit_bytes", NARROW.into()),
+        ("the packet", "/boundary/packet_bytes", WIDE.into()),
+        (
+            "the boundary's namespace",
+            "/boundary/netns/name",
+            host.name().into(),
+        ),
+        ("the ICMP's end", "/pmtud/blocked_at/hook", "OUTPUT".into()),
+        ("the direction", "/connection/direction", "download".into()),
+    ];
+    let different = members.iter().filter_map(|(what, pointer, wanted)| {
+        let found = value.pointer(pointer).unwrap_or(&Value::Null);
+        (found != wanted).then(|| format!("{what} is {found}, not {wanted}"))
+    });
+    Ok(different.collect())
+}
+
+/// The bridges that the path of a finding should lead over, and does not.
+fn lacking_hops(value: &Value, expected: &Expected<'_>) -> Result<Vec<String>> {
+    let mut lacking = Vec::new();
+    let host = expected.host.netns()?;
+    let hop = |interface: &dyn Fn(&str) -> bool, mtu: u32, here: &dyn Fn(&Value) -> bool| {
+        let path = value["path"].as_array();
+        path.into_iter().flatten().any(|hop| {
+            hop["mtu_bytes"] == mtu
+                && hop["interface"].as_str().is_some_and(interface)
+                && here(&hop["netns"])
+        })
+    };
+    let in_outer = |netns: &Value| netns["container"]["id"] == expected.outer;
+    if !hop(&|name| name == expected.inner_bridge, WIDE, &in_outer) {
+        let bridge = expected.inner_bridge;
+        lacking.push(format!(
+            "the path lacks {bridge} (1500) of the outer container"
+        ));
+    }
+    let in_host = |netns: &Value| netns["name"] == host.name();
+    if !hop(&|name| name.starts_with("br-"), NARROW, &in_host) {
+        lacking.push("the path lacks the network's bridge (1450) of the host".to_owned());
+    }
+    Ok(lacking)
 }
 
 /// The black hole of a report, if it is the only error and its container has the members of `container`.
