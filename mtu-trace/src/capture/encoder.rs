@@ -1,8 +1,7 @@
 //! Events to the bytes of a capture.
 
-use std::io;
-use std::mem;
 use std::sync::Arc;
+use std::{io, mem};
 
 use serde::Serialize;
 
@@ -50,10 +49,6 @@ impl Encoder {
     }
 
     /// The start of the recording.
-    ///
-    /// # Errors
-    ///
-    /// If something is too long for a block.
     pub fn opening(&mut self) -> io::Result<Vec<u8>> {
         let header = &self.header;
         let application = format!("mtu-trace {}", header.tool_version);
@@ -83,10 +78,6 @@ impl Encoder {
     }
 
     /// The end of this part and the start of the next: each can be read alone.
-    ///
-    /// # Errors
-    ///
-    /// If something is too long for a block.
     pub fn next_part(&mut self, now_ns: u64) -> io::Result<(Vec<u8>, Vec<u8>)> {
         let end = end(&PartEnd {
             ended_ns: now_ns,
@@ -100,10 +91,6 @@ impl Encoder {
     }
 
     /// The end of the recording.
-    ///
-    /// # Errors
-    ///
-    /// If something is too long for a block.
     pub fn close(&self, now_ns: u64, hooks: Vec<HookStatus>) -> io::Result<Vec<u8>> {
         end(&PartEnd {
             ended_ns: now_ns,
@@ -114,10 +101,6 @@ impl Encoder {
     }
 
     /// Adds the blocks of an event.
-    ///
-    /// # Errors
-    ///
-    /// If it is too long for a block.
     pub fn event(&mut self, event: &Event, to: &mut Vec<u8>) -> io::Result<()> {
         self.part.events += 1;
         self.carried.note(event);

@@ -1,8 +1,6 @@
 //! The command line.
 
-pub mod capture;
-pub mod generated;
-pub mod live;
+mod capture;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,10 +8,11 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
 
-pub use crate::cli::capture::{ExportOptions, Keep, ReportOptions};
-pub use crate::cli::generated::{Completions, Man};
-pub use crate::cli::live::{Drawing, LiveOptions, ReplayOptions};
+pub use crate::cli::capture::{
+    Drawing, ExportOptions, Keep, LiveOptions, ReplayOptions, ReportOptions,
+};
 use crate::core::select::Selection;
 use crate::core::verdicts::entry;
 use crate::kernel::{HOOKS, Mechanism};
@@ -152,6 +151,26 @@ pub struct ExplainOptions {
     /// Name of the verdict, as reports have it
     #[arg(value_enum, value_name = "VERDICT", hide_possible_values = true)]
     pub verdict: Option<Verdict>,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Write the pages of all commands to this directory, which is made if it is missing
+    ///
+    /// The files are mtu-trace.1, mtu-trace-record.1 and so on; those of an earlier version are
+    /// overwritten. In a directory named man1 of the manual's path, such as
+    /// /usr/local/share/man/man1, `man mtu-trace-record` finds them.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub output_dir: Option<PathBuf>,
 }
 
 impl ValueEnum for Verdict {

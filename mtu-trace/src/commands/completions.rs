@@ -1,20 +1,14 @@
 //! `completions`: the script that completes the command line in a shell.
 
-use std::io::{self, Write as _};
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Command, CommandFactory as _};
 use clap_complete::{Shell, generate};
 
 use crate::cli::{Cli, Completions};
+use crate::commands::output::print_text;
 
 pub fn run(options: &Completions) -> Result<u8> {
-    let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(script(options.shell).as_bytes())
-        .and_then(|()| stdout.flush())
-        .context("cannot write to standard output")?;
-    Ok(0)
+    print_text(script(options.shell).as_bytes()).map(|()| 0)
 }
 
 /// The script. It is made before any of it is written: `generate` panics where it cannot write.
@@ -39,13 +33,10 @@ fn fish_arguments(command: &Command) -> String {
     let function = name.replace('-', "_");
     let mut lines = String::new();
     for subcommand in command.get_subcommands() {
-        let seen = format!(
-            "__fish_{function}_using_subcommand {}",
-            subcommand.get_name()
-        );
-        let values = subcommand
-            .get_positionals()
-            .flat_map(clap::Arg::get_possible_values);
+        let subname = subcommand.get_name();
+        let seen = format!("__fish_{function}_using_subcommand {subname}");
+        let arguments = subcommand.get_positionals();
+        let values = arguments.flat_map(clap::Arg::get_possible_values);
         for value in values.filter(|value| !value.is_hide_set()) {
             let help = value.get_help().map(ToString::to_string);
             lines += &format!(

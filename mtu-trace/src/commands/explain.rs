@@ -1,12 +1,10 @@
 //! `explain`: what a verdict means, how to confirm it and what to do; or which verdicts there are.
 
-use std::io::{self, Write};
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::base::text::wrap;
 use crate::cli::{ColorChoice, ExplainOptions};
-use crate::commands::output::style;
+use crate::commands::output::{print_text, style};
 use crate::core::verdicts::{entry, page};
 use crate::model::finding::Verdict;
 use crate::show::report::Style;
@@ -17,18 +15,15 @@ const GAP: usize = 2;
 const LEAST_COLUMNS: usize = 24;
 
 pub fn run(options: &ExplainOptions, color: ColorChoice) -> Result<u8> {
-    let mut stdout = io::stdout().lock();
-    match options.verdict {
-        Some(verdict) => stdout.write_all(page(verdict).as_bytes()),
-        None => table(&mut stdout, &style(color)),
-    }
-    .and_then(|()| stdout.flush())
-    .context("cannot write to standard output")?;
-    Ok(0)
+    let text = match options.verdict {
+        Some(verdict) => page(verdict).to_owned(),
+        None => table(&style(color)),
+    };
+    print_text(text.as_bytes()).map(|()| 0)
 }
 
 /// Every verdict with its severity and its meaning.
-fn table(to: &mut impl Write, style: &Style) -> io::Result<()> {
+fn table(style: &Style) -> String {
     let rows = Verdict::ALL.map(|verdict| {
         let entry = entry(verdict);
         (verdict.name(), entry.severity_words(), entry.meaning)
@@ -37,17 +32,16 @@ fn table(to: &mut impl Write, style: &Style) -> io::Result<()> {
     let names = names.max().unwrap_or(0) + GAP;
     let words = rows.iter().map(|(_, words, _)| words.len());
     let words = words.max().unwrap_or(0) + GAP;
-    let meanings = style.width.saturating_sub(names + words).max(LEAST_COLUMNS);
+    let indent = names + words;
+    let meanings = style.width.saturating_sub(indent).max(LEAST_COLUMNS);
+    let mut text = String::new();
     for (name, severity, meaning) in &rows {
         let gap = names - name.len();
-        write!(to, "{}{:gap$}{severity:words$}", style.strong(name), "")?;
-        for (number, line) in wrap(meaning, meanings).iter().enumerate() {
-            let indent = if number == 0 { 0 } else { names + words };
-            writeln!(to, "{:indent$}{line}", "")?;
-        }
+        let lines = wrap(meaning, meanings).join(&format!("\n{:indent$}", ""));
+        let name = style.strong(name);
+        text += &format!("{name}{:gap$}{severity:words$}{lines}\n", "");
     }
-    writeln!(to)?;
-    writeln!(to, "All about one: mtu-trace explain VERDICT")
+    text + "\nAll about one: mtu-trace explain VERDICT\n"
 }
 
 #[cfg(test)]
@@ -56,15 +50,9 @@ mod tests {
 
     use super::*;
 
-    fn written(style: &Style) -> String {
-        let mut bytes = Vec::new();
-        table(&mut bytes, style).unwrap();
-        String::from_utf8(bytes).unwrap()
-    }
-
     #[test]
     fn table_of_verdicts() {
-        assert_snapshot!(written(&Style::PLAIN), @r"
+        assert_snapshot!(table(&Style::PLAIN), @r"
         mtu-black-hole      error                 A hanging connection's oversized packets die on this host.
         remote-black-hole   error                 Only full-size segments get nowhere, and none dies here.
         pmtud-working       info                  Packets were too big, the sender came down, data moves.
@@ -86,7 +74,7 @@ mod tests {
             width: 80,
             ..Style::PLAIN
         };
-        for line in written(&style).lines() {
+        for line in table(&style).lines() {
             assert!(line.chars().count() <= 80, "{line}");
         }
     }

@@ -8,7 +8,6 @@ use anyhow::{Context as _, Result};
 use crate::capture::{Input, Reader};
 use crate::cli::ExportOptions;
 use crate::commands::report;
-use crate::commands::report::Passed;
 use crate::core::verdicts::Analysis;
 use crate::model::event::{Event, EventKind};
 use crate::model::network::Topology;
@@ -17,35 +16,32 @@ use crate::show::export::Events;
 pub fn run(options: &ExportOptions) -> Result<u8> {
     let mut events = SelectedEvents {
         reader: report::open(&options.file)?,
-        passed: Passed::default(),
+        read: 0,
         topology: Arc::default(),
         analysis: Analysis::of(options.selection.recorded()?),
     };
     let mut to = BufWriter::new(io::stdout().lock());
-    let capture = report::summary(&events.reader, &events.passed);
+    let capture = report::summary(&events.reader, events.analysis.state());
     let clock = events.reader.header().clock;
     let mut exported = Events {
         capture: &capture,
         clock,
         next: &mut || events.next(),
     };
-    options
-        .format
-        .write(&mut exported, &mut to)
+    let written = options.format.write(&mut exported, &mut to);
+    written
         .and_then(|()| to.flush())
         .context("cannot write the events to standard output")?;
-    report::judge(&events.reader, &events.passed, &options.file)?;
-    let scope = events.analysis.scope();
-    scope
-        .complete()
-        .with_context(|| report::name(&options.file))?;
+    report::judge(&events.reader, events.read, &options.file)?;
+    let complete = events.analysis.scope().complete();
+    complete.with_context(|| report::name(&options.file))?;
     Ok(0)
 }
 
 /// The events, with the network as it is at each.
 struct SelectedEvents {
     reader: Reader<Input>,
-    passed: Passed,
+    read: usize,
     topology: Arc<Topology>,
     /// Knows which connections are selected, and which events belong to them.
     analysis: Analysis,
@@ -55,15 +51,15 @@ impl SelectedEvents {
     fn next(&mut self) -> Option<(Event, Arc<Topology>)> {
         loop {
             let event = self.reader.next_event()?;
-            self.passed.note(&event);
+            self.read += 1;
             if let EventKind::Topology(topology) = &event.kind {
                 self.topology = Arc::clone(topology);
             }
-            if self.analysis.scope().is_everything() {
-                return Some((event, Arc::clone(&self.topology)));
-            }
-            self.analysis.apply(&event);
-            if self.analysis.includes(&event) {
+            let selected = self.analysis.scope().is_everything() || {
+                self.analysis.apply(&event);
+                self.analysis.includes(&event)
+            };
+            if selected {
                 return Some((event, Arc::clone(&self.topology)));
             }
         }

@@ -1,7 +1,6 @@
 //! `man`: the manual's pages, one for the whole and one for each command.
 
-use std::fs;
-use std::io::{self, Write as _};
+use std::{fs, io};
 
 use anyhow::{Context as _, Result};
 use clap::{Command, CommandFactory as _};
@@ -10,6 +9,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::cli;
 use crate::cli::{Cli, EXIT_STATUS};
+use crate::commands::output::print_text;
 
 /// What is typed most, and what it does.
 const EXAMPLES: &[(&str, &str)] = &[
@@ -34,13 +34,8 @@ const EXAMPLES: &[(&str, &str)] = &[
 pub fn run(options: &cli::Man) -> Result<u8> {
     let pages = pages().context("cannot make the manual's pages")?;
     let Some(directory) = &options.output_dir else {
-        let mut stdout = io::stdout().lock();
         let main = pages.first().map_or(&[][..], |(_, page)| page);
-        stdout
-            .write_all(main)
-            .and_then(|()| stdout.flush())
-            .context("cannot write to standard output")?;
-        return Ok(0);
+        return print_text(main).map(|()| 0);
     };
     fs::create_dir_all(directory)
         .with_context(|| format!("cannot make the directory {}", directory.display()))?;

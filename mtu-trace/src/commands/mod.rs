@@ -1,19 +1,19 @@
 //! What each command does: its `run` gives the exit status.
 
-pub mod check;
-pub mod completions;
-pub mod doctor;
-pub mod explain;
-pub mod export;
-pub mod live;
-pub mod man;
-pub mod output;
-pub mod record;
-pub mod recording;
-pub mod replay;
-pub mod report;
-pub mod trace;
-pub mod workload;
+mod check;
+mod completions;
+mod doctor;
+mod explain;
+mod export;
+mod live;
+mod man;
+mod output;
+mod record;
+mod recording;
+mod replay;
+mod report;
+mod trace;
+mod workload;
 
 use std::io;
 use std::process::ExitCode;

@@ -87,28 +87,25 @@ pub fn log_to_stderr(level: &str) {
         .try_init();
 }
 
-/// Whether standard output is to be coloured.
 pub fn color(choice: ColorChoice) -> bool {
     match choice {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
         // https://no-color.org: any value but the empty one.
         ColorChoice::Auto => {
-            io::stdout().is_terminal()
-                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            let forbidden = std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty());
+            io::stdout().is_terminal() && !forbidden
         }
     }
 }
 
-/// How text on standard output is to look.
 pub fn style(choice: ColorChoice) -> Style {
-    let terminal = io::stdout().is_terminal();
     let color = color(choice);
     crossterm::style::force_color_output(color);
-    let width = if terminal {
-        crossterm::terminal::size().map_or(FILE_COLUMNS, |(columns, _)| usize::from(columns))
-    } else {
-        FILE_COLUMNS
+    let is_terminal = io::stdout().is_terminal();
+    let width = match is_terminal.then(crossterm::terminal::size) {
+        Some(Ok((columns, _))) => usize::from(columns),
+        _ => FILE_COLUMNS,
     };
     Style {
         color,
@@ -120,15 +117,20 @@ pub fn style(choice: ColorChoice) -> Style {
 /// be given.
 pub fn print(report: &Report, format: Format, color: ColorChoice) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    match report
-        .write(&mut stdout, format, &style(color))
-        .and_then(|()| stdout.flush())
-    {
+    let written = report.write(&mut stdout, format, &style(color));
+    match written.and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("cannot write the report to standard output")
         }
         _ => Ok(()),
     }
+}
+
+/// Prints text that is not a report.
+pub fn print_text(text: &[u8]) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text).and_then(|()| stdout.flush());
+    written.context("cannot write to standard output")
 }
 
 /// Writes the report to standard error, where standard output is taken. That it cannot be said is no

@@ -216,17 +216,20 @@ async fn until(
             None => std::future::pending().await,
         }
     };
-    match workload {
-        None => tokio::select! {
-            () = time_up => {}
-            _ = interrupts.next() => {}
-        },
-        Some(workload) => tokio::select! {
-            () = time_up => {}
-            ended = wait(workload, interrupts) => match ended {
-                Ok(code) => *status = Some(code),
-                Err(error) => complain(&format!("{error:#}")),
-            },
+    let ended = async {
+        match workload {
+            Some(workload) => wait(workload, interrupts).await.map(Some),
+            None => {
+                interrupts.next().await;
+                Ok(None)
+            }
+        }
+    };
+    tokio::select! {
+        () = time_up => {}
+        ended = ended => match ended {
+            Ok(code) => *status = code,
+            Err(error) => complain(&format!("{error:#}")),
         },
     }
 }

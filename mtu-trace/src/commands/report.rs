@@ -10,8 +10,8 @@ use crate::cli::{ColorChoice, ReportOptions};
 use crate::commands::output::complain;
 use crate::commands::{FOUND, output, seconds, stands};
 use crate::core::select::Scope;
+use crate::core::track::State;
 use crate::core::verdicts::Analysis;
-use crate::model::event::{Event, EventKind};
 use crate::model::finding::Severity;
 use crate::show::report::{Capture, Report};
 
@@ -38,43 +38,11 @@ pub fn name(path: &Path) -> String {
     }
 }
 
-/// What passes by while a capture is read.
-#[derive(Debug, Default)]
-pub struct Passed {
-    /// How many events of all kinds there were.
-    pub events: u64,
-    /// Records that were lost, as the last event of that kind says.
-    pub lost: u64,
-    /// Time of the latest event, ns of `CLOCK_MONOTONIC`.
-    pub last_ns: u64,
-    /// Events as reports count them: ticks, topology and what hooks are missing left out.
-    pub counted: u64,
-}
-
-impl Passed {
-    /// Takes in an event.
-    pub fn note(&mut self, event: &Event) {
-        self.events += 1;
-        self.last_ns = self.last_ns.max(event.time_ns);
-        match event.kind {
-            EventKind::Tick
-            | EventKind::Topology(_)
-            | EventKind::Blind(_)
-            | EventKind::Limited(_) => {}
-            EventKind::Lost(lost) => {
-                self.lost = lost;
-                self.counted += 1;
-            }
-            _ => self.counted += 1,
-        }
-    }
-}
-
 /// How a capture came about, once it has been read, and what is wrong with it.
-pub fn summary(reader: &Reader<Input>, passed: &Passed) -> Capture {
+pub fn summary(reader: &Reader<Input>, state: &State) -> Capture {
     let header = reader.header();
     let end = reader.end();
-    let ended_ns = end.map_or(passed.last_ns, |end| end.ended_ns);
+    let ended_ns = end.map_or(state.now_ns, |end| end.ended_ns);
     Capture {
         started: header.clock.wall(header.began_ns),
         duration_s: seconds(ended_ns.saturating_sub(header.began_ns)),
@@ -83,23 +51,21 @@ pub fn summary(reader: &Reader<Input>, passed: &Passed) -> Capture {
         tool_version: header.tool_version.clone(),
         selection: None,
         hooks: end.map_or(&header.hooks, |end| &end.hooks).clone(),
-        events: passed.counted,
-        lost_events: passed.lost,
+        events: state.events,
+        lost_events: state.lost,
         notes: reader.condition().notes(),
     }
 }
 
-/// Fails if a damage has left nothing, and says on standard error what is wrong otherwise.
-pub fn judge(reader: &Reader<Input>, passed: &Passed, path: &Path) -> Result<()> {
+/// Fails if a damage has left none of the `events`, and says on standard error what is wrong otherwise.
+pub fn judge(reader: &Reader<Input>, events: usize, path: &Path) -> Result<()> {
     let condition = reader.condition();
-    if let (Some(damage), 0) = (&condition.damage, passed.events) {
-        bail!(
-            "cannot use {}: it is damaged {damage}, before the first event",
-            name(path)
-        );
+    let name = name(path);
+    if let (Some(damage), 0) = (&condition.damage, events) {
+        bail!("cannot use {name}: it is damaged {damage}, before the first event");
     }
     for note in condition.notes() {
-        complain(&format!("{}: {note}", name(path)));
+        complain(&format!("{name}: {note}"));
     }
     Ok(())
 }
@@ -108,14 +74,14 @@ pub fn judge(reader: &Reader<Input>, passed: &Passed, path: &Path) -> Result<()>
 fn analyse(path: &Path, scope: Scope) -> Result<Report> {
     let mut reader = open(path)?;
     let mut analysis = Analysis::of(scope);
-    let mut passed = Passed::default();
+    let mut events = 0;
     while let Some(event) = reader.next_event() {
-        passed.note(&event);
+        events += 1;
         analysis.apply(&event);
     }
-    judge(&reader, &passed, path)?;
+    judge(&reader, events, path)?;
     analysis.scope().complete().with_context(|| name(path))?;
-    let mut capture = summary(&reader, &passed);
+    let mut capture = summary(&reader, analysis.state());
     capture.selection = analysis.selected();
     capture.notes.extend(analysis.notes());
     Ok(Report {

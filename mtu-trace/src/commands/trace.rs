@@ -6,10 +6,6 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 /// What runs a trace, on the thread that asks for it.
-///
-/// # Errors
-///
-/// The kernel has no room for it.
 pub fn runtime() -> Result<Runtime> {
     let mut builder = Builder::new_current_thread();
     let runtime = builder.enable_all().build();
@@ -25,10 +21,6 @@ pub struct Interrupts {
 
 impl Interrupts {
     /// Begins to listen for them.
-    ///
-    /// # Errors
-    ///
-    /// The kernel does not let us.
     pub fn new() -> Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         Ok(Self {

@@ -20,11 +20,8 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Starts a command with this standard output.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be started: the status to end with, and why.
+    /// Starts a command with this standard output; if it cannot be started, the error is the status to
+    /// end with, and why.
     pub fn start(words: &[OsString], stdout: Stdio) -> Result<Self, (u8, anyhow::Error)> {
         let [program, arguments @ ..] = words else {
             return Err((NOT_FOUND, anyhow::anyhow!("no command to run")));
@@ -36,35 +33,22 @@ impl Workload {
                 io::ErrorKind::NotFound => NOT_FOUND,
                 _ => NOT_EXECUTABLE,
             };
-            let error = anyhow::Error::new(error)
-                .context(format!("cannot run {}", program.to_string_lossy()));
-            (status, error)
+            let what = format!("cannot run {}", program.to_string_lossy());
+            (status, anyhow::Error::new(error).context(what))
         })?;
         Ok(Self { child })
     }
 
-    /// Waits for its end; may be called again.
-    ///
-    /// # Errors
-    ///
-    /// If the system cannot say.
+    /// Waits for its end, and gives its status; may be called again.
     pub async fn wait(&mut self) -> Result<u8> {
-        let status = self
-            .child
-            .wait()
-            .await
-            .context("cannot wait for the command")?;
-        Ok(code(status))
+        let status = self.child.wait().await;
+        status.map(code).context("cannot wait for the command")
     }
 
     /// Passes a signal on.
     pub fn signal(&self, signal: Signal) {
-        let pid = self
-            .child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
-        if let Some(pid) = pid {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(pid) = id.and_then(Pid::from_raw) {
             let _gone = kill_process(pid, signal);
         }
     }
@@ -72,9 +56,7 @@ impl Workload {
 
 /// A status as shells give it: 128 plus the signal's number for a command ended by one.
 fn code(status: ExitStatus) -> u8 {
-    let code = status
-        .code()
-        .or_else(|| status.signal().map(|signal| 128 + signal))
-        .unwrap_or(1);
+    let signal = || status.signal().map(|signal| 128 + signal);
+    let code = status.code().or_else(signal).unwrap_or(1);
     u8::try_from(code & 0xff).unwrap_or(1)
 }

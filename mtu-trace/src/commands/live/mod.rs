@@ -1,16 +1,17 @@
 //! `live`: shows what is stalled while it happens.
 
-pub mod kept_parts;
-pub mod tracer;
+mod kept_parts;
+mod tracer;
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::{Context as _, Result};
 
 use crate::base::clock::Clock;
 use crate::cli::{ColorChoice, Drawing, LiveOptions};
-use crate::commands::live::tracer::Tracer;
+use crate::commands::live::tracer::{EventSinks, Tracer};
 use crate::commands::recording::{KeptCapture, misuse};
 use crate::commands::trace::runtime;
 use crate::commands::{
@@ -43,28 +44,30 @@ pub fn run(options: &LiveOptions, color: ColorChoice) -> Result<u8> {
     let recording = KeptCapture::prepare(&options.keep)?;
     let (feeder, feed) = feed();
     let load = load_options(&options.tracing);
-    let (tracer, hooks) = Tracer::start(load, recording, clock, feeder.clone())
-        .map_err(|error| explain_refusal(error, LOCKED_DOWN))?;
+    let save = Arc::<AtomicBool>::default();
+    let sinks = EventSinks {
+        recording,
+        clock,
+        feeder: feeder.clone(),
+        save: Arc::clone(&save),
+    };
+    let tracer = Tracer::start(load, sinks).map_err(|error| explain_refusal(error, LOCKED_DOWN))?;
     look_for_risks(feeder)?;
+    let output = options.keep.output.as_deref();
     let facts = TraceFacts {
         mode: Mode::Live,
         hostname: hostname(),
         kernel: kernel_release(),
         clock,
-        hooks,
+        hooks: tracer.hooks.clone(),
         selection: options.selection.clone(),
-        recording: options
-            .keep
-            .output
-            .as_ref()
-            .map(|path| path.display().to_string()),
+        recording: output.map(|path| path.display().to_string()),
         spool: SpoolState::None,
         waiting: 0,
         risks: Risks::Pending,
         notes: Vec::new(),
         file: None,
     };
-    let save = tracer.save();
     let mut source = Source::Live {
         watch: Box::new(Watch::of(scope)),
         feed,
@@ -94,21 +97,17 @@ pub fn screens(app: &mut App, source: &mut Source) -> Result<Ending> {
     runtime.block_on(show(app, source, output::take_held))
 }
 
-/// The colours to use.
 pub fn theme(color: ColorChoice) -> Theme {
-    if output::color(color) {
-        Theme::detect()
-    } else {
-        Theme::Mono
+    match output::color(color) {
+        true => Theme::detect(),
+        false => Theme::Mono,
     }
 }
 
-/// The signs to use.
 pub fn glyphs(drawing: &Drawing) -> &'static Glyphs {
-    if drawing.ascii {
-        &ASCII
-    } else {
-        Glyphs::detect()
+    match drawing.ascii {
+        true => &ASCII,
+        false => Glyphs::detect(),
     }
 }
 
@@ -118,10 +117,9 @@ fn look_for_risks(feeder: Feeder) -> Result<()> {
         .name("check".to_owned())
         .spawn(move || {
             let risks = match check::audit() {
-                Ok((findings, _)) => {
-                    let bad = |severity| severity >= Severity::Warning;
-                    let found = findings.into_iter().filter(|it| bad(it.severity));
-                    Risks::Found(found.collect())
+                Ok((mut findings, _)) => {
+                    findings.retain(|it| it.severity >= Severity::Warning);
+                    Risks::Found(findings)
                 }
                 Err(error) => Risks::Failed(format!("{error:#}")),
             };

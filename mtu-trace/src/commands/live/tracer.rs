@@ -14,109 +14,79 @@ use crate::commands::trace::{Interrupts, runtime};
 use crate::kernel::{LiveTrace, LoadOptions};
 use crate::model::event::{Event, EventKind};
 use crate::model::hook_status::HookStatus;
+use crate::show::tui::facts::SpoolState;
 use crate::show::tui::feed::{Batches, FeedItem, Feeder};
 
-/// The thread that traces.
+/// The thread that traces, and what it was told to begin with.
 pub struct Tracer {
     stop: oneshot::Sender<()>,
     thread: JoinHandle<KeptCapture>,
-    save: Arc<AtomicBool>,
+    /// What became of each hook.
+    pub hooks: Vec<HookStatus>,
+}
+
+/// What the thread takes the events to.
+pub struct EventSinks {
+    pub recording: KeptCapture,
+    pub clock: Clock,
+    pub feeder: Feeder,
+    /// Has the capture so far written, at the next tick.
+    pub save: Arc<AtomicBool>,
 }
 
 impl Tracer {
-    /// Loads and attaches everything, and goes on by itself; gives what became of each hook.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`LiveTrace::start`], and what keeps the recording from beginning.
-    pub fn start(
-        options: LoadOptions,
-        recording: KeptCapture,
-        clock: Clock,
-        feeder: Feeder,
-    ) -> Result<(Self, Vec<HookStatus>)> {
+    /// Loads and attaches everything, and goes on by itself.
+    pub fn start(options: LoadOptions, mut sinks: EventSinks) -> Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let (started, start) = std::sync::mpsc::sync_channel(1);
-        let save = Arc::new(AtomicBool::new(false));
-        let wanted = Arc::clone(&save);
         let thread = thread::Builder::new()
             .name("tracer".to_owned())
             .spawn(move || {
-                let runtime = match runtime() {
-                    Ok(runtime) => runtime,
-                    Err(error) => {
-                        let _told = started.send(Err(error));
-                        return recording;
-                    }
-                };
-                let mut thread = ThreadState {
-                    recording,
-                    clock,
-                    feeder,
-                    save: wanted,
-                };
-                runtime.block_on(thread.trace(&options, stopped, &started));
-                thread.recording
+                let traced = runtime().and_then(|runtime| {
+                    runtime.block_on(async {
+                        let live = LiveTrace::start(&options)?;
+                        sinks.recording.start(sinks.clock, live.hooks());
+                        let _told = started.send(Ok(live.hooks()));
+                        sinks.trace(live, stopped).await;
+                        Ok(())
+                    })
+                });
+                if let Err(error) = traced {
+                    let _told = started.send(Err(error));
+                }
+                sinks.recording
             })
             .context("cannot start the thread that traces")?;
-        let hooks = start
-            .recv()
-            .map_err(|_| anyhow!("the thread that traces has died"))??;
-        let tracer = Self { stop, thread, save };
-        Ok((tracer, hooks))
-    }
-
-    /// What has the capture so far written, at the next tick.
-    pub fn save(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.save)
+        let hooks = start.recv().map_err(|_| has_died())??;
+        Ok(Self {
+            stop,
+            thread,
+            hooks,
+        })
     }
 
     /// Ends the trace and gives the recording, which is complete.
-    ///
-    /// # Errors
-    ///
-    /// If the thread has died.
     pub fn finish(self) -> Result<KeptCapture> {
         // It may have ended by itself.
         let _stopped = self.stop.send(());
-        self.thread
-            .join()
-            .map_err(|_| anyhow!("the thread that traces has died"))
+        self.thread.join().map_err(|_| has_died())
     }
 }
 
-struct ThreadState {
-    recording: KeptCapture,
-    clock: Clock,
-    feeder: Feeder,
-    save: Arc<AtomicBool>,
+fn has_died() -> anyhow::Error {
+    anyhow!("the thread that traces has died")
 }
 
-impl ThreadState {
-    async fn trace(
-        &mut self,
-        options: &LoadOptions,
-        stopped: oneshot::Receiver<()>,
-        started: &std::sync::mpsc::SyncSender<Result<Vec<HookStatus>>>,
-    ) {
-        let mut live = match LiveTrace::start(options) {
-            Ok(live) => live,
-            Err(error) => {
-                let _told = started.send(Err(error));
-                return;
-            }
-        };
+impl EventSinks {
+    async fn trace(&mut self, mut live: LiveTrace, stopped: oneshot::Receiver<()>) {
         let hooks = live.hooks();
-        self.recording.start(self.clock, hooks.clone());
         let spool = KeptParts::start(header(self.clock, hooks.clone()), self.feeder.clone());
         let mut spool = spool
             .inspect_err(|error| {
                 let words = format!("nothing is kept for w: {error:#}");
-                let failed = crate::show::tui::facts::SpoolState::Failed(words);
-                self.feeder.tell(FeedItem::Spool(failed));
+                self.feeder.tell(FeedItem::Spool(SpoolState::Failed(words)));
             })
             .ok();
-        let _told = started.send(Ok(hooks.clone()));
         let mut batches = Batches::new(self.feeder.clone());
         let mut sink = |event: Event| {
             self.recording.note(&event);
