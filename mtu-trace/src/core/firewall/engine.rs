@@ -5,7 +5,7 @@
 //! depth and in steps.
 
 use crate::core::firewall::packet::Facts;
-use crate::core::firewall::table::{FirewallRule, FirewallTable};
+use crate::core::firewall::table::{BaseChain, FirewallRule, FirewallTable};
 use crate::core::firewall::{Blocking, Clamp, Fate};
 
 /// More than the 16 jumps that the kernel allows.
@@ -52,9 +52,12 @@ impl Outcome {
 }
 
 /// Follows a packet from a base chain on, and takes what that costs off the budget.
-pub fn run(table: &FirewallTable, name: &str, facts: &Facts<'_>, budget: &mut usize) -> Outcome {
-    let base = table.chains.get(name).and_then(|chain| chain.base.as_ref());
-    let policy_drops = base.is_some_and(|base| base.drops);
+pub fn run(
+    table: &FirewallTable,
+    (name, base): (&str, &BaseChain),
+    facts: &Facts<'_>,
+    budget: &mut usize,
+) -> Outcome {
     let mut walk = Walk {
         table,
         facts,
@@ -66,7 +69,7 @@ pub fn run(table: &FirewallTable, name: &str, facts: &Facts<'_>, budget: &mut us
     let (end, early) = walk.chain(name, 0);
     let mut outcome = walk.outcome;
     if let Some(why) = early {
-        let may = if policy_drops {
+        let may = if base.drops {
             &mut outcome.may_drop
         } else {
             &mut outcome.may_pass
@@ -77,7 +80,7 @@ pub fn run(table: &FirewallTable, name: &str, facts: &Facts<'_>, budget: &mut us
         End::Accept => None,
         End::Drop(blocking) => Some(blocking),
         // The end of the rules, by whichever way.
-        End::Return => policy_drops.then(|| table.blocking(name, None, facts)),
+        End::Return => base.drops.then(|| table.blocking(name, None, facts)),
     };
     outcome
 }

@@ -22,6 +22,7 @@ pub(crate) mod tests;
 pub use packet::{Kind, NetfilterHook, QueriedPacket};
 
 use crate::core::firewall::engine::{BUDGET, Outcome};
+use crate::core::firewall::logic::Bits;
 use crate::core::firewall::packet::Facts;
 use crate::core::firewall::table::FirewallTable;
 
@@ -102,7 +103,7 @@ impl Firewall {
     }
 
     fn facts<'a>(&self, packet: &'a QueriedPacket) -> Facts<'a> {
-        let facts = Facts::new(packet);
+        let mut facts = Facts::new(packet);
         // Being exempt from connection tracking is decided before the hooks of other rules.
         let before = match packet.hook {
             NetfilterHook::Input | NetfilterHook::Forward => NetfilterHook::Prerouting,
@@ -110,12 +111,14 @@ impl Firewall {
             NetfilterHook::Postrouting => NetfilterHook::Output,
             NetfilterHook::Prerouting | NetfilterHook::Output => return facts,
         };
-        let there = self.outcomes(&facts.at(before));
+        let there = self.outcomes(&Facts {
+            hook: before,
+            ..facts
+        });
         if there.iter().any(|outcome| outcome.untracked) {
-            facts.without_state()
-        } else {
-            facts
+            facts.state = Bits::UNKNOWN;
         }
+        facts
     }
 
     /// What each base chain at the hook does, in the kernel's order.
@@ -126,12 +129,12 @@ impl Firewall {
             .flat_map(|table| table.base_chains(facts).map(move |chain| (table, chain)))
             .collect();
         chains.sort_by_key(|(_, (_, base))| base.priority);
-        let mut facts = facts.clone();
+        let mut facts = *facts;
         let mut budget = BUDGET;
-        let followed = chains.into_iter().map(|(table, (name, _))| {
-            let outcome = engine::run(table, name, &facts, &mut budget);
+        let followed = chains.into_iter().map(|(table, chain)| {
+            let outcome = engine::run(table, chain, &facts, &mut budget);
             if outcome.untracked {
-                facts = facts.without_state();
+                facts.state = Bits::UNKNOWN;
             }
             outcome
         });

@@ -68,11 +68,12 @@ const NEW: u64 = 8;
 const SYN: u64 = 0x02;
 
 /// What rules can ask of a packet. The fields of a protocol it is not of are absent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     pub packet: &'a QueriedPacket,
     pub hook: NetfilterHook,
     pub v6: bool,
+    /// The state that connection tracking has it in.
     pub state: Bits,
 }
 
@@ -86,22 +87,6 @@ impl<'a> Facts<'a> {
                 Kind::PacketTooBig => RELATED,
                 Kind::Syn => NEW,
             }),
-        }
-    }
-
-    /// The same packet at another hook.
-    pub fn at(&self, hook: NetfilterHook) -> Self {
-        Self {
-            hook,
-            ..self.clone()
-        }
-    }
-
-    /// The same packet once tracking may have been told to leave it alone.
-    pub fn without_state(&self) -> Self {
-        Self {
-            state: Bits::UNKNOWN,
-            ..self.clone()
         }
     }
 
