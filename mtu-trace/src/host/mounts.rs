@@ -34,41 +34,28 @@ impl Mounted {
     /// The name that `ip netns` has for it, made printable.
     pub fn name(&self) -> Option<String> {
         let directory = self.path.parent()?;
-        NAMED
-            .iter()
-            .any(|named| directory == Path::new(named))
-            .then(|| self.path.file_name())?
-            .map(|name| printable(name.as_bytes()))
+        let is_named = NAMED.iter().any(|named| directory == Path::new(named));
+        let name = self.path.file_name().filter(|_| is_named)?;
+        Some(printable(name.as_bytes()))
     }
 }
 
 /// The network namespaces among the mounts of a `mountinfo` (`proc_pid_mountinfo(5)`).
 pub(crate) fn parse(mountinfo: &[u8]) -> Vec<Mounted> {
-    let lines = || {
-        mountinfo
-            .split(|&byte| byte == b'\n')
-            .filter_map(MountLine::parse)
-    };
-    let mut found: Vec<(u64, &[u8], u32)> = Vec::new();
-    for line in lines() {
-        if line.fs_type == b"nsfs"
-            && let Some(inode) = net_inode(line.root)
-        {
-            found.push((inode, line.mount_point, line.parent));
-        }
-    }
-    if found.is_empty() {
+    let nsfs = lines(mountinfo).filter(|line| line.fs_type == b"nsfs");
+    let found = nsfs.filter_map(|line| Some((net_inode(line.root)?, line)));
+    let mut found = found.peekable();
+    if found.peek().is_none() {
         return Vec::new();
     }
-    let mounts: HashMap<u32, (u32, bool)> = lines()
+    let mounts: HashMap<u32, (u32, bool)> = lines(mountinfo)
         .map(|line| (line.id, (line.parent, is_remote(line.fs_type))))
         .collect();
     found
-        .into_iter()
-        .map(|(inode, path, parent)| Mounted {
+        .map(|(inode, line)| Mounted {
             inode,
-            path: PathBuf::from(OsString::from_vec(unescape(path))),
-            unsafe_path: is_below_remote(&mounts, parent),
+            path: PathBuf::from(OsString::from_vec(unescape(line.point))),
+            unsafe_path: is_below_remote(&mounts, line.parent),
         })
         .collect()
 }
@@ -93,34 +80,10 @@ pub(crate) fn open(pid: i32, path: &Path) -> io::Result<OwnedFd> {
 
 /// Where file systems are mounted that answer when they please.
 pub(crate) fn remote_mounts(mountinfo: &[u8]) -> Vec<Vec<u8>> {
-    mountinfo
-        .split(|&byte| byte == b'\n')
-        .filter_map(MountLine::parse)
+    lines(mountinfo)
         .filter(|line| is_remote(line.fs_type))
-        .map(|line| unescape(line.mount_point))
+        .map(|line| unescape(line.point))
         .collect()
-}
-
-/// What is mounted where, as `mountinfo` has it: paths are not unescaped.
-pub(crate) struct Bound<'a> {
-    /// Device number of the file system, as `major:minor`.
-    pub device: &'a [u8],
-    /// The directory or file of it.
-    pub root: &'a [u8],
-    /// Where that is seen.
-    pub point: &'a [u8],
-}
-
-/// What is mounted where in a `mountinfo`.
-pub(crate) fn bound(mountinfo: &[u8]) -> impl Iterator<Item = Bound<'_>> {
-    mountinfo
-        .split(|&byte| byte == b'\n')
-        .filter_map(MountLine::parse)
-        .map(|line| Bound {
-            device: line.device,
-            root: line.root,
-            point: line.mount_point,
-        })
 }
 
 /// The number in `net:[4026531840]`.
@@ -129,36 +92,35 @@ pub(crate) fn net_inode(link: &[u8]) -> Option<u64> {
     str::from_utf8(number).ok()?.parse().ok()
 }
 
-/// The fields of interest of one line.
-struct MountLine<'a> {
+/// What is mounted where, as a line of `mountinfo` has it: paths are not unescaped.
+pub(crate) struct MountLine<'a> {
     id: u32,
     parent: u32,
-    device: &'a [u8],
-    root: &'a [u8],
-    mount_point: &'a [u8],
+    /// Device number of the file system, as `major:minor`.
+    pub device: &'a [u8],
+    /// The directory or file of it.
+    pub root: &'a [u8],
+    /// Where that is seen.
+    pub point: &'a [u8],
     fs_type: &'a [u8],
 }
 
-impl<'a> MountLine<'a> {
-    fn parse(line: &'a [u8]) -> Option<Self> {
-        let number = |field: &[u8]| str::from_utf8(field).ok()?.parse().ok();
+/// The lines of a `mountinfo` that can be read.
+pub(crate) fn lines(mountinfo: &[u8]) -> impl Iterator<Item = MountLine<'_>> {
+    let number = |field: &[u8]| str::from_utf8(field).ok()?.parse().ok();
+    let lines = mountinfo.split(|&byte| byte == b'\n');
+    lines.filter_map(move |line| {
         let mut fields = line.split(|&byte| byte == b' ');
-        let id = number(fields.next()?)?;
-        let parent = number(fields.next()?)?;
-        let device = fields.next()?;
-        let root = fields.next()?;
-        let mount_point = fields.next()?;
-        // Options, then any number of optional fields up to a hyphen, then the type.
-        let fs_type = fields.skip(1).skip_while(|field| *field != b"-").nth(1)?;
-        Some(Self {
-            id,
-            parent,
-            device,
-            root,
-            mount_point,
-            fs_type,
+        Some(MountLine {
+            id: number(fields.next()?)?,
+            parent: number(fields.next()?)?,
+            device: fields.next()?,
+            root: fields.next()?,
+            point: fields.next()?,
+            // Options, then any number of optional fields up to a hyphen, then the type.
+            fs_type: fields.skip(1).skip_while(|field| *field != b"-").nth(1)?,
         })
-    }
+    })
 }
 
 /// File systems in which a look-up waits for a server, or for a process of the container.
@@ -191,11 +153,8 @@ pub(crate) fn unescape(path: &[u8]) -> Vec<u8> {
             && let Some((digits @ [b'0'..=b'3', b'0'..=b'7', b'0'..=b'7'], after)) =
                 rest.split_at_checked(3)
         {
-            plain.push(
-                digits
-                    .iter()
-                    .fold(0, |value, digit| value * 8 + (digit - b'0')),
-            );
+            let digits = digits.iter().map(|digit| digit - b'0');
+            plain.push(digits.fold(0, |value, digit| value * 8 + digit));
             rest = after;
         } else {
             plain.push(byte);

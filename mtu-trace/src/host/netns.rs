@@ -6,14 +6,16 @@
 //! must never be kept beyond the work it was opened for.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::panic::resume_unwind;
 use std::path::Path;
-use std::{io, thread};
+use std::{fs, io, thread};
 
 use rustix::fs::{FsWord, Mode, OFlags, fstat, fstatfs};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::host::mounts::net_inode;
 use crate::model::network::NetnsId;
 
 /// `NSFS_MAGIC` of `linux/magic.h`.
@@ -107,10 +109,8 @@ pub(crate) fn open_nsfs(path: &Path) -> io::Result<OwnedFd> {
 /// Opens for reading what an `O_PATH` descriptor stands for, if that is a file of nsfs.
 pub(crate) fn reopen_nsfs(found: &OwnedFd) -> io::Result<OwnedFd> {
     if fstatfs(found)?.f_type != NSFS_MAGIC {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a namespace file",
-        ));
+        let kind = io::ErrorKind::InvalidInput;
+        return Err(io::Error::new(kind, "not a namespace file"));
     }
     let magic = format!("/proc/self/fd/{}", found.as_raw_fd());
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
@@ -122,14 +122,27 @@ pub(crate) fn inode(fd: &OwnedFd) -> io::Result<u64> {
     Ok(fstat(fd)?.st_ino)
 }
 
+/// Inode number of the network namespace that a link in `/proc` is to, which is not opened.
+pub(crate) fn linked_inode(link: impl AsRef<Path>) -> io::Result<u64> {
+    let inode = net_inode(fs::read_link(link)?.as_os_str().as_bytes());
+    inode.ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
 fn run<T: Send>(netns: BorrowedFd<'_>, inside: impl FnOnce() -> T + Send) -> io::Result<T> {
+    on_thread("netns", || {
+        move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))?;
+        Ok(inside())
+    })
+}
+
+/// Does something on a thread of its own, which may change namespaces since it ends with that.
+pub(crate) fn on_thread<T: Send>(
+    name: &str,
+    work: impl FnOnce() -> io::Result<T> + Send,
+) -> io::Result<T> {
     thread::scope(|scope| {
-        let thread = thread::Builder::new()
-            .name("netns".to_owned())
-            .spawn_scoped(scope, || {
-                move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))?;
-                Ok(inside())
-            })?;
+        let thread = thread::Builder::new().name(name.to_owned());
+        let thread = thread.spawn_scoped(scope, work)?;
         thread.join().unwrap_or_else(|panic| resume_unwind(panic))
     })
 }
@@ -137,12 +150,8 @@ fn run<T: Send>(netns: BorrowedFd<'_>, inside: impl FnOnce() -> T + Send) -> io:
 /// The cookie of the calling thread's namespace.
 fn cookie() -> io::Result<u64> {
     // A Unix socket: every namespace has them, whatever its protocols.
-    let socket = socket_with(
-        AddressFamily::UNIX,
-        SocketType::DGRAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
+    let (family, kind) = (AddressFamily::UNIX, SocketType::DGRAM);
+    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
     let mut cookie = 0_u64;
     let mut length: libc::socklen_t = size_of_val(&cookie) as libc::socklen_t;
     // SAFETY: the pointers are to locals that outlive the call, and `length` is the size of the

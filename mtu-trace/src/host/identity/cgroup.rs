@@ -13,7 +13,10 @@
 //!
 //! An engine inside a container appends its own paths to its container's: the last identifier in a
 //! path is the container's, the one before it that of the container around it.
+//!
+//! systemd names them after its units.
 
+use crate::base::text::printable;
 use crate::host::identity::engine::{ENGINES, containerd, docker, is_sha256};
 
 /// Where a process is.
@@ -33,16 +36,12 @@ pub struct ContainerCgroup {
 /// that is known.
 #[must_use]
 pub fn place(cgroup: &[u8]) -> Option<ContainerCgroup> {
+    let lines = cgroup.split(|&byte| byte == b'\n');
+    // `hierarchy:controllers:path`; the path may have colons.
+    let paths = lines.filter_map(|line| line.splitn(3, |&byte| byte == b':').nth(2));
     // On a host with both versions only some of the hierarchies have the container's path.
-    cgroup
-        .split(|&byte| byte == b'\n')
-        .filter_map(|line| {
-            // `hierarchy:controllers:path`; the path may have colons.
-            let path = line.splitn(3, |&byte| byte == b':').nth(2)?;
-            nesting(path)
-        })
-        .max_by_key(|&(_, depth)| depth)
-        .map(|(place, _)| place)
+    let deepest = paths.filter_map(nesting).max_by_key(|&(_, depth)| depth);
+    deepest.map(|(place, _)| place)
 }
 
 /// The innermost container of a path, and how many there are.
@@ -84,14 +83,12 @@ fn container<'a>(
 ) -> Option<(&'a str, &'static str)> {
     let name = component.strip_suffix(".scope").unwrap_or(component);
     for engine in ENGINES {
-        let mut scopes = engine.scopes.iter();
-        let id =
-            scopes.find_map(|prefix| name.strip_prefix(prefix).filter(|id| (engine.is_id)(id)));
-        if let Some(id) = id {
+        let scopes = engine.scopes.iter();
+        let mut ids = scopes.filter_map(|prefix| name.strip_prefix(prefix));
+        let id = ids.find(|id| (engine.is_id)(id));
+        let below = engine.parents.contains(&above) && (engine.is_id)(component);
+        if let Some(id) = id.or(below.then_some(component)) {
             return Some((id, engine.name));
-        }
-        if engine.parents.contains(&above) && (engine.is_id)(component) {
-            return Some((component, engine.name));
         }
     }
     // `--cgroup-parent` can be anything, and it is Docker that has it in common use.
@@ -116,6 +113,26 @@ fn pod_of(component: &str) -> Option<String> {
     (digits == 32 && digits + hyphens == uid.len() && hyphens <= 4).then_some(uid)
 }
 
+/// The innermost service or scope of systemd in the contents of a `/proc/PID/cgroup`, such as
+/// `docker.service`; `None` without systemd.
+#[must_use]
+pub fn unit(cgroup: &[u8]) -> Option<String> {
+    let lines = cgroup.split(|&byte| byte == b'\n');
+    let mut paths = lines.filter_map(|line| {
+        // `hierarchy:controllers:path`; systemd's own are version 2 and `name=systemd`.
+        let mut fields = line.splitn(3, |&byte| byte == b':').skip(1);
+        let controllers = fields.next()?;
+        (controllers.is_empty() || controllers == b"name=systemd").then(|| fields.next())?
+    });
+    let is_unit = |component: &&[u8]| {
+        let name = component.strip_suffix(b".service");
+        let name = name.or_else(|| component.strip_suffix(b".scope"));
+        name.is_some_and(|name| !name.is_empty())
+    };
+    let innermost = paths.find_map(|path| path.rsplit(|&byte| byte == b'/').find(is_unit));
+    innermost.map(printable)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -127,121 +144,86 @@ mod tests {
     const UID: &str = "8f1c2a4e-5b6d-4c7e-9a0b-1c2d3e4f5a6b";
     const STEP: &str = "q2z0jx8v5m3k1t7r9w4y6b0c2";
 
-    fn found(path: &str) -> Option<(String, &'static str, Option<String>, Option<String>)> {
-        place(format!("0::{path}\n").as_bytes())
-            .map(|place| (place.id, place.runtime, place.pod, place.outer))
+    /// A text with the names in it for the identifiers above; `$uid` is as systemd writes it.
+    fn filled(text: &str) -> String {
+        let text = text.replace("$uid", &UID.replace('-', "_"));
+        let names = [("$A", A), ("$B", B), ("$UID", UID), ("$STEP", STEP)];
+        names
+            .iter()
+            .fold(text, |text, (name, id)| text.replace(name, id))
     }
 
-    fn only(
-        id: &str,
-        runtime: &'static str,
-    ) -> Option<(String, &'static str, Option<String>, Option<String>)> {
-        Some((id.to_owned(), runtime, None, None))
+    /// All that is found: engine, identifier, pod, and the container around it.
+    fn found(path: &str) -> Option<String> {
+        let place = place(format!("0::{path}\n").as_bytes())?;
+        let pod = place.pod.map_or(String::new(), |pod| format!(" of {pod}"));
+        let outer = place
+            .outer
+            .map_or(String::new(), |outer| format!(" in {outer}"));
+        Some(format!("{} {}{pod}{outer}", place.runtime, place.id))
     }
 
     #[test]
     fn each_engine_has_its_way() {
-        let uid = UID.replace('-', "_");
-        let in_pod = |runtime| Some((A.to_owned(), runtime, Some(UID.to_owned()), None));
+        let session = "/user.slice/user-1000.slice/user@1000.service/user.slice";
+        let pods = "/kubepods.slice/kubepods-besteffort.slice";
         for (path, expected) in [
-            (format!("/docker/{A}"), only(A, "docker")),
-            (format!("/system.slice/docker-{A}.scope"), only(A, "docker")),
-            (
-                format!("/system.slice/docker-{A}.scope/init.scope"),
-                only(A, "docker"),
-            ),
-            (
-                format!(
-                    "/user.slice/user-1000.slice/user@1000.service/user.slice/docker-{A}.scope"
-                ),
-                only(A, "docker"),
-            ),
-            (format!("/actions_job/{A}"), only(A, "docker")),
+            ("/docker/$A", "docker $A"),
+            ("/system.slice/docker-$A.scope", "docker $A"),
+            ("/system.slice/docker-$A.scope/init.scope", "docker $A"),
+            (&format!("{session}/docker-$A.scope"), "docker $A"),
+            ("/actions_job/$A", "docker $A"),
             // Seen from a cgroup namespace beside it.
+            ("/../../system.slice/docker-$A.scope", "docker $A"),
+            ("/kubepods/burstable/pod$UID/$A", "containerd $A of $UID"),
+            ("/kubepods/pod$UID/$A", "containerd $A of $UID"),
             (
-                format!("/../../system.slice/docker-{A}.scope"),
-                only(A, "docker"),
+                &format!("{pods}/kubepods-besteffort-pod$uid.slice/cri-containerd-$A.scope"),
+                "containerd $A of $UID",
             ),
             (
-                format!("/kubepods/burstable/pod{UID}/{A}"),
-                in_pod("containerd"),
-            ),
-            (format!("/kubepods/pod{UID}/{A}"), in_pod("containerd")),
-            (
-                format!(
-                    "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{uid}.slice/cri-containerd-{A}.scope"
-                ),
-                in_pod("containerd"),
+                "/kubepods.slice/kubepods-pod$uid.slice/crio-$A.scope",
+                "cri-o $A of $UID",
             ),
             (
-                format!("/kubepods.slice/kubepods-pod{uid}.slice/crio-{A}.scope"),
-                in_pod("cri-o"),
+                "/kubepods.slice/kubepods-pod$uid.slice/crio-conmon-$A.scope",
+                "",
             ),
+            ("/machine.slice/libpod-$A.scope/container", "podman $A"),
+            ("/machine.slice/libpod-conmon-$A.scope", ""),
+            ("/libpod_parent/$A", "podman $A"),
             (
-                format!("/kubepods.slice/kubepods-pod{uid}.slice/crio-conmon-{A}.scope"),
-                None,
+                "/machine.slice/machine-libpod_pod_$B.slice/libpod-$A.scope",
+                "podman $A of $B",
             ),
-            (
-                format!("/machine.slice/libpod-{A}.scope/container"),
-                only(A, "podman"),
-            ),
-            (format!("/machine.slice/libpod-conmon-{A}.scope"), None),
-            (format!("/libpod_parent/{A}"), only(A, "podman")),
-            (
-                format!("/machine.slice/machine-libpod_pod_{B}.slice/libpod-{A}.scope"),
-                Some((A.to_owned(), "podman", Some(B.to_owned()), None)),
-            ),
-            (format!("/k8s.io/{A}"), only(A, "containerd")),
-            (format!("/docker/buildkit/{STEP}"), only(STEP, "buildkit")),
-            (
-                format!("/system.slice/docker-{STEP}.scope"),
-                only(STEP, "buildkit"),
-            ),
+            ("/k8s.io/$A", "containerd $A"),
+            ("/docker/buildkit/$STEP", "buildkit $STEP"),
+            ("/system.slice/docker-$STEP.scope", "buildkit $STEP"),
         ] {
-            assert_eq!(found(&path), expected, "{path}");
+            let found = found(&filled(path)).unwrap_or_default();
+            assert_eq!(found, filled(expected), "{path}");
         }
     }
 
     #[test]
     fn nested_containers_are_told_apart() {
-        let uid = UID.replace('-', "_");
-        let nested = |id: &str, runtime, pod: Option<&str>, outer: &str| {
-            Some((
-                id.to_owned(),
-                runtime,
-                pod.map(str::to_owned),
-                Some(outer.to_owned()),
-            ))
-        };
+        let pods = "kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice";
+        let pod = "kubelet-kubepods-burstable-pod$uid.slice";
         for (path, expected) in [
+            ("/docker/$A/docker/$B", "docker $B in $A"),
+            ("/system.slice/docker-$A.scope/docker/$B", "docker $B in $A"),
+            ("/docker/$A/docker/buildkit/$STEP", "buildkit $STEP in $A"),
             (
-                format!("/docker/{A}/docker/{B}"),
-                nested(B, "docker", None, A),
+                "/kubepods/burstable/pod$UID/$A/docker/$B",
+                "docker $B in $A",
             ),
             (
-                format!("/system.slice/docker-{A}.scope/docker/{B}"),
-                nested(B, "docker", None, A),
+                &format!("/docker/$A/{pods}/{pod}/cri-containerd-$B.scope"),
+                "containerd $B of $UID in $A",
             ),
-            (
-                format!("/docker/{A}/docker/buildkit/{STEP}"),
-                nested(STEP, "buildkit", None, A),
-            ),
-            (
-                format!("/kubepods/burstable/pod{UID}/{A}/docker/{B}"),
-                nested(B, "docker", None, A),
-            ),
-            (
-                format!(
-                    "/docker/{A}/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod{uid}.slice/cri-containerd-{B}.scope"
-                ),
-                nested(B, "containerd", Some(UID), A),
-            ),
-            (
-                format!("/libpod-{A}.scope/libpod-payload-{A}"),
-                only(A, "podman"),
-            ),
+            ("/libpod-$A.scope/libpod-payload-$A", "podman $A"),
         ] {
-            assert_eq!(found(&path), expected, "{path}");
+            assert_eq!(found(&filled(path)), Some(filled(expected)), "{path}");
         }
     }
 
@@ -277,6 +259,38 @@ mod tests {
         assert_eq!((place.id.as_str(), place.outer.as_deref()), (B, Some(A)));
     }
 
+    #[test]
+    fn the_innermost_unit_is_found() {
+        for (cgroup, expected) in [
+            ("0::/system.slice/docker.service\n", Some("docker.service")),
+            (
+                "0::/user.slice/user-1000.slice/user@1000.service/app.slice/app-x.scope\n",
+                Some("app-x.scope"),
+            ),
+            (
+                "0::/system.slice/getty.slice/getty@tty1.service/sub\n",
+                Some("getty@tty1.service"),
+            ),
+            (
+                "5:cpu:/x.service\n1:name=systemd:/init.scope\n",
+                Some("init.scope"),
+            ),
+            ("0::/docker/0123\n", None),
+            ("0::/.service\n", None),
+            ("", None),
+        ] {
+            assert_eq!(unit(cgroup.as_bytes()).as_deref(), expected, "{cgroup}");
+        }
+    }
+
+    #[test]
+    fn hostile_names_are_made_printable() {
+        let found = unit(b"0::/a\x1b[2J\xff\x9b.service").expect("a unit");
+        assert_eq!(found, "a\\x1b[2J\\xff\\x9b.service");
+        let long = [b"0::/", &[b'x'; 4096][..], b".service"].concat();
+        assert!(unit(&long).expect("a unit").chars().count() <= 129);
+    }
+
     proptest! {
         #[test]
         fn no_input_gets_through_raw(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
@@ -295,14 +309,9 @@ mod tests {
 
     fn check(cgroup: &[u8]) {
         if let Some(place) = place(cgroup) {
-            for text in [Some(place.id), place.pod, place.outer]
-                .into_iter()
-                .flatten()
-            {
-                assert!(
-                    text.bytes()
-                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-                );
+            let texts = [Some(place.id), place.pod, place.outer].into_iter();
+            for byte in texts.flatten().flat_map(String::into_bytes) {
+                assert!(byte.is_ascii_alphanumeric() || byte == b'-');
             }
         }
     }

@@ -5,13 +5,12 @@
 
 pub(crate) mod ancestry;
 pub(crate) mod cgroup;
-pub(crate) mod clues;
 pub(crate) mod engine;
 pub(crate) mod mounted;
 pub(crate) mod names;
 pub(crate) mod rooted;
-pub(crate) mod unit;
-use std::fs;
+
+use std::{fs, io};
 
 pub use names::{ContainerNames, Whereabouts};
 
@@ -40,40 +39,33 @@ pub fn identify(pid: i32) -> Identity {
     let Ok(comm) = fs::read(format!("/proc/{pid}/comm")) else {
         return Identity::default();
     };
-    let process = Process {
-        pid,
-        comm: printable(comm.strip_suffix(b"\n").unwrap_or(&comm)),
-    };
     let cgroup = fs::read(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    let place = place(pid, &cgroup);
-    let engine = place
-        .as_ref()
-        .and_then(|place| ancestry::engine(pid, &place.id));
-    let outer = place.as_ref().and_then(|place| {
+    let mut identity = Identity {
+        process: Some(Process {
+            pid,
+            comm: printable(comm.strip_suffix(b"\n").unwrap_or(&comm)),
+        }),
+        unit: cgroup::unit(&cgroup),
+        ..Identity::default()
+    };
+    if let Some(place) = place(pid, &cgroup) {
+        let engine = ancestry::engine(pid, &place.id);
         // With the host's cgroups, or those of a namespace of their own, containers in a container
         // are not below it.
         let around = engine.as_ref().and_then(|engine| engine.place.as_ref());
-        place
-            .outer
-            .clone()
-            .or_else(|| around.map(|around| around.id.clone()))
-    });
-    let container = place.map(|place| Container {
-        id: place.id,
-        name: None,
-        image: None,
-        runtime: place.runtime.to_owned(),
-        pod: place.pod,
-        pod_name: None,
-        parent: None,
-    });
-    Identity {
-        process: Some(process),
-        container,
-        outer,
-        engine: engine.map(|engine| engine.pid),
-        unit: unit::unit(&cgroup),
+        identity.outer = place.outer.or_else(|| Some(around?.id.clone()));
+        identity.engine = engine.map(|engine| engine.pid);
+        identity.container = Some(Container {
+            id: place.id,
+            name: None,
+            image: None,
+            runtime: place.runtime.to_owned(),
+            pod: place.pod,
+            pod_name: None,
+            parent: None,
+        });
     }
+    identity
 }
 
 /// The container of a process: by its cgroup, else by what is mounted in it.
@@ -102,21 +94,24 @@ fn located(pid: i32) -> Option<ContainerCgroup> {
     place(pid, &cgroup)
 }
 
-/// All processes, in the order in which `/proc` lists them.
-fn processes() -> impl Iterator<Item = i32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten();
-    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+/// The entries of a directory that are numbers, in order: of `/proc`, all processes.
+pub(crate) fn numbers(directory: &str) -> io::Result<Vec<i32>> {
+    let entries = fs::read_dir(directory)?;
+    // A process's directory can vanish while it is read (`ESRCH`).
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let mut numbers: Vec<i32> = numbers.collect();
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 /// A process of a container, looked for among all processes; the one with the lowest pid.
 #[must_use]
 pub fn process_of(id: &str) -> Option<i32> {
-    processes()
-        .filter(|pid| {
-            let cgroup = fs::read(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-            cgroup::place(&cgroup).is_some_and(|place| place.id == id)
-        })
-        .min()
+    let mut processes = numbers("/proc").ok()?.into_iter();
+    processes.find(|pid| {
+        let cgroup = fs::read(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        cgroup::place(&cgroup).is_some_and(|place| place.id == id)
+    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{fs, process};
 
 use crate::host::identity::engine::Named;
 use crate::host::identity::rooted::Root;
-use crate::host::identity::{clues, engine};
+use crate::host::identity::{engine, mounted};
 
 /// How long a container that no engine knew is not looked for again, ns. An engine writes down a
 /// name before it starts a container, but not all of them do.
@@ -43,7 +43,7 @@ impl Whereabouts {
                 return None;
             }
             let root = Root::of(pid).ok()?;
-            let directories = clues::directories(id, &container, &root.mounts);
+            let directories = mounted::directories(id, &container, &root.mounts);
             engine::look(&root, id, &directories)
         })
     }
@@ -56,7 +56,7 @@ fn view(pid: i32) -> Option<(PathBuf, u64, u64)> {
     Some((mounts, root.dev(), root.ino()))
 }
 
-/// ContainerNames by container identifier.
+/// What engines call containers, and when those were looked for that none knew, by identifier.
 #[derive(Debug, Default)]
 pub struct ContainerNames {
     known: HashMap<String, Named>,
@@ -71,25 +71,23 @@ impl ContainerNames {
             if missed.is_some_and(|missed_ns| now_ns.saturating_sub(*missed_ns) < AGAIN_NS) {
                 return None;
             }
-            let found = at.look(id);
-            match found {
+            match at.look(id) {
                 Some(named) => {
                     self.missed.remove(id);
-                    if self.known.len() >= MOST {
-                        self.known.clear();
-                    }
-                    self.known.insert(id.to_owned(), named);
+                    remember(&mut self.known, id, named);
                 }
-                None => {
-                    if self.missed.len() >= MOST {
-                        self.missed.clear();
-                    }
-                    self.missed.insert(id.to_owned(), now_ns);
-                }
+                None => remember(&mut self.missed, id, now_ns),
             }
         }
         self.known.get(id)
     }
+}
+
+fn remember<T>(all: &mut HashMap<String, T>, id: &str, what: T) {
+    if all.len() >= MOST {
+        all.clear();
+    }
+    all.insert(id.to_owned(), what);
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! read, and a file system that answers when it pleases (FUSE, NFS, …) is not entered at all, nor one of
 //! the kernel's own (proc, tracefs, …), whose files can wait for what may never come.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
@@ -87,22 +87,13 @@ impl Root {
         })
     }
 
-    /// Reads a regular file, given by its path from this root.
+    /// Reads a regular file, given by its path from this root, and since when it is what it is.
     ///
     /// # Errors
     ///
     /// If there is none, if it is something else, too long, or on a file system that may not
     /// answer. Without `openat2` (before Linux 5.6) nothing is read.
-    pub fn read(&self, path: &str, way: LinkRule) -> io::Result<Vec<u8>> {
-        Ok(self.read_dated(path, way)?.bytes)
-    }
-
-    /// The same, and since when the file is what it is.
-    ///
-    /// # Errors
-    ///
-    /// As [`Root::read`].
-    pub fn read_dated(&self, path: &str, way: LinkRule) -> io::Result<FileContent> {
+    pub fn read(&self, path: &str, way: LinkRule) -> io::Result<FileContent> {
         let mut resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         if way == LinkRule::Straight {
             resolve |= ResolveFlags::NO_SYMLINKS;
@@ -138,17 +129,12 @@ impl Root {
             return Err(io::Error::other("too long"));
         }
         // After reading: what was written meanwhile is not missed.
-        Ok(FileContent {
-            bytes,
-            changed: changed(&file.metadata()?),
-        })
+        let metadata = file.metadata()?;
+        let seconds = u64::try_from(metadata.ctime()).unwrap_or(0);
+        let nanos = u32::try_from(metadata.ctime_nsec()).unwrap_or(0);
+        let changed = Duration::new(seconds, nanos);
+        Ok(FileContent { bytes, changed })
     }
-}
-
-fn changed(metadata: &Metadata) -> Duration {
-    let seconds = u64::try_from(metadata.ctime()).unwrap_or(0);
-    let nanos = u32::try_from(metadata.ctime_nsec()).unwrap_or(0);
-    Duration::new(seconds, nanos)
 }
 
 fn open_directory(path: &Path) -> io::Result<OwnedFd> {
@@ -209,11 +195,8 @@ mod tests {
             "sub/chain",
             "sub/../../inside",
         ] {
-            assert_eq!(
-                root.read(path, LinkRule::Linked).expect(path),
-                b"inside",
-                "{path}"
-            );
+            let found = root.read(path, LinkRule::Linked).expect(path);
+            assert_eq!(found.bytes, b"inside", "{path}");
         }
         directory.link("host", "/etc/passwd");
         directory.link("secret", "../secret");
@@ -245,7 +228,7 @@ mod tests {
             .open(directory.0.join("root/inside"))
             .expect("a file");
         file.set_modified(epoch).expect("its own");
-        let content = root.read_dated("inside", LinkRule::Linked).expect("there");
+        let content = root.read("inside", LinkRule::Linked).expect("there");
         assert_eq!(content.bytes, b"inside");
         let after = epoch.elapsed().expect("after it");
         assert!((before..=after).contains(&content.changed), "{content:?}");
@@ -299,10 +282,8 @@ mod tests {
         assert!(root.read("missing", LinkRule::Linked).is_err());
         let long = File::create(directory.0.join("root/long")).expect("a file");
         long.set_len(MOST_BYTES).expect("room");
-        assert_eq!(
-            root.read("long", LinkRule::Linked).expect("just so").len() as u64,
-            MOST_BYTES
-        );
+        let whole = root.read("long", LinkRule::Linked).expect("just so");
+        assert_eq!(whole.bytes.len() as u64, MOST_BYTES);
         long.set_len(MOST_BYTES + 1).expect("room");
         assert!(root.read("long", LinkRule::Linked).is_err());
     }

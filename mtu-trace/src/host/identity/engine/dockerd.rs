@@ -15,9 +15,9 @@ use crate::base::clock::booted;
 use crate::host::identity::engine::options::{
     Flags, is_detached, network, parse_settings, settings_path,
 };
-use crate::host::identity::processes;
+use crate::host::identity::numbers;
 use crate::host::identity::rooted::{LinkRule, Root};
-use crate::host::mounts::net_inode;
+use crate::host::netns::linked_inode;
 use crate::model::engine::Dockerd;
 
 /// What engines call themselves (`/proc/PID/comm`).
@@ -57,13 +57,11 @@ enum Seen {
 /// Looks for the engines that run.
 #[must_use]
 pub fn dockerds() -> Dockerds {
-    let is_called_so =
-        |pid: &i32| fs::read(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == COMM);
-    let mut pids: Vec<i32> = processes()
-        .filter(is_called_so)
-        .filter(|pid| may_make_networks(*pid))
-        .collect();
-    pids.sort_unstable();
+    let mut pids = numbers("/proc").unwrap_or_default();
+    pids.retain(|pid| {
+        let comm = fs::read(format!("/proc/{pid}/comm"));
+        comm.is_ok_and(|comm| comm == COMM) && may_make_networks(*pid)
+    });
     let beyond = pids.len().saturating_sub(MOST);
     pids.truncate(MOST);
     let mut dockerds = look_at(pids, LIMIT, |pid| match look(pid) {
@@ -128,7 +126,7 @@ fn look(pid: i32) -> Result<Seen> {
         (String::new(), Value::Null)
     } else {
         let path = settings_path(&flags, &environ)?;
-        match Root::of(pid)?.read_dated(&path, LinkRule::Linked) {
+        match Root::of(pid)?.read(&path, LinkRule::Linked) {
             Ok(content) if content.changed > started(pid)? => return Ok(Seen::Outdated),
             Ok(content) => (path, parse_settings(&content.bytes)?),
             // One that was named must have been there.
@@ -141,9 +139,10 @@ fn look(pid: i32) -> Result<Seen> {
     let Some(network) = network(&flags, &path, &settings)? else {
         return Ok(Seen::Nothing);
     };
-    let netns_inode = netns_of(pid)?;
+    let netns_inode = linked_inode(format!("/proc/{pid}/ns/net"))?;
+    let host = linked_inode("/proc/1/ns/net").ok();
     ensure!(
-        !is_detached(&environ, netns_inode, netns_of(1).ok()),
+        !is_detached(&environ, netns_inode, host),
         "its networks are elsewhere"
     );
     Ok(Seen::DefaultNetwork(Dockerd {
@@ -153,12 +152,6 @@ fn look(pid: i32) -> Result<Seen> {
         mtu_bytes: network.mtu_bytes,
         mtu_from: network.mtu_from,
     }))
-}
-
-/// Inode number of a process's network namespace.
-fn netns_of(pid: i32) -> Result<u64> {
-    let link = fs::read_link(format!("/proc/{pid}/ns/net"))?;
-    net_inode(link.as_os_str().as_encoded_bytes()).context("no namespace")
 }
 
 /// When a process was started, since the Epoch. That is known by the tick, and it is the end of it that

@@ -52,10 +52,8 @@ const SHA256_LEN: usize = 64;
 /// Whether a word is a SHA-256 in hexadecimal, as most engines name containers.
 #[must_use]
 pub fn is_sha256(text: &str) -> bool {
-    text.len() == SHA256_LEN
-        && text
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    let mut bytes = text.bytes();
+    text.len() == SHA256_LEN && bytes.all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// What an engine calls a container.
@@ -81,10 +79,6 @@ impl Named {
             pod_name: self.pod_name.or(other.pod_name),
         }
     }
-
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// Looks for a container in what the engines keep below a root: in `directories`, where its mounts
@@ -98,25 +92,26 @@ pub fn look(root: &Root, id: &str, directories: &[String]) -> Option<Named> {
     let named = ENGINES.iter().fold(Named::default(), |named, engine| {
         named.or((engine.look)(root, id, directories))
     });
-    (!named.is_empty()).then_some(named)
+    (named != Named::default()).then_some(named)
 }
 
 /// Reads JSON at the first of these paths that has some.
 fn json(root: &Root, paths: &[String]) -> Option<Value> {
-    let mut paths = paths.iter();
-    paths.find_map(|path| parsed(root, path, LinkRule::Linked))
+    let parse = |path: &String| parsed(root, path, LinkRule::Linked);
+    paths.iter().find_map(parse)
 }
 
 /// The same of a file in one of the directories that mounts tell of: a container can have a say in
 /// those, so nothing there may lead elsewhere.
 fn told(root: &Root, directories: &[String], file: &str) -> Option<Value> {
-    let mut directories = directories.iter();
-    directories
-        .find_map(|directory| parsed(root, &format!("{directory}/{file}"), LinkRule::Straight))
+    let mut paths = directories
+        .iter()
+        .map(|directory| format!("{directory}/{file}"));
+    paths.find_map(|path| parsed(root, &path, LinkRule::Straight))
 }
 
 fn parsed(root: &Root, path: &str, way: LinkRule) -> Option<Value> {
-    serde_json::from_slice(&root.read(path, way).ok()?).ok()
+    serde_json::from_slice(&root.read(path, way).ok()?.bytes).ok()
 }
 
 /// A string that is not empty, fit to be shown.
@@ -127,8 +122,6 @@ fn text(value: Option<&Value>) -> Option<String> {
 
 /// `namespace/name` of a pod.
 fn pod_name(namespace: Option<String>, name: Option<String>) -> Option<String> {
-    match (namespace, name?) {
-        (Some(namespace), name) => Some(format!("{namespace}/{name}")),
-        (None, name) => Some(name),
-    }
+    let name = name?;
+    Some(namespace.map_or_else(|| name.clone(), |namespace| format!("{namespace}/{name}")))
 }

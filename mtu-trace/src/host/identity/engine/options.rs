@@ -60,20 +60,16 @@ impl Flags {
 
     /// Whether they say all there is to say of the default network: the settings are not asked then.
     pub fn say_all(&self) -> bool {
-        match (&self.bridge, &self.mtu) {
-            (Some(bridge), mtu) => mtu.is_some() || bridge == NO_BRIDGE,
-            (None, _) => false,
-        }
+        let bridge = self.bridge.as_ref();
+        bridge.is_some_and(|bridge| self.mtu.is_some() || bridge == NO_BRIDGE)
     }
 }
 
 /// The name of a flag, and its value if that is in the same word.
 fn flag(word: &str) -> Option<(&str, Option<&str>)> {
     if let Some(long) = word.strip_prefix("--") {
-        return Some(match long.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (long, None),
-        });
+        let named = long.split_once('=');
+        return Some(named.map_or((long, None), |(name, value)| (name, Some(value))));
     }
     // Short flags without a value can stand before it: debug.
     let rest = word
@@ -88,8 +84,8 @@ fn flag(word: &str) -> Option<(&str, Option<&str>)> {
 fn variable(environ: &[u8], name: &str) -> Option<String> {
     environ.split(|&byte| byte == 0).find_map(|set| {
         let value = set.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-        let value = String::from_utf8(value.to_vec()).ok()?;
-        (!value.is_empty()).then_some(value)
+        let value = str::from_utf8(value).ok().filter(|value| !value.is_empty());
+        value.map(str::to_owned)
     })
 }
 
@@ -108,20 +104,18 @@ pub fn is_detached(environ: &[u8], own: u64, host: Option<u64>) -> bool {
 /// Where an engine looks for its settings. A rootless one has a home.
 pub fn settings_path(flags: &Flags, environ: &[u8]) -> Result<String> {
     let variable = |name| variable(environ, name);
-    let path = if let Some(path) = &flags.settings {
-        path.clone()
-    } else if !is_rootless(environ) {
-        SETTINGS.to_owned()
-    } else {
-        let home = || Some(format!("{}/.config", variable("HOME")?));
-        let settings = variable("XDG_CONFIG_HOME").or_else(home);
-        format!("{}/docker/daemon.json", settings.context("no home")?)
+    let path = match &flags.settings {
+        Some(path) => path.clone(),
+        None if !is_rootless(environ) => SETTINGS.to_owned(),
+        None => {
+            let home = || Some(format!("{}/.config", variable("HOME")?));
+            let settings = variable("XDG_CONFIG_HOME").or_else(home);
+            format!("{}/docker/daemon.json", settings.context("no home")?)
+        }
     };
     // Where it was when it was started is not known.
-    ensure!(
-        path.starts_with('/'),
-        "the path of the settings is relative"
-    );
+    let is_absolute = path.starts_with('/');
+    ensure!(is_absolute, "the path of the settings is relative");
     Ok(path)
 }
 
@@ -185,104 +179,97 @@ mod tests {
 
     use super::*;
 
-    fn flags(words: &[&str]) -> Flags {
-        Flags::parse((words.join("\0") + "\0").as_bytes())
+    /// The flags of an engine that was started with these words.
+    fn flags(words: &str) -> Flags {
+        let cmdline = format!("/usr/bin/dockerd {words}").trim_end().to_owned() + " ";
+        Flags::parse(cmdline.replace(' ', "\0").as_bytes())
     }
 
-    /// What an engine with this command line and these settings gives.
-    fn given(words: &[&str], settings: &Value) -> Option<(String, u32, MtuFrom)> {
-        let flags = flags(&[&["/usr/bin/dockerd"], words].concat());
-        let network = network(&flags, "/etc/docker/daemon.json", settings).expect("understood")?;
-        Some((network.bridge, network.mtu_bytes, network.mtu_from))
-    }
-
-    fn settings() -> MtuFrom {
-        MtuFrom::Settings("/etc/docker/daemon.json".to_owned())
+    /// What an engine with this command line and these settings gives: bridge, MTU, and where that is
+    /// from.
+    fn given(words: &str, settings: &Value) -> Option<String> {
+        let network = network(&flags(words), "/etc/x.json", settings).expect("understood")?;
+        let DefaultNetwork {
+            bridge,
+            mtu_bytes,
+            mtu_from,
+        } = network;
+        Some(format!("{bridge} {mtu_bytes} {mtu_from:?}"))
     }
 
     #[test]
     fn flags_have_many_forms() {
         for words in [
-            &["--mtu", "1450", "--bridge", "br7"][..],
-            &["--mtu=1450", "--bridge=br7"],
-            &["-b", "br7", "-H", "fd://", "--mtu=9000", "--mtu", "1450"],
-            &["-bbr7", "--host=fd://", "--mtu=1450"],
-            &["-b=br7", "--mtu=1450", "--", "--mtu=9000"],
-            &["-Db", "br7", "--mtu=1450", "--mtu-of-something=9000"],
+            "--mtu 1450 --bridge br7",
+            "--mtu=1450 --bridge=br7",
+            "-b br7 -H fd:// --mtu=9000 --mtu 1450",
+            "-bbr7 --host=fd:// --mtu=1450",
+            "-b=br7 --mtu=1450 -- --mtu=9000",
+            "-Db br7 --mtu=1450 --mtu-of-something=9000",
         ] {
             let found = given(words, &Value::Null);
-            assert_eq!(
-                found,
-                Some(("br7".to_owned(), 1450, MtuFrom::Flag)),
-                "{words:?}"
-            );
+            assert_eq!(found.as_deref(), Some("br7 1450 Flag"), "{words}");
         }
     }
 
     #[test]
     fn what_is_not_told_is_the_default() {
-        let default = |mtu, from| Some(("docker0".to_owned(), mtu, from));
         for (words, told, expected) in [
-            (&[][..], Value::Null, default(1500, MtuFrom::Default)),
+            ("", json!(null), "docker0 1500 Default"),
+            ("", json!({ "debug": true }), "docker0 1500 Default"),
+            ("--mtu=0", json!(null), "docker0 1500 Default"),
+            ("--bridge=", json!({ "mtu": 0 }), "docker0 1500 Default"),
             (
-                &[],
-                json!({ "debug": true }),
-                default(1500, MtuFrom::Default),
+                "",
+                json!({ "mtu": 1450 }),
+                "docker0 1450 Settings(\"/etc/x.json\")",
             ),
-            (&["--mtu=0"], Value::Null, default(1500, MtuFrom::Default)),
             (
-                &["--bridge="],
-                json!({ "mtu": 0 }),
-                default(1500, MtuFrom::Default),
-            ),
-            (&[], json!({ "mtu": 1450 }), default(1450, settings())),
-            (
-                &[],
+                "",
                 json!({ "bridge": "", "mtu": 1500 }),
-                default(1500, settings()),
+                "docker0 1500 Settings(\"/etc/x.json\")",
             ),
             (
-                &["--mtu=1400"],
-                json!({ "debug": true }),
-                default(1400, MtuFrom::Flag),
+                "",
+                json!({ "bridge": "br\u{1b}7", "mtu": 1450 }),
+                "br\\x1b7 1450 Settings(\"/etc/x.json\")",
             ),
-            (&["--bridge", "none"], Value::Null, None),
-            (&[], json!({ "bridge": "none", "mtu": 1450 }), None),
+            ("--mtu=1400", json!({ "debug": true }), "docker0 1400 Flag"),
+            ("--bridge none", json!(null), ""),
+            ("", json!({ "bridge": "none", "mtu": 1450 }), ""),
         ] {
-            assert_eq!(given(words, &told), expected, "{words:?} {told}");
+            let found = given(words, &told).unwrap_or_default();
+            assert_eq!(found, expected, "{words} {told}");
         }
-        let other = given(&[], &json!({ "bridge": "br\u{1b}7", "mtu": 1450 }));
-        assert_eq!(other, Some(("br\\x1b7".to_owned(), 1450, settings())));
     }
 
     #[test]
     fn settings_matter_unless_the_flags_say_all() {
         for (words, all) in [
-            (&[][..], false),
-            (&["--mtu=1450"], false),
-            (&["-b", "br7"], false),
-            (&["-b", "br7", "--mtu=1450"], true),
-            (&["--bridge=none"], true),
+            ("", false),
+            ("--mtu=1450", false),
+            ("-b br7", false),
+            ("-b br7 --mtu=1450", true),
+            ("--bridge=none", true),
         ] {
-            let flags = flags(&[&["dockerd"], words].concat());
-            assert_eq!(flags.say_all(), all, "{words:?}");
+            assert_eq!(flags(words).say_all(), all, "{words}");
         }
     }
 
     #[test]
     fn what_is_not_understood_is_not_guessed_at() {
         for (words, told) in [
-            (&["--mtu"][..], Value::Null),
-            (&["--mtu", "many"], Value::Null),
-            (&["--mtu=-1"], Value::Null),
-            (&["--mtu=67"], Value::Null),
-            (&[], json!({ "mtu": "1450" })),
-            (&[], json!({ "mtu": 1450.5 })),
-            (&[], json!({ "mtu": 1_u64 << 40 })),
-            (&[], json!({ "bridge": 7 })),
+            ("--mtu", json!(null)),
+            ("--mtu many", json!(null)),
+            ("--mtu=-1", json!(null)),
+            ("--mtu=67", json!(null)),
+            ("", json!({ "mtu": "1450" })),
+            ("", json!({ "mtu": 1450.5 })),
+            ("", json!({ "mtu": 1_u64 << 40 })),
+            ("", json!({ "bridge": 7 })),
         ] {
-            let flags = flags(&[&["dockerd"], words].concat());
-            assert!(network(&flags, "/x", &told).is_err(), "{words:?} {told}");
+            let found = network(&flags(words), "/x", &told);
+            assert!(found.is_err(), "{words} {told}");
         }
         assert!(parse_settings(b"{").is_err());
         assert!(parse_settings(b"[1450]").is_err());
@@ -291,25 +278,19 @@ mod tests {
 
     #[test]
     fn settings_are_where_the_engine_looks_for_them() {
-        let path = |words: &[&str], environ: &str| {
-            settings_path(&flags(&[&["dockerd"], words].concat()), environ.as_bytes()).ok()
-        };
         let rootless = "ROOTLESSKIT_STATE_DIR=/run/x\0HOME=/home/me\0";
         let own = format!("{rootless}XDG_CONFIG_HOME=/srv/me\0");
         for (words, environ, expected) in [
-            (&[][..], "HOME=/root\0", Some("/etc/docker/daemon.json")),
-            (&["--config-file=/x.json"], "", Some("/x.json")),
-            (&["--config-file", "/x.json"], rootless, Some("/x.json")),
-            (&["--config-file", "x.json"], "", None),
-            (&[], rootless, Some("/home/me/.config/docker/daemon.json")),
-            (&[], &own, Some("/srv/me/docker/daemon.json")),
-            (&[], "ROOTLESSKIT_STATE_DIR=/run/x\0", None),
+            ("", "HOME=/root\0", "/etc/docker/daemon.json"),
+            ("--config-file=/x.json", "", "/x.json"),
+            ("--config-file /x.json", rootless, "/x.json"),
+            ("--config-file x.json", "", ""),
+            ("", rootless, "/home/me/.config/docker/daemon.json"),
+            ("", &own, "/srv/me/docker/daemon.json"),
+            ("", "ROOTLESSKIT_STATE_DIR=/run/x\0", ""),
         ] {
-            assert_eq!(
-                path(words, environ).as_deref(),
-                expected,
-                "{words:?} {environ}"
-            );
+            let found = settings_path(&flags(words), environ.as_bytes());
+            assert_eq!(found.unwrap_or_default(), expected, "{words} {environ}");
         }
     }
 
