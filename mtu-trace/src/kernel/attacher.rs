@@ -144,7 +144,7 @@ impl Attacher {
                 continue; // it will be told of again, or is gone
             };
             let key = DeviceKey {
-                netns_inode: u32::try_from(entrance.inode()).unwrap_or(0),
+                netns_inode: u32::try_from(entrance.inode).unwrap_or(0),
                 ifindex: device.1,
             };
             self.limits.set(key, limits);

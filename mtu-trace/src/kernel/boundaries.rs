@@ -195,7 +195,7 @@ impl Boundaries {
             let attached = match entrance.open().and_then(|netns| netns.run(attach)) {
                 Ok(attached) => attached,
                 Err(error) => {
-                    log::debug!("cannot enter netns {}: {error}", entrance.inode());
+                    log::debug!("cannot enter netns {}: {error}", entrance.inode);
                     return Some(device);
                 }
             };
@@ -261,7 +261,7 @@ impl Boundaries {
                 })
             });
             if let Err(error) = done {
-                log::debug!("cannot enter netns {}: {error}", entrance.inode());
+                log::debug!("cannot enter netns {}: {error}", entrance.inode);
             }
             for (_, mut device) in devices.unwrap_or_default() {
                 device.leave();

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 
+use crate::host::watcher::Watcher;
 use crate::host::watcher::discover::Depth;
 use crate::host::watcher::hub::Nsid;
 use crate::host::watcher::notice::Notice;
 use crate::host::watcher::snapshot::Due;
-use crate::host::watcher::{Changes, Watcher};
 
 /// How closely to look when notices were lost: whoever is not found then is taken for dead.
 pub(crate) const AFTER_LOSS: Depth = Depth::Everything;
 
 /// What was heard and needs more than a look at the namespaces concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
     /// There is nothing that was not known.
     Known,
@@ -27,11 +27,11 @@ pub(crate) enum Heard {
 
 impl Watcher {
     /// Takes in what has been heard, and finds the namespaces it is about.
-    pub(crate) fn catch_up(&mut self, now_ns: u64, changes: &mut Changes) -> anyhow::Result<()> {
-        match self.hear(now_ns, changes)? {
+    pub(crate) fn catch_up(&mut self) -> anyhow::Result<()> {
+        match self.hear()? {
             Heard::Known => Ok(()),
-            Heard::Unknown => self.discover(Depth::Quick, now_ns, changes),
-            Heard::Lost => self.discover(AFTER_LOSS, now_ns, changes),
+            Heard::Unknown => self.discover(Depth::Quick),
+            Heard::Lost => self.discover(AFTER_LOSS),
         }
     }
 
@@ -44,38 +44,45 @@ impl Watcher {
     }
 
     /// Takes in what has been heard: who is to be looked at, and who has died.
-    pub(crate) fn hear(&mut self, now_ns: u64, changes: &mut Changes) -> anyhow::Result<Heard> {
+    pub(crate) fn hear(&mut self) -> anyhow::Result<Heard> {
         self.listen()?;
         let mut stirred: BTreeMap<Nsid, Due> = BTreeMap::new();
         let mut died = Vec::new();
         let mut lost = false;
         for notice in std::mem::take(&mut self.pending) {
-            match notice {
-                Notice::Changed { nsid, what } => stirred.entry(nsid).or_default().add(what),
-                Notice::Given { nsid } => {
-                    // The kernel frees a number a moment before it tells (`unhash_nsid`).
-                    if !self.given.insert(nsid) {
-                        self.untold.insert(nsid);
-                        stirred.remove(&nsid);
-                        died.push(nsid);
-                    }
+            let dead = match notice {
+                Notice::Changed(nsid, what) => {
+                    stirred.entry(nsid).or_default().insert(what);
+                    continue;
                 }
-                Notice::Died { nsid } => {
+                Notice::Given(nsid) => {
+                    if self.given.insert(nsid) {
+                        continue;
+                    }
+                    // The kernel frees a number a moment before it tells (`unhash_nsid`).
+                    self.untold.insert(nsid);
+                    nsid
+                }
+                Notice::Died(nsid) => {
                     if self.untold.remove(&nsid) && self.hub.is_alive(nsid) {
                         continue;
                     }
                     self.given.remove(&nsid);
-                    // What was heard before came from the one that died.
-                    stirred.remove(&nsid);
-                    died.push(nsid);
+                    nsid
                 }
-                Notice::Lost => lost = true,
-            }
+                Notice::Lost => {
+                    lost = true;
+                    continue;
+                }
+            };
+            // What was heard before came from the one that died.
+            stirred.remove(&dead);
+            died.push(dead);
         }
         for nsid in died {
             self.unknown.remove(&nsid);
             if let Some(netns) = self.nsids.remove(&nsid) {
-                self.bury(netns, now_ns, changes);
+                self.bury(netns);
             }
             // The number is free for another namespace, which is nobody's other end yet.
             for record in self.records.values_mut() {
@@ -93,12 +100,11 @@ impl Watcher {
             return Ok(Heard::Lost);
         }
         let mut heard = Heard::Known;
-        for (nsid, due) in stirred {
-            if let Some(&netns) = self.nsids.get(&nsid) {
-                self.due.entry(netns).or_default().merge(due);
-            } else {
+        for (nsid, mut due) in stirred {
+            match self.nsids.get(&nsid) {
+                Some(&netns) => self.due.entry(netns).or_default().append(&mut due),
                 // It could not be found before, but perhaps now that something stirs in it.
-                heard = Heard::Unknown;
+                None => heard = Heard::Unknown,
             }
         }
         Ok(heard)

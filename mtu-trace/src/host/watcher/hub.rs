@@ -18,9 +18,8 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::panic::resume_unwind;
-use std::{io, thread};
 
 use netlink_packet_core::NLM_F_ACK;
 use netlink_packet_route::RouteNetlinkMessage;
@@ -30,7 +29,8 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use crate::base::netlink::{BUFFER_BYTES, Netlink};
+use crate::base::netlink::{BUFFER_BYTES, Netlink, messages};
+use crate::host::netns;
 use crate::host::watcher::notice;
 use crate::host::watcher::notice::Notice;
 
@@ -44,138 +44,87 @@ const EVENTS_BYTES: usize = 8 << 20;
 const ROUTE_EVENTS_BYTES: usize = 2 << 20;
 
 pub(crate) struct Hub {
-    requests: Netlink,
-    events: Socket,
+    pub requests: Netlink,
+    /// Readable when there is something to hear, except of routes and rules.
+    pub events: Socket,
     /// A socket of their own: when they are too many, nothing is lost but them.
     route_events: Socket,
     buffer: RefCell<Vec<u8>>,
 }
 
 impl Hub {
-    /// Makes the namespace and its sockets, and starts listening.
-    ///
-    /// # Errors
-    ///
-    /// `EPERM` without `CAP_SYS_ADMIN` and `CAP_NET_BROADCAST`; `ENOSPC` when `user.max_net_namespaces` allows no more.
+    /// Makes the namespace and its sockets, and starts listening: `EPERM` without `CAP_SYS_ADMIN` and
+    /// `CAP_NET_BROADCAST`, `ENOSPC` when `user.max_net_namespaces` allows no more.
     pub fn new() -> io::Result<Self> {
         // The sockets are made on a thread that ends at once: a namespace with a thread in it would
         // be found and shown by everyone who looks through `/proc`.
-        let (requests, events, route_events) = thread::scope(|scope| {
-            let thread =
-                thread::Builder::new()
-                    .name("hub".to_owned())
-                    .spawn_scoped(scope, || {
-                        // SAFETY: only `UnshareFlags::FILES` is unsafe to unshare.
-                        unsafe { unshare_unsafe(UnshareFlags::NEWNET)? };
-                        let events = event_socket(EVENTS_BYTES, &notice::GROUPS)?;
-                        let route_events = event_socket(ROUTE_EVENTS_BYTES, &notice::ROUTE_GROUPS)?;
-                        let requests = Netlink::open(NETLINK_ROUTE)?.strict()?;
-                        Ok::<_, io::Error>((requests, events, route_events))
-                    })?;
-            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
-        })?;
-        Ok(Self {
-            requests,
-            events,
-            route_events,
-            buffer: RefCell::new(vec![0; BUFFER_BYTES]),
+        netns::on_thread("hub", || {
+            // SAFETY: only `UnshareFlags::FILES` is unsafe to unshare.
+            unsafe { unshare_unsafe(UnshareFlags::NEWNET)? };
+            Ok(Self {
+                events: event_socket(EVENTS_BYTES, &notice::GROUPS)?,
+                route_events: event_socket(ROUTE_EVENTS_BYTES, &notice::ROUTE_GROUPS)?,
+                requests: Netlink::open(NETLINK_ROUTE)?.strict()?,
+                buffer: RefCell::new(vec![0; BUFFER_BYTES]),
+            })
         })
     }
 
     /// The number of an open namespace, if it has one.
-    ///
-    /// # Errors
-    ///
-    /// If the descriptor is not that of a network namespace.
     pub fn nsid(&self, netns: BorrowedFd<'_>) -> io::Result<Option<Nsid>> {
         let mut nsid = None;
-        let request = RouteNetlinkMessage::GetNsId(nsid_message(netns, None));
-        self.ask(request, 0, |payload| {
-            nsid = notice::nsid(payload);
-        })?;
+        let request = RouteNetlinkMessage::GetNsId(nsid_message(vec![fd(netns)]));
+        let each = |payload: &[u8]| nsid = notice::nsid(payload);
+        self.requests.ask_raw(request, 0, each)?;
         Ok(nsid)
     }
 
     /// Whether a number is that of a namespace that lives.
     pub fn is_alive(&self, nsid: Nsid) -> bool {
-        let mut message = NsidMessage::default();
-        message.attributes.push(NsidAttribute::Id(nsid));
-        match self.ask(RouteNetlinkMessage::GetNsId(message), 0, |_| {}) {
-            Ok(_) => true,
-            // `rtnl_net_getid`: there is none with that number.
-            Err(error) => error.raw_os_error() != Some(libc::ENOENT),
-        }
+        let request = RouteNetlinkMessage::GetNsId(nsid_message(vec![NsidAttribute::Id(nsid)]));
+        let answer = self.requests.ask_raw(request, 0, |_| {});
+        // `rtnl_net_getid`: there is none with that number.
+        !answer.is_err_and(|error| error.raw_os_error() == Some(libc::ENOENT))
     }
 
     /// Gives an open namespace a number, or finds the one it has.
-    ///
-    /// # Errors
-    ///
-    /// If the descriptor is not that of a network namespace.
     pub fn assign(&self, netns: BorrowedFd<'_>) -> io::Result<Nsid> {
         if let Some(nsid) = self.nsid(netns)? {
             return Ok(nsid);
         }
-        let request = RouteNetlinkMessage::NewNsId(nsid_message(netns, Some(-1)));
-        self.ask(request, NLM_F_ACK, |_| {})?;
+        let message = nsid_message(vec![NsidAttribute::Id(-1), fd(netns)]);
+        let request = RouteNetlinkMessage::NewNsId(message);
+        self.requests.ask_raw(request, NLM_F_ACK, |_| {})?;
         self.nsid(netns)?
             .ok_or_else(|| io::Error::other("the kernel gave the namespace no nsid"))
     }
 
-    /// Sends a dump request, see [`Netlink::dump`].
-    ///
-    /// # Errors
-    ///
-    /// The kernel's answer: `EINVAL` if the request names a namespace that is gone.
-    pub fn dump<C>(
-        &self,
-        request: &RouteNetlinkMessage,
-        start: impl FnMut() -> C,
-        each: impl FnMut(&mut C, &[u8]),
-    ) -> io::Result<C> {
-        self.requests.dump(request, start, each)
-    }
-
-    /// Sends a request for one thing and hands over the payload of the answer.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's answer: `ENODEV` if there is no such device, otherwise as with a dump.
-    pub fn get(&self, request: RouteNetlinkMessage, each: impl FnMut(&[u8])) -> io::Result<()> {
-        self.ask(request, 0, each)
-    }
-
     /// Hands over what has been heard since the last call, without waiting.
-    ///
-    /// # Errors
-    ///
-    /// Whatever `recvmsg(2)` says, except that it would block.
-    pub fn notices(&self, each: impl FnMut(Notice)) -> io::Result<()> {
-        notice::receive(self.events.as_fd(), &mut self.buffer.borrow_mut(), each)
+    pub fn notices(&self, mut each: impl FnMut(Notice)) -> io::Result<()> {
+        let mut buffer = self.buffer.borrow_mut();
+        notice::receive(
+            self.events.as_fd(),
+            &mut buffer,
+            |received| match received {
+                Some((datagram, origin)) => messages(datagram)
+                    .filter_map(|it| notice::decode(it.message_type(), it.payload(), origin))
+                    .for_each(&mut each),
+                None => each(Notice::Lost),
+            },
+        )
     }
 
     /// The numbers of the namespaces whose routes or rules have changed since the last call, and
     /// whether they may be more. Does not wait.
-    ///
-    /// # Errors
-    ///
-    /// As with [`Hub::notices`].
     pub fn rerouted(&self) -> io::Result<(BTreeSet<Nsid>, bool)> {
-        notice::receive_origins(self.route_events.as_fd(), &mut self.buffer.borrow_mut())
-    }
-
-    /// Readable when there is something to hear, except of routes and rules.
-    pub fn events_fd(&self) -> BorrowedFd<'_> {
-        self.events.as_fd()
-    }
-
-    fn ask(
-        &self,
-        request: RouteNetlinkMessage,
-        flags: u16,
-        each: impl FnMut(&[u8]),
-    ) -> io::Result<()> {
-        self.requests.ask_raw(request, flags, each)
+        let (mut origins, mut lost) = (BTreeSet::new(), false);
+        let mut buffer = self.buffer.borrow_mut();
+        let socket = self.route_events.as_fd();
+        notice::receive(socket, &mut buffer, |received| match received {
+            Some((_, origin)) => origins.extend(origin),
+            None => lost = true,
+        })?;
+        Ok((origins, lost))
     }
 }
 
@@ -190,13 +139,13 @@ fn event_socket(room_bytes: usize, groups: &[u32]) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn nsid_message(netns: BorrowedFd<'_>, wanted: Option<Nsid>) -> NsidMessage {
+fn nsid_message(attributes: Vec<NsidAttribute>) -> NsidMessage {
     let mut message = NsidMessage::default();
-    if let Some(nsid) = wanted {
-        message.attributes.push(NsidAttribute::Id(nsid));
-    }
-    // A descriptor in use is never negative.
-    let fd = netns.as_raw_fd().cast_unsigned();
-    message.attributes.push(NsidAttribute::Fd(fd));
+    message.attributes = attributes;
     message
+}
+
+fn fd(netns: BorrowedFd<'_>) -> NsidAttribute {
+    // A descriptor in use is never negative.
+    NsidAttribute::Fd(netns.as_raw_fd().cast_unsigned())
 }

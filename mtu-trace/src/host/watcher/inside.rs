@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::Path;
 use std::{fs, io};
 
 use netlink_packet_core::parse_u32;
@@ -16,10 +15,10 @@ use netlink_packet_route::rule::RuleMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 
-use crate::base::netlink::{Netlink, attributes, unicast};
-use crate::host::watcher::routes::{Family, IPV4, IPV6, MOST, RouteCollector, path_mtu};
+use crate::base::netlink::{Netlink, attribute, unicast};
+use crate::host::watcher::routes::{IPV4, IPV6, MOST, RouteCollector, path_mtu};
 use crate::host::watcher::rules::rule;
-use crate::model::network::{Fdb, Inside, LearnedPathMtu, PolicyRule, Route, Sysctls};
+use crate::model::network::{Fdb, Inside, Sysctls};
 
 /// Size of `struct ndmsg`, and where `ndm_ifindex` is in it.
 const NEIGHBOUR_HEADER_BYTES: usize = 12;
@@ -27,97 +26,54 @@ const NEIGHBOUR_INDEX_AT: usize = 4;
 
 impl Inside {
     /// Looks at the namespace of the calling thread. `vxlans` are the interface indices of its
-    /// devices that have a table of where frames go.
-    ///
-    /// # Errors
-    ///
-    /// If the kernel cannot be asked: half an answer would be misleading.
+    /// devices that have a table of where frames go. Half an answer would be misleading, so one
+    /// question that fails lets all of it fail.
     pub(crate) fn read(vxlans: &[u32]) -> io::Result<Self> {
         let requests = Netlink::open(NETLINK_ROUTE)?.strict()?;
         let mut inside = Self {
             sysctls: sysctls(),
             ..Self::default()
         };
-        for (family, name) in [(IPV4, AddressFamily::Inet), (IPV6, AddressFamily::Inet6)] {
-            let (routes, left_out) = routes(&requests, family, name)?;
+        for family in [IPV4, IPV6] {
+            let mut message = RouteMessage::default();
+            message.header.address_family = family.number.into();
+            let request = RouteNetlinkMessage::GetRoute(message.clone());
+            let collect = |kept: &mut RouteCollector, payload: &[u8]| kept.take(family, payload);
+            let (routes, left_out) = dump(&requests, &request, collect)?.finish();
             inside.routes.extend(routes);
             inside.routes_left_out += left_out;
-            inside.rules.extend(rules(&requests, family, name)?);
-            inside.path_mtus.extend(path_mtus(&requests, family, name)?);
+
+            // Under strict checking the kernel answers with path MTUs and no routes if `RTM_F_CLONED`
+            // is set, else with routes only (`ip_valid_fib_dump_req`); before Linux 5.3 with none, or
+            // with both.
+            message.header.flags = RouteFlags::Cloned;
+            let request = RouteNetlinkMessage::GetRoute(message);
+            let read = |payload: &[u8]| path_mtu(family, payload);
+            inside.path_mtus.extend(set(&requests, &request, read)?);
+
+            let mut message = RuleMessage::default();
+            message.header.family = family.number.into();
+            let request = RouteNetlinkMessage::GetRule(message);
+            let rules = dump(&requests, &request, |rules: &mut Vec<_>, payload| {
+                if rules.len() < MOST {
+                    rules.extend(rule(family, payload));
+                }
+            })?;
+            inside.rules.extend(rules);
         }
         // Stable: the kernel asks those of equal priority in its order.
         inside.rules.sort_by_key(|rule| rule.priority);
-        inside.fdb = fdb(&requests, vxlans)?;
+        for &ifindex in vxlans {
+            let mut message = NeighbourMessage::default();
+            message.header.family = AddressFamily::Bridge;
+            message.header.ifindex = ifindex;
+            let request = RouteNetlinkMessage::GetNeighbour(message);
+            let remotes = set(&requests, &request, |payload| remote(ifindex, payload))?;
+            let fdb = remotes.into_iter().map(|remote| Fdb { ifindex, remote });
+            inside.fdb.extend(fdb);
+        }
         Ok(inside)
     }
-}
-
-fn routes(
-    requests: &Netlink,
-    family: Family,
-    name: AddressFamily,
-) -> io::Result<(Vec<Route>, usize)> {
-    let mut message = RouteMessage::default();
-    message.header.address_family = name;
-    let request = RouteNetlinkMessage::GetRoute(message);
-    let kept = dump(requests, &request, |kept: &mut RouteCollector, payload| {
-        kept.take(family, payload);
-    })?;
-    Ok(kept.finish())
-}
-
-/// Under strict checking the kernel answers with these and no routes if `RTM_F_CLONED` is set, else
-/// with routes only (`ip_valid_fib_dump_req`); before Linux 5.3 with none, or with both.
-fn path_mtus(
-    requests: &Netlink,
-    family: Family,
-    name: AddressFamily,
-) -> io::Result<BTreeSet<LearnedPathMtu>> {
-    let mut message = RouteMessage::default();
-    message.header.address_family = name;
-    message.header.flags = RouteFlags::Cloned;
-    let request = RouteNetlinkMessage::GetRoute(message);
-    dump(
-        requests,
-        &request,
-        |found: &mut BTreeSet<LearnedPathMtu>, payload| {
-            if found.len() < MOST {
-                found.extend(path_mtu(family, payload));
-            }
-        },
-    )
-}
-
-fn rules(requests: &Netlink, family: Family, name: AddressFamily) -> io::Result<Vec<PolicyRule>> {
-    let mut message = RuleMessage::default();
-    message.header.family = name;
-    let request = RouteNetlinkMessage::GetRule(message);
-    dump(
-        requests,
-        &request,
-        |rules: &mut Vec<PolicyRule>, payload| {
-            if rules.len() < MOST {
-                rules.extend(rule(family, payload));
-            }
-        },
-    )
-}
-
-fn fdb(requests: &Netlink, vxlans: &[u32]) -> io::Result<Vec<Fdb>> {
-    let mut all = Vec::new();
-    for &ifindex in vxlans {
-        let mut message = NeighbourMessage::default();
-        message.header.family = AddressFamily::Bridge;
-        message.header.ifindex = ifindex;
-        let request = RouteNetlinkMessage::GetNeighbour(message);
-        let remotes = dump(requests, &request, |remotes: &mut BTreeSet<_>, payload| {
-            if remotes.len() < MOST {
-                remotes.extend(remote(ifindex, payload));
-            }
-        })?;
-        all.extend(remotes.into_iter().map(|remote| Fdb { ifindex, remote }));
-    }
-    Ok(all)
 }
 
 /// Where an `RTM_NEWNEIGH` sends frames, if it is of the given device and sends them to one host.
@@ -126,9 +82,23 @@ fn remote(ifindex: u32, payload: &[u8]) -> Option<IpAddr> {
     if parse_u32(found).ok()? != ifindex {
         return None;
     }
-    let remote = attributes(payload.get(NEIGHBOUR_HEADER_BYTES..)?)
-        .find(|nla| nla.kind() == libc::NDA_DST)?;
-    unicast(remote.value())
+    unicast(attribute(
+        payload.get(NEIGHBOUR_HEADER_BYTES..)?,
+        libc::NDA_DST,
+    )?)
+}
+
+/// What is read of the messages of a dump, at most [`MOST`] different things.
+fn set<T: Ord>(
+    requests: &Netlink,
+    request: &RouteNetlinkMessage,
+    read: impl Fn(&[u8]) -> Option<T>,
+) -> io::Result<BTreeSet<T>> {
+    dump(requests, request, |found: &mut BTreeSet<T>, payload| {
+        if found.len() < MOST {
+            found.extend(read(payload));
+        }
+    })
 }
 
 /// A dump, empty if the kernel does not have what is asked for, such as IPv6 or rules.
@@ -137,23 +107,18 @@ fn dump<C: Default>(
     request: &RouteNetlinkMessage,
     each: impl FnMut(&mut C, &[u8]),
 ) -> io::Result<C> {
-    match requests.dump(request, C::default, each) {
-        Err(error)
-            if matches!(
-                error.raw_os_error(),
-                Some(libc::EAFNOSUPPORT | libc::EOPNOTSUPP)
-            ) =>
-        {
-            Ok(C::default())
-        }
-        answer => answer,
-    }
+    requests
+        .dump(request, C::default, each)
+        .or_else(|error| match error.raw_os_error() {
+            Some(libc::EAFNOSUPPORT | libc::EOPNOTSUPP) => Ok(C::default()),
+            _ => Err(error),
+        })
 }
 
 /// `/proc/sys/net` is that of the reading thread's namespace, not of its process.
 fn sysctls() -> Sysctls {
     let read = |name: &str| {
-        let text = fs::read_to_string(Path::new("/proc/sys/net").join(name)).ok()?;
+        let text = fs::read_to_string(format!("/proc/sys/net/{name}")).ok()?;
         text.trim().parse().ok()
     };
     Sysctls {

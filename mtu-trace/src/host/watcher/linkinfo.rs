@@ -7,9 +7,9 @@
 
 use std::net::IpAddr;
 
-use netlink_packet_core::{NlaBuffer, parse_u16, parse_u16_be, parse_u32};
+use netlink_packet_core::{parse_u16, parse_u16_be, parse_u32};
 
-use crate::base::netlink::{attributes, string, unicast};
+use crate::base::netlink::{attribute, string, unicast};
 use crate::base::text::printable;
 use crate::model::network::{LinkKind, OuterDf, Tunnel};
 
@@ -18,60 +18,45 @@ const IFLA_VLAN_ID: u16 = 1;
 const IFLA_VRF_TABLE: u16 = 1;
 const IFLA_XFRM_LINK: u16 = 1;
 
-mod vxlan {
-    //! `IFLA_VXLAN_*` of `linux/if_link.h`.
-    pub const ID: u16 = 1;
-    pub const GROUP: u16 = 2;
-    pub const LINK: u16 = 3;
-    pub const LOCAL: u16 = 4;
-    pub const GROUP6: u16 = 16;
-    pub const LOCAL6: u16 = 17;
-    pub const GPE: u16 = 27;
-    pub const DF: u16 = 29;
-}
-
-mod geneve {
-    //! `IFLA_GENEVE_*` of `linux/if_link.h`.
-    pub const ID: u16 = 1;
-    pub const REMOTE: u16 = 2;
-    pub const REMOTE6: u16 = 7;
-    pub const DF: u16 = 13;
-    pub const INNER_PROTO_INHERIT: u16 = 14;
-}
-
-mod gre {
-    //! `IFLA_GRE_*` and `GRE_*` of `linux/if_tunnel.h`.
-    pub const LINK: u16 = 1;
-    pub const OFLAGS: u16 = 3;
-    pub const OKEY: u16 = 5;
-    pub const LOCAL: u16 = 6;
-    pub const REMOTE: u16 = 7;
-    pub const PMTUDISC: u16 = 10;
-    pub const FLAGS: u16 = 13;
-    pub const ENCAP_TYPE: u16 = 14;
-    pub const IGNORE_DF: u16 = 19;
-    pub const ERSPAN_VER: u16 = 22;
-    /// Checksum, key, sequence number: four bytes each.
-    pub const OPTIONS: [u16; 3] = [0x8000, 0x2000, 0x1000];
-}
-
-mod iptun {
-    //! `IFLA_IPTUN_*` of `linux/if_tunnel.h`.
-    pub const LINK: u16 = 1;
-    pub const LOCAL: u16 = 2;
-    pub const REMOTE: u16 = 3;
-    pub const FLAGS: u16 = 8;
-    pub const PMTUDISC: u16 = 10;
-    pub const ENCAP_TYPE: u16 = 15;
-}
-
-mod vti {
-    //! `IFLA_VTI_*` of `linux/if_tunnel.h`.
-    pub const LINK: u16 = 1;
-    pub const LOCAL: u16 = 4;
-    pub const REMOTE: u16 = 5;
-}
-
+/// `IFLA_VXLAN_*` of `linux/if_link.h`.
+const VXLAN_ID: u16 = 1;
+const VXLAN_GROUP: u16 = 2;
+const VXLAN_LINK: u16 = 3;
+const VXLAN_LOCAL: u16 = 4;
+const VXLAN_GROUP6: u16 = 16;
+const VXLAN_LOCAL6: u16 = 17;
+const VXLAN_GPE: u16 = 27;
+const VXLAN_DF: u16 = 29;
+/// `IFLA_GENEVE_*` of `linux/if_link.h`.
+const GENEVE_ID: u16 = 1;
+const GENEVE_REMOTE: u16 = 2;
+const GENEVE_REMOTE6: u16 = 7;
+const GENEVE_DF: u16 = 13;
+const GENEVE_INNER_PROTO_INHERIT: u16 = 14;
+/// `IFLA_GRE_*` and `GRE_*` of `linux/if_tunnel.h`.
+const GRE_LINK: u16 = 1;
+const GRE_OFLAGS: u16 = 3;
+const GRE_OKEY: u16 = 5;
+const GRE_LOCAL: u16 = 6;
+const GRE_REMOTE: u16 = 7;
+const GRE_PMTUDISC: u16 = 10;
+const GRE_FLAGS: u16 = 13;
+const GRE_ENCAP_TYPE: u16 = 14;
+const GRE_IGNORE_DF: u16 = 19;
+const GRE_ERSPAN_VER: u16 = 22;
+/// Checksum, key, sequence number: four bytes each.
+const GRE_OPTIONS: u16 = 0x8000 | 0x2000 | 0x1000;
+/// `IFLA_IPTUN_*` of `linux/if_tunnel.h`.
+const IPTUN_LINK: u16 = 1;
+const IPTUN_LOCAL: u16 = 2;
+const IPTUN_REMOTE: u16 = 3;
+const IPTUN_FLAGS: u16 = 8;
+const IPTUN_PMTUDISC: u16 = 10;
+const IPTUN_ENCAP_TYPE: u16 = 15;
+/// `IFLA_VTI_*` of `linux/if_tunnel.h`.
+const VTI_LINK: u16 = 1;
+const VTI_LOCAL: u16 = 4;
+const VTI_REMOTE: u16 = 5;
 /// `IP6_TNL_F_IGN_ENCAP_LIMIT` of `linux/ip6_tunnel.h`: without it every packet carries
 /// a destination option that says how often it may be wrapped again (RFC 2473).
 const IGNORE_ENCAP_LIMIT: u32 = 1;
@@ -109,128 +94,17 @@ pub(crate) struct LinkInfo {
 impl LinkInfo {
     /// Reads what is in an `IFLA_LINKINFO`.
     pub fn read(value: &[u8]) -> Self {
-        let find = |kind| attributes(value).find(|nla| nla.kind() == kind);
-        let Some(name) = find(libc::IFLA_INFO_KIND) else {
+        let Some(name) = attribute(value, libc::IFLA_INFO_KIND) else {
             return Self::default();
         };
-        let kind = LinkKind::from(printable(string(name.value())).as_str());
+        let kind = LinkKind::from(printable(string(name)).as_str());
         // WireGuard has none, and the kernel leaves it out where a driver has nothing to say.
-        let data = find(libc::IFLA_INFO_DATA);
-        let data = Data(data.as_ref().map_or(&[], NlaBuffer::value));
+        let data = Data(attribute(value, libc::IFLA_INFO_DATA).unwrap_or_default());
         Self {
-            vlan: (kind == LinkKind::Vlan)
-                .then(|| data.u16(IFLA_VLAN_ID))
-                .flatten(),
-            vrf_table: (kind == LinkKind::Vrf)
-                .then(|| data.u32(IFLA_VRF_TABLE))
-                .flatten(),
-            tunnel: tunnel(&kind, data).map(|tunnel| Tunnel {
-                id: data.id(&kind),
-                ..tunnel
-            }),
+            vlan: data.u16(IFLA_VLAN_ID).filter(|_| kind == LinkKind::Vlan),
+            vrf_table: data.u32(IFLA_VRF_TABLE).filter(|_| kind == LinkKind::Vrf),
+            tunnel: data.tunnel(&kind),
             kind: Some(kind),
-        }
-    }
-}
-
-fn tunnel(kind: &LinkKind, data: Data<'_>) -> Option<Tunnel> {
-    let frame_bytes = match kind {
-        LinkKind::Gretap | LinkKind::Ip6gretap => ETHERNET_BYTES,
-        _ => 0,
-    };
-    Some(match kind {
-        LinkKind::Vxlan => {
-            let inner = if data.is_set(vxlan::GPE) {
-                0
-            } else {
-                ETHERNET_BYTES
-            };
-            let (local, local6) = (data.ip(vxlan::LOCAL), data.ip(vxlan::LOCAL6));
-            let (remote, remote6) = (data.ip(vxlan::GROUP), data.ip(vxlan::GROUP6));
-            Tunnel {
-                ifindex: data.ifindex(vxlan::LINK),
-                // A group is where frames go whose destination has not been learned yet.
-                ..ends(local6.or(local), remote6.or(remote)).of(
-                    outer(local6.or(remote6)) + UDP_BYTES + VNI_BYTES + inner,
-                    data.df(vxlan::DF),
-                )
-            }
-        }
-        LinkKind::Geneve => {
-            let inner = if data.is_set(geneve::INNER_PROTO_INHERIT) {
-                0
-            } else {
-                ETHERNET_BYTES
-            };
-            let remote6 = data.ip(geneve::REMOTE6);
-            let bytes = outer(remote6) + UDP_BYTES + VNI_BYTES + inner;
-            ends(None, remote6.or(data.ip(geneve::REMOTE))).of(bytes, data.df(geneve::DF))
-        }
-        LinkKind::Gre | LinkKind::Gretap => data.gre(
-            IPV4_BYTES + frame_bytes + data.gre_bytes(),
-            data.ipv4_df(gre::PMTUDISC, Some(gre::IGNORE_DF)),
-        ),
-        LinkKind::Ip6gre | LinkKind::Ip6gretap => data.gre(
-            IPV6_BYTES + frame_bytes + data.gre_bytes() + data.encap_limit(gre::FLAGS),
-            OuterDf::Set,
-        ),
-        LinkKind::Erspan => data.gre(
-            IPV4_BYTES + ETHERNET_BYTES + data.erspan_bytes(),
-            data.ipv4_df(gre::PMTUDISC, Some(gre::IGNORE_DF)),
-        ),
-        LinkKind::Ip6erspan => data.gre(
-            IPV6_BYTES + ETHERNET_BYTES + data.erspan_bytes() + data.encap_limit(gre::FLAGS),
-            OuterDf::Set,
-        ),
-        LinkKind::Ipip => data.iptun(IPV4_BYTES, data.ipv4_df(iptun::PMTUDISC, None)),
-        // `ipip6_tunnel_xmit` does not look at inner packets, which have no such bit.
-        LinkKind::Sit => data.iptun(
-            IPV4_BYTES,
-            match data.u8(iptun::PMTUDISC) {
-                Some(0) | None => OuterDf::Unset,
-                Some(_) => OuterDf::Set,
-            },
-        ),
-        LinkKind::Ip6tnl => data.iptun(IPV6_BYTES + data.encap_limit(iptun::FLAGS), OuterDf::Set),
-        // How much IPsec adds depends on the ciphers of each connection: 0 is for "not known".
-        LinkKind::Vti | LinkKind::Vti6 => Tunnel {
-            ifindex: data.ifindex(vti::LINK),
-            ..ends(data.ip(vti::LOCAL), data.ip(vti::REMOTE)).of(0, OuterDf::Unset)
-        },
-        LinkKind::Xfrm => Tunnel {
-            ifindex: data.ifindex(IFLA_XFRM_LINK),
-            ..Tunnel::default()
-        },
-        // Where the other ends are is told by WireGuard's own protocol only. Its usual MTU of 1420
-        // leaves room for IPv6, but whoever sets 1440 for IPv4 is right too.
-        LinkKind::Wireguard => {
-            ends(None, None).of(IPV4_BYTES + UDP_BYTES + WIREGUARD_BYTES, OuterDf::Unset)
-        }
-        LinkKind::Bareudp => ends(None, None).of(IPV4_BYTES + UDP_BYTES, OuterDf::Unset),
-        _ => return None,
-    })
-}
-
-/// The fixed ends of a tunnel.
-struct Ends {
-    local: Option<IpAddr>,
-    remote: Option<IpAddr>,
-}
-
-fn ends(local: Option<IpAddr>, remote: Option<IpAddr>) -> Ends {
-    Ends { local, remote }
-}
-
-impl Ends {
-    fn of(self, overhead_bytes: u32, df: OuterDf) -> Tunnel {
-        Tunnel {
-            netns: None,
-            ifindex: None,
-            id: None,
-            local: self.local,
-            remote: self.remote,
-            overhead_bytes,
-            df,
         }
     }
 }
@@ -246,7 +120,7 @@ struct Data<'a>(&'a [u8]);
 
 impl Data<'_> {
     fn find<T>(self, kind: u16, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
-        read(attributes(self.0).find(|nla| nla.kind() == kind)?.value())
+        read(attribute(self.0, kind)?)
     }
 
     /// Whether a flag is there, or a boolean is not 0.
@@ -266,93 +140,177 @@ impl Data<'_> {
         self.find(kind, |value| parse_u32(value).ok())
     }
 
-    fn ifindex(self, kind: u16) -> Option<u32> {
-        self.u32(kind).filter(|&ifindex| ifindex != 0)
+    fn ip(self, kind: u16) -> Option<IpAddr> {
+        self.find(kind, unicast)
+    }
+
+    /// How a link wraps packets; `None` for one that does not.
+    fn tunnel(self, kind: &LinkKind) -> Option<Tunnel> {
+        Some(Tunnel {
+            id: self.id(kind),
+            overhead_bytes: self.header_bytes(kind)? + self.encap_bytes(kind),
+            df: self.df(kind),
+            ..self.ends(kind)
+        })
     }
 
     /// What tells a tunnel from others between the same ends: VNI, or the key of GRE that it sends.
     fn id(self, kind: &LinkKind) -> Option<u32> {
         match kind {
-            LinkKind::Vxlan => self.u32(vxlan::ID),
-            LinkKind::Geneve => self.u32(geneve::ID),
+            LinkKind::Vxlan => self.u32(VXLAN_ID),
+            LinkKind::Geneve => self.u32(GENEVE_ID),
             LinkKind::Gre | LinkKind::Gretap | LinkKind::Ip6gre | LinkKind::Ip6gretap => {
-                self.u32(gre::OKEY).map(u32::from_be)
+                self.u32(GRE_OKEY).map(u32::from_be)
             }
             _ => None,
         }
     }
 
-    fn ip(self, kind: u16) -> Option<IpAddr> {
-        self.find(kind, unicast)
-    }
-
-    /// `enum ifla_vxlan_df`, which is that of Geneve too.
-    fn df(self, kind: u16) -> OuterDf {
-        match self.u8(kind) {
-            Some(1) => OuterDf::Set,
-            Some(2) => OuterDf::Inherit,
-            _ => OuterDf::Unset,
+    /// The fixed ends of a tunnel, and its device.
+    fn ends(self, kind: &LinkKind) -> Tunnel {
+        let ifindex = |kind| self.u32(kind).filter(|&ifindex| ifindex != 0);
+        let ends = |link, local, remote| Tunnel {
+            ifindex: ifindex(link),
+            local: self.ip(local),
+            remote: self.ip(remote),
+            ..Tunnel::default()
+        };
+        match kind {
+            // A group is where frames go whose destination has not been learned yet.
+            LinkKind::Vxlan => {
+                let ipv4 = ends(VXLAN_LINK, VXLAN_LOCAL, VXLAN_GROUP);
+                Tunnel {
+                    local: self.ip(VXLAN_LOCAL6).or(ipv4.local),
+                    remote: self.ip(VXLAN_GROUP6).or(ipv4.remote),
+                    ..ipv4
+                }
+            }
+            LinkKind::Geneve => Tunnel {
+                remote: self.ip(GENEVE_REMOTE6).or(self.ip(GENEVE_REMOTE)),
+                ..Tunnel::default()
+            },
+            LinkKind::Gre | LinkKind::Gretap | LinkKind::Erspan => {
+                ends(GRE_LINK, GRE_LOCAL, GRE_REMOTE)
+            }
+            LinkKind::Ip6gre | LinkKind::Ip6gretap | LinkKind::Ip6erspan => {
+                ends(GRE_LINK, GRE_LOCAL, GRE_REMOTE)
+            }
+            LinkKind::Ipip | LinkKind::Sit | LinkKind::Ip6tnl => {
+                ends(IPTUN_LINK, IPTUN_LOCAL, IPTUN_REMOTE)
+            }
+            LinkKind::Vti | LinkKind::Vti6 => ends(VTI_LINK, VTI_LOCAL, VTI_REMOTE),
+            LinkKind::Xfrm => Tunnel {
+                ifindex: ifindex(IFLA_XFRM_LINK),
+                ..Tunnel::default()
+            },
+            // WireGuard's other ends are told by its own protocol only.
+            _ => Tunnel::default(),
         }
     }
 
-    /// `ip_tunnel_xmit`: always with `pmtudisc`, else as the inner packet, unless that is ignored.
-    fn ipv4_df(self, pmtudisc: u16, ignore_df: Option<u16>) -> OuterDf {
-        if self.u8(pmtudisc).unwrap_or(0) != 0 {
-            OuterDf::Set
-        } else if ignore_df.is_some_and(|kind| self.is_set(kind)) {
-            OuterDf::Unset
-        } else {
-            OuterDf::Inherit
-        }
+    /// Bytes of all headers that a tunnel adds but those of FOU and GUE; `None` for what is no tunnel.
+    fn header_bytes(self, kind: &LinkKind) -> Option<u32> {
+        Some(match kind {
+            LinkKind::Vxlan => {
+                let ipv6 = self.ip(VXLAN_LOCAL6).or(self.ip(VXLAN_GROUP6));
+                outer(ipv6) + self.vni_bytes(VXLAN_GPE)
+            }
+            LinkKind::Geneve => {
+                outer(self.ip(GENEVE_REMOTE6)) + self.vni_bytes(GENEVE_INNER_PROTO_INHERIT)
+            }
+            LinkKind::Gre => IPV4_BYTES + self.gre_bytes(),
+            LinkKind::Gretap => IPV4_BYTES + self.gre_bytes() + ETHERNET_BYTES,
+            LinkKind::Erspan => IPV4_BYTES + self.erspan_bytes(),
+            LinkKind::Ip6gre => IPV6_BYTES + self.encap_limit(GRE_FLAGS) + self.gre_bytes(),
+            LinkKind::Ip6gretap => {
+                IPV6_BYTES + self.encap_limit(GRE_FLAGS) + self.gre_bytes() + ETHERNET_BYTES
+            }
+            LinkKind::Ip6erspan => IPV6_BYTES + self.encap_limit(GRE_FLAGS) + self.erspan_bytes(),
+            LinkKind::Ipip | LinkKind::Sit => IPV4_BYTES,
+            LinkKind::Ip6tnl => IPV6_BYTES + self.encap_limit(IPTUN_FLAGS),
+            // How much IPsec adds depends on the ciphers of each connection: 0 is for "not known".
+            LinkKind::Vti | LinkKind::Vti6 | LinkKind::Xfrm => 0,
+            // Its usual MTU of 1420 leaves room for IPv6, but whoever sets 1440 for IPv4 is right too.
+            LinkKind::Wireguard => IPV4_BYTES + UDP_BYTES + WIREGUARD_BYTES,
+            LinkKind::Bareudp => IPV4_BYTES + UDP_BYTES,
+            _ => return None,
+        })
     }
 
     /// FOU puts UDP in between, GUE UDP and a header of its own (`enum tunnel_encap_types`).
-    fn encap_bytes(self, kind: u16) -> u32 {
-        match self.u16(kind) {
+    fn encap_bytes(self, kind: &LinkKind) -> u32 {
+        let encap_type = match kind {
+            LinkKind::Gre | LinkKind::Gretap | LinkKind::Erspan => GRE_ENCAP_TYPE,
+            LinkKind::Ip6gre | LinkKind::Ip6gretap | LinkKind::Ip6erspan => GRE_ENCAP_TYPE,
+            LinkKind::Ipip | LinkKind::Sit | LinkKind::Ip6tnl => IPTUN_ENCAP_TYPE,
+            _ => return 0,
+        };
+        match self.u16(encap_type) {
             Some(1) => UDP_BYTES,
             Some(2) => UDP_BYTES + 4,
             _ => 0,
         }
     }
 
-    fn encap_limit(self, flags: u16) -> u32 {
-        let flags = self.u32(flags).unwrap_or(0);
-        if flags & IGNORE_ENCAP_LIMIT == 0 {
-            ENCAP_LIMIT_BYTES
-        } else {
+    fn df(self, kind: &LinkKind) -> OuterDf {
+        // `enum ifla_vxlan_df`, which is that of Geneve too.
+        let told = |kind| match self.u8(kind) {
+            Some(1) => OuterDf::Set,
+            Some(2) => OuterDf::Inherit,
+            _ => OuterDf::Unset,
+        };
+        match kind {
+            LinkKind::Vxlan => told(VXLAN_DF),
+            LinkKind::Geneve => told(GENEVE_DF),
+            // `ip_tunnel_xmit`: always with `pmtudisc`, else as the inner packet, unless that is
+            // ignored.
+            LinkKind::Gre | LinkKind::Gretap | LinkKind::Erspan => {
+                match (self.is_set(GRE_PMTUDISC), self.is_set(GRE_IGNORE_DF)) {
+                    (true, _) => OuterDf::Set,
+                    (false, true) => OuterDf::Unset,
+                    (false, false) => OuterDf::Inherit,
+                }
+            }
+            LinkKind::Ipip | LinkKind::Sit if self.is_set(IPTUN_PMTUDISC) => OuterDf::Set,
+            // `ipip6_tunnel_xmit` of SIT does not look at inner packets, which have no such bit.
+            LinkKind::Ipip => OuterDf::Inherit,
+            LinkKind::Ip6gre | LinkKind::Ip6gretap => OuterDf::Set,
+            LinkKind::Ip6erspan | LinkKind::Ip6tnl => OuterDf::Set,
+            _ => OuterDf::Unset,
+        }
+    }
+
+    /// UDP, the tunnel's own header, and that of the frame inside unless a flag says that there is
+    /// none.
+    fn vni_bytes(self, frameless: u16) -> u32 {
+        let frame_bytes = if self.is_set(frameless) {
             0
+        } else {
+            ETHERNET_BYTES
+        };
+        UDP_BYTES + VNI_BYTES + frame_bytes
+    }
+
+    fn encap_limit(self, flags: u16) -> u32 {
+        match self.u32(flags).unwrap_or(0) & IGNORE_ENCAP_LIMIT {
+            0 => ENCAP_LIMIT_BYTES,
+            _ => 0,
         }
     }
 
     fn gre_bytes(self) -> u32 {
-        let flags = self.find(gre::OFLAGS, |value| parse_u16_be(value).ok());
-        let flags = flags.unwrap_or(0);
-        let options = gre::OPTIONS.iter().filter(|&&option| flags & option != 0);
-        options.fold(GRE_BYTES, |bytes, _| bytes + 4)
+        let flags = self.find(GRE_OFLAGS, |value| parse_u16_be(value).ok());
+        GRE_BYTES + 4 * (flags.unwrap_or(0) & GRE_OPTIONS).count_ones()
     }
 
-    /// GRE with a sequence number, and ERSPAN's own header (`erspan_hdr_len`); version 0 has neither.
+    /// A frame in GRE with a sequence number and ERSPAN's own header (`erspan_hdr_len`); version 0 has
+    /// neither of these.
     fn erspan_bytes(self) -> u32 {
-        match self.u8(gre::ERSPAN_VER) {
-            Some(0) => GRE_BYTES,
-            Some(2) => GRE_BYTES + 4 + 12,
-            _ => GRE_BYTES + 4 + 8,
-        }
-    }
-
-    fn gre(self, overhead_bytes: u32, df: OuterDf) -> Tunnel {
-        let overhead_bytes = overhead_bytes + self.encap_bytes(gre::ENCAP_TYPE);
-        Tunnel {
-            ifindex: self.ifindex(gre::LINK),
-            ..ends(self.ip(gre::LOCAL), self.ip(gre::REMOTE)).of(overhead_bytes, df)
-        }
-    }
-
-    fn iptun(self, overhead_bytes: u32, df: OuterDf) -> Tunnel {
-        let overhead_bytes = overhead_bytes + self.encap_bytes(iptun::ENCAP_TYPE);
-        Tunnel {
-            ifindex: self.ifindex(iptun::LINK),
-            ..ends(self.ip(iptun::LOCAL), self.ip(iptun::REMOTE)).of(overhead_bytes, df)
-        }
+        let own_bytes = match self.u8(GRE_ERSPAN_VER) {
+            Some(0) => 0,
+            Some(2) => 4 + 12,
+            _ => 4 + 8,
+        };
+        ETHERNET_BYTES + GRE_BYTES + own_bytes
     }
 }

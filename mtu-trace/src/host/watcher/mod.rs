@@ -4,7 +4,6 @@ pub(crate) mod census;
 #[cfg(test)]
 mod decode_tests;
 pub(crate) mod discover;
-pub(crate) mod entrance;
 pub(crate) mod hearing;
 pub(crate) mod hub;
 pub(crate) mod inside;
@@ -31,7 +30,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 pub use discover::Depth;
-pub use entrance::Entrance;
+pub use record::Entrance;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -75,6 +74,9 @@ pub struct Watcher {
     pub(crate) gone: BTreeMap<NetnsId, u64>,
     pub(crate) naming: Naming,
     topology: Arc<Topology>,
+    /// When the present call was made, ns of `CLOCK_MONOTONIC`, and what has changed by it.
+    pub(crate) now_ns: u64,
+    pub(crate) changes: Changes,
 }
 
 /// What a look has changed.
@@ -128,6 +130,8 @@ impl Watcher {
             gone: BTreeMap::new(),
             naming: Naming::default(),
             topology: Arc::default(),
+            now_ns: 0,
+            changes: Changes::default(),
         })
     }
 
@@ -137,14 +141,8 @@ impl Watcher {
         &self.topology
     }
 
-    /// A descriptor that is readable when something has changed and [`Watcher::follow`] has work.
-    #[must_use]
-    pub fn events_fd(&self) -> BorrowedFd<'_> {
-        self.hub.events_fd()
-    }
-
-    /// The same for tokio: wait until it is readable, call [`Watcher::follow`], then clear its
-    /// readiness.
+    /// What is readable when something has changed and [`Watcher::follow`] has work: wait for that,
+    /// call it, then clear its readiness.
     ///
     /// # Errors
     ///
@@ -154,7 +152,7 @@ impl Watcher {
     ///
     /// Outside a tokio runtime with I/O.
     pub fn events(&self) -> io::Result<AsyncFd<OwnedFd>> {
-        let fd = self.events_fd().try_clone_to_owned()?;
+        let fd = self.as_fd().try_clone_to_owned()?;
         // SAFETY: the descriptor is owned by the `AsyncFd`, open, and always the same.
         Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE)? })
     }
@@ -184,11 +182,9 @@ impl Watcher {
     pub fn open(&self, netns: NetnsId) -> io::Result<NetnsFile> {
         let record = self.records.get(&netns).ok_or(io::ErrorKind::NotFound)?;
         let file = Entrance::of(netns, record).open()?;
-        if self.hub.nsid(file.as_fd())? == Some(record.nsid) {
-            Ok(file)
-        } else {
-            Err(io::ErrorKind::NotFound.into())
-        }
+        let nsid = self.hub.nsid(file.as_fd())?;
+        let same = (nsid == Some(record.nsid)).then_some(file);
+        same.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// The way into a namespace that lives.
@@ -205,12 +201,11 @@ impl Watcher {
     /// If `/proc` cannot be read or the kernel cannot be asked at all. What is missing of single
     /// namespaces is no error.
     pub fn refresh(&mut self, depth: Depth, now_ns: u64) -> anyhow::Result<Changes> {
-        let mut changes = Changes::default();
-        self.discover(depth, now_ns, &mut changes)?;
+        self.now_ns = now_ns;
+        self.discover(depth)?;
         self.look_at_all();
-        self.look(now_ns, &mut changes)?;
-        self.publish(now_ns, &mut changes);
-        Ok(changes)
+        self.look()?;
+        Ok(self.publish())
     }
 
     /// Looks at what has changed by what was heard; cheap if nothing has. `now_ns` is the time by
@@ -220,11 +215,10 @@ impl Watcher {
     ///
     /// As with [`Watcher::refresh`].
     pub fn follow(&mut self, now_ns: u64) -> anyhow::Result<Changes> {
-        let mut changes = Changes::default();
-        self.catch_up(now_ns, &mut changes)?;
-        self.look(now_ns, &mut changes)?;
-        self.publish(now_ns, &mut changes);
-        Ok(changes)
+        self.now_ns = now_ns;
+        self.catch_up()?;
+        self.look()?;
+        Ok(self.publish())
     }
 
     /// Looks for namespaces that were mounted, and at what else has changed; cheap if there are none.
@@ -235,77 +229,72 @@ impl Watcher {
     ///
     /// As with [`Watcher::refresh`].
     pub fn follow_mounts(&mut self, now_ns: u64) -> anyhow::Result<Changes> {
-        let mut changes = Changes::default();
-        self.catch_up(now_ns, &mut changes)?;
+        self.now_ns = now_ns;
+        self.catch_up()?;
         let known: BTreeSet<u64> = self.records.values().map(|record| record.inode).collect();
         let mounted = discover::mounted().context("cannot read the own mounts")?;
         if !mounted.is_subset(&known) {
-            self.discover(Depth::Quick, now_ns, &mut changes)?;
+            self.discover(Depth::Quick)?;
         }
-        self.look(now_ns, &mut changes)?;
-        self.publish(now_ns, &mut changes);
-        Ok(changes)
+        self.look()?;
+        Ok(self.publish())
     }
 
-    pub(crate) fn bury(&mut self, netns: NetnsId, now_ns: u64, changes: &mut Changes) {
+    pub(crate) fn bury(&mut self, netns: NetnsId) {
         if let Some(record) = self.records.remove(&netns) {
             self.all_stale = true;
             self.buried.push((netns, record));
             self.due.remove(&netns);
-            self.gone.insert(netns, now_ns);
-            changes.added.remove(&netns);
-            changes.gone.insert(netns);
+            self.gone.insert(netns, self.now_ns);
+            self.changes.added.remove(&netns);
+            self.changes.gone.insert(netns);
         }
     }
 
-    /// Brings the topology to what is known, and says what that changed.
-    pub(crate) fn publish(&mut self, now_ns: u64, changes: &mut Changes) {
-        self.name_containers(now_ns);
+    /// Brings the topology to what is known, and says what has changed.
+    pub(crate) fn publish(&mut self) -> Changes {
+        self.name_containers();
+        let mut changes = std::mem::take(&mut self.changes);
         let containers = self.containers();
+        let model = |id, record: &NetnsRecord| record.model(id, &self.nsids, &containers);
         let mut updates = BTreeMap::new();
-        for (id, record) in &self.buried {
-            let mut netns = record.model(*id, &self.nsids, &containers);
+        for (id, record) in self.buried.drain(..) {
+            let mut netns = model(id, &record);
             netns.gone = true;
-            updates.insert(*id, netns);
+            updates.insert(id, netns);
         }
         for (&id, record) in &self.records {
-            if !self.all_stale && !self.stale.contains(&id) {
-                continue;
-            }
-            let netns = record.model(id, &self.nsids, &containers);
-            if self.topology.namespaces.get(&id) != Some(&netns) {
-                updates.insert(id, netns);
+            if self.all_stale || self.stale.contains(&id) {
+                let netns = model(id, record);
+                if self.topology.namespaces.get(&id) != Some(&netns) {
+                    updates.insert(id, netns);
+                }
             }
         }
-        self.buried.clear();
         self.stale.clear();
         self.all_stale = false;
-        let expired: Vec<NetnsId> = self
-            .gone
-            .iter()
-            .filter(|&(_, &gone_ns)| now_ns.saturating_sub(gone_ns) >= GONE_KEPT_NS)
-            .map(|(&id, _)| id)
-            .collect();
+        let now_ns = self.now_ns;
+        let is_expired =
+            |_: &NetnsId, gone_ns: &mut u64| now_ns.saturating_sub(*gone_ns) >= GONE_KEPT_NS;
+        let expired: Vec<_> = self.gone.extract_if(.., is_expired).collect();
         changes.unknown = self.unknown.len();
-        changes.changed = updates
-            .keys()
-            .copied()
-            .filter(|id| !changes.added.contains(id) && !changes.gone.contains(id))
-            .collect();
-        if changes.is_empty() && expired.is_empty() {
-            return;
+        changes.changed = updates.keys().copied().collect();
+        changes
+            .changed
+            .retain(|id| !changes.added.contains(id) && !changes.gone.contains(id));
+        if !changes.is_empty() || !expired.is_empty() {
+            let namespaces = &mut Arc::make_mut(&mut self.topology).namespaces;
+            namespaces.extend(updates);
+            for (id, _) in expired {
+                namespaces.remove(&id);
+            }
         }
-        let topology = Arc::make_mut(&mut self.topology);
-        topology.namespaces.extend(updates);
-        for id in expired {
-            self.gone.remove(&id);
-            topology.namespaces.remove(&id);
-        }
+        changes
     }
 }
 
 impl AsFd for Watcher {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.events_fd()
+        self.hub.events.as_fd()
     }
 }

@@ -5,15 +5,14 @@
 //! thing it was; what is there now is then asked for, because a notification gives other ends as
 //! numbers of the namespace it comes from, and because the state at the time of asking is newer.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::mem::{MaybeUninit, zeroed};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use netlink_packet_core::{NlasIterator, Parseable, parse_i32, parse_u32};
+use netlink_packet_core::{Parseable, parse_i32, parse_u32};
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 
-use crate::base::netlink::messages;
+use crate::base::netlink::attribute;
 use crate::host::watcher::hub::Nsid;
 
 /// `RTNLGRP_*` of `linux/rtnetlink.h`: links, addresses, nsids, and forwarding switched on or off.
@@ -44,23 +43,12 @@ const NETCONFA_IFINDEX_DEFAULT: i32 = -2;
 /// Something that the kernel says has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
-    /// Something changed in a namespace.
-    Changed {
-        /// The number of that namespace.
-        nsid: Nsid,
-        /// What has happened there.
-        what: What,
-    },
-    /// A namespace got a number. Whoever had it before is gone.
-    Given {
-        /// The number it got.
-        nsid: Nsid,
-    },
-    /// A namespace is gone, and its number free for another.
-    Died {
-        /// The number it had.
-        nsid: Nsid,
-    },
+    /// Something changed in the namespace with a number.
+    Changed(Nsid, What),
+    /// A namespace got this number. Whoever had it before is gone.
+    Given(Nsid),
+    /// The namespace with this number is gone, and the number free for another.
+    Died(Nsid),
     /// There was more than the socket had room for: anything may have happened.
     Lost,
 }
@@ -69,15 +57,15 @@ impl Notice {
     /// Whether a number may since belong to another namespace or to none.
     pub fn ends(self, number: Nsid) -> bool {
         match self {
-            Self::Changed { .. } => false,
-            Self::Given { nsid } | Self::Died { nsid } => nsid == number,
+            Self::Changed(..) => false,
+            Self::Given(nsid) | Self::Died(nsid) => nsid == number,
             Self::Lost => true,
         }
     }
 }
 
 /// What changed in a namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum What {
     /// The link with this index appeared, changed or went.
     Link(u32),
@@ -87,52 +75,16 @@ pub(crate) enum What {
     All,
 }
 
-/// Reads everything that is there, without waiting.
+/// Hands over every datagram that is there with its origin, or `None` where some were lost. Does not
+/// wait.
 pub(crate) fn receive(
-    socket: BorrowedFd<'_>,
-    buffer: &mut [u8],
-    mut each: impl FnMut(Notice),
-) -> io::Result<()> {
-    receive_all(socket, buffer, |received| {
-        let Some((datagram, origin)) = received else {
-            each(Notice::Lost);
-            return;
-        };
-        for message in messages(datagram) {
-            if let Some(notice) = decode(message.message_type(), message.payload(), origin) {
-                each(notice);
-            }
-        }
-    })
-}
-
-/// Reads everything that is there, without waiting, and says only where it came from, and whether
-/// some of it was lost.
-pub(crate) fn receive_origins(
-    socket: BorrowedFd<'_>,
-    buffer: &mut [u8],
-) -> io::Result<(BTreeSet<Nsid>, bool)> {
-    let mut origins = BTreeSet::new();
-    let mut lost = false;
-    receive_all(socket, buffer, |received| match received {
-        Some((_, origin)) => origins.extend(origin),
-        None => lost = true,
-    })?;
-    Ok((origins, lost))
-}
-
-/// Hands over every datagram that is there with its origin, or `None` where some were lost.
-fn receive_all(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
     mut each: impl FnMut(Option<(&[u8], Option<Nsid>)>),
 ) -> io::Result<()> {
     loop {
         match receive_one(socket, buffer) {
-            Ok((received, origin)) => {
-                let datagram = buffer.get(..received).unwrap_or_default();
-                each(Some((datagram, origin)));
-            }
+            Ok((length, origin)) => each(buffer.get(..length).map(|datagram| (datagram, origin))),
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => return Ok(()),
                 Some(libc::EINTR) => {}
@@ -145,22 +97,20 @@ fn receive_all(
 
 /// The namespace number in an answer to or a notification about numbers.
 pub(crate) fn nsid(payload: &[u8]) -> Option<Nsid> {
-    let message = NsidMessage::parse(payload).ok()?;
-    message
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            // -1 is "has none".
-            NsidAttribute::Id(nsid) if *nsid >= 0 => Some(*nsid),
-            _ => None,
-        })
+    let attributes = NsidMessage::parse(payload).ok()?.attributes;
+    attributes.iter().find_map(|attribute| match attribute {
+        // -1 is "has none".
+        NsidAttribute::Id(nsid) if *nsid >= 0 => Some(*nsid),
+        _ => None,
+    })
 }
 
-fn decode(kind: u16, payload: &[u8], origin: Option<Nsid>) -> Option<Notice> {
+/// What a message from a namespace says; from `None`, the hub itself.
+pub(crate) fn decode(kind: u16, payload: &[u8], origin: Option<Nsid>) -> Option<Notice> {
     let Some(nsid) = origin else {
         return match kind {
-            libc::RTM_NEWNSID => nsid(payload).map(|nsid| Notice::Given { nsid }),
-            libc::RTM_DELNSID => nsid(payload).map(|nsid| Notice::Died { nsid }),
+            libc::RTM_NEWNSID => nsid(payload).map(Notice::Given),
+            libc::RTM_DELNSID => nsid(payload).map(Notice::Died),
             _ => None,
         };
     };
@@ -169,23 +119,19 @@ fn decode(kind: u16, payload: &[u8], origin: Option<Nsid>) -> Option<Notice> {
     let what = match kind {
         libc::RTM_NEWLINK | libc::RTM_DELLINK => What::Link(index()?),
         libc::RTM_NEWADDR | libc::RTM_DELADDR => What::Addresses(index()?),
-        RTM_NEWNETCONF | RTM_DELNETCONF => match netconf_index(payload)? {
-            NETCONFA_IFINDEX_DEFAULT => return None,
-            index => u32::try_from(index).map_or(What::All, What::Link),
-        },
+        RTM_NEWNETCONF | RTM_DELNETCONF => {
+            // `struct netconfmsg` is one byte, padded to four.
+            let index = attribute(payload.get(4..)?, NETCONFA_IFINDEX)?;
+            match parse_i32(index).ok()? {
+                NETCONFA_IFINDEX_DEFAULT => return None,
+                // Negative for all links.
+                index => u32::try_from(index).map_or(What::All, What::Link),
+            }
+        }
         // Numbers that others have for each other are of no interest.
         _ => return None,
     };
-    Some(Notice::Changed { nsid, what })
-}
-
-/// The interface index in a notification of changed configuration, negative for all of them.
-fn netconf_index(payload: &[u8]) -> Option<i32> {
-    // `struct netconfmsg` is one byte, padded to four.
-    NlasIterator::new(payload.get(4..)?)
-        .map_while(Result::ok)
-        .find(|nla| nla.kind() == NETCONFA_IFINDEX)
-        .and_then(|nla| parse_i32(nla.value()).ok())
+    Some(Notice::Changed(nsid, what))
 }
 
 /// One datagram, with the number of the namespace it comes from; `None` is the hub itself.

@@ -2,23 +2,23 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
-use std::os::fd::OwnedFd;
 
+use crate::host::identity;
 use crate::host::identity::Identity;
 use crate::host::identity::engine::Named;
+use crate::host::netns::NetnsFile;
 use crate::host::watcher::discover::{FoundNetns, NetnsPath};
 use crate::host::watcher::hub::Nsid;
 use crate::host::watcher::snapshot;
 use crate::host::watcher::snapshot::Devices;
 use crate::host::watcher::survey::Look;
-use crate::host::{identity, netns};
 use crate::model::network::{Netns, NetnsId, Peer};
 
 /// Nobody's number: the kernel has it for namespaces that have none.
 const NOBODY: Nsid = -1;
 
 /// What is kept about a namespace besides what the topology says.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct NetnsRecord {
     /// Its number in the hub.
     pub nsid: Nsid,
@@ -59,17 +59,16 @@ impl NetnsRecord {
         let Some(pid) = found.pid else {
             return;
         };
+        let is_new = self.found.pid != Some(pid);
         // A process gets into its container's cgroup, and its name, only after it has started.
-        if self.found.pid != Some(pid) || self.identity.container.is_none() {
+        if is_new || self.identity.container.is_none() {
             self.identify(pid);
         }
-        if self.found.pid != Some(pid) {
+        if is_new {
             let mounts = |place: &NetnsPath| matches!(place, NetnsPath::Mount(..));
             found.places.retain(|place| !mounts(place));
-            found
-                .places
-                .extend(self.found.places.drain(..).filter(mounts));
-            self.found.places = found.places;
+            self.found.places.retain(mounts);
+            self.found.places.splice(..0, found.places);
             self.found.pid = Some(pid);
         }
     }
@@ -101,17 +100,17 @@ impl NetnsRecord {
         containers: &BTreeMap<String, NetnsId>,
     ) -> Netns {
         let (forwards_ipv4, forwards_ipv6) = snapshot::forwards(&self.devices);
-        let outer = self.identity.outer.as_deref();
         let mut container = self.identity.container.clone();
         if let Some(container) = &mut container {
+            let outer = self.identity.outer.as_ref();
             container.parent = outer.and_then(|outer| containers.get(outer).copied());
             if let Some((id, named)) = &self.named
                 && *id == container.id
             {
-                container.name.clone_from(&named.name);
-                container.image.clone_from(&named.image);
-                container.pod = container.pod.take().or_else(|| named.pod.clone());
-                container.pod_name.clone_from(&named.pod_name);
+                let named = named.clone();
+                (container.name, container.image) = (named.name, named.image);
+                container.pod = container.pod.take().or(named.pod);
+                container.pod_name = named.pod_name;
             }
         }
         let links = self.devices.iter().map(|(&ifindex, device)| {
@@ -147,13 +146,35 @@ impl NetnsRecord {
     }
 }
 
-/// Opens a namespace where it was found, if it is still the one with that inode number.
-pub(crate) fn open_place(place: &NetnsPath, inode: u64) -> io::Result<OwnedFd> {
-    let fd = place.open()?;
-    if netns::inode(&fd)? == inode {
-        Ok(fd)
-    } else {
-        Err(io::ErrorKind::NotFound.into())
+/// The way into a namespace, to be gone later and elsewhere without keeping it alive until then.
+#[derive(Clone, Debug)]
+pub struct Entrance {
+    netns: NetnsId,
+    /// Inode number of the namespace's file.
+    pub inode: u64,
+    places: Vec<NetnsPath>,
+}
+
+impl Entrance {
+    pub(crate) fn of(netns: NetnsId, record: &NetnsRecord) -> Self {
+        Self {
+            netns,
+            inode: record.inode,
+            places: record.found.places.clone(),
+        }
+    }
+
+    /// Opens the namespace if it is still there. Where the kernel has no cookies it can be another
+    /// one with the same inode number. Drop the file soon: it keeps the namespace alive.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if none of the places leads to it any more.
+    pub fn open(&self) -> io::Result<NetnsFile> {
+        let places = self.places.iter();
+        let mut files = places.filter_map(|place| place.open(self.inode).ok());
+        let file = files.find(|file| file.id == self.netns);
+        file.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -172,15 +193,8 @@ mod tests {
         };
         device.link.tunnel = Some(Tunnel::default());
         let mut record = NetnsRecord {
-            nsid: 1,
-            inode: 1,
-            cookie: None,
-            found: FoundNetns::default(),
-            identity: Identity::default(),
-            named: None,
-            init: false,
             devices: Devices::from([(2, device)]),
-            look: Look::default(),
+            ..NetnsRecord::default()
         };
         let nsids = HashMap::from([(3, NetnsId(9))]);
         let others = |record: &NetnsRecord| {

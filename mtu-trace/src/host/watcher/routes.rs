@@ -6,9 +6,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use netlink_packet_core::{parse_i32, parse_u16, parse_u32};
+use netlink_packet_core::{parse_i32, parse_u32};
 
-use crate::base::netlink::{attributes, ip_address, unicast};
+use crate::base::netlink::{attribute, attributes, ip_address, unicast};
 use crate::model::network::{Address, LearnedPathMtu, NextHop, Route, RouteKind};
 
 /// Routes kept of each family at most, and path MTUs too.
@@ -43,23 +43,20 @@ pub(crate) const IPV6: Family = Family {
 };
 
 impl Family {
-    pub fn is_ipv6(self) -> bool {
-        self == IPV6
-    }
-
-    /// A prefix of this family; without an address that of everything.
-    pub fn prefix(self, address: Option<IpAddr>, prefix_len: u8) -> Option<Address> {
-        let any = if self.is_ipv6() {
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED)
-        } else {
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
-        };
-        let address = address.unwrap_or(any);
-        let fits = address.is_ipv6() == self.is_ipv6() && prefix_len <= self.bits;
+    /// A prefix of this family.
+    pub fn prefix(self, address: IpAddr, prefix_len: u8) -> Option<Address> {
+        let fits = address.is_ipv6() == (self == IPV6) && prefix_len <= self.bits;
         fits.then_some(Address {
             address,
             prefix_len,
         })
+    }
+
+    /// The prefix of all addresses, or as many bits of it.
+    fn any(self, prefix_len: u8) -> Option<Address> {
+        let ipv6 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        let ipv4 = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        self.prefix(if self == IPV6 { ipv6 } else { ipv4 }, prefix_len)
     }
 }
 
@@ -76,22 +73,16 @@ enum RouteRank {
 
 impl RouteRank {
     fn of(route: &Route) -> Self {
-        let Address {
-            address,
-            prefix_len,
-        } = route.destination;
-        let connected = || {
-            let mut hops = route.hops.iter();
-            route.kind == RouteKind::Unicast && hops.any(|hop| hop.gateway.is_none())
-        };
-        if prefix_len == 0 || route.mtu_bytes.is_some() {
-            Self::Decisive
-        } else if prefix_len == (if address.is_ipv6() { 128 } else { 32 }) {
-            Self::Host
-        } else if connected() {
-            Self::Decisive
-        } else {
-            Self::Network
+        let to = route.destination;
+        let is_connected =
+            route.kind == RouteKind::Unicast && route.hops.iter().any(|hop| hop.gateway.is_none());
+        match to.prefix_len {
+            0 => Self::Decisive,
+            _ if route.mtu_bytes.is_some() => Self::Decisive,
+            32 if to.address.is_ipv4() => Self::Host,
+            128 => Self::Host,
+            _ if is_connected => Self::Decisive,
+            _ => Self::Network,
         }
     }
 }
@@ -150,7 +141,7 @@ pub(crate) fn route(family: Family, payload: &[u8]) -> Option<Read> {
         return Some(Read::Special);
     }
     let mut route = Route {
-        destination: family.prefix(None, len)?,
+        destination: family.any(len)?,
         table: u32::from(table),
         kind: match kind {
             libc::RTN_UNICAST => RouteKind::Unicast,
@@ -171,7 +162,7 @@ pub(crate) fn route(family: Family, payload: &[u8]) -> Option<Read> {
     for nla in attributes(payload.get(HEADER_BYTES..)?) {
         let value = nla.value();
         match nla.kind() {
-            libc::RTA_DST => route.destination = family.prefix(Some(ip_address(value)?), len)?,
+            libc::RTA_DST => route.destination = family.prefix(ip_address(value)?, len)?,
             libc::RTA_TABLE => route.table = parse_u32(value).ok()?,
             libc::RTA_PRIORITY => route.metric = parse_u32(value).ok()?,
             libc::RTA_PREFSRC => route.source = unicast(value),
@@ -196,33 +187,19 @@ pub(crate) fn path_mtu(family: Family, payload: &[u8]) -> Option<LearnedPathMtu>
     if payload.first() != Some(&family.number) || flags & RTM_F_CLONED == 0 {
         return None;
     }
-    let mut destination = None;
-    let mut mtu_bytes = None;
-    let mut expires = false;
-    for nla in attributes(payload.get(HEADER_BYTES..)?) {
-        let value = nla.value();
-        match nla.kind() {
-            libc::RTA_DST => destination = unicast(value),
-            libc::RTA_METRICS => (mtu_bytes, _) = mtu(value),
-            libc::RTA_CACHEINFO => {
-                let left = value.get(EXPIRES_AT..EXPIRES_AT + 4)?;
-                expires = parse_i32(left).is_ok_and(|left| left > 0);
-            }
-            _ => {}
-        }
-    }
-    Some(LearnedPathMtu {
-        destination: destination.filter(|_| expires)?,
+    let find = |kind| attribute(payload.get(HEADER_BYTES..)?, kind);
+    let left = find(libc::RTA_CACHEINFO)?.get(EXPIRES_AT..EXPIRES_AT + 4)?;
+    let expires = parse_i32(left).is_ok_and(|left| left > 0);
+    let (mtu_bytes, _) = mtu(find(libc::RTA_METRICS)?);
+    expires.then_some(LearnedPathMtu {
+        destination: unicast(find(libc::RTA_DST)?)?,
         mtu_bytes: mtu_bytes?,
     })
 }
 
 /// The MTU among a route's metrics, and whether it is locked.
 fn mtu(metrics: &[u8]) -> (Option<u32>, bool) {
-    let find = |kind| {
-        let nla = attributes(metrics).find(|nla| nla.kind() == kind)?;
-        parse_u32(nla.value()).ok()
-    };
+    let find = |kind| parse_u32(attribute(metrics, kind)?).ok();
     let locks = find(RTAX_LOCK).unwrap_or(0);
     let mtu_bytes = find(RTAX_MTU).filter(|&mtu_bytes| mtu_bytes != 0);
     (mtu_bytes, locks & (1 << RTAX_MTU) != 0)
@@ -232,26 +209,17 @@ fn mtu(metrics: &[u8]) -> (Option<u32>, bool) {
 fn hops(mut rest: &[u8]) -> Vec<NextHop> {
     let mut hops = Vec::new();
     // `struct rtnexthop`: length, flags, weight, interface; attributes follow.
-    while let Some(header) = rest.get(..HOP_BYTES) {
-        let length = header.get(..2).and_then(|bytes| parse_u16(bytes).ok());
-        let length = usize::from(length.unwrap_or(0));
+    while let Some(&[a, b, flags, _, ref ifindex @ ..]) = rest.first_chunk::<HOP_BYTES>() {
+        let length = usize::from(u16::from_ne_bytes([a, b]));
         let Some(inner) = rest.get(HOP_BYTES..length) else {
             break;
         };
-        let mut hop = NextHop {
-            gateway: None,
-            ifindex: header.get(4..).and_then(index),
-        };
-        for nla in attributes(inner) {
-            match nla.kind() {
-                libc::RTA_GATEWAY => hop.gateway = unicast(nla.value()),
-                libc::RTA_VIA => hop.gateway = via(nla.value()),
-                _ => {}
-            }
-        }
-        let flags = header.get(2).copied().unwrap_or(0);
         if u32::from(flags) & RTNH_F_DEAD == 0 {
-            hops.push(hop);
+            let gateway = attribute(inner, libc::RTA_GATEWAY).and_then(unicast);
+            hops.push(NextHop {
+                gateway: gateway.or_else(|| via(attribute(inner, libc::RTA_VIA)?)),
+                ifindex: index(ifindex),
+            });
         }
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }

@@ -4,7 +4,7 @@ use netlink_packet_core::parse_u32;
 
 use crate::base::netlink::{attributes, ip_address, string};
 use crate::base::text::printable;
-use crate::host::watcher::routes::Family;
+use crate::host::watcher::routes::{Family, IPV6};
 use crate::model::network::PolicyRule;
 
 /// Size of `struct fib_rule_hdr`; what follows is of `linux/fib_rules.h`.
@@ -35,13 +35,13 @@ pub(crate) fn rule(family: Family, payload: &[u8]) -> Option<PolicyRule> {
         return None;
     }
     let mut rule = PolicyRule {
-        ipv6: family.is_ipv6(),
+        ipv6: family == IPV6,
         // With this flag the conditions must not be met.
         conditional: tos != 0 || flags & FIB_RULE_INVERT != 0,
         ..PolicyRule::default()
     };
     let mut table = u32::from(table);
-    let prefix = |value: &[u8], len| family.prefix(Some(ip_address(value)?), len);
+    let prefix = |value: &[u8], len| family.prefix(ip_address(value)?, len);
     for nla in attributes(payload.get(HEADER_BYTES..)?) {
         let value = nla.value();
         match nla.kind() {

@@ -14,7 +14,7 @@ use netlink_packet_route::link::{
     LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkMessage,
 };
 
-use crate::base::netlink::{attributes, ip_address, string};
+use crate::base::netlink::{attribute, attributes, ip_address, string};
 use crate::base::text::printable;
 use crate::host::watcher::hub::{Hub, Nsid};
 use crate::host::watcher::linkinfo::LinkInfo;
@@ -56,84 +56,51 @@ impl AskedLink {
         let peers = self.peer.and_then(|(nsid, _)| nsid);
         peers.or(self.outer).filter(|&nsid| nsid >= 0)
     }
-
-    fn is_loopback(&self) -> bool {
-        self.link.kind == LinkKind::Loopback
-    }
 }
 
 /// The devices of a namespace, by interface index.
 pub(crate) type Devices = BTreeMap<u32, AskedLink>;
 
 /// What is to be asked of a namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Due {
-    all: bool,
-    links: BTreeSet<u32>,
-    addresses: BTreeSet<u32>,
-}
+pub(crate) type Due = BTreeSet<What>;
 
 /// With more single questions than this, one for everything is quicker.
 const MAX_SINGLE: usize = 16;
 
-impl Due {
-    /// Asks for all that can be asked.
-    pub fn all() -> Self {
-        Self {
-            all: true,
-            ..Self::default()
-        }
-    }
-
-    /// Adds what a notification is about.
-    pub fn add(&mut self, what: What) {
-        match what {
-            What::Link(ifindex) => drop(self.links.insert(ifindex)),
-            What::Addresses(ifindex) => drop(self.addresses.insert(ifindex)),
-            What::All => self.all = true,
-        }
-        self.all |= self.links.len() + self.addresses.len() > MAX_SINGLE;
-    }
-
-    /// Adds what else is due.
-    pub fn merge(&mut self, other: Self) {
-        self.links.extend(other.links);
-        self.addresses.extend(other.addresses);
-        self.all |= other.all || self.links.len() + self.addresses.len() > MAX_SINGLE;
-    }
-}
-
 /// The devices that are not as they were known, as they are now: `None` if there is none any more.
 pub(crate) type Different = BTreeMap<u32, Option<AskedLink>>;
 
-/// Asks a namespace for what is due and says what is different from the known devices.
-///
-/// # Errors
-///
-/// `EINVAL` if the namespace is gone, among other reasons; `EPERM` if it may not be asked.
+/// Asks a namespace for what is due and says what is different from the known devices: `EINVAL` if the
+/// namespace is gone, among other reasons, `EPERM` if it may not be asked.
 pub(crate) fn ask(hub: &Hub, nsid: Nsid, due: &Due, known: &Devices) -> io::Result<Different> {
     let (asked, mut devices): (BTreeSet<u32>, Devices);
-    if due.all {
+    if due.contains(&What::All) || due.len() > MAX_SINGLE {
         devices = take(hub, nsid)?;
         asked = known.keys().chain(devices.keys()).copied().collect();
     } else {
-        asked = due.links.union(&due.addresses).copied().collect();
+        let ifindexes = due.iter().filter_map(|what| match what {
+            What::Link(ifindex) | What::Addresses(ifindex) => Some(*ifindex),
+            What::All => None,
+        });
+        asked = ifindexes.collect();
         devices = asked
             .iter()
             .filter_map(|ifindex| Some((*ifindex, known.get(ifindex)?.clone())))
             .collect();
-        for &ifindex in &due.links {
-            match take_one(hub, nsid, ifindex)? {
-                None => drop(devices.remove(&ifindex)),
-                Some(mut new) => {
-                    let entry = devices.entry(ifindex).or_default();
-                    new.link.addresses = std::mem::take(&mut entry.link.addresses);
-                    *entry = new;
-                }
+        // Links come first.
+        for what in due {
+            match *what {
+                What::Link(ifindex) => match take_one(hub, nsid, ifindex)? {
+                    None => drop(devices.remove(&ifindex)),
+                    Some(mut new) => {
+                        let entry = devices.entry(ifindex).or_default();
+                        new.link.addresses = std::mem::take(&mut entry.link.addresses);
+                        *entry = new;
+                    }
+                },
+                What::Addresses(ifindex) => take_addresses(hub, nsid, ifindex, &mut devices)?,
+                What::All => {}
             }
-        }
-        for &ifindex in &due.addresses {
-            take_addresses(hub, nsid, ifindex, &mut devices)?;
         }
     }
     Ok(asked
@@ -146,9 +113,11 @@ pub(crate) fn ask(hub: &Hub, nsid: Nsid, due: &Due, known: &Devices) -> io::Resu
 /// Asks for all devices.
 fn take(hub: &Hub, nsid: Nsid) -> io::Result<Devices> {
     let request = RouteNetlinkMessage::GetLink(link_request(nsid, 0));
-    let mut devices = hub.dump(&request, Devices::new, |devices, payload| {
-        devices.extend(device(payload));
-    })?;
+    let mut devices = hub
+        .requests
+        .dump(&request, Devices::new, |devices, payload| {
+            devices.extend(device(payload));
+        })?;
     match take_addresses(hub, nsid, 0, &mut devices) {
         // It had some until it died just now, and those are known.
         Err(error) if !hub.is_alive(nsid) => return Err(error),
@@ -163,7 +132,10 @@ fn take(hub: &Hub, nsid: Nsid) -> io::Result<Devices> {
 fn take_one(hub: &Hub, nsid: Nsid, ifindex: u32) -> io::Result<Option<AskedLink>> {
     let request = RouteNetlinkMessage::GetLink(link_request(nsid, ifindex));
     let mut found = None;
-    match hub.get(request, |payload| found = device(payload)) {
+    match hub
+        .requests
+        .ask_raw(request, 0, |payload| found = device(payload))
+    {
         Ok(()) => Ok(found.map(|(_, device)| device)),
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
         Err(error) => Err(error),
@@ -176,7 +148,7 @@ fn take_addresses(hub: &Hub, nsid: Nsid, ifindex: u32, devices: &mut Devices) ->
     message.header.index = ifindex;
     message.attributes = vec![AddressAttribute::TargetNetNsId(nsid)];
     let request = RouteNetlinkMessage::GetAddress(message);
-    let dumped = hub.dump(&request, Vec::new, |addresses, payload| {
+    let dumped = hub.requests.dump(&request, Vec::new, |addresses, payload| {
         addresses.extend(address(payload));
     });
     let addresses = match dumped {
@@ -216,10 +188,10 @@ fn link_request(nsid: Nsid, ifindex: u32) -> LinkMessage {
 /// anybody sets the loopback device's alone.
 pub(crate) fn forwards(devices: &Devices) -> (bool, bool) {
     let mut all = devices.values();
-    (
-        all.clone().any(|device| device.forwards_ipv4),
-        all.any(|device| device.is_loopback() && device.forwards_ipv6),
-    )
+    let ipv4 = all.clone().any(|device| device.forwards_ipv4);
+    let is_loopback = |device: &AskedLink| device.link.kind == LinkKind::Loopback;
+    let ipv6 = all.any(|device| is_loopback(device) && device.forwards_ipv6);
+    (ipv4, ipv6)
 }
 
 /// Reads an `RTM_NEWLINK` message.
@@ -271,20 +243,11 @@ fn device(payload: &[u8]) -> Option<(u32, AskedLink)> {
 /// Reads an `RTM_NEWADDR` message.
 fn address(payload: &[u8]) -> Option<(u32, Address)> {
     let header = AddressHeader::parse(payload).ok()?;
-    let mut address = None;
-    for nla in attributes(payload.get(ADDRESS_HEADER_BYTES..)?) {
-        match nla.kind() {
-            // On a point-to-point link `IFA_ADDRESS` is the other end's.
-            libc::IFA_LOCAL => {
-                address = ip_address(nla.value());
-                break;
-            }
-            libc::IFA_ADDRESS => address = ip_address(nla.value()),
-            _ => {}
-        }
-    }
+    let attributes = payload.get(ADDRESS_HEADER_BYTES..)?;
+    // On a point-to-point link `IFA_ADDRESS` is the other end's.
+    let local = attribute(attributes, libc::IFA_LOCAL);
     let address = Address {
-        address: address?,
+        address: ip_address(local.or_else(|| attribute(attributes, libc::IFA_ADDRESS))?)?,
         prefix_len: header.prefix_len,
     };
     Some((header.index, address))
@@ -292,14 +255,7 @@ fn address(payload: &[u8]) -> Option<(u32, Address)> {
 
 /// Whether a value of a family's per-device configuration is set, which is an array of `u32`.
 fn is_set(af_spec: &[u8], family: u16, conf: u16, index: usize) -> bool {
-    attributes(af_spec)
-        .filter(|nla| nla.kind() == family)
-        .any(|spec| {
-            attributes(spec.value())
-                .filter(|nla| nla.kind() == conf)
-                .any(|nla| {
-                    let value = nla.value().get(index * 4..index * 4 + 4);
-                    value.is_some_and(|value| parse_u32(value).is_ok_and(|set| set != 0))
-                })
-        })
+    let values = attribute(af_spec, family).and_then(|spec| attribute(spec, conf));
+    let value = values.and_then(|values| values.get(index * 4..index * 4 + 4));
+    value.is_some_and(|value| parse_u32(value).is_ok_and(|set| set != 0))
 }

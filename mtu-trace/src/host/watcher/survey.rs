@@ -88,7 +88,7 @@ impl Watcher {
     ///
     /// If notifications cannot be read. What is missing of single namespaces is no error.
     pub fn survey(&mut self, now_ns: u64) -> anyhow::Result<Changes> {
-        let mut changes = Changes::default();
+        self.now_ns = now_ns;
         self.hear_of_routes()?;
         let mut due = Vec::new();
         let mut old = Vec::new();
@@ -103,22 +103,17 @@ impl Watcher {
         let most = MOST_OLD.max(self.records.len() / OLD_SHARE);
         due.extend(old.into_iter().take(most).map(|(_, netns)| netns));
         for netns in due {
-            self.look_inside(netns, now_ns, &mut changes);
+            self.look_inside(netns);
         }
-        self.publish(now_ns, &mut changes);
-        Ok(changes)
+        Ok(self.publish())
     }
 
     /// Takes in whose routes or rules have changed.
     fn hear_of_routes(&mut self) -> anyhow::Result<()> {
-        let (rerouted, lost) = self
-            .hub
-            .rerouted()
-            .context("cannot read notifications of route changes")?;
-        if lost {
-            for record in self.records.values_mut() {
-                record.look.due = true;
-            }
+        let rerouted = self.hub.rerouted();
+        let (rerouted, lost) = rerouted.context("cannot read notifications of route changes")?;
+        for record in self.records.values_mut() {
+            record.look.due |= lost;
         }
         for nsid in rerouted {
             let netns = self.nsids.get(&nsid);
@@ -129,33 +124,27 @@ impl Watcher {
         Ok(())
     }
 
-    fn look_inside(&mut self, netns: NetnsId, now_ns: u64, changes: &mut Changes) {
-        let Some(record) = self.records.get(&netns) else {
-            return;
-        };
-        let vxlans: Vec<u32> = record
-            .devices
-            .iter()
-            .filter(|(_, device)| device.link.kind == LinkKind::Vxlan)
-            .map(|(&ifindex, _)| ifindex)
-            .collect();
-        let seen = self
-            .open(netns)
-            .and_then(|file| file.run(|| Ok((Inside::read(&vxlans)?, cpu_time()))))
-            .flatten();
+    fn look_inside(&mut self, netns: NetnsId) {
+        let seen = self.open(netns);
         let Some(record) = self.records.get_mut(&netns) else {
             return;
         };
+        let devices = record.devices.iter();
+        let vxlans = devices.filter(|(_, device)| device.link.kind == LinkKind::Vxlan);
+        let vxlans: Vec<u32> = vxlans.map(|(&ifindex, _)| ifindex).collect();
+        let seen = seen
+            .and_then(|file| file.run(|| Ok((Inside::read(&vxlans)?, cpu_time()))))
+            .flatten();
         match seen {
             Ok((inside, took)) => {
-                if record.look.take(inside, now_ns, took) {
+                if record.look.take(inside, self.now_ns, took) {
                     self.stale.insert(netns);
                 }
             }
             // Mostly it has just died.
             Err(error) => {
                 log::debug!("cannot look inside netns {}: {error}", record.inode);
-                changes.skipped += 1;
+                self.changes.skipped += 1;
             }
         }
     }

@@ -168,7 +168,7 @@ fn a_reused_number_mixes_nothing_up() {
         let number = watcher.records[&b].nsid;
         // The watcher has taken in all there is to hear. Then b dies and its number goes to another.
         lab.ip("netns del @b");
-        let died = Notice::Died { nsid: number };
+        let died = Notice::Died(number);
         wait_for("word of the death", || {
             watcher.listen().expect("notices");
             watcher.pending.contains(&died)
@@ -191,16 +191,15 @@ fn a_reused_number_mixes_nothing_up() {
         // That links have changed was heard before: it is why there is a look.
         watcher.listen().expect("notices");
         watcher.pending.retain(|notice| match notice {
-            Notice::Changed { .. } => false,
+            Notice::Changed(..) => false,
             notice => !told_late || *notice != died,
         });
 
         // A look that is under way when that happens.
         let mut gone = BTreeSet::new();
-        let mut changes = Changes::default();
         watcher.look_at_all();
-        watcher.look(0, &mut changes).expect("a look");
-        gone.append(&mut changes.gone);
+        watcher.look().expect("a look");
+        gone.append(&mut watcher.changes.gone);
         if told_late {
             watcher.pending.push(died);
         }
