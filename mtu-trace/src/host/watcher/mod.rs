@@ -14,6 +14,8 @@ pub(crate) mod naming;
 mod naming_tests;
 pub(crate) mod notice;
 pub(crate) mod record;
+#[cfg(test)]
+mod route_survey_tests;
 pub(crate) mod routes;
 pub(crate) mod rules;
 pub(crate) mod snapshot;
