@@ -5,28 +5,13 @@
 //! depth and in steps.
 
 use crate::core::firewall::packet::Facts;
-use crate::core::firewall::table::{BaseChain, FirewallRule, FirewallTable};
+use crate::core::firewall::table::{BaseChain, FirewallRule, FirewallTable, RuleAction};
 use crate::core::firewall::{Blocking, Clamp, Fate};
 
 /// More than the 16 jumps that the kernel allows.
 const DEPTH: usize = 32;
 /// What one packet may cost in all base chains together, see [`FirewallRule::cost`].
 pub const BUDGET: usize = 2_000_000;
-
-/// What a rule does to a packet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RuleAction {
-    Accept,
-    Drop,
-    Return,
-    Jump(String),
-    Goto(String),
-    Clamp(Option<u16>),
-    /// The packet is not tracked from here on.
-    Untrack,
-    /// Not understood: it may do anything.
-    Obscure,
-}
 
 /// What a base chain does with a packet.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 /// Whether a condition holds; `None` if that depends on something unknown.
 pub type Truth = Option<bool>;
 
-/// Whether both hold.
+/// Whether both of two conditions hold.
 pub fn and(one: Truth, other: Truth) -> Truth {
     match (one, other) {
         (Some(false), _) | (_, Some(false)) => Some(false),

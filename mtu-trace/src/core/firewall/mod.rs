@@ -11,9 +11,11 @@
 //! Left out: tables of the families `bridge`, `netdev` and `arp` (they see frames, not routed
 //! packets), and that a namespace can have its rules changed between two reads.
 
+pub(crate) mod dialect;
 pub(crate) mod engine;
 pub(crate) mod iptables;
 pub(crate) mod logic;
+pub(crate) mod names;
 pub(crate) mod nft;
 pub(crate) mod packet;
 pub(crate) mod table;

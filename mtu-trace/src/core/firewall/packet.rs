@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::core::firewall::logic::Bits;
+use crate::core::firewall::names::{ICMP, ICMPV6, NEW, RELATED, SYN, TCP};
 
 /// Where netfilter looks at a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,13 +60,6 @@ pub struct QueriedPacket {
     /// The device it goes out by, likewise.
     pub oif: Option<String>,
 }
-
-const ICMP: u64 = 1;
-const TCP: u64 = 6;
-const ICMPV6: u64 = 58;
-const RELATED: u64 = 4;
-const NEW: u64 = 8;
-const SYN: u64 = 0x02;
 
 /// What rules can ask of a packet. The fields of a protocol it is not of are absent.
 #[derive(Debug, Clone, Copy)]
@@ -149,64 +143,4 @@ pub fn masked(address: IpAddr, mask: IpAddr) -> Option<IpAddr> {
         (IpAddr::V6(address), IpAddr::V6(mask)) => Some(IpAddr::V6(address & mask)),
         _ => None,
     }
-}
-
-/// The number of a protocol by the names that `nft` and `iptables` give it.
-pub fn protocol_number(name: &str) -> Option<u64> {
-    let name = name.to_ascii_lowercase();
-    Some(match name.as_str() {
-        "hopopt" => 0,
-        "icmp" => ICMP,
-        "igmp" => 2,
-        "ipencap" | "ipip" => 4,
-        "tcp" => TCP,
-        "udp" => 17,
-        "dccp" => 33,
-        "ipv6" => 41,
-        "ipv6-route" => 43,
-        "ipv6-frag" => 44,
-        "gre" => 47,
-        "esp" => 50,
-        "ah" => 51,
-        "ipv6-icmp" | "icmpv6" => ICMPV6,
-        "ipv6-nonxt" => 59,
-        "ipv6-opts" => 60,
-        "eigrp" => 88,
-        "ospf" => 89,
-        "pim" => 103,
-        "comp" | "ipcomp" => 108,
-        "vrrp" => 112,
-        "l2tp" => 115,
-        "sctp" => 132,
-        "mh" | "mobility-header" => 135,
-        "udplite" => 136,
-        _ => return name.parse().ok(),
-    })
-}
-
-/// Connection tracking's states, as the bits of `ct state`.
-pub fn state_bit(name: &str) -> Option<u64> {
-    Some(match name.to_ascii_lowercase().as_str() {
-        "invalid" => 1,
-        "established" => 2,
-        "related" => RELATED,
-        "new" => NEW,
-        "untracked" => 64,
-        _ => return None,
-    })
-}
-
-/// TCP's flags in its fourteenth byte.
-pub fn tcp_flag(name: &str) -> Option<u64> {
-    Some(match name.to_ascii_lowercase().as_str() {
-        "fin" => 0x01,
-        "syn" => SYN,
-        "rst" => 0x04,
-        "psh" => 0x08,
-        "ack" => 0x10,
-        "urg" => 0x20,
-        "ecn" => 0x40,
-        "cwr" => 0x80,
-        _ => return None,
-    })
 }

@@ -4,11 +4,10 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::core::firewall::engine::RuleAction;
 use crate::core::firewall::logic::{Truth, and, any, not};
-use crate::core::firewall::nft::value::Names;
-use crate::core::firewall::packet::{Facts, masked, protocol_number, state_bit, tcp_flag};
-use crate::core::firewall::table::FirewallTable;
+use crate::core::firewall::names::{Names, protocol_number, state_bit, tcp_flag};
+use crate::core::firewall::packet::{Facts, masked};
+use crate::core::firewall::table::{FirewallTable, RuleAction};
 
 /// Where a rule sends a packet: `-j` or `-g`, the name, and its options.
 struct Target<'r> {
@@ -175,8 +174,8 @@ fn icmp(message: Option<(u64, u64)>, asked: &str, names: Names) -> Truth {
         asked => asked,
     };
     match asked.split_once('/') {
-        Some((asked, of)) => Some((kind, code) == (names.named(asked)?, of.parse().ok()?)),
-        None => Some(kind == names.named(asked)?),
+        Some((asked, of)) => Some((kind, code) == (names.number(asked)?, of.parse().ok()?)),
+        None => Some(kind == names.number(asked)?),
     }
 }
 

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use crate::core::firewall::engine::RuleAction;
 use crate::core::firewall::iptables::eval::is_harmless;
 use crate::core::firewall::logic::{Bits, Truth, and, not};
+use crate::core::firewall::names::Names;
 use crate::core::firewall::nft::operand::{Operand, operand, single, text};
-use crate::core::firewall::nft::value::{Names, elements, equals, is_element};
+use crate::core::firewall::nft::value::{elements, equals, is_element, number};
 use crate::core::firewall::packet::Facts;
-use crate::core::firewall::table::FirewallTable;
+use crate::core::firewall::table::{FirewallTable, RuleAction};
 
 /// How many comparisons a rule makes with elements of sets and maps.
 pub fn comparisons(statements: &[Value], table: &FirewallTable) -> usize {
@@ -111,7 +111,7 @@ impl Evaluation<'_> {
                 let Operand::Number(bits, names) = left else {
                     return None;
                 };
-                let (left, right) = (bits.exact()?, names.number(right)?);
+                let (left, right) = (bits.exact()?, number(right, names)?);
                 match order {
                     "<" => Some(left < right),
                     ">" => Some(left > right),
@@ -209,7 +209,7 @@ impl Evaluation<'_> {
 fn flags(left: &Operand<'_>, right: &Value) -> Option<Bits> {
     match left {
         Operand::Number(bits, names @ (Names::State | Names::TcpFlags)) => {
-            Some(bits.mask(names.number(right)?))
+            Some(bits.mask(number(right, *names)?))
         }
         _ => None,
     }

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use crate::core::firewall::logic::Bits;
-use crate::core::firewall::nft::value::{IPV4, IPV6, Names};
+use crate::core::firewall::names::{IPV4, IPV6, Names};
+use crate::core::firewall::nft::value;
 use crate::core::firewall::packet::{Facts, masked};
 
 /// What a comparison looks at.
@@ -49,7 +50,7 @@ fn known<'a>(expression: &Value, facts: &Facts<'a>) -> Option<Operand<'a>> {
             match operand(left, facts) {
                 Operand::Absent => Operand::Absent,
                 Operand::Number(bits, names) => {
-                    Operand::Number(bits.mask(names.number(mask)?), names)
+                    Operand::Number(bits.mask(value::number(mask, names)?), names)
                 }
                 Operand::Address(address) => {
                     Operand::Address(masked(address, mask.as_str()?.parse().ok()?)?)

@@ -7,120 +7,25 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::core::firewall::logic::{Truth, and, any};
+use crate::core::firewall::names::Names;
 use crate::core::firewall::nft::operand::{Operand, single};
-use crate::core::firewall::packet::{protocol_number, state_bit, tcp_flag};
 use crate::core::firewall::table::FirewallTable;
 
-pub const IPV4: u64 = 2;
-pub const IPV6: u64 = 10;
-
-/// By which names `nft` prints a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Names {
-    None,
-    Protocol,
-    Family,
-    EtherType,
-    State,
-    TcpFlags,
-    IcmpType,
-    IcmpCode,
-    Icmpv6Type,
-    Icmpv6Code,
-}
-
-impl Names {
-    /// The number that a name stands for, or that is written out.
-    pub fn named(self, name: &str) -> Option<u64> {
-        let table: &[(&str, u64)] = match self {
-            Self::None => &[],
-            Self::Protocol => return protocol_number(name),
-            Self::State => return state_bit(name),
-            Self::TcpFlags => return tcp_flag(name),
-            Self::Family => &[("ipv4", IPV4), ("ipv6", IPV6)],
-            Self::EtherType => &[
-                ("ip", 0x0800),
-                ("arp", 0x0806),
-                ("ip6", 0x86dd),
-                ("vlan", 0x8100),
-            ],
-            Self::IcmpType => &[
-                ("echo-reply", 0),
-                ("destination-unreachable", 3),
-                ("source-quench", 4),
-                ("redirect", 5),
-                ("echo-request", 8),
-                ("router-advertisement", 9),
-                ("router-solicitation", 10),
-                ("time-exceeded", 11),
-                ("parameter-problem", 12),
-                ("timestamp-request", 13),
-                ("timestamp-reply", 14),
-                ("info-request", 15),
-                ("info-reply", 16),
-                ("address-mask-request", 17),
-                ("address-mask-reply", 18),
-            ],
-            Self::IcmpCode => &[
-                ("net-unreachable", 0),
-                ("host-unreachable", 1),
-                ("prot-unreachable", 2),
-                ("port-unreachable", 3),
-                ("frag-needed", 4),
-                ("net-prohibited", 9),
-                ("host-prohibited", 10),
-                ("admin-prohibited", 13),
-            ],
-            Self::Icmpv6Type => &[
-                ("destination-unreachable", 1),
-                ("packet-too-big", 2),
-                ("time-exceeded", 3),
-                ("parameter-problem", 4),
-                ("echo-request", 128),
-                ("echo-reply", 129),
-                ("mld-listener-query", 130),
-                ("mld-listener-report", 131),
-                ("mld-listener-done", 132),
-                ("mld-listener-reduction", 132),
-                ("nd-router-solicit", 133),
-                ("nd-router-advert", 134),
-                ("nd-neighbor-solicit", 135),
-                ("nd-neighbor-advert", 136),
-                ("nd-redirect", 137),
-                ("router-renumbering", 138),
-                ("ind-neighbor-solicit", 141),
-                ("ind-neighbor-advert", 142),
-                ("mld2-listener-report", 143),
-            ],
-            Self::Icmpv6Code => &[
-                ("no-route", 0),
-                ("admin-prohibited", 1),
-                ("addr-unreachable", 3),
-                ("port-unreachable", 4),
-                ("policy-fail", 5),
-                ("reject-route", 6),
-            ],
-        };
-        let found = table.iter().find(|(known, _)| *known == name);
-        found.map_or_else(|| name.parse().ok(), |&(_, number)| Some(number))
-    }
-
-    /// A number, a name, or several flags together, as `["syn", "rst"]` or `{"|": […]}`; the parser
-    /// bounds how deep they nest.
-    pub fn number(self, value: &Value) -> Option<u64> {
-        let flags = match value {
-            Value::Number(number) => return number.as_u64(),
-            Value::Bool(bool) => return Some((*bool).into()),
-            Value::String(name) => return self.named(name),
-            Value::Array(flags) => flags,
-            _ => match single(value)? {
-                ("|", Value::Array(flags)) => flags,
-                _ => return None,
-            },
-        };
-        let mut flags = flags.iter().map(|flag| self.number(flag));
-        flags.try_fold(0, |bits, flag| Some(bits | flag?))
-    }
+/// A number, a name, or several flags together, as `["syn", "rst"]` or `{"|": […]}`; the parser bounds
+/// how deep they nest.
+pub fn number(value: &Value, names: Names) -> Option<u64> {
+    let flags = match value {
+        Value::Number(number) => return number.as_u64(),
+        Value::Bool(bool) => return Some((*bool).into()),
+        Value::String(name) => return names.number(name),
+        Value::Array(flags) => flags,
+        _ => match single(value)? {
+            ("|", Value::Array(flags)) => flags,
+            _ => return None,
+        },
+    };
+    let mut flags = flags.iter().map(|flag| number(flag, names));
+    flags.try_fold(0, |bits, flag| Some(bits | flag?))
 }
 
 /// The name of a set that is not listed in place.
@@ -169,7 +74,7 @@ pub fn is_element(left: &Operand<'_>, element: &Value) -> Truth {
             };
             match left {
                 Operand::Number(bits, names) => {
-                    let range = names.number(first)?..=names.number(last)?;
+                    let range = number(first, *names)?..=number(last, *names)?;
                     Some(range.contains(&bits.exact()?))
                 }
                 Operand::Address(address) => Some((parse(first)?..=parse(last)?).contains(address)),
@@ -181,7 +86,7 @@ pub fn is_element(left: &Operand<'_>, element: &Value) -> Truth {
             let network = IpNet::new(parse(&prefix["addr"])?, length).ok()?;
             Some(network.contains(address))
         }
-        (_, Operand::Number(bits, names)) => bits.equals(names.number(element)?),
+        (_, Operand::Number(bits, names)) => bits.equals(number(element, *names)?),
         (_, Operand::Address(address)) => Some(*address == parse(element)?),
         (_, Operand::Device(name)) => Some(is_device(name, element.as_str()?)),
         (Some(("concat", others)), Operand::Several(parts)) => {
