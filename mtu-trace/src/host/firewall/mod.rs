@@ -34,13 +34,10 @@ const TABLES: [&str; 5] = ["raw", "mangle", "nat", "filter", "security"];
 /// Reads the packet filter of a namespace.
 #[must_use]
 pub fn read(netns: &NetnsFile) -> Firewall {
-    match netns.run(read_here) {
-        Ok(firewall) => firewall,
-        Err(error) => Firewall {
-            unread: vec![format!("the namespace could not be entered: {error}")],
-            ..Firewall::default()
-        },
-    }
+    netns.run(read_here).unwrap_or_else(|error| Firewall {
+        unread: vec![format!("the namespace could not be entered: {error}")],
+        ..Firewall::default()
+    })
 }
 
 /// Of the calling thread's namespace.

@@ -3,7 +3,6 @@
 //!
 //! What is read here was named by containers; all of it is made printable on the way.
 
-pub(crate) mod ancestry;
 pub(crate) mod cgroup;
 pub(crate) mod engine;
 pub(crate) mod mounted;
@@ -17,6 +16,9 @@ pub use names::{ContainerNames, Whereabouts};
 use crate::base::text::printable;
 use crate::host::identity::cgroup::ContainerCgroup;
 use crate::model::network::{Container, Process};
+
+/// Ancestors looked at: those inside the container, which are none for its first process.
+const MOST_ANCESTORS: usize = 16;
 
 /// What a process says about the namespace it is in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,12 +51,12 @@ pub fn identify(pid: i32) -> Identity {
         ..Identity::default()
     };
     if let Some(place) = place(pid, &cgroup) {
-        let engine = ancestry::engine(pid, &place.id);
+        let engine = engine(pid, &place.id);
+        identity.engine = engine.as_ref().map(|(pid, _)| *pid);
         // With the host's cgroups, or those of a namespace of their own, containers in a container
         // are not below it.
-        let around = engine.as_ref().and_then(|engine| engine.place.as_ref());
-        identity.outer = place.outer.or_else(|| Some(around?.id.clone()));
-        identity.engine = engine.map(|engine| engine.pid);
+        let around = engine.and_then(|(_, around)| Some(around?.id));
+        identity.outer = place.outer.or(around);
         identity.container = Some(Container {
             id: place.id,
             name: None,
@@ -80,6 +82,28 @@ fn place(pid: i32, cgroup: &[u8]) -> Option<ContainerCgroup> {
             outer: None,
         })
     })
+}
+
+/// A process of the engine that made the container `id` that a process is in, and the container which
+/// that engine is in: the first ancestor that is not in the container was started by its engine (a shim
+/// of containerd, conmon, or the engine itself), and lives where the engine does. `None` if the
+/// ancestors are gone: then the process has been handed to the first.
+fn engine(mut pid: i32, id: &str) -> Option<(i32, Option<ContainerCgroup>)> {
+    for _ in 0..MOST_ANCESTORS {
+        pid = parent(&fs::read(format!("/proc/{pid}/stat")).ok()?).filter(|parent| *parent > 1)?;
+        let place = located(pid);
+        if place.as_ref().is_none_or(|place| place.id != id) {
+            return Some((pid, place));
+        }
+    }
+    None
+}
+
+/// The parent in a `/proc/PID/stat`. A name can have parentheses and spaces.
+fn parent(stat: &[u8]) -> Option<i32> {
+    let end = stat.iter().rposition(|&byte| byte == b')')?;
+    let rest = str::from_utf8(stat.get(end + 1..)?).ok()?;
+    rest.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// Whether a process is in a container.
@@ -128,5 +152,24 @@ mod tests {
         assert!(!process.comm.contains('\n'));
         assert_eq!(identify(i32::MAX), Identity::default());
         assert_eq!(process_of(&"0".repeat(64)), None);
+    }
+
+    #[test]
+    fn names_do_not_hide_the_parent() {
+        assert_eq!(parent(b"4711 (sh) S 42 4711 4711 0"), Some(42));
+        assert_eq!(parent(b"4711 (a) S 7 (b) S 42 4711"), Some(42));
+        assert_eq!(parent(b"4711 (sh"), None);
+        assert_eq!(parent(b"4711 (sh) S"), None);
+        assert_eq!(parent(b""), None);
+    }
+
+    #[test]
+    fn the_first_ancestor_outside_is_of_the_engine() {
+        let own = i32::try_from(std::process::id()).expect("a pid");
+        let stat = fs::read("/proc/self/stat").expect("this process");
+        let above = parent(&stat).filter(|parent| *parent > 1);
+        let found = engine(own, "of a container that this process is not in");
+        assert_eq!(found.map(|(pid, _)| pid), above);
+        assert_eq!(engine(i32::MAX, ""), None);
     }
 }

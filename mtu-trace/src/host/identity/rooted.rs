@@ -123,11 +123,7 @@ impl Root {
         // Whoever has a lease on it could let the opening wait.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::open(magic, flags, Mode::empty())?);
-        let mut bytes = Vec::new();
-        let read = (&file).take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-        if read as u64 > MOST_BYTES {
-            return Err(io::Error::other("too long"));
-        }
+        let bytes = read_whole(&file, MOST_BYTES)?;
         // After reading: what was written meanwhile is not missed.
         let metadata = file.metadata()?;
         let seconds = u64::try_from(metadata.ctime()).unwrap_or(0);
@@ -135,6 +131,16 @@ impl Root {
         let changed = Duration::new(seconds, nanos);
         Ok(FileContent { bytes, changed })
     }
+}
+
+/// Reads a file to its end, which fails if it has more bytes than `most`.
+pub(crate) fn read_whole(file: &File, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = file.take(most + 1).read_to_end(&mut bytes)?;
+    if read as u64 > most {
+        return Err(io::Error::other("too long"));
+    }
+    Ok(bytes)
 }
 
 fn open_directory(path: &Path) -> io::Result<OwnedFd> {

@@ -30,12 +30,11 @@ const BUNDLES: [&str; 6] = [
 ];
 
 /// What is written down about a container.
-fn look(root: &Root, id: &str, directories: &[String]) -> Named {
+fn look(root: &Root, id: &str, directories: &[String]) -> Option<Named> {
     let paths = BUNDLES.map(|path| path.replace("{}", id));
     told(root, directories, "config.json")
         .or_else(|| json(root, &paths))
         .map(|config| named(&config))
-        .unwrap_or_default()
 }
 
 /// Reads names out of a `config.json`.

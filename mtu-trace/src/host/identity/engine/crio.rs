@@ -1,6 +1,6 @@
 //! CRI-O: its bundles are read as containerd's are, and it shares its storage with Podman.
 
-use crate::host::identity::engine::{ContainerEngine, Named, is_sha256};
+use crate::host::identity::engine::{ContainerEngine, is_sha256};
 
 /// CRI-O with the systemd driver.
 pub static ENGINE: ContainerEngine = ContainerEngine {
@@ -9,5 +9,5 @@ pub static ENGINE: ContainerEngine = ContainerEngine {
     parents: &[],
     directory: None,
     is_id: is_sha256,
-    look: |_, _, _| Named::default(),
+    look: |_, _, _| None,
 };

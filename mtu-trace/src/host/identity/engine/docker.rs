@@ -22,7 +22,7 @@ const DATA_ROOT: &str = "/var/lib/docker";
 pub(crate) const SETTINGS: &str = "/etc/docker/daemon.json";
 
 /// What Docker says of a container.
-fn look(root: &Root, id: &str, directories: &[String]) -> Named {
+fn look(root: &Root, id: &str, directories: &[String]) -> Option<Named> {
     let path = |data_root: &str| format!("{data_root}/containers/{id}/config.v2.json");
     told(root, directories, "config.v2.json")
         .or_else(|| json(root, &[path(DATA_ROOT)]))
@@ -32,7 +32,6 @@ fn look(root: &Root, id: &str, directories: &[String]) -> Named {
             json(root, &[path(data_root)])
         })
         .map(|state| named(&state))
-        .unwrap_or_default()
 }
 
 /// Reads names out of a `config.v2.json`.
@@ -40,11 +39,9 @@ pub fn named(state: &Value) -> Named {
     let config = state.get("Config");
     let label = |key: &str| text(config?.get("Labels")?.get(key));
     let name = state.get("Name").and_then(Value::as_str);
+    let name = name.map(|name| Value::from(name.trim_start_matches('/')));
     Named {
-        name: text(
-            name.map(|name| Value::from(name.trim_start_matches('/')))
-                .as_ref(),
-        ),
+        name: text(name.as_ref()),
         image: text(config.and_then(|config| config.get("Image"))),
         // Set by cri-dockerd.
         pod: label("io.kubernetes.pod.uid"),

@@ -2,7 +2,7 @@
 //! start: `docker build` and `docker run` use that network unless told otherwise.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
@@ -16,7 +16,7 @@ use crate::host::identity::engine::options::{
     Flags, is_detached, network, parse_settings, settings_path,
 };
 use crate::host::identity::numbers;
-use crate::host::identity::rooted::{LinkRule, Root};
+use crate::host::identity::rooted::{LinkRule, Root, read_whole};
 use crate::host::netns::linked_inode;
 use crate::model::engine::Dockerd;
 
@@ -136,22 +136,16 @@ fn look(pid: i32) -> Result<Seen> {
             Err(error) => return Err(error).context("reading the settings"),
         }
     };
-    let Some(network) = network(&flags, &path, &settings)? else {
+    let netns_inode = linked_inode(format!("/proc/{pid}/ns/net"))?;
+    let Some(found) = network((pid, netns_inode), &flags, &path, &settings)? else {
         return Ok(Seen::Nothing);
     };
-    let netns_inode = linked_inode(format!("/proc/{pid}/ns/net"))?;
     let host = linked_inode("/proc/1/ns/net").ok();
     ensure!(
         !is_detached(&environ, netns_inode, host),
         "its networks are elsewhere"
     );
-    Ok(Seen::DefaultNetwork(Dockerd {
-        pid,
-        netns_inode,
-        bridge: network.bridge,
-        mtu_bytes: network.mtu_bytes,
-        mtu_from: network.mtu_from,
-    }))
+    Ok(Seen::DefaultNetwork(found))
 }
 
 /// When a process was started, since the Epoch. That is known by the tick, and it is the end of it that
@@ -163,12 +157,9 @@ fn started(pid: i32) -> Result<Duration> {
     Ok(booted().saturating_add(Duration::from_nanos(end_ns)))
 }
 
-fn read(pid: i32, file: &str) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+fn read(pid: i32, file: &str) -> io::Result<Vec<u8>> {
     let file = File::open(format!("/proc/{pid}/{file}"))?;
-    let read = file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    ensure!(read as u64 <= MOST_BYTES, "too long");
-    Ok(bytes)
+    read_whole(&file, MOST_BYTES)
 }
 
 #[cfg(test)]

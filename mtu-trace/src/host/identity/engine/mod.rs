@@ -41,9 +41,9 @@ pub struct ContainerEngine {
     pub directory: Option<&'static str>,
     /// Whether a word can be an identifier of its containers.
     pub is_id: fn(&str) -> bool,
-    /// What it says of a container, by its identifier and the directories that mounts tell of; empty
+    /// What it says of a container, by its identifier and the directories that mounts tell of; `None`
     /// if it does not know it.
-    pub look: fn(&Root, &str, &[String]) -> Named,
+    pub look: fn(&Root, &str, &[String]) -> Option<Named>,
 }
 
 /// Length of the identifiers of most engines: a SHA-256 in hexadecimal.
@@ -89,10 +89,11 @@ pub fn look(root: &Root, id: &str, directories: &[String]) -> Option<Named> {
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return None;
     }
-    let named = ENGINES.iter().fold(Named::default(), |named, engine| {
-        named.or((engine.look)(root, id, directories))
-    });
-    (named != Named::default()).then_some(named)
+    let engines = ENGINES.iter();
+    let named = engines.filter_map(|engine| (engine.look)(root, id, directories));
+    named
+        .reduce(Named::or)
+        .filter(|named| *named != Named::default())
 }
 
 /// Reads JSON at the first of these paths that has some.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::base::text::printable;
 use crate::host::identity::engine::docker::SETTINGS;
-use crate::model::engine::MtuFrom;
+use crate::model::engine::{Dockerd, MtuFrom};
 
 /// The bridge of the default network, unless another is named.
 const BRIDGE: &str = "docker0";
@@ -129,19 +129,14 @@ pub fn parse_settings(bytes: &[u8]) -> Result<Value> {
     Ok(settings)
 }
 
-/// The default network of an engine.
-#[derive(Debug, PartialEq, Eq)]
-pub struct DefaultNetwork {
-    /// Its bridge, made printable.
-    pub bridge: String,
-    /// MTU of the interfaces of containers, bytes.
-    pub mtu_bytes: u32,
-    /// Where that is from.
-    pub mtu_from: MtuFrom,
-}
-
-/// What an engine is told of its default network; none if it shall have none.
-pub fn network(flags: &Flags, path: &str, settings: &Value) -> Result<Option<DefaultNetwork>> {
+/// An engine by its process and the inode number of its namespace, with what it is told of its default
+/// network; `None` if it shall have none.
+pub fn network(
+    (pid, netns_inode): (i32, u64),
+    flags: &Flags,
+    path: &str,
+    settings: &Value,
+) -> Result<Option<Dockerd>> {
     let bridge = match (&flags.bridge, settings.get("bridge")) {
         (Some(bridge), _) => bridge.as_str(),
         (None, None) => "",
@@ -165,7 +160,9 @@ pub fn network(flags: &Flags, path: &str, settings: &Value) -> Result<Option<Def
         told if MTUS.contains(&told) => (told, mtu_from),
         _ => bail!("no veth has such an MTU"),
     };
-    Ok(Some(DefaultNetwork {
+    Ok(Some(Dockerd {
+        pid,
+        netns_inode,
         bridge: printable(bridge.as_bytes()),
         mtu_bytes,
         mtu_from,
@@ -188,13 +185,12 @@ mod tests {
     /// What an engine with this command line and these settings gives: bridge, MTU, and where that is
     /// from.
     fn given(words: &str, settings: &Value) -> Option<String> {
-        let network = network(&flags(words), "/etc/x.json", settings).expect("understood")?;
-        let DefaultNetwork {
-            bridge,
-            mtu_bytes,
-            mtu_from,
-        } = network;
-        Some(format!("{bridge} {mtu_bytes} {mtu_from:?}"))
+        let found = network((7, 8), &flags(words), "/etc/x.json", settings).expect("understood")?;
+        assert_eq!((found.pid, found.netns_inode), (7, 8));
+        Some(format!(
+            "{} {} {:?}",
+            found.bridge, found.mtu_bytes, found.mtu_from
+        ))
     }
 
     #[test]
@@ -268,7 +264,7 @@ mod tests {
             ("", json!({ "mtu": 1_u64 << 40 })),
             ("", json!({ "bridge": 7 })),
         ] {
-            let found = network(&flags(words), "/x", &told);
+            let found = network((1, 1), &flags(words), "/x", &told);
             assert!(found.is_err(), "{words} {told}");
         }
         assert!(parse_settings(b"{").is_err());
@@ -315,7 +311,7 @@ mod tests {
             let told = json!({ "mtu": mtu, "bridge": bridge });
             for flags in [Flags::parse(&bytes), Flags::default()] {
                 let _path = settings_path(&flags, &bytes);
-                if let Ok(Some(network)) = network(&flags, &bridge, &told) {
+                if let Ok(Some(network)) = network((1, 1), &flags, &bridge, &told) {
                     prop_assert!(MTUS.contains(&network.mtu_bytes));
                     prop_assert!(!network.bridge.chars().any(char::is_control));
                 }

@@ -20,23 +20,17 @@ pub static ENGINE: ContainerEngine = ContainerEngine {
 pub const CONTAINERS_PATH: &str = "/var/lib/containers/storage/overlay-containers/containers.json";
 
 /// What is written down about a container.
-fn look(root: &Root, id: &str) -> Named {
-    json(root, &[CONTAINERS_PATH.to_owned()])
-        .and_then(|containers| named(&containers, id))
-        .unwrap_or_default()
+fn look(root: &Root, id: &str) -> Option<Named> {
+    named(&json(root, &[CONTAINERS_PATH.to_owned()])?, id)
 }
 
 /// Reads names out of a `containers.json`.
 pub fn named(containers: &Value, id: &str) -> Option<Named> {
-    let container = containers
-        .as_array()?
-        .iter()
-        .find(|container| container.get("id").and_then(Value::as_str) == Some(id))?;
+    let is_it = |container: &&Value| container.get("id").and_then(Value::as_str) == Some(id);
+    let container = containers.as_array()?.iter().find(is_it)?;
     // JSON in a string.
-    let metadata: Option<Value> = container
-        .get("metadata")
-        .and_then(Value::as_str)
-        .and_then(|metadata| serde_json::from_str(metadata).ok());
+    let metadata = container.get("metadata").and_then(Value::as_str);
+    let metadata: Option<Value> = metadata.and_then(|text| serde_json::from_str(text).ok());
     let told = |key: &str| text(metadata.as_ref()?.get(key));
     Some(Named {
         name: told("name").or_else(|| text(container.get("names")?.get(0))),
