@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
 use crate::base::text::printable;
-use crate::host::netns::reopen_nsfs;
+use crate::host::netns::{net_inode, reopen_nsfs};
 
 /// Directories in which `ip netns` and CNI plugins keep namespaces by name.
 const NAMED: [&str; 2] = ["/run/netns", "/var/run/netns"];
@@ -84,12 +84,6 @@ pub(crate) fn remote_mounts(mountinfo: &[u8]) -> Vec<Vec<u8>> {
         .filter(|line| is_remote(line.fs_type))
         .map(|line| unescape(line.point))
         .collect()
-}
-
-/// The number in `net:[4026531840]`.
-pub(crate) fn net_inode(link: &[u8]) -> Option<u64> {
-    let number = link.strip_prefix(b"net:[")?.strip_suffix(b"]")?;
-    str::from_utf8(number).ok()?.parse().ok()
 }
 
 /// What is mounted where, as a line of `mountinfo` has it: paths are not unescaped.

@@ -5,7 +5,7 @@
 //! namespace file is open, `O_PATH` ones included, or any socket made inside). So a [`NetnsFile`]
 //! must never be kept beyond the work it was opened for.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::panic::resume_unwind;
 use std::path::Path;
@@ -15,7 +15,6 @@ use rustix::fs::{FsWord, Mode, OFlags, fstat, fstatfs};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::host::mounts::net_inode;
 use crate::model::network::NetnsId;
 
 /// `NSFS_MAGIC` of `linux/magic.h`.
@@ -51,7 +50,7 @@ impl NetnsFile {
     /// If it is not the file of a network namespace, or if the namespace cannot be entered.
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         let inode = inode(&fd)?;
-        let cookie = run(fd.as_fd(), cookie)?.ok();
+        let cookie = run(&fd, cookie)?.ok();
         Ok(Self {
             fd,
             inode,
@@ -60,20 +59,12 @@ impl NetnsFile {
         })
     }
 
-    /// What the namespace of a file is known by; the file is closed again.
-    ///
-    /// # Errors
-    ///
-    /// As with [`NetnsFile::open`].
+    /// What the namespace of a file is known by; errors are those of [`NetnsFile::open`].
     pub fn id_of(path: &Path) -> io::Result<NetnsId> {
         Self::open(path).map(|file| file.id)
     }
 
-    /// Opens the namespace of the calling thread.
-    ///
-    /// # Errors
-    ///
-    /// If `/proc` is missing.
+    /// Opens the namespace of the calling thread; fails only if `/proc` is missing.
     pub fn current() -> io::Result<Self> {
         Self::open("/proc/thread-self/ns/net")
     }
@@ -89,13 +80,7 @@ impl NetnsFile {
     ///
     /// If no thread can be had, or without the permission to enter (`CAP_SYS_ADMIN`).
     pub fn run<T: Send>(&self, inside: impl FnOnce() -> T + Send) -> io::Result<T> {
-        run(self.fd.as_fd(), inside)
-    }
-}
-
-impl AsFd for NetnsFile {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        run(&self.fd, inside)
     }
 }
 
@@ -122,15 +107,21 @@ pub(crate) fn inode(fd: &OwnedFd) -> io::Result<u64> {
     Ok(fstat(fd)?.st_ino)
 }
 
+/// The number in `net:[4026531840]`.
+pub(crate) fn net_inode(link: &[u8]) -> Option<u64> {
+    let number = link.strip_prefix(b"net:[")?.strip_suffix(b"]")?;
+    str::from_utf8(number).ok()?.parse().ok()
+}
+
 /// Inode number of the network namespace that a link in `/proc` is to, which is not opened.
 pub(crate) fn linked_inode(link: impl AsRef<Path>) -> io::Result<u64> {
     let inode = net_inode(fs::read_link(link)?.as_os_str().as_bytes());
     inode.ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
-fn run<T: Send>(netns: BorrowedFd<'_>, inside: impl FnOnce() -> T + Send) -> io::Result<T> {
+fn run<T: Send>(netns: &OwnedFd, inside: impl FnOnce() -> T + Send) -> io::Result<T> {
     on_thread("netns", || {
-        move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))?;
+        move_into_link_name_space(netns.as_fd(), Some(LinkNameSpaceType::Network))?;
         Ok(inside())
     })
 }

@@ -1,23 +1,120 @@
-//! The part of the watcher that finds namespaces and keeps track of who is who.
+//! The part of the watcher that keeps track of who is who: it reads the notices, takes in who is to be
+//! looked at and who has died, and finds namespaces.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
-use std::os::fd::AsFd;
 
 use anyhow::Context;
 
 use crate::host::netns::NetnsFile;
 use crate::host::watcher::discover::{Depth, FoundNetns, Scan};
-use crate::host::watcher::hearing::{AFTER_LOSS, Heard};
 use crate::host::watcher::hub::Nsid;
 use crate::host::watcher::looking::MAX_ROUNDS;
-use crate::host::watcher::notice::What;
+use crate::host::watcher::notice::{Notice, What};
 use crate::host::watcher::record::NetnsRecord;
 use crate::host::watcher::snapshot::Due;
 use crate::host::watcher::{Watcher, discover};
 use crate::model::network::NetnsId;
 
+/// How closely to look when notices were lost: whoever is not found then is taken for dead.
+const AFTER_LOSS: Depth = Depth::Everything;
+
+/// What was heard and needs more than a look at the namespaces concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    /// There is nothing that was not known.
+    Known,
+    /// Something from a namespace that has not been found.
+    Unknown,
+    /// So much that some of it was lost: anything may have changed.
+    Lost,
+}
+
 impl Watcher {
+    /// Takes in what has been heard, and finds the namespaces it is about.
+    pub(crate) fn catch_up(&mut self) -> anyhow::Result<()> {
+        match self.hear()? {
+            Heard::Known => Ok(()),
+            Heard::Unknown => self.discover(Depth::Quick),
+            Heard::Lost => self.discover(AFTER_LOSS),
+        }
+    }
+
+    /// Reads what there is to hear, to be taken in later.
+    pub(crate) fn listen(&mut self) -> anyhow::Result<()> {
+        let pending = &mut self.pending;
+        self.hub
+            .notices(|notice| pending.push(notice))
+            .context("cannot read notifications of network changes")
+    }
+
+    /// Takes in what has been heard: who is to be looked at, and who has died.
+    fn hear(&mut self) -> anyhow::Result<Heard> {
+        self.listen()?;
+        let mut stirred: BTreeMap<Nsid, Due> = BTreeMap::new();
+        let mut died = Vec::new();
+        let mut lost = false;
+        for notice in std::mem::take(&mut self.pending) {
+            let dead = match notice {
+                Notice::Changed(nsid, what) => {
+                    stirred.entry(nsid).or_default().insert(what);
+                    continue;
+                }
+                Notice::Given(nsid) => {
+                    if self.given.insert(nsid) {
+                        continue;
+                    }
+                    // The kernel frees a number a moment before it tells (`unhash_nsid`).
+                    self.untold.insert(nsid);
+                    nsid
+                }
+                Notice::Died(nsid) => {
+                    if self.untold.remove(&nsid) && self.hub.is_alive(nsid) {
+                        continue;
+                    }
+                    self.given.remove(&nsid);
+                    nsid
+                }
+                Notice::Lost => {
+                    lost = true;
+                    continue;
+                }
+            };
+            // What was heard before came from the one that died.
+            stirred.remove(&dead);
+            died.push(dead);
+        }
+        for nsid in died {
+            self.unknown.remove(&nsid);
+            if let Some(netns) = self.nsids.remove(&nsid) {
+                self.bury(netns);
+            }
+            // The number is free for another namespace, which is nobody's other end yet.
+            for record in self.records.values_mut() {
+                record.forget_peers_in(nsid);
+            }
+        }
+        if lost {
+            log::warn!("more network changes than could be read: looking at everything again");
+            // A death may have been missed and the number given to another: believe none.
+            self.nsids.clear();
+            self.unknown.clear();
+            self.given.clear();
+            self.untold.clear();
+            self.look_at_all();
+            return Ok(Heard::Lost);
+        }
+        let mut heard = Heard::Known;
+        for (nsid, mut due) in stirred {
+            match self.nsids.get(&nsid) {
+                Some(&netns) => self.due.entry(netns).or_default().append(&mut due),
+                // It could not be found before, but perhaps now that something stirs in it.
+                None => heard = Heard::Unknown,
+            }
+        }
+        Ok(heard)
+    }
+
     /// Finds namespaces and gives numbers to those that have none.
     pub(crate) fn discover(&mut self, mut depth: Depth) -> anyhow::Result<()> {
         for _ in 0..MAX_ROUNDS {
@@ -96,7 +193,7 @@ impl Watcher {
         let none = Err(io::ErrorKind::NotFound.into());
         let places = found.places.iter();
         let file = places.fold(none, |file, place| file.or_else(|_| place.open(inode)))?;
-        let nsid = self.hub.assign(file.as_fd())?;
+        let nsid = self.hub.assign(&file.fd)?;
         Ok((file, nsid))
     }
 

@@ -7,8 +7,7 @@ use std::slice;
 use proptest::prelude::*;
 
 use crate::host::watcher::linkinfo::LinkInfo;
-use crate::host::watcher::routes::{IPV4, IPV6, MOST, Read, RouteCollector, path_mtu, route};
-use crate::host::watcher::rules::rule;
+use crate::host::watcher::routes::{IPV4, IPV6, MOST, Read, RouteCollector, path_mtu, route, rule};
 use crate::model::network::{LearnedPathMtu, OuterDf, Tunnel};
 
 /// An attribute, padded.
@@ -361,7 +360,7 @@ proptest! {
         for family in [IPV4, IPV6] {
             let mut headed = bytes.clone();
             headed.resize(12, 0);
-            headed[0] = family.number;
+            headed[0] = family.0;
             headed[8..].fill(0);
             for bytes in [bytes.clone(), [headed.clone(), listed.concat()].concat()] {
                 let _route = route(family, &bytes);

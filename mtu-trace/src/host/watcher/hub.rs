@@ -19,7 +19,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use netlink_packet_core::NLM_F_ACK;
 use netlink_packet_route::RouteNetlinkMessage;
@@ -71,7 +71,7 @@ impl Hub {
     }
 
     /// The number of an open namespace, if it has one.
-    pub fn nsid(&self, netns: BorrowedFd<'_>) -> io::Result<Option<Nsid>> {
+    pub fn nsid(&self, netns: &OwnedFd) -> io::Result<Option<Nsid>> {
         let mut nsid = None;
         let request = RouteNetlinkMessage::GetNsId(nsid_message(vec![fd(netns)]));
         let each = |payload: &[u8]| nsid = notice::nsid(payload);
@@ -88,7 +88,7 @@ impl Hub {
     }
 
     /// Gives an open namespace a number, or finds the one it has.
-    pub fn assign(&self, netns: BorrowedFd<'_>) -> io::Result<Nsid> {
+    pub fn assign(&self, netns: &OwnedFd) -> io::Result<Nsid> {
         if let Some(nsid) = self.nsid(netns)? {
             return Ok(nsid);
         }
@@ -145,7 +145,7 @@ fn nsid_message(attributes: Vec<NsidAttribute>) -> NsidMessage {
     message
 }
 
-fn fd(netns: BorrowedFd<'_>) -> NsidAttribute {
+fn fd(netns: &OwnedFd) -> NsidAttribute {
     // A descriptor in use is never negative.
     NsidAttribute::Fd(netns.as_raw_fd().cast_unsigned())
 }

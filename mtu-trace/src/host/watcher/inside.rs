@@ -16,8 +16,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 
 use crate::base::netlink::{Netlink, attribute, unicast};
-use crate::host::watcher::routes::{IPV4, IPV6, MOST, RouteCollector, path_mtu};
-use crate::host::watcher::rules::rule;
+use crate::host::watcher::routes::{IPV4, IPV6, MOST, RouteCollector, path_mtu, rule};
 use crate::model::network::{Fdb, Inside, Sysctls};
 
 /// Size of `struct ndmsg`, and where `ndm_ifindex` is in it.
@@ -36,7 +35,7 @@ impl Inside {
         };
         for family in [IPV4, IPV6] {
             let mut message = RouteMessage::default();
-            message.header.address_family = family.number.into();
+            message.header.address_family = family.0.into();
             let request = RouteNetlinkMessage::GetRoute(message.clone());
             let collect = |kept: &mut RouteCollector, payload: &[u8]| kept.take(family, payload);
             let (routes, left_out) = dump(&requests, &request, collect)?.finish();
@@ -52,7 +51,7 @@ impl Inside {
             inside.path_mtus.extend(set(&requests, &request, read)?);
 
             let mut message = RuleMessage::default();
-            message.header.family = family.number.into();
+            message.header.family = family.0.into();
             let request = RouteNetlinkMessage::GetRule(message);
             let rules = dump(&requests, &request, |rules: &mut Vec<_>, payload| {
                 if rules.len() < MOST {

@@ -4,7 +4,6 @@ pub(crate) mod census;
 #[cfg(test)]
 mod decode_tests;
 pub(crate) mod discover;
-pub(crate) mod hearing;
 pub(crate) mod hub;
 pub(crate) mod inside;
 pub(crate) mod linkinfo;
@@ -17,7 +16,6 @@ pub(crate) mod record;
 #[cfg(test)]
 mod route_survey_tests;
 pub(crate) mod routes;
-pub(crate) mod rules;
 pub(crate) mod snapshot;
 pub(crate) mod survey;
 #[cfg(test)]
@@ -49,7 +47,8 @@ const GONE_KEPT_NS: u64 = 60_000_000_000;
 
 /// Watches the host's namespaces and links.
 ///
-/// It holds no namespace but its own: what it watches comes and goes as if it were not there.
+/// It holds no namespace but its own: what it watches comes and goes as if it were not there. All times
+/// are ns of `CLOCK_MONOTONIC`.
 pub struct Watcher {
     pub(crate) hub: Hub,
     /// The namespaces that live, by identity.
@@ -72,11 +71,11 @@ pub struct Watcher {
     pub(crate) all_stale: bool,
     /// What was known of those that died, until it is published.
     buried: Vec<(NetnsId, NetnsRecord)>,
-    /// When the ones that are gone went, ns of `CLOCK_MONOTONIC`.
+    /// When the ones that are gone went.
     pub(crate) gone: BTreeMap<NetnsId, u64>,
     pub(crate) naming: Naming,
     topology: Arc<Topology>,
-    /// When the present call was made, ns of `CLOCK_MONOTONIC`, and what has changed by it.
+    /// When the present call was made, and what has changed by it.
     pub(crate) now_ns: u64,
     pub(crate) changes: Changes,
 }
@@ -144,15 +143,8 @@ impl Watcher {
     }
 
     /// What is readable when something has changed and [`Watcher::follow`] has work: wait for that,
-    /// call it, then clear its readiness.
-    ///
-    /// # Errors
-    ///
-    /// Without descriptors to spare.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime with I/O.
+    /// call it, then clear its readiness. Fails without descriptors to spare, and panics outside a tokio
+    /// runtime with I/O.
     pub fn events(&self) -> io::Result<AsyncFd<OwnedFd>> {
         let fd = self.as_fd().try_clone_to_owned()?;
         // SAFETY: the descriptor is owned by the `AsyncFd`, open, and always the same.
@@ -160,15 +152,8 @@ impl Watcher {
     }
 
     /// What has urgent data when mounts change and [`Watcher::follow_mounts`] has work: wait for its
-    /// priority, call that, then clear its readiness.
-    ///
-    /// # Errors
-    ///
-    /// If `/proc` cannot be read.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime with I/O.
+    /// priority, call that, then clear its readiness. Fails if `/proc` cannot be read, and panics
+    /// outside a tokio runtime with I/O.
     pub fn mounts() -> io::Result<AsyncFd<OwnedFd>> {
         let file = OwnedFd::from(File::open(discover::OWN_MOUNTS)?);
         // SAFETY: the descriptor is owned by the `AsyncFd`, open, and always the same.
@@ -184,9 +169,10 @@ impl Watcher {
     pub fn open(&self, netns: NetnsId) -> io::Result<NetnsFile> {
         let record = self.records.get(&netns).ok_or(io::ErrorKind::NotFound)?;
         let file = Entrance::of(netns, record).open()?;
-        let nsid = self.hub.nsid(file.as_fd())?;
-        let same = (nsid == Some(record.nsid)).then_some(file);
-        same.ok_or_else(|| io::ErrorKind::NotFound.into())
+        if self.hub.nsid(&file.fd)? != Some(record.nsid) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(file)
     }
 
     /// The way into a namespace that lives.
@@ -195,8 +181,7 @@ impl Watcher {
         Some(Entrance::of(netns, self.records.get(&netns)?))
     }
 
-    /// Looks at everything anew: finds namespaces, asks each for its links. `now_ns` is the time by
-    /// `CLOCK_MONOTONIC`.
+    /// Looks at everything anew: finds namespaces, asks each for its links.
     ///
     /// # Errors
     ///
@@ -210,12 +195,8 @@ impl Watcher {
         Ok(self.publish())
     }
 
-    /// Looks at what has changed by what was heard; cheap if nothing has. `now_ns` is the time by
-    /// `CLOCK_MONOTONIC`.
-    ///
-    /// # Errors
-    ///
-    /// As with [`Watcher::refresh`].
+    /// Looks at what has changed by what was heard; cheap if nothing has. Errors are those of
+    /// [`Watcher::refresh`].
     pub fn follow(&mut self, now_ns: u64) -> anyhow::Result<Changes> {
         self.now_ns = now_ns;
         self.catch_up()?;
@@ -225,11 +206,7 @@ impl Watcher {
 
     /// Looks for namespaces that were mounted, and at what else has changed; cheap if there are none.
     /// For whoever hears of mounts: a container engine mounts a namespace before it makes a link to
-    /// it. `now_ns` is the time by `CLOCK_MONOTONIC`.
-    ///
-    /// # Errors
-    ///
-    /// As with [`Watcher::refresh`].
+    /// it. Errors are those of [`Watcher::refresh`].
     pub fn follow_mounts(&mut self, now_ns: u64) -> anyhow::Result<Changes> {
         self.now_ns = now_ns;
         self.catch_up()?;

@@ -36,10 +36,9 @@ impl Watcher {
             .records
             .iter()
             .filter_map(|(&netns, record)| {
-                let container = record.identity.container.as_ref()?;
-                let mut named = record.named.iter();
-                let is_named = named.any(|(id, _)| *id == container.id);
-                (!is_named).then(|| (netns, container.id.clone(), record.identity.clone()))
+                let id = &record.identity.container.as_ref()?.id;
+                let is_named = record.named.is_some();
+                (!is_named).then(|| (netns, id.clone(), record.identity.clone()))
             })
             .collect();
         for (netns, id, identity) in nameless {
@@ -59,7 +58,7 @@ impl Watcher {
             if let Some(named) = self.naming.names.find(&id, &at, self.now_ns)
                 && let Some(record) = self.records.get_mut(&netns)
             {
-                record.named = Some((id, named.clone()));
+                record.named = Some(named.clone());
                 self.stale.insert(netns);
             }
         }

@@ -30,8 +30,8 @@ pub(crate) struct NetnsRecord {
     pub found: FoundNetns,
     /// Who is in it, or was.
     pub identity: Identity,
-    /// What the engine calls the container with this identifier.
-    pub named: Option<(String, Named)>,
+    /// What the engine calls its container.
+    pub named: Option<Named>,
     /// Whether it is the namespace of the host's first process.
     pub init: bool,
     /// Its links as it was last asked for them.
@@ -75,7 +75,9 @@ impl NetnsRecord {
 
     fn identify(&mut self, pid: i32) {
         let identity = identity::identify(pid);
+        let id = |identity: &Identity| Some(identity.container.as_ref()?.id.clone());
         if identity.process.is_some() {
+            self.named.take_if(|_| id(&identity) != id(&self.identity));
             self.identity = identity;
         }
     }
@@ -104,10 +106,7 @@ impl NetnsRecord {
         if let Some(container) = &mut container {
             let outer = self.identity.outer.as_ref();
             container.parent = outer.and_then(|outer| containers.get(outer).copied());
-            if let Some((id, named)) = &self.named
-                && *id == container.id
-            {
-                let named = named.clone();
+            if let Some(named) = self.named.clone() {
                 (container.name, container.image) = (named.name, named.image);
                 container.pod = container.pod.take().or(named.pod);
                 container.pod_name = named.pod_name;

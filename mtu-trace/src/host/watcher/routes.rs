@@ -1,4 +1,5 @@
-//! Routes and learned path MTUs, as `RTM_GETROUTE` tells them.
+//! Routes and learned path MTUs, as `RTM_GETROUTE` tells them, and policy routing rules, as
+//! `RTM_GETRULE` does.
 //!
 //! There can be more routes than are worth keeping: a router with the whole Internet's has a
 //! million. What is kept first is what decides on packet sizes and on the usual way (see
@@ -6,15 +7,17 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
 use netlink_packet_core::{parse_i32, parse_u32};
 
-use crate::base::netlink::{attribute, attributes, ip_address, unicast};
-use crate::model::network::{Address, LearnedPathMtu, NextHop, Route, RouteKind};
+use crate::base::netlink::{attribute, attributes, ip_address, string, unicast};
+use crate::base::text::printable;
+use crate::model::network::{Address, LearnedPathMtu, NextHop, PolicyRule, Route, RouteKind};
 
 /// Routes kept of each family at most, and path MTUs too.
 pub(crate) const MOST: usize = 4096;
 
-/// Size of `struct rtmsg` (`linux/rtnetlink.h`), bytes.
+/// Size of `struct rtmsg` (`linux/rtnetlink.h`) and of `struct fib_rule_hdr`, bytes.
 const HEADER_BYTES: usize = 12;
 /// Size of `struct rtnexthop` (`linux/rtnetlink.h`), bytes.
 const HOP_BYTES: usize = 8;
@@ -25,27 +28,36 @@ const RTNH_F_DEAD: u32 = 1;
 const RTM_F_CLONED: u32 = libc::RTM_F_CLONED;
 /// Where `rta_expires` is in `struct rta_cacheinfo`.
 const EXPIRES_AT: usize = 8;
+/// Of `linux/fib_rules.h`.
+const FR_ACT_TO_TBL: u8 = 1;
+const FIB_RULE_INVERT: u32 = 2;
+const FRA_DST: u16 = 1;
+const FRA_SRC: u16 = 2;
+const FRA_IIFNAME: u16 = 3;
+const FRA_GOTO: u16 = 4;
+const FRA_PRIORITY: u16 = 6;
+const FRA_FLOW: u16 = 11;
+const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
+const FRA_TABLE: u16 = 15;
+const FRA_OIFNAME: u16 = 17;
+const FRA_PAD: u16 = 18;
+const FRA_L3MDEV: u16 = 19;
+const FRA_PROTOCOL: u16 = 21;
+/// What `FRA_SUPPRESS_PREFIXLEN` is, which is always told, if nothing is suppressed.
+const NOTHING: u32 = u32::MAX;
 
-/// A family by its number, and the length of its addresses.
+/// A family by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Family {
-    pub number: u8,
-    pub bits: u8,
-}
+pub(crate) struct Family(pub u8);
 
-pub(crate) const IPV4: Family = Family {
-    number: libc::AF_INET as u8,
-    bits: 32,
-};
-pub(crate) const IPV6: Family = Family {
-    number: libc::AF_INET6 as u8,
-    bits: 128,
-};
+pub(crate) const IPV4: Family = Family(libc::AF_INET as u8);
+pub(crate) const IPV6: Family = Family(libc::AF_INET6 as u8);
 
 impl Family {
     /// A prefix of this family.
     pub fn prefix(self, address: IpAddr, prefix_len: u8) -> Option<Address> {
-        let fits = address.is_ipv6() == (self == IPV6) && prefix_len <= self.bits;
+        let is_of_it = address.is_ipv6() == (self == IPV6);
+        let fits = is_of_it && IpNet::new(address, prefix_len).is_ok();
         fits.then_some(Address {
             address,
             prefix_len,
@@ -134,7 +146,7 @@ pub(crate) fn route(family: Family, payload: &[u8]) -> Option<Read> {
     let &[found, len, source_len, tos, table, _, _, kind] = payload.get(..8)?.as_array()?;
     let flags = parse_u32(payload.get(8..HEADER_BYTES)?).ok()?;
     // A kernel without one of the families answers with the others.
-    if found != family.number || flags & (RTM_F_CLONED | RTNH_F_DEAD) != 0 {
+    if found != family.0 || flags & (RTM_F_CLONED | RTNH_F_DEAD) != 0 {
         return None;
     }
     if source_len != 0 || tos != 0 {
@@ -184,7 +196,7 @@ pub(crate) fn route(family: Family, payload: &[u8]) -> Option<Read> {
 /// with the MTU of the route they are for; but those do not expire.
 pub(crate) fn path_mtu(family: Family, payload: &[u8]) -> Option<LearnedPathMtu> {
     let flags = parse_u32(payload.get(8..HEADER_BYTES)?).ok()?;
-    if payload.first() != Some(&family.number) || flags & RTM_F_CLONED == 0 {
+    if payload.first() != Some(&family.0) || flags & RTM_F_CLONED == 0 {
         return None;
     }
     let find = |kind| attribute(payload.get(HEADER_BYTES..)?, kind);
@@ -233,4 +245,42 @@ fn via(value: &[u8]) -> Option<IpAddr> {
 
 fn index(value: &[u8]) -> Option<u32> {
     parse_u32(value).ok().filter(|&ifindex| ifindex != 0)
+}
+
+/// Reads an `RTM_NEWRULE`. What is not known to be no condition is taken for one.
+pub(crate) fn rule(family: Family, payload: &[u8]) -> Option<PolicyRule> {
+    let &[found, destination_len, source_len, tos, table, _, _, action] =
+        payload.get(..8)?.as_array()?;
+    let flags = parse_u32(payload.get(8..HEADER_BYTES)?).ok()?;
+    if found != family.0 {
+        return None;
+    }
+    let mut rule = PolicyRule {
+        ipv6: family == IPV6,
+        // With this flag the conditions must not be met.
+        conditional: tos != 0 || flags & FIB_RULE_INVERT != 0,
+        ..PolicyRule::default()
+    };
+    let mut table = u32::from(table);
+    let prefix = |value: &[u8], len| family.prefix(ip_address(value)?, len);
+    for nla in attributes(payload.get(HEADER_BYTES..)?) {
+        let value = nla.value();
+        match nla.kind() {
+            FRA_PRIORITY => rule.priority = parse_u32(value).ok()?,
+            FRA_TABLE => table = parse_u32(value).ok()?,
+            FRA_SRC => rule.source = Some(prefix(value, source_len)?),
+            FRA_DST => rule.destination = Some(prefix(value, destination_len)?),
+            FRA_IIFNAME => rule.iif = Some(printable(string(value))),
+            FRA_OIFNAME => rule.oif = Some(printable(string(value))),
+            FRA_L3MDEV => rule.l3mdev = value.first().is_some_and(|&set| set != 0),
+            FRA_SUPPRESS_PREFIXLEN => {
+                rule.conditional |= parse_u32(value).ok() != Some(NOTHING);
+            }
+            // Where a rule leads, and who has made it.
+            FRA_GOTO | FRA_FLOW | FRA_PAD | FRA_PROTOCOL => {}
+            _ => rule.conditional = true,
+        }
+    }
+    rule.table = Some(table).filter(|&table| action == FR_ACT_TO_TBL && table != 0);
+    Some(rule)
 }

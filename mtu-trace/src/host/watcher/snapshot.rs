@@ -113,11 +113,8 @@ pub(crate) fn ask(hub: &Hub, nsid: Nsid, due: &Due, known: &Devices) -> io::Resu
 /// Asks for all devices.
 fn take(hub: &Hub, nsid: Nsid) -> io::Result<Devices> {
     let request = RouteNetlinkMessage::GetLink(link_request(nsid, 0));
-    let mut devices = hub
-        .requests
-        .dump(&request, Devices::new, |devices, payload| {
-            devices.extend(device(payload));
-        })?;
+    let each = |devices: &mut Devices, payload: &[u8]| devices.extend(device(payload));
+    let mut devices = hub.requests.dump(&request, Devices::new, each)?;
     match take_addresses(hub, nsid, 0, &mut devices) {
         // It had some until it died just now, and those are known.
         Err(error) if !hub.is_alive(nsid) => return Err(error),
@@ -132,10 +129,8 @@ fn take(hub: &Hub, nsid: Nsid) -> io::Result<Devices> {
 fn take_one(hub: &Hub, nsid: Nsid, ifindex: u32) -> io::Result<Option<AskedLink>> {
     let request = RouteNetlinkMessage::GetLink(link_request(nsid, ifindex));
     let mut found = None;
-    match hub
-        .requests
-        .ask_raw(request, 0, |payload| found = device(payload))
-    {
+    let each = |payload: &[u8]| found = device(payload);
+    match hub.requests.ask_raw(request, 0, each) {
         Ok(()) => Ok(found.map(|(_, device)| device)),
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
         Err(error) => Err(error),

@@ -79,8 +79,7 @@ impl Look {
 
 impl Watcher {
     /// Looks inside those namespaces where something may be new: routes, rules, path MTUs, settings
-    /// ([`Inside`]). Those that cannot be looked at stay as they were last seen. `now_ns` is the time
-    /// by `CLOCK_MONOTONIC`.
+    /// ([`Inside`]). Those that cannot be looked at stay as they were last seen.
     ///
     /// This enters namespaces, one after the other, and leaves each at once.
     ///

@@ -182,7 +182,7 @@ fn a_reused_number_mixes_nothing_up() {
             })
             // The lowest free number comes first, and only so many are lower.
             .take(number as usize + 1)
-            .find(|(_, file)| watcher.hub.assign(file.as_fd()).expect("a number") == number)
+            .find(|(_, file)| watcher.hub.assign(&file.fd).expect("a number") == number)
             .map(|(name, file)| (name, file.id))
             .expect("the number is given");
         lab.ip(&format!(
