@@ -89,7 +89,6 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// An end with its namespace named from the topology.
-    #[must_use]
     pub fn new(at: SocketAddr, netns: Option<NetnsId>, topology: &Topology) -> Self {
         Self {
             address: at.ip(),
@@ -99,7 +98,6 @@ impl Endpoint {
     }
 
     /// What a person would call it: its namespace, else its address and port.
-    #[must_use]
     pub fn label(&self) -> String {
         match &self.netns {
             Some(netns) => netns.label(),
@@ -108,7 +106,6 @@ impl Endpoint {
     }
 
     /// Address and port as one writes them: `192.0.2.1:80`, `[2001:db8::1]:80`.
-    #[must_use]
     pub fn socket_address(&self) -> String {
         SocketAddr::new(self.address, self.port).to_string()
     }
@@ -232,7 +229,6 @@ pub struct ReportedHop {
 
 impl ReportedHop {
     /// A link as the topology knows it; `None` for one that it does not know.
-    #[must_use]
     pub fn new(netns: NetnsId, ifindex: u32, topology: &Topology) -> Option<Self> {
         let link = topology.link(netns, ifindex)?;
         Some(Self {

@@ -40,13 +40,11 @@ pub struct HookStatus {
 
 impl HookStatus {
     /// Whether verdicts suffer because it is not attached.
-    #[must_use]
     pub fn is_missed(&self) -> bool {
         !self.attached && !self.optional
     }
 
     /// What hooks that are not attached mean for a trace: a sentence for each, or one for all of them.
-    #[must_use]
     pub fn missed(hooks: &[Self]) -> Vec<String> {
         let why = |hook: &Self| hook.detail.as_deref().unwrap_or("not attached").to_owned();
         if let Some(first) = hooks.first()
@@ -71,7 +69,6 @@ impl HookStatus {
     }
 
     /// How many of these are attached, such as `6 of 6 hooks, 4 of 9 details`.
-    #[must_use]
     pub fn tally(hooks: &[Self]) -> String {
         let (details, main): (Vec<&Self>, Vec<&Self>) = hooks.iter().partition(|it| it.optional);
         let count = |hooks: &[&Self], noun: &str| {

@@ -59,7 +59,6 @@ pub struct ContainerRef {
 
 impl NetnsRef {
     /// Everything the topology knows about a namespace.
-    #[must_use]
     pub fn new(id: NetnsId, topology: &Topology) -> Self {
         Self::nested(id, topology, MAX_NESTING)
     }
@@ -91,13 +90,11 @@ impl NetnsRef {
     }
 
     /// What the rest of the program knows it by.
-    #[must_use]
     pub fn id(&self) -> NetnsId {
         NetnsId(self.cookie.unwrap_or(self.inode))
     }
 
     /// The shortest thing a person would call it.
-    #[must_use]
     pub fn label(&self) -> String {
         if let Some(guest) = &self.guest {
             let parent = guest.parent.label();
@@ -123,7 +120,6 @@ impl NetnsRef {
 
     /// A container with all that is around it, from the inside out: `build (docker 0123456789ab,
     /// image ruby:3), in dind (docker fedcba987654), in pod ci/runner-1`. `None` if it is none.
-    #[must_use]
     pub fn chain(&self) -> Option<String> {
         if let Some(guest) = &self.guest {
             let around = guest.parent.chain()?;
@@ -172,7 +168,6 @@ impl ContainerRef {
 
 impl Topology {
     /// The shortest thing a person would call a namespace.
-    #[must_use]
     pub fn label(&self, netns: NetnsId) -> String {
         NetnsRef::new(netns, self).label()
     }

@@ -17,7 +17,6 @@ macro_rules! named {
             pub const ALL: [Self; [$(Self::$variant),+].len()] = [$(Self::$variant),+];
 
             /// The name in reports, which never changes.
-            #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }
@@ -82,7 +81,6 @@ named! {
 
 impl Confidence {
     /// The next lower confidence; the lowest stays as it is.
-    #[must_use]
     pub fn lowered(self) -> Self {
         match self {
             Self::Confirmed => Self::Likely,

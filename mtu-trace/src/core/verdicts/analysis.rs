@@ -6,11 +6,18 @@ use std::sync::Arc;
 use imbl::{HashMap, Vector};
 
 use crate::core::select::{Scope, Selected, Subject};
-use crate::core::track::State;
-use crate::core::verdicts::assemble::{self, sureness};
+use crate::core::track::{State, Track};
+use crate::core::verdicts::evidence::evidence;
+use crate::core::verdicts::facts::TrackFacts;
+use crate::core::verdicts::facts::loss::worst_other;
+use crate::core::verdicts::local_end::LocalEnd;
+use crate::core::verdicts::sentence::Telling;
+use crate::core::verdicts::table::entry;
+use crate::core::verdicts::trouble::Match;
 use crate::core::verdicts::verdict_index::{Key, VerdictIndex};
+use crate::core::verdicts::worst::Worst;
 use crate::model::event::{Event, EventKind};
-use crate::model::finding::{Confidence, Finding, Severity, Verdict};
+use crate::model::finding::{Confidence, Direction, Finding, Severity, Verdict};
 
 /// Takes in events and tells what they mean. Live tracing, recording and replaying all run this. A
 /// copy shares what does not change after it.
@@ -30,9 +37,7 @@ pub struct Analysis {
 pub struct Made {
     /// When it was made, ns of `CLOCK_MONOTONIC`.
     pub at_ns: u64,
-    /// What was concluded then.
     pub verdict: Verdict,
-    /// How bad it was then.
     pub severity: Severity,
 }
 
@@ -40,7 +45,6 @@ impl Analysis {
     /// An analysis whose findings are about what is selected, from all that is known of it. It is
     /// made for one selection: when a finding was made, and what the network was like then, depends
     /// on which connections it is about.
-    #[must_use]
     pub fn of(scope: Scope) -> Self {
         Self {
             scope,
@@ -86,7 +90,7 @@ impl Analysis {
             if known.is_some_and(|known| known.detected_at_ns >= group.first_ns()) {
                 continue;
             }
-            let Some(finding) = assemble::finding(&self.state, &self.index, &key, None) else {
+            let Some(finding) = self.finding(&key, None) else {
                 continue;
             };
             self.made.push_back(Made {
@@ -99,7 +103,6 @@ impl Analysis {
     }
 
     /// The findings that stand now, worst first, each to be put together when it is asked for.
-    #[must_use]
     pub fn current(&self) -> Current {
         let mut now = self.clone();
         now.index.refresh(&mut now.state, &now.scope);
@@ -107,33 +110,97 @@ impl Analysis {
     }
 
     /// The findings that stand now, worst first.
-    #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         let current = self.current();
         let positions = 0..current.heads.len();
         positions.filter_map(|it| current.finding(it)).collect()
     }
 
-    fn finding(&self, key: &Key) -> Option<Finding> {
-        let detected = self.detected.get(key).map(|it| &**it);
-        assemble::finding(&self.state, &self.index, key, detected)
+    /// The finding of one cause; `detected` is the finding as it was made, if it was before. `None`
+    /// where nothing that is selected has this cause.
+    fn finding(&self, key: &Key, detected: Option<&Finding>) -> Option<Finding> {
+        let Self { state, index, .. } = self;
+        let topology = &state.topology;
+        let group = index.group(key)?;
+        let (id, side) = group.worst()?;
+        let connection = state.get(id)?;
+        let found = index.found(id, side)?;
+        let (trouble, own) = (&found.trouble, connection.track(side));
+        let members = || group.members();
+        let mut tracks = members().filter_map(|(id, side)| Some(state.get(id)?.track(side)));
+        let blocked = |track: &&Track| !track.icmp.blocked.is_empty();
+        let worst = Worst {
+            facts: TrackFacts::of(state, connection, side)?,
+            trouble,
+            local: LocalEnd::of(connection, topology)?,
+            told: Some(own)
+                .filter(blocked)
+                .or_else(|| tracks.find(blocked))
+                .unwrap_or(own),
+        };
+        let seen = members().filter_map(|(id, side)| {
+            let found = index.found(id, side)?;
+            Some(found.trouble.last_ns.unwrap_or(state.now_ns))
+        });
+        let direction = if group.has_both(id) {
+            Direction::Both
+        } else {
+            worst.local.direction(side)
+        };
+        let entry = entry(key.0);
+        let mut finding = Finding {
+            id: String::new(),
+            verdict: key.0,
+            severity: found.severity,
+            confidence: self.sureness(found),
+            summary: String::new(),
+            ongoing: trouble.ongoing,
+            first_seen_ns: group.first_ns(),
+            detected_at_ns: detected.map_or(state.now_ns, |detected| detected.detected_at_ns),
+            last_seen_ns: seen.max()?,
+            connections: group.connections(),
+            connection: Some(worst.local.show(connection, direction, topology)),
+            boundary: worst.boundary(),
+            pmtud: worst.pmtud(),
+            evidence: evidence(&worst.facts, trouble),
+            path: worst.path(),
+            fixes: (entry.fixes)(&worst),
+        };
+        // A container may be gone by now, with its links.
+        if let Some(detected) = detected {
+            if detected.path.len() > finding.path.len() {
+                finding.path.clone_from(&detected.path);
+            }
+            if detected.fixes.len() > finding.fixes.len() {
+                finding.fixes.clone_from(&detected.fixes);
+            }
+        }
+        let other = worst_other(own).map(|(other, _)| other);
+        finding.summary = (entry.sentence)(&Telling::of(&finding, other, topology)?);
+        Some(finding)
+    }
+
+    /// How sure a conclusion is by now: less so where records of our own were lost, because something
+    /// may have been missed.
+    fn sureness(&self, found: &Match) -> Confidence {
+        match self.state.lost {
+            0 => found.confidence,
+            _ => found.confidence.lowered(),
+        }
     }
 
     /// Whether an event that was taken in, or its connection, is selected; also if it is about the
     /// trace as a whole.
-    #[must_use]
     pub fn includes(&self, event: &Event) -> bool {
         Subject::event(event, &self.state).is_none_or(|subject| self.scope.includes(&subject))
     }
 
     /// The selection of which findings are made.
-    #[must_use]
     pub fn scope(&self) -> &Scope {
         &self.scope
     }
 
     /// The selection for a report, with the number of findings outside; `None` if it is everything.
-    #[must_use]
     pub fn selected(&self) -> Option<Selected> {
         if self.scope.is_everything() {
             return None;
@@ -142,13 +209,11 @@ impl Analysis {
     }
 
     /// All that were ever made, in the order of their making.
-    #[must_use]
     pub fn made(&self) -> &Vector<Made> {
         &self.made
     }
 
     /// What a reader of the findings should know besides, in sentences.
-    #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let mut notes = self.state.limits.to_vec();
         if self.state.forgotten > 0 {
@@ -162,7 +227,6 @@ impl Analysis {
     }
 
     /// What the findings are drawn from.
-    #[must_use]
     pub fn state(&self) -> &State {
         &self.state
     }
@@ -177,19 +241,11 @@ pub struct Current {
     pub heads: Vec<FindingHead>,
 }
 
-/// What the order of findings rests on.
+/// What a list of findings needs to know of one.
 #[derive(Clone, Debug)]
 pub struct FindingHead {
-    /// What it is about, at this moment and at any other.
     pub key: Arc<Key>,
-    /// How bad it is.
     pub severity: Severity,
-    /// How sure it is by now.
-    pub confidence: Confidence,
-    /// Whether it still goes on.
-    pub ongoing: bool,
-    /// How many connections share the cause.
-    pub connections: usize,
     /// The first sign of it, ns of `CLOCK_MONOTONIC`.
     pub first_ns: u64,
 }
@@ -200,33 +256,35 @@ impl Current {
         let groups = analysis.index.groups().filter_map(|(key, group)| {
             let (id, side) = group.worst()?;
             let found = analysis.index.found(id, side)?;
-            Some(FindingHead {
-                key: Arc::clone(key),
-                severity: found.severity,
-                confidence: sureness(&analysis.state, found),
-                ongoing: found.trouble.ongoing,
-                connections: group.connections(),
-                first_ns: group.first_ns(),
-            })
+            let (severity, sure) = (found.severity, analysis.sureness(found));
+            let (ongoing, first_ns) = (found.trouble.ongoing, group.first_ns());
+            let rank = (severity, sure, ongoing, group.connections());
+            let key = Arc::clone(key);
+            Some((
+                rank,
+                FindingHead {
+                    key,
+                    severity,
+                    first_ns,
+                },
+            ))
         });
-        let mut heads: Vec<FindingHead> = groups.collect();
-        heads.sort_by_key(|head| {
-            let sure = (head.severity, head.confidence, head.ongoing);
-            (Reverse((sure, head.connections)), head.first_ns)
-        });
+        let mut ranked: Vec<_> = groups.collect();
+        ranked.sort_by_key(|(rank, head)| (Reverse(*rank), head.first_ns));
+        let heads = ranked.into_iter().map(|(_, head)| head).collect();
         Self { analysis, heads }
     }
 
     /// One of them by its position, as a report has it.
-    #[must_use]
     pub fn finding(&self, position: usize) -> Option<Finding> {
-        let finding = self.analysis.finding(&self.heads.get(position)?.key)?;
+        let key = &self.heads.get(position)?.key;
+        let detected = self.analysis.detected.get(key);
+        let finding = self.analysis.finding(key, detected.map(|it| &**it))?;
         let id = format!("F{}", position + 1);
         Some(Finding { id, ..finding })
     }
 
     /// How many are outside of the selection.
-    #[must_use]
     pub fn hidden(&self) -> usize {
         self.analysis.index.hidden()
     }

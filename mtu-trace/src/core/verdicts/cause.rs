@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::core::sites::{NetfilterHookName, Predicted, SiteKey};
-use crate::core::track::{OtherKey, SiteDrops, Track};
+use crate::core::sites::{NetfilterHookName, SiteKey};
+use crate::core::track::OtherKey;
 use crate::model::event::Name;
 use crate::model::network::NetnsId;
 
@@ -30,33 +30,5 @@ impl Cause {
             | Self::Message(netns, ..) => Some(*netns),
             Self::Peer(..) => None,
         }
-    }
-
-    /// What one direction of a connection lost at the place for its size, or sent towards it; `None`
-    /// where nothing was seen there.
-    pub fn site<'a>(&self, track: &'a Track) -> Option<&'a SiteDrops> {
-        let Self::Site(key) = self else {
-            return None;
-        };
-        let passing = track.passing.as_deref();
-        let drops = track.oversized.get(key).map(|drops| &**drops);
-        drops.or(passing.filter(|passing| passing.site.key == *key))
-    }
-
-    /// The longest packet that gets past the place, bytes; `None` where that is not known.
-    pub fn fits_bytes(&self, track: &Track, predicted: Option<&Predicted>) -> Option<u32> {
-        match self {
-            Self::Site(_) => match self.site(track) {
-                Some(drops) => Some(drops.site.fits_bytes()),
-                None => predicted.map(|predicted| predicted.fits_bytes),
-            },
-            Self::Message(..) => track.icmp.mtu_bytes.filter(|&told| told > 0),
-            Self::Other(_) | Self::Peer(..) => None,
-        }
-    }
-
-    /// Whether something was seen of path MTU discovery: packets too big, or the message about them.
-    pub fn concerns_pmtud(&self, track: &Track) -> bool {
-        matches!(self, Self::Message(..)) || self.site(track).is_some()
     }
 }

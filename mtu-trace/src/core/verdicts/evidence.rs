@@ -6,7 +6,10 @@ use crate::core::sites::Tells;
 use crate::core::track::{Icmp, OtherDrops, OtherKey, PmtuAccepted, SiteDrops, TrackedSocket};
 use crate::core::verdicts::facts::TrackFacts;
 use crate::core::verdicts::trouble::Trouble;
-use crate::model::event::{Timers, hook};
+use crate::model::event::Timers;
+use crate::model::event::hook::{
+    DROPS, ICMP, RETRANSMITS, ROUTE, ROUTE6, STATES, TOLD, TOLD6, TUNNEL,
+};
 use crate::model::finding::Evidence;
 use crate::model::network::Topology;
 
@@ -52,20 +55,14 @@ fn notes(facts: &TrackFacts<'_>) -> Vec<String> {
     icmp(&track.icmp, topology, &mut notes);
     if let Some(sent) = &track.retransmits {
         notes.push(format!(
-            "{}: {} segments sent again, timeout doubled {} times",
-            hook::RETRANSMITS,
-            sent.count,
-            sent.max_backoff
+            "{RETRANSMITS}: {} segments sent again, timeout doubled {} times",
+            sent.count, sent.max_backoff
         ));
         notes.extend(sent.timers.as_ref().and_then(timers));
     }
     notes.extend(ends.iter().filter_map(|end| socket(end, topology)));
-    notes.extend(
-        track
-            .other
-            .iter()
-            .map(|(key, drops)| other(key, drops, topology)),
-    );
+    let others = track.other.iter();
+    notes.extend(others.map(|(key, drops)| other(key, drops, topology)));
     notes.extend(ends.iter().filter_map(|end| ending(end, topology)));
     if facts.state.lost > 0 {
         notes.push(format!("{} records of our own were lost", facts.state.lost));
@@ -75,8 +72,8 @@ fn notes(facts: &TrackFacts<'_>) -> Vec<String> {
 
 fn oversized(SiteDrops { site, count, .. }: &SiteDrops, topology: &Topology) -> String {
     let by = match site.site.tells {
-        Tells::SenderForReceiver => hook::TUNNEL,
-        _ => hook::DROPS,
+        Tells::SenderForReceiver => TUNNEL,
+        _ => DROPS,
     };
     let place = topology.label(site.key.netns);
     format!(
@@ -88,29 +85,19 @@ fn oversized(SiteDrops { site, count, .. }: &SiteDrops, topology: &Topology) -> 
 /// The message to the sender, from its making to what became of it.
 fn icmp(icmp: &Icmp, topology: &Topology, notes: &mut Vec<String>) {
     if icmp.generated > 0 {
-        notes.push(format!(
-            "{}: {} messages generated",
-            hook::ICMP,
-            icmp.generated
-        ));
+        notes.push(format!("{ICMP}: {} messages generated", icmp.generated));
     }
     notes.extend(icmp.blocked.iter().map(|blocked| {
-        format!(
-            "{}: {} of the ICMP messages dropped by {} in {}",
-            hook::DROPS,
-            blocked.count,
-            blocked.function,
-            topology.label(blocked.netns),
-        )
+        let (count, function) = (blocked.count, &blocked.function);
+        let place = topology.label(blocked.netns);
+        format!("{DROPS}: {count} of the ICMP messages dropped by {function} in {place}")
     }));
     notes.extend(icmp.seen.iter().map(|(&(netns, ifindex, egress), count)| {
         let link = topology.link(netns, ifindex);
-        format!(
-            "tc: {count} ICMP messages {} {} in {}",
-            if egress { "left by" } else { "came in by" },
-            link.map_or("a device since gone", |link| link.name.as_str()),
-            topology.label(netns),
-        )
+        let link = link.map_or("a device since gone", |link| link.name.as_str());
+        let went = if egress { "left by" } else { "came in by" };
+        let place = topology.label(netns);
+        format!("tc: {count} ICMP messages {went} {link} in {place}")
     }));
     notes.extend(icmp.pmtu_accepted.as_deref().map(taken_over));
 }
@@ -136,14 +123,9 @@ fn socket(end: &TrackedSocket, topology: &Topology) -> Option<String> {
 
 fn other(key: &OtherKey, drops: &OtherDrops, topology: &Topology) -> String {
     let reason = key.reason.as_ref();
-    format!(
-        "{}: {} other packets dropped by {}{} in {}",
-        hook::DROPS,
-        drops.count,
-        key.function,
-        reason.map_or_else(String::new, |reason| format!(" ({reason})")),
-        topology.label(key.netns),
-    )
+    let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+    let (count, function, place) = (drops.count, &key.function, topology.label(key.netns));
+    format!("{DROPS}: {count} other packets dropped by {function}{reason} in {place}")
 }
 
 fn ending(end: &TrackedSocket, topology: &Topology) -> Option<String> {
@@ -151,27 +133,25 @@ fn ending(end: &TrackedSocket, topology: &Topology) -> Option<String> {
     let place = topology.label(end.socket.flow.netns);
     let error = io::Error::from_raw_os_error(closed.error.cast_signed());
     Some(format!(
-        "{}: the socket in {place} ended with {error}",
-        hook::STATES
+        "{STATES}: the socket in {place} ended with {error}"
     ))
 }
 
 /// Whom the message has reached, by the functions that take its MTU over.
 fn taken_over(accepted: &PmtuAccepted) -> String {
-    let by = [
-        (
-            accepted.by_socket,
-            hook::TOLD,
-            hook::TOLD6,
-            "the sender's socket",
-        ),
-        (accepted.by_route, hook::ROUTE, hook::ROUTE6, "its route"),
-    ];
-    let by = by.iter().filter(|(count, ..)| *count > 0);
+    let PmtuAccepted {
+        mtu_bytes,
+        by_socket,
+        by_route,
+    } = accepted;
+    let socket = format!("{TOLD}, {TOLD6}: {by_socket} times by the sender's socket");
+    let route = format!("{ROUTE}, {ROUTE6}: {by_route} times by its route");
+    let by = [(by_socket, socket), (by_route, route)].into_iter();
     let by: Vec<String> = by
-        .map(|(count, hook, hook6, whom)| format!("{hook}, {hook6}: {count} times by {whom}"))
+        .filter(|(count, _)| **count > 0)
+        .map(|(_, by)| by)
         .collect();
-    format!("{}; MTU {} taken over", by.join("; "), accepted.mtu_bytes)
+    format!("{}; MTU {mtu_bytes} taken over", by.join("; "))
 }
 
 /// Why segments were sent again; `None` where that is not seen.

@@ -3,7 +3,7 @@
 use crate::core::track::{Connection, Side, TrackedSocket};
 use crate::model::event::{Flow, TCP, UDP};
 use crate::model::finding::{ConnectionRef, Direction, Endpoint};
-use crate::model::network::Topology;
+use crate::model::network::{LinkId, Topology};
 
 /// The end of a connection that a report is told from.
 #[derive(Clone, Copy)]
@@ -12,7 +12,6 @@ pub struct LocalEnd<'a> {
     sends: Side,
     /// The socket, if it is on this host.
     pub end: Option<&'a TrackedSocket>,
-    other: Option<&'a TrackedSocket>,
     /// Its flow: source is local.
     pub flow: Flow,
 }
@@ -32,12 +31,18 @@ impl<'a> LocalEnd<'a> {
         Some(Self {
             sends,
             end,
-            other: connection.receiver(sends),
             flow: match end {
                 Some(end) => end.socket.flow,
                 None => connection.seen_as.first()?.reversed(),
             },
         })
+    }
+
+    /// The interface that has its address; `None` where it is not on this host or not known.
+    pub(crate) fn link(&self, topology: &Topology) -> Option<LinkId> {
+        let Flow { netns, source, .. } = self.end?.socket.flow;
+        let (ifindex, _) = topology.owner(netns, source.ip())?;
+        Some(LinkId { netns, ifindex })
     }
 
     /// Which way data goes on a side of the connection.
@@ -58,10 +63,8 @@ impl<'a> LocalEnd<'a> {
     ) -> ConnectionRef {
         let netns = |end: Option<&TrackedSocket>| end.map(|end| end.socket.flow.netns);
         let ends = |flow: &Flow| (flow.source, flow.destination);
-        let seen_as = connection.seen_as.iter().map(|flow| match self.sends {
-            Side::Out => *flow,
-            Side::In => flow.reversed(),
-        });
+        let seen_as = connection.seen_as.iter();
+        let seen_as = seen_as.map(|flow| self.sends.outwards(*flow));
         let translated = seen_as.filter(|flow| ends(flow) != ends(&self.flow));
         let mut translated: Vec<String> = translated
             .map(|flow| {
@@ -77,7 +80,11 @@ impl<'a> LocalEnd<'a> {
                 _ => "ip",
             },
             local: Endpoint::new(self.flow.source, netns(self.end), topology),
-            remote: Endpoint::new(self.flow.destination, netns(self.other), topology),
+            remote: Endpoint::new(
+                self.flow.destination,
+                netns(connection.receiver(self.sends)),
+                topology,
+            ),
             direction,
             translated,
         }

@@ -1,13 +1,11 @@
 //! State to findings: which verdict fits a connection, what caused it, what to do about it.
 //!
 //! Pure: no clock and no I/O. Of each direction of a connection `facts` says what is known;
-//! the first row of the `table` whose facts hold decides. The verdicts of all connections are kept in
-//! `verdict_index`, where directions with one cause become one finding; `assemble` tells it from
-//! the connection it hurts most.
+//! the first case of the `table` whose facts hold decides. The verdicts of all connections are kept in
+//! `verdict_index`, where directions with one cause become one finding; `analysis` tells it from the
+//! `worst` of them.
 
 pub(crate) mod analysis;
-pub(crate) mod assemble;
-pub(crate) mod boundary;
 pub(crate) mod cause;
 pub(crate) mod evidence;
 pub(crate) mod facts;

@@ -12,12 +12,14 @@ use crate::model::network::{Link, NetnsId, Topology};
 /// segments too (RFC 9293, section 3.7.1). `None` if its MTU is no larger already.
 pub fn lower_mtu(topology: &Topology, netns: NetnsId, ifindex: u32, limit: u32) -> Option<Fix> {
     let link = topology.link(netns, ifindex)?;
-    if link.mtu_bytes <= limit {
+    let (name, given) = (&link.name, link.mtu_bytes);
+    if given <= limit {
         return None;
     }
     let place = NetnsRef::new(netns, topology);
+    let label = place.label();
     if place.guest.is_some() {
-        return Some(tell_engine(&place, link.mtu_bytes, limit));
+        return Some(tell_engine(&label, given, limit));
     }
     let lasting = match &place.container {
         Some(container) if container.pod.is_some() => format!(
@@ -35,12 +37,7 @@ pub fn lower_mtu(topology: &Topology, netns: NetnsId, ifindex: u32, limit: u32) 
         ),
     };
     Some(Fix {
-        title: format!(
-            "Set the MTU of {} in {} to {limit}, it is {}",
-            link.name,
-            place.label(),
-            link.mtu_bytes
-        ),
+        title: format!("Set the MTU of {name} in {label} to {limit}, it is {given}"),
         detail: format!(
             "Both ends then send packets that fit, because each announces its segment size when \
              the connection opens; connections open already stay stalled. {lasting} It helps UDP \
@@ -51,12 +48,9 @@ pub fn lower_mtu(topology: &Topology, netns: NetnsId, ifindex: u32, limit: u32) 
 }
 
 /// The same where the end is not there yet: it is for its engine to make it so.
-fn tell_engine(guest: &NetnsRef, given: u32, limit: u32) -> Fix {
+fn tell_engine(guest: &str, given: u32, limit: u32) -> Fix {
     Fix {
-        title: format!(
-            "Set the MTU of {} to {limit}, it would be {given}",
-            guest.label()
-        ),
+        title: format!("Set the MTU of {guest} to {limit}, it would be {given}"),
         detail: format!(
             "Start its engine {}. Both ends then send packets that fit, because each announces its \
              segment size when the connection opens. It helps UDP and QUIC sent from there, not \
@@ -103,16 +97,12 @@ pub fn unblock(blocked: &BlockedAt, message: TooBig, insert: &[String]) -> Optio
     let hook = blocked.hook?;
     let list = ["nft --handle list ruleset".to_owned()];
     let run = if insert.is_empty() { &list } else { insert };
-    let enter = enter(&blocked.netns);
+    let (enter, place) = (enter(&blocked.netns), blocked.netns.label());
     let commands = run
         .iter()
         .filter_map(|run| Some(format!("{} {run}", enter.as_ref()?)));
     Some(Fix {
-        title: format!(
-            "Let {} through the {hook} rules of {}",
-            message.name,
-            blocked.netns.label()
-        ),
+        title: format!("Let {} through the {hook} rules of {place}", message.name),
         detail: if insert.is_empty() {
             format!(
                 "The rule that drops it is in the list the command prints; put `{}` before it \
@@ -156,6 +146,7 @@ pub fn clamp(topology: &Topology, netns: NetnsId) -> Option<Fix> {
 pub fn raise_mtu(topology: &Topology, netns: NetnsId, ifindex: u32, bytes: u32) -> Option<Fix> {
     let link = topology.link(netns, ifindex)?;
     let place = NetnsRef::new(netns, topology);
+    let (name, label) = (&link.name, place.label());
     let mut commands: Vec<String> = set_mtu(&place, link, bytes).into_iter().collect();
     if let Some(peer) = link.peer
         && let Some(netns) = peer.netns
@@ -165,15 +156,10 @@ pub fn raise_mtu(topology: &Topology, netns: NetnsId, ifindex: u32, bytes: u32) 
         commands.extend(set_mtu(&NetnsRef::new(netns, topology), other_end, bytes));
     }
     Some(Fix {
-        title: format!(
-            "Or raise the MTU of {} in {} to {bytes}",
-            link.name,
-            place.label()
-        ),
+        title: format!("Or raise the MTU of {name} in {label} to {bytes}"),
         detail: format!(
             "The two sides of one layer-2 hop must agree, since nothing between them can tell a \
-             sender. Only if everything behind {} carries {bytes} bytes.",
-            link.name
+             sender. Only if everything behind {name} carries {bytes} bytes."
         ),
         commands,
     })
@@ -183,17 +169,14 @@ pub fn raise_mtu(topology: &Topology, netns: NetnsId, ifindex: u32, bytes: u32) 
 pub fn fit_tunnel(topology: &Topology, netns: NetnsId, ifindex: u32, fits: u32) -> Option<Fix> {
     let link = topology.link(netns, ifindex)?;
     let overhead = link.tunnel.as_ref()?.overhead_bytes;
-    if link.mtu_bytes <= fits {
+    let (name, given) = (&link.name, link.mtu_bytes);
+    if given <= fits {
         return None;
     }
     let place = NetnsRef::new(netns, topology);
+    let label = place.label();
     Some(Fix {
-        title: format!(
-            "Set the MTU of the tunnel {} in {} to {fits}, it is {}",
-            link.name,
-            place.label(),
-            link.mtu_bytes
-        ),
+        title: format!("Set the MTU of the tunnel {name} in {label} to {fits}, it is {given}"),
         detail: format!(
             "It adds {overhead} bytes to every packet. Bridges it is a port of, and the interfaces \
              of the containers behind it at both ends, need the same {fits}: set it in the overlay \

@@ -10,11 +10,9 @@ pub struct Telling<'a> {
     pub who: String,
     /// The finding without its sentence.
     pub finding: &'a Finding,
-    /// The connection it is told from.
     pub connection: &'a ConnectionRef,
     /// Where most packets of it are dropped for another reason than size; `None` if none are.
     pub other: Option<&'a OtherKey>,
-    /// The network by which namespaces are named.
     pub topology: &'a Topology,
 }
 
@@ -31,8 +29,14 @@ impl<'a> Telling<'a> {
             2 => " (and one more connection)".to_owned(),
             more => format!(" (and {} more connections)", more - 1),
         };
+        let (local, remote) = (connection.local.label(), connection.remote.socket_address());
+        let who = match connection.direction {
+            Direction::Download => format!("{local}'s download from {remote}{others}"),
+            Direction::Upload => format!("{local}'s upload to {remote}{others}"),
+            Direction::Both => format!("{local}'s connection with {remote}{others}"),
+        };
         Some(Self {
-            who: transfer(connection) + &others,
+            who,
             finding,
             connection,
             other,
@@ -44,16 +48,6 @@ impl<'a> Telling<'a> {
     #[expect(clippy::cast_precision_loss, reason = "a time to be read by people")]
     pub fn seconds(&self) -> f64 {
         self.finding.evidence.stalled_ms as f64 / 1000.0
-    }
-}
-
-fn transfer(connection: &ConnectionRef) -> String {
-    let local = connection.local.label();
-    let remote = connection.remote.socket_address();
-    match connection.direction {
-        Direction::Download => format!("{local}'s download from {remote}"),
-        Direction::Upload => format!("{local}'s upload to {remote}"),
-        Direction::Both => format!("{local}'s connection with {remote}"),
     }
 }
 

@@ -11,22 +11,17 @@ use crate::model::finding::{Confidence, Severity, Verdict};
 /// What the table says of one direction of a connection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Match {
-    /// The verdict that is concluded.
     pub verdict: Verdict,
-    /// How bad it is.
     pub severity: Severity,
     /// How sure it is, if no record was lost.
     pub confidence: Confidence,
-    /// What it is concluded of.
     pub trouble: Trouble,
 }
 
 /// What ails one direction of a connection, and since when.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trouble {
-    /// What it shares with other connections.
     pub cause: Cause,
-    /// Whether it goes on.
     pub ongoing: bool,
     /// The first sign of it, ns.
     pub first_ns: u64,

@@ -13,7 +13,7 @@ use crate::core::track::{Connection, ConnectionId, Side, State};
 use crate::core::verdicts::cause::Cause;
 use crate::core::verdicts::facts::TrackFacts;
 use crate::core::verdicts::table::decide;
-use crate::core::verdicts::trouble::{Match, Trouble};
+use crate::core::verdicts::trouble::Match;
 use crate::model::finding::Verdict;
 
 /// What a finding is about: a verdict and its cause.
@@ -35,10 +35,9 @@ pub struct VerdictIndex {
     news: BTreeSet<Arc<Key>>,
 }
 
-/// What the table says of one connection.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct ConnectionVerdicts {
-    /// Of its directions: out and in.
+    /// Of its directions, by [`Side`].
     sides: [Option<SideVerdict>; 2],
     due_ns: Option<u64>,
 }
@@ -46,19 +45,19 @@ struct ConnectionVerdicts {
 impl ConnectionVerdicts {
     /// Keeps what was predicted of a connection that is closed: its namespace may be gone from the map.
     fn keep_predicted(&mut self, before: &Self) {
-        for (now, before) in self.sides.iter_mut().zip(&before.sides) {
+        for side in Side::BOTH {
             let predicted = |it: &&SideVerdict| it.found.trouble.predicted.is_some();
-            if let (None, Some(before)) = (&now, before.as_ref().filter(predicted)) {
-                let mut kept = before.clone();
+            if self.sides[side as usize].is_none()
+                && let Some(before) = before.sides[side as usize].as_ref().filter(predicted)
+            {
+                let kept = self.sides[side as usize].insert(before.clone());
                 kept.found.trouble.ongoing = false;
                 kept.rank.0 = false;
-                *now = Some(kept);
             }
         }
     }
 }
 
-/// What the table says of one direction.
 #[derive(Clone, Debug, PartialEq)]
 struct SideVerdict {
     key: Arc<Key>,
@@ -93,20 +92,18 @@ impl Group {
         self.by_rank.get_max().map(|(_, id, side)| (*id, *side))
     }
 
-    /// The members, in the order of first sight.
     pub fn members(&self) -> impl Iterator<Item = (ConnectionId, Side)> {
         self.members.iter().copied()
     }
 
-    /// How many connections these are.
     pub fn connections(&self) -> usize {
         self.members.len() - self.twice
     }
 
-    /// Whether both directions of a connection are members.
     pub fn has_both(&self, id: ConnectionId) -> bool {
-        let has = |side| self.members.contains(&(id, side));
-        has(Side::Out) && has(Side::In)
+        Side::BOTH
+            .iter()
+            .all(|&side| self.members.contains(&(id, side)))
     }
 
     fn add(&mut self, id: ConnectionId, side: Side, it: &SideVerdict) {
@@ -118,24 +115,6 @@ impl Group {
         self.members.insert((id, side));
         self.by_rank.insert((it.rank, id, side));
         self.by_start.insert((it.found.trouble.first_ns, id, side));
-    }
-
-    /// Exchanges what was said of a member for what is said now.
-    fn replace(&mut self, id: ConnectionId, side: Side, old: &SideVerdict, new: &SideVerdict) {
-        if !old.is_selected || !new.is_selected {
-            self.take(id, side, old);
-            self.add(id, side, new);
-            return;
-        }
-        if old.rank != new.rank {
-            self.by_rank.remove(&(old.rank, id, side));
-            self.by_rank.insert((new.rank, id, side));
-        }
-        let (before_ns, now_ns) = (old.found.trouble.first_ns, new.found.trouble.first_ns);
-        if before_ns != now_ns {
-            self.by_start.remove(&(before_ns, id, side));
-            self.by_start.insert((now_ns, id, side));
-        }
     }
 
     fn take(&mut self, id: ConnectionId, side: Side, it: &SideVerdict) {
@@ -165,24 +144,23 @@ impl VerdictIndex {
 
     /// Asks again about everything: what the table sees has changed as a whole.
     pub fn ask_all(&mut self, state: &State, scope: &Scope) {
-        let ids: Vec<ConnectionId> = self.connections.keys().copied().collect();
-        for id in ids {
+        let connections = self.connections.clone();
+        for &id in connections.keys() {
             self.ask(id, state, scope);
         }
     }
 
     /// Asks again where the answer depends on which networks are connected, or on the map.
     pub fn ask_networks(&mut self, state: &State, scope: &Scope) {
-        let mut ids: BTreeSet<ConnectionId> = BTreeSet::new();
-        for (key, group) in &self.groups {
-            let is_asked = |(id, side): &(ConnectionId, Side)| match (key.0, &key.1) {
+        let ids = self.groups.iter().flat_map(|(key, group)| {
+            let is_asked = |&(id, side): &(ConnectionId, Side)| match (key.0, &key.1) {
                 (_, Cause::Peer(..) | Cause::Message(..)) => true,
-                (Verdict::MtuBlackHole, Cause::Site(_)) => self.is_predicted(*id, *side),
+                (Verdict::MtuBlackHole, Cause::Site(_)) => self.is_predicted(id, side),
                 _ => false,
             };
-            ids.extend(group.members().filter(is_asked).map(|(id, _)| id));
-        }
-        for id in ids {
+            group.members().filter(is_asked).map(|(id, _)| id)
+        });
+        for id in ids.collect::<BTreeSet<ConnectionId>>() {
             self.ask(id, state, scope);
         }
     }
@@ -200,28 +178,19 @@ impl VerdictIndex {
         {
             now.keep_predicted(before);
         }
-        let due = |it: &ConnectionVerdicts| it.due_ns.map(|due_ns| (due_ns, id));
-        let (was_due, is_due) = (before.as_deref().and_then(due), now.as_ref().and_then(due));
-        if was_due != is_due {
-            if let Some(due) = was_due {
-                self.due.remove(&due);
-            }
-            if let Some(due) = is_due {
-                self.due.insert(due);
-            }
+        let due = |it: &ConnectionVerdicts| Some((it.due_ns?, id));
+        if let Some(due) = before.as_deref().and_then(due) {
+            self.due.remove(&due);
         }
-        for (index, side) in [Side::Out, Side::In].into_iter().enumerate() {
-            let old = before.as_deref().and_then(|it| it.sides[index].as_ref());
-            let new = now.as_ref().and_then(|it| it.sides[index].as_ref());
+        if let Some(due) = now.as_ref().and_then(due) {
+            self.due.insert(due);
+        }
+        for side in Side::BOTH {
+            let old = before
+                .as_deref()
+                .and_then(|it| it.sides[side as usize].as_ref());
+            let new = now.as_ref().and_then(|it| it.sides[side as usize].as_ref());
             if old == new {
-                continue;
-            }
-            if let (Some(old), Some(new)) = (old, new)
-                && old.key == new.key
-                && let Some(group) = self.groups.get_mut(&new.key)
-            {
-                group.replace(id, side, old, new);
-                self.news.insert(Arc::clone(&new.key));
                 continue;
             }
             if let Some(old) = old {
@@ -249,8 +218,8 @@ impl VerdictIndex {
     }
 
     fn is_predicted(&self, id: ConnectionId, side: Side) -> bool {
-        let found = self.found(id, side);
-        found.is_some_and(|found| found.trouble.predicted.is_some())
+        self.found(id, side)
+            .is_some_and(|it| it.trouble.predicted.is_some())
     }
 
     /// What is found, with the connections that are selected.
@@ -273,9 +242,8 @@ impl VerdictIndex {
 
     /// What the table says of one direction of a connection.
     pub fn found(&self, id: ConnectionId, side: Side) -> Option<&Match> {
-        let index = usize::from(side == Side::In);
-        let judgement = self.connections.get(&id)?.sides[index].as_ref()?;
-        Some(&judgement.found)
+        let verdict = self.connections.get(&id)?.sides[side as usize].as_ref()?;
+        Some(&verdict.found)
     }
 }
 
@@ -284,12 +252,12 @@ fn judge(id: ConnectionId, state: &State, scope: &Scope) -> Option<ConnectionVer
     let connection = state.get(id)?;
     let mut verdicts = ConnectionVerdicts::default();
     let mut any = false;
-    for (index, side) in [Side::Out, Side::In].into_iter().enumerate() {
+    for side in Side::BOTH {
         let Some(facts) = TrackFacts::of(state, connection, side) else {
             continue;
         };
         any = true;
-        verdicts.sides[index] = decide(&facts).map(|found| SideVerdict {
+        verdicts.sides[side as usize] = decide(&facts).map(|found| SideVerdict {
             rank: rank(&facts, &found),
             is_selected: is_selected(&facts, &found, scope),
             key: Arc::new((found.verdict, found.trouble.cause.clone())),
@@ -318,13 +286,11 @@ fn is_selected(facts: &TrackFacts<'_>, found: &Match, scope: &Scope) -> bool {
         return true;
     }
     let mut subject = Subject::connection(facts.connection, facts.side);
-    let Trouble {
-        cause, predicted, ..
-    } = &found.trouble;
+    let cause = &found.trouble.cause;
     if let Some(netns) = cause.netns() {
         subject.also_in(netns);
     }
-    if let (Cause::Message(..), Some(predicted)) = (cause, predicted) {
+    if let (Cause::Message(..), Some(predicted)) = (cause, &found.trouble.predicted) {
         subject.also_in(predicted.boundary.netns.id());
     }
     scope.includes(&subject)

@@ -1,14 +1,19 @@
-//! The connection that a cause hurts most: where its packets die, and which remedies fit.
+//! The connection that a cause hurts most: the place where its packets die, the way there, what became
+//! of the message about their size, and which remedies fit.
 
 use crate::core::sites::{DropSite, Limit, Predicted, Remedy};
 use crate::core::track::Track;
-use crate::core::verdicts::boundary::pmtud;
+use crate::core::verdicts::cause::Cause;
 use crate::core::verdicts::facts::TrackFacts;
 use crate::core::verdicts::local_end::LocalEnd;
 use crate::core::verdicts::remedy;
 use crate::core::verdicts::trouble::Trouble;
-use crate::model::finding::{Fix, Pmtud};
-use crate::model::network::Topology;
+use crate::model::event::{Device, NO_REASON};
+use crate::model::finding::{
+    BlockedAt, Boundary, BoundaryPeer, Direction, Fix, Pmtud, ReportedHop,
+};
+use crate::model::netns_ref::NetnsRef;
+use crate::model::network::{LinkId, Topology};
 
 /// The connection that a cause hurts most. Each of its fixes is `None` where it does not fit or is in
 /// place.
@@ -22,31 +27,120 @@ pub(crate) struct Worst<'a> {
 }
 
 impl<'a> Worst<'a> {
-    pub(crate) fn topology(&self) -> &'a Topology {
+    fn topology(&self) -> &'a Topology {
         &self.facts.state.topology
     }
 
-    /// The place where packets are dropped for their size; `None` where none was seen.
-    pub(crate) fn site(&self) -> Option<&'a DropSite> {
-        let drops = self.trouble.cause.site(self.facts.track)?;
+    /// The place where its packets were dropped for their size, or that they were seen to go to; `None`
+    /// where nothing was seen there.
+    fn site(&self) -> Option<&'a DropSite> {
+        let Cause::Site(key) = &self.trouble.cause else {
+            return None;
+        };
+        let track = self.facts.track;
+        let passing = track.passing.as_deref().filter(|it| it.site.key == *key);
+        let drops = track.oversized.get(key).map(|drops| &**drops).or(passing)?;
         Some(&drops.site)
     }
 
-    pub(crate) fn predicted(&self) -> Option<&'a Predicted> {
+    fn predicted(&self) -> Option<&'a Predicted> {
         self.trouble.predicted.as_deref()
     }
 
-    /// The longest packet that passes, bytes; `None` where that is not known.
+    /// The longest packet that gets past the place, bytes; `None` where that is not known.
     fn fits_bytes(&self) -> Option<u32> {
-        let cause = &self.trouble.cause;
-        cause.fits_bytes(self.facts.track, self.predicted())
+        match (&self.trouble.cause, self.site()) {
+            (_, Some(site)) => Some(site.fits_bytes()),
+            (Cause::Site(_), None) => Some(self.predicted()?.fits_bytes),
+            (Cause::Message(..), _) => self.facts.track.icmp.mtu_bytes.filter(|&told| told > 0),
+            (Cause::Other(_) | Cause::Peer(..), _) => None,
+        }
     }
 
-    /// What became of the message; `None` where it is not about size.
+    /// The place as reports show it; `None` where none is known.
+    pub(crate) fn boundary(&self) -> Option<Boundary> {
+        let Some(site) = self.site() else {
+            return Some(self.predicted()?.boundary.clone());
+        };
+        let topology = self.topology();
+        Some(Boundary {
+            netns: NetnsRef::new(site.key.netns, topology),
+            ingress: site.ingress.as_ref().map(|device| name(device, topology)),
+            egress: Some(name(&site.egress, topology)),
+            limit_bytes: site.limit_bytes,
+            packet_bytes: site.packet_bytes,
+            overhead_bytes: site.overhead_bytes,
+            function: site.key.function.to_string(),
+            reason: Some(site.reason.as_deref().unwrap_or(NO_REASON).to_owned()),
+            silent: site.site.is_silent(),
+            peer: site.peer.as_ref().map(|peer| BoundaryPeer {
+                netns: NetnsRef::new(peer.netns, topology),
+                interface: Some(name(peer, topology)),
+                mtu_bytes: peer.mtu_bytes,
+            }),
+        })
+    }
+
+    /// The way from the local end to the place and one step past it; empty where there is no place.
+    pub(crate) fn path(&self) -> Vec<ReportedHop> {
+        let Some(site) = self.site() else {
+            let mut path = self.predicted().map_or_else(Vec::new, |it| it.path.clone());
+            if self.local.direction(self.facts.side) == Direction::Download {
+                path.reverse();
+            }
+            return path;
+        };
+        let index = &self.facts.state.index;
+        let id = |&Device { netns, ifindex, .. }: &Device| LinkId { netns, ifindex };
+        let (ingress, egress) = (site.ingress.as_ref().map(id), id(&site.egress));
+        let start = self.local.link(self.topology());
+        let way = |to| start.map_or_else(Vec::new, |start| index.path(start, &[to]));
+        // The far side of the place is whichever of its devices is further away.
+        let (near, far) = (way(egress), ingress.map_or_else(Vec::new, way));
+        let mut way = if far.len() > near.len() { far } else { near };
+        if way.is_empty() {
+            way.extend(ingress);
+            way.push(egress);
+            way.extend(site.peer.as_ref().map(id));
+        }
+        let hops = way.into_iter();
+        hops.filter_map(|at| ReportedHop::new(at.netns, at.ifindex, self.topology()))
+            .collect()
+    }
+
+    /// What became of the message to the sender; `None` where neither it nor packets that are too big
+    /// were seen.
+    ///
+    /// Where the place is a silent one, what was to be sent for it did not go: bridge netfilter asks for
+    /// a message that then finds no route (`icmp6_send`).
     pub(crate) fn pmtud(&self) -> Option<Pmtud> {
+        let site = self.site();
+        if site.is_none() && !matches!(self.trouble.cause, Cause::Message(..)) {
+            return None;
+        }
+        let (topology, icmp) = (self.topology(), &self.told.icmp);
         let fits_bytes = self.fits_bytes().unwrap_or(0);
-        let concerned = self.trouble.cause.concerns_pmtud(self.facts.track);
-        concerned.then(|| pmtud(self.told, fits_bytes, self.site(), self.topology()))
+        let silent = site.is_some_and(|site| site.site.is_silent());
+        let blocked = icmp.blocked.iter().max_by_key(|blocked| blocked.count);
+        // The path MTU of a socket changes by such a message alone: probing lowers its segment size
+        // only (`tcp_mtu_probing`).
+        let pmtu_bytes = self.told.sender_pmtu_bytes.filter(|&pmtu| pmtu > 0);
+        let came_down = pmtu_bytes.is_some_and(|pmtu| pmtu <= fits_bytes);
+        let heard = came_down || icmp.is_pmtu_accepted(fits_bytes);
+        let sent = icmp.generated > 0 && !silent;
+        Some(Pmtud {
+            // A message that is heeded, dropped or seen must have been generated, also where that
+            // could not be observed.
+            signalled: heard || sent || blocked.is_some() || !icmp.seen.is_empty(),
+            delivered: (heard || blocked.is_some()).then_some(heard),
+            blocked_at: blocked.filter(|_| !heard).map(|blocked| BlockedAt {
+                netns: NetnsRef::new(blocked.netns, topology),
+                hook: blocked.hook,
+                interface: blocked.device.as_ref().map(|device| name(device, topology)),
+                function: blocked.function.to_string(),
+                reason: blocked.reason.as_ref().map(ToString::to_string),
+            }),
+        })
     }
 
     /// What helps where a place is too narrow, best first.
@@ -64,9 +158,8 @@ impl<'a> Worst<'a> {
     /// The user's end announces a segment size that fits its own interface.
     pub(crate) fn lower_local_mtu(&self) -> Option<Fix> {
         let fits_bytes = self.fits_bytes()?;
-        let own = self.local.end?.socket.flow;
-        let (ifindex, _) = self.topology().owner(own.netns, own.source.ip())?;
-        remedy::lower_mtu(self.topology(), own.netns, ifindex, fits_bytes)
+        let own = self.local.link(self.topology())?;
+        remedy::lower_mtu(self.topology(), own.netns, own.ifindex, fits_bytes)
     }
 
     /// Lets the message through where it was seen to be dropped.
@@ -107,5 +200,15 @@ impl<'a> Worst<'a> {
     pub(crate) fn measure(&self) -> Option<Fix> {
         let own = self.local.end?.socket.flow;
         remedy::measure(self.topology(), own.netns, own.destination.ip())
+    }
+}
+
+/// A device by its name; one that was too new to be known at the event may be known now. By its
+/// number where it has gone unnamed.
+fn name(device: &Device, topology: &Topology) -> String {
+    match (&device.name, topology.link(device.netns, device.ifindex)) {
+        (Some(name), _) => name.to_string(),
+        (None, Some(link)) => link.name.clone(),
+        (None, None) => format!("if{}", device.ifindex),
     }
 }

@@ -54,10 +54,6 @@ pub struct CsvRow {
 
 impl CsvRow {
     /// The first line, which names the columns.
-    ///
-    /// # Errors
-    ///
-    /// If there is no memory.
     pub fn header() -> io::Result<String> {
         let mut table = csv::Writer::from_writer(Vec::new());
         table.serialize(Self::default())?;
@@ -69,7 +65,6 @@ impl CsvRow {
     }
 
     /// The line of an event; `None` for ticks and topology.
-    #[must_use]
     pub fn new(event: &Event, clock: &Clock, topology: &Arc<Topology>) -> Option<Self> {
         let mut row = Self {
             time: clock.wall(event.time_ns).to_string(),

@@ -27,7 +27,7 @@ pub static LINES: ExportDefinition = ExportDefinition {
 };
 
 fn write(events: &mut Events<'_>, to: &mut dyn Write) -> io::Result<()> {
-    let recording = serde_json::to_string(&RecordingHead::from(events.capture))?;
+    let recording = serde_json::to_string(&RecordingHead::new(events.capture))?;
     // Everything of the recording, and the events behind it, without having them all in memory.
     let opened = recording.strip_suffix('}').unwrap_or(&recording);
     write!(to, "{opened},\"events\":[")?;
@@ -35,29 +35,25 @@ fn write(events: &mut Events<'_>, to: &mut dyn Write) -> io::Result<()> {
     while let Some((event, topology)) = (events.next)() {
         to.write_all(between)?;
         between = b",\n";
-        serde_json::to_writer(
-            &mut *to,
-            &ExportedEvent::new(&event, &events.clock, &topology),
-        )?;
+        let exported = ExportedEvent::new(&event, &events.clock, &topology);
+        serde_json::to_writer(&mut *to, &exported)?;
     }
     writeln!(to, "\n]}}")
 }
 
 fn write_lines(events: &mut Events<'_>, to: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *to, &RecordingHead::from(events.capture))?;
+    serde_json::to_writer(&mut *to, &RecordingHead::new(events.capture))?;
     writeln!(to)?;
     while let Some((event, topology)) = (events.next)() {
-        serde_json::to_writer(
-            &mut *to,
-            &ExportedEvent::new(&event, &events.clock, &topology),
-        )?;
+        let exported = ExportedEvent::new(&event, &events.clock, &topology);
+        serde_json::to_writer(&mut *to, &exported)?;
         writeln!(to)?;
     }
     Ok(())
 }
 
 /// The name and version of the JSON form of events. Keys may be added, never changed in meaning.
-pub const EVENTS_SCHEMA: &str = "mtu-trace/events/1";
+const EVENTS_SCHEMA: &str = "mtu-trace/events/1";
 
 /// An event as JSON has it.
 #[derive(Debug, Serialize)]
@@ -77,7 +73,6 @@ pub struct ExportedEvent<'a> {
 
 impl<'a> ExportedEvent<'a> {
     /// An event in the network as it was then.
-    #[must_use]
     pub fn new(event: &'a Event, clock: &Clock, topology: &Topology) -> Self {
         let packet = match &event.kind {
             EventKind::Packet(packet) => Some(packet),
@@ -97,22 +92,17 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 /// What a capture is, as the first line of its events has it.
-#[derive(Debug, Serialize)]
-pub struct RecordingHead<'a> {
-    /// The name and version of this form, [`EVENTS_SCHEMA`].
-    pub schema: &'static str,
-    /// When the recording began.
-    pub started: Timestamp,
-    /// Kernel release, as `uname -r` prints it.
-    pub kernel: &'a str,
-    /// Name of the host it was recorded on.
-    pub hostname: &'a str,
-    /// Version of the tool that wrote it.
-    pub tool_version: &'a str,
+#[derive(Serialize)]
+struct RecordingHead<'a> {
+    schema: &'static str,
+    started: Timestamp,
+    kernel: &'a str,
+    hostname: &'a str,
+    tool_version: &'a str,
 }
 
-impl<'a> From<&'a Capture> for RecordingHead<'a> {
-    fn from(capture: &'a Capture) -> Self {
+impl<'a> RecordingHead<'a> {
+    fn new(capture: &'a Capture) -> Self {
         Self {
             schema: EVENTS_SCHEMA,
             started: capture.started,

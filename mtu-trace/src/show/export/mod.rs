@@ -50,10 +50,6 @@ row!(
 
 impl ExportFormat {
     /// Writes events in this form.
-    ///
-    /// # Errors
-    ///
-    /// If the writer fails.
     pub fn write(self, events: &mut Events<'_>, to: &mut dyn Write) -> io::Result<()> {
         (self.0.write)(events, to)
     }

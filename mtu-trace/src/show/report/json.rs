@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::base::clock::Clock;
 use crate::model::finding::Finding;
 use crate::show::report::{Audited, Capture, FormatDefinition, Report, SCHEMA};
 
@@ -52,15 +51,16 @@ enum JsonLine<'a> {
     Finding(DatedFinding<'a>),
 }
 
-impl<'a> DatedFinding<'a> {
-    fn new(finding: &'a Finding, clock: &Clock) -> Self {
-        Self {
-            finding,
-            first_seen: clock.wall(finding.first_seen_ns),
-            detected_at: clock.wall(finding.detected_at_ns),
-            last_seen: clock.wall(finding.last_seen_ns),
-        }
-    }
+fn dated(report: &Report) -> impl Iterator<Item = DatedFinding<'_>> {
+    let Report {
+        findings, clock, ..
+    } = report;
+    findings.iter().map(|finding| DatedFinding {
+        finding,
+        first_seen: clock.wall(finding.first_seen_ns),
+        detected_at: clock.wall(finding.detected_at_ns),
+        last_seen: clock.wall(finding.last_seen_ns),
+    })
 }
 
 fn write(report: &Report, to: &mut dyn Write) -> io::Result<()> {
@@ -68,25 +68,16 @@ fn write(report: &Report, to: &mut dyn Write) -> io::Result<()> {
         schema: SCHEMA,
         capture: &report.capture,
         audit: report.audit.as_ref(),
-        findings: report
-            .findings
-            .iter()
-            .map(|finding| DatedFinding::new(finding, &report.clock))
-            .collect(),
+        findings: dated(report).collect(),
     };
     serde_json::to_writer_pretty(&mut *to, &document)?;
     writeln!(to)
 }
 
 fn write_lines(report: &Report, to: &mut dyn Write) -> io::Result<()> {
-    let capture = JsonLine::Capture {
-        schema: SCHEMA,
-        capture: &report.capture,
-    };
-    let findings = report
-        .findings
-        .iter()
-        .map(|finding| JsonLine::Finding(DatedFinding::new(finding, &report.clock)));
+    let (schema, capture) = (SCHEMA, &report.capture);
+    let capture = JsonLine::Capture { schema, capture };
+    let findings = dated(report).map(JsonLine::Finding);
     for line in std::iter::once(capture).chain(findings) {
         serde_json::to_writer(&mut *to, &line)?;
         writeln!(to)?;

@@ -2,7 +2,7 @@
 //! Markdown report and the screens have in common.
 
 use crate::base::clock::Clock;
-use crate::model::finding::{Boundary, ConnectionRef, Direction, Endpoint, Finding, Pmtud};
+use crate::model::finding::{Boundary, Direction, Endpoint, Finding, ReportedHop};
 use crate::model::netns_ref::NetnsRef;
 use crate::show::report::Report;
 use crate::show::report::style::Style;
@@ -21,36 +21,42 @@ pub(crate) fn nothing(report: &Report) -> &'static str {
     }
 }
 
-pub(crate) fn connection_lines(finding: &Finding, connection: &ConnectionRef) -> Vec<String> {
-    let place = |endpoint: &Endpoint| {
-        endpoint.netns.as_ref().map_or_else(
-            || endpoint.socket_address(),
-            |netns| format!("{} in {}", endpoint.socket_address(), netns.label()),
-        )
+/// What a finding is about, part by part. What becomes of ICMP an audit says in the summary.
+pub(crate) fn about(report: &Report, finding: &Finding) -> Vec<(&'static str, Vec<String>)> {
+    let icmp = pmtud_line(finding).filter(|_| report.audit.is_none());
+    vec![
+        ("connection", connection_lines(finding)),
+        ("container", container_lines(finding)),
+        (
+            "boundary",
+            finding.boundary.iter().map(boundary_line).collect(),
+        ),
+        ("icmp", icmp.into_iter().collect()),
+    ]
+}
+
+/// The connection it is told from, and how it is seen; empty if it is about none.
+pub(crate) fn connection_lines(finding: &Finding) -> Vec<String> {
+    let Some(connection) = &finding.connection else {
+        return Vec::new();
+    };
+    let place = |endpoint: &Endpoint| match &endpoint.netns {
+        Some(netns) => format!("{} in {}", endpoint.socket_address(), netns.label()),
+        None => endpoint.socket_address(),
     };
     let arrow = match connection.direction {
         Direction::Download => "<-",
         Direction::Upload => "->",
         Direction::Both => "<->",
     };
-    let mut lines = vec![format!(
-        "{} {} {arrow} {}",
-        connection.protocol,
-        place(&connection.local),
-        place(&connection.remote),
-    )];
+    let (local, remote) = (place(&connection.local), place(&connection.remote));
+    let mut lines = vec![format!("{} {local} {arrow} {remote}", connection.protocol)];
     if finding.connections > 1 {
-        lines.push(format!(
-            "the worst of {} with the same cause",
-            finding.connections
-        ));
+        let count = finding.connections;
+        lines.push(format!("the worst of {count} with the same cause"));
     }
-    lines.extend(
-        connection
-            .translated
-            .iter()
-            .map(|flow| format!("seen as {flow}")),
-    );
+    let translated = connection.translated.iter();
+    lines.extend(translated.map(|flow| format!("seen as {flow}")));
     lines
 }
 
@@ -77,7 +83,7 @@ pub(crate) fn container_lines(finding: &Finding) -> Vec<String> {
     lines
 }
 
-pub(crate) fn boundary_line(boundary: &Boundary) -> String {
+fn boundary_line(boundary: &Boundary) -> String {
     let interfaces = match (&boundary.ingress, &boundary.egress) {
         (Some(ingress), Some(egress)) => format!("{ingress} -> {egress}"),
         (None, Some(egress)) => format!("-> {egress}"),
@@ -101,37 +107,34 @@ pub(crate) fn boundary_line(boundary: &Boundary) -> String {
     )
 }
 
-pub(crate) fn pmtud_line(finding: &Finding, boundary: &Boundary, pmtud: &Pmtud) -> String {
+/// What became of the message to the sender; `None` where the finding is not about a place.
+pub(crate) fn pmtud_line(finding: &Finding) -> Option<String> {
+    let (boundary, pmtud) = (finding.boundary.as_ref()?, finding.pmtud.as_ref()?);
     let generated = finding.evidence.icmp_generated;
     if let Some(blocked) = &pmtud.blocked_at {
-        let hook = blocked
-            .hook
-            .map_or_else(String::new, |hook| format!(", {hook}"));
-        let interface = blocked
-            .interface
-            .as_ref()
-            .map_or_else(String::new, |interface| format!(" at {interface}"));
+        let part = |before: &str, part: Option<&str>| {
+            part.map_or_else(String::new, |part| format!("{before}{part}"))
+        };
         let times = match finding.evidence.icmp_dropped {
             // Another connection's, with the same cause.
             0 => "dropped".to_owned(),
             dropped => format!("generated {generated} times, dropped {dropped} times"),
         };
-        return format!(
-            "{times} in {}{hook}{interface} ({}{})",
+        return Some(format!(
+            "{times} in {}{}{} ({}{})",
             blocked.netns.label(),
+            part(", ", blocked.hook),
+            part(" at ", blocked.interface.as_deref()),
             blocked.function,
-            blocked
-                .reason
-                .as_ref()
-                .map_or_else(String::new, |reason| format!(", {reason}")),
-        );
+            part(", ", blocked.reason.as_deref()),
+        ));
     }
-    match (boundary.silent, pmtud.signalled, pmtud.delivered) {
+    Some(match (boundary.silent, pmtud.signalled, pmtud.delivered) {
         (_, _, Some(true)) => format!("generated {generated} times, and the sender heard it"),
         (true, false, _) => "none: a drop at this layer tells nobody".to_owned(),
         (_, true, _) => format!("generated {generated} times; where it ended was not seen"),
         (false, false, _) => "none was seen".to_owned(),
-    }
+    })
 }
 
 /// ```text
@@ -139,92 +142,83 @@ pub(crate) fn pmtud_line(finding: &Finding, boundary: &Boundary, pmtud: &Pmtud) 
 ///               veth3 1450  host        veth     <- 1500 bytes die here
 /// ```
 pub(crate) fn path_lines(finding: &Finding, style: &Style) -> Vec<String> {
-    let names: Vec<String> = finding
-        .path
-        .iter()
-        .map(|hop| format!("{}@{}", hop.interface, hop.netns.label()))
-        .collect();
-    let width = names
-        .iter()
-        .map(|name| name.chars().count())
-        .max()
-        .unwrap_or(0);
-    let mut lines = Vec::new();
-    for (hop, name) in finding.path.iter().zip(&names) {
-        let at_limit = finding.boundary.as_ref().is_some_and(|boundary| {
-            let (netns, interface) = match &boundary.peer {
-                Some(peer) => (&peer.netns, peer.interface.as_deref()),
-                None => (&boundary.netns, boundary.egress.as_deref()),
-            };
-            *netns == hop.netns && interface == Some(hop.interface.as_str())
-        });
-        let narrow = finding
-            .boundary
-            .as_ref()
-            .is_some_and(|boundary| hop.mtu_bytes <= boundary.limit_bytes);
-        let overhead = hop
-            .overhead_bytes
-            .map_or_else(String::new, |bytes| format!(", adds {bytes} bytes"));
-        let alias = hop
-            .alias
-            .as_ref()
-            .map_or_else(String::new, |alias| format!(" ({alias})"));
-        let line = format!(
-            "{name:width$}  mtu {:<5} {}  {}{overhead}{alias}",
+    let name = |hop: &ReportedHop| format!("{}@{}", hop.interface, hop.netns.label());
+    let widths = finding.path.iter().map(|hop| name(hop).chars().count());
+    let width = widths.max().unwrap_or(0);
+    let line = |hop: &ReportedHop| {
+        let boundary = finding.boundary.as_ref();
+        let narrow = boundary.is_some_and(|it| hop.mtu_bytes <= it.limit_bytes);
+        let mut line = format!(
+            "{:width$}  mtu {:<5} {}  {}",
+            name(hop),
             hop.mtu_bytes,
             if narrow { "><" } else { "  " },
             hop.kind
         );
-        lines.push(match &finding.boundary {
-            Some(boundary) if at_limit && hop.mtu_bytes > boundary.limit_bytes => {
-                style.fault(&format!("{line}  <- only {} fit", boundary.limit_bytes))
-            }
-            Some(_) if at_limit => style.fault(&format!("{line}  <- too small")),
-            _ => line,
-        });
-    }
-    lines
+        if let Some(bytes) = hop.overhead_bytes {
+            line.push_str(&format!(", adds {bytes} bytes"));
+        }
+        if let Some(alias) = &hop.alias {
+            line.push_str(&format!(" ({alias})"));
+        }
+        match boundary.filter(|boundary| is_limit(boundary, hop)) {
+            Some(_) if narrow => style.fault(&format!("{line}  <- too small")),
+            Some(at) => style.fault(&format!("{line}  <- only {} fit", at.limit_bytes)),
+            None => line,
+        }
+    };
+    finding.path.iter().map(line).collect()
+}
+
+/// Whether a link is the one whose MTU is the limit.
+fn is_limit(boundary: &Boundary, hop: &ReportedHop) -> bool {
+    let (netns, interface) = match &boundary.peer {
+        Some(peer) => (&peer.netns, &peer.interface),
+        None => (&boundary.netns, &boundary.egress),
+    };
+    *netns == hop.netns && interface.as_ref() == Some(&hop.interface)
 }
 
 pub(crate) fn audit_lines(finding: &Finding) -> Vec<String> {
-    let ways = match finding.evidence.ways {
+    let mut lines = vec![match finding.evidence.ways {
         1 => "1 way leads over it".to_owned(),
         ways => format!("{ways} ways lead over it"),
-    };
-    std::iter::once(ways)
-        .chain(finding.evidence.notes.iter().cloned())
-        .collect()
+    }];
+    lines.extend_from_slice(&finding.evidence.notes);
+    lines
 }
 
 pub(crate) fn evidence_lines(clock: &Clock, finding: &Finding) -> Vec<String> {
     let evidence = &finding.evidence;
-    let mut numbers = Vec::new();
-    let mut number = |count: u64, what: &str| {
-        if count > 0 {
-            numbers.push(format!("{count} {what}"));
-        }
-    };
-    number(evidence.oversized_drops, "oversized drops");
-    number(evidence.other_drops, "other drops");
-    number(evidence.retransmits, "retransmits");
-    number(evidence.attempts.into(), "losses of the same segment");
-    number(evidence.max_backoff.into(), "doublings of the timeout");
+    let numbers = [
+        (evidence.oversized_drops, "oversized drops"),
+        (evidence.other_drops, "other drops"),
+        (evidence.retransmits, "retransmits"),
+        (evidence.attempts.into(), "losses of the same segment"),
+        (evidence.max_backoff.into(), "doublings of the timeout"),
+    ];
+    let numbers = numbers.iter().filter(|(count, _)| *count > 0);
+    let mut numbers: Vec<String> = numbers
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
     if evidence.stalled_ms > 0 {
-        numbers.push(format!("{:.1} s stalled", ms(evidence.stalled_ms)));
+        numbers.push(format!("{:.1} s stalled", seconds(evidence.stalled_ms)));
     }
-    let since = ms(finding.detected_at_ns.saturating_sub(finding.first_seen_ns) / 1_000_000);
+    let since_ms = finding.detected_at_ns.saturating_sub(finding.first_seen_ns) / 1_000_000;
+    let first_seen = clock.wall(finding.first_seen_ns);
     let mut lines = vec![
         numbers.join(", "),
         format!(
-            "first seen {}, found {since:.2} s later",
-            clock.wall(finding.first_seen_ns).strftime("%H:%M:%S%.3fZ"),
+            "first seen {}, found {:.2} s later",
+            first_seen.strftime("%H:%M:%S%.3fZ"),
+            seconds(since_ms)
         ),
     ];
-    lines.extend(evidence.notes.iter().cloned());
+    lines.extend_from_slice(&evidence.notes);
     lines
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a time to be read by people")]
-fn ms(ms: u64) -> f64 {
+fn seconds(ms: u64) -> f64 {
     ms as f64 / 1000.0
 }

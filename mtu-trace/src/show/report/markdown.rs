@@ -5,12 +5,9 @@
 
 use std::io::{self, Write};
 
-use crate::model::finding::Finding;
+use crate::model::finding::{Finding, Fix};
 use crate::model::hook_status::HookStatus;
-use crate::show::report::lines::{
-    boundary_line, connection_lines, container_lines, evidence_lines, nothing, path_lines,
-    pmtud_line,
-};
+use crate::show::report::lines::{about, evidence_lines, nothing, path_lines};
 use crate::show::report::style::Style;
 use crate::show::report::{FormatDefinition, Report};
 
@@ -21,7 +18,6 @@ pub static FORMAT: FormatDefinition = FormatDefinition {
     write: |report, to, _| write(report, to),
 };
 
-/// Writes the whole report.
 fn write(report: &Report, to: &mut dyn Write) -> io::Result<()> {
     let capture = &report.capture;
     let count = match report.findings.len() {
@@ -29,11 +25,9 @@ fn write(report: &Report, to: &mut dyn Write) -> io::Result<()> {
         1 => "1 finding".to_owned(),
         many => format!("{many} findings"),
     };
-    writeln!(to, "## mtu-trace: {count}")?;
-    writeln!(to)?;
     writeln!(
         to,
-        "{}, kernel {}, {}: {:.1} s, {}, {} events, {} lost \
+        "## mtu-trace: {count}\n\n{}, kernel {}, {}: {:.1} s, {}, {} events, {} lost \
          (mtu-trace {}).",
         escaped(&capture.hostname),
         escaped(&capture.kernel),
@@ -44,21 +38,18 @@ fn write(report: &Report, to: &mut dyn Write) -> io::Result<()> {
         capture.lost_events,
         escaped(&capture.tool_version),
     )?;
-    for note in &capture.notes {
-        writeln!(to)?;
-        writeln!(to, "> **Note:** {}", escaped(note))?;
-    }
-    for missed in HookStatus::missed(&capture.hooks) {
-        writeln!(to)?;
-        writeln!(to, "> **Note:** {}", escaped(&missed))?;
+    for note in capture
+        .notes
+        .iter()
+        .chain(&HookStatus::missed(&capture.hooks))
+    {
+        writeln!(to, "\n> **Note:** {}", escaped(note))?;
     }
     if let Some(selected) = &capture.selection {
-        writeln!(to)?;
-        writeln!(to, "> {}", escaped(&selected.to_string()))?;
+        writeln!(to, "\n> {}", escaped(&selected.to_string()))?;
     }
     if report.findings.is_empty() {
-        writeln!(to)?;
-        writeln!(to, "{}", nothing(report))?;
+        writeln!(to, "\n{}", nothing(report))?;
     }
     for finding in &report.findings {
         write_finding(report, finding, to)?;
@@ -67,60 +58,42 @@ fn write(report: &Report, to: &mut dyn Write) -> io::Result<()> {
 }
 
 fn write_finding(report: &Report, finding: &Finding, to: &mut dyn Write) -> io::Result<()> {
-    writeln!(to)?;
     writeln!(
         to,
-        "### {} {}: {}, {}{}",
+        "\n### {} {}: {}, {}{}\n\n{}\n\n| | |\n|---|---|",
         finding.id,
         code(finding.verdict.name()),
         finding.severity.name(),
         finding.confidence.name(),
         if finding.ongoing { ", ongoing" } else { "" },
+        escaped(&finding.summary),
     )?;
-    writeln!(to)?;
-    writeln!(to, "{}", escaped(&finding.summary))?;
-    writeln!(to)?;
-    writeln!(to, "| | |")?;
-    writeln!(to, "|---|---|")?;
-    let mut row = |label: &str, lines: &[String]| -> io::Result<()> {
-        let lines: Vec<String> = lines
-            .iter()
-            .filter(|line| !line.is_empty())
-            .map(|line| escaped(line))
-            .collect();
-        if lines.is_empty() {
-            return Ok(());
-        }
-        writeln!(to, "| {label} | {} |", lines.join("<br>"))
-    };
-    if let Some(connection) = &finding.connection {
-        row("connection", &connection_lines(finding, connection))?;
-    }
-    row("container", &container_lines(finding))?;
-    if let Some(boundary) = &finding.boundary {
-        row("boundary", &[boundary_line(boundary)])?;
-        if let Some(pmtud) = &finding.pmtud {
-            row("icmp", &[pmtud_line(finding, boundary, pmtud)])?;
+    let evidence = ("evidence", evidence_lines(&report.clock, finding));
+    for (label, lines) in about(report, finding).into_iter().chain([evidence]) {
+        let lines = lines.iter().filter(|line| !line.is_empty());
+        let lines: Vec<String> = lines.map(|line| escaped(line)).collect();
+        if !lines.is_empty() {
+            writeln!(to, "| {label} | {} |", lines.join("<br>"))?;
         }
     }
-    row("evidence", &evidence_lines(&report.clock, finding))?;
     if !finding.path.is_empty() {
-        writeln!(to)?;
-        writeln!(to, "Path:")?;
-        writeln!(to)?;
+        writeln!(to, "\nPath:\n")?;
         block(to, "text", &path_lines(finding, &Style::PLAIN))?;
     }
-    for (number, fix) in (1..).zip(&finding.fixes) {
-        writeln!(to)?;
-        writeln!(
-            to,
-            "**Fix {number}: {}.** {}",
-            escaped(&fix.title),
-            escaped(&fix.detail)
-        )?;
-        if !fix.commands.is_empty() {
+    for (
+        number,
+        Fix {
+            title,
+            detail,
+            commands,
+        },
+    ) in (1..).zip(&finding.fixes)
+    {
+        let (title, detail) = (escaped(title), escaped(detail));
+        writeln!(to, "\n**Fix {number}: {title}.** {detail}")?;
+        if !commands.is_empty() {
             writeln!(to)?;
-            block(to, "sh", &fix.commands)?;
+            block(to, "sh", commands)?;
         }
     }
     Ok(())
@@ -150,12 +123,10 @@ fn escaped(text: &str) -> String {
 /// A few words as code.
 fn code(text: &str) -> String {
     let fence = "`".repeat(longest_run(text) + 1);
-    let pad = if text.starts_with('`') || text.ends_with('`') {
-        " "
-    } else {
-        ""
-    };
-    format!("{fence}{pad}{text}{pad}{fence}")
+    if text.starts_with('`') || text.ends_with('`') {
+        return format!("{fence} {text} {fence}");
+    }
+    format!("{fence}{text}{fence}")
 }
 
 /// Lines as code.

@@ -104,10 +104,6 @@ pub struct Audited {
 
 impl Report {
     /// Writes the report.
-    ///
-    /// # Errors
-    ///
-    /// Whatever the writer says.
     pub fn write(&self, to: &mut dyn Write, format: Format, style: &Style) -> io::Result<()> {
         (format.0.write)(self, to, style)
     }

@@ -21,7 +21,6 @@ impl Style {
     };
 
     /// The word of a severity, in its colour.
-    #[must_use]
     pub fn severity(&self, severity: Severity) -> String {
         let color = match severity {
             Severity::Error => Color::Red,
@@ -35,31 +34,26 @@ impl Style {
     }
 
     /// The most important words.
-    #[must_use]
     pub fn strong(&self, text: &str) -> String {
         self.paint(text, ContentStyle::new().attribute(Attribute::Bold))
     }
 
     /// The place of the fault.
-    #[must_use]
     pub fn fault(&self, text: &str) -> String {
         self.paint(text, ContentStyle::new().with(Color::Red))
     }
 
     /// Names of the parts.
-    #[must_use]
     pub fn label(&self, text: &str) -> String {
         self.paint(text, ContentStyle::new().with(Color::Cyan))
     }
 
     /// What can be skipped.
-    #[must_use]
     pub fn faint(&self, text: &str) -> String {
         self.paint(text, ContentStyle::new().attribute(Attribute::Dim))
     }
 
     /// What can be typed.
-    #[must_use]
     pub fn command(&self, text: &str) -> String {
         self.paint(text, ContentStyle::new().with(Color::Green))
     }

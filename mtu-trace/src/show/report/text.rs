@@ -21,15 +21,9 @@ use std::io::{self, Write};
 use crate::base::text::wrap;
 use crate::model::finding::{Finding, Fix};
 use crate::model::hook_status::HookStatus;
-use crate::show::report::lines::{
-    audit_lines, boundary_line, connection_lines, container_lines, evidence_lines, nothing,
-    path_lines, pmtud_line,
-};
+use crate::show::report::lines::{about, audit_lines, evidence_lines, nothing, path_lines};
 use crate::show::report::style::Style;
 use crate::show::report::{Audited, FormatDefinition, Report};
-
-/// The fixes that were told in full, and where.
-type Told<'a> = HashMap<&'a Fix, String>;
 
 /// Column at which the parts' contents begin.
 const INDENT: usize = 14;
@@ -41,188 +35,179 @@ pub static FORMAT: FormatDefinition = FormatDefinition {
     write,
 };
 
-/// Writes the whole report.
 fn write(report: &Report, to: &mut dyn Write, style: &Style) -> io::Result<()> {
+    let told = HashMap::new();
+    let mut text = TextReport {
+        report,
+        style,
+        to,
+        told,
+    };
     match &report.audit {
-        Some(audit) => audit_header(report, audit, to, style)?,
-        None => header(report, to, style)?,
+        Some(audit) => text.audit_header(audit)?,
+        None => text.header()?,
     }
     if report.findings.is_empty() {
-        writeln!(to)?;
-        writeln!(to, "{}", nothing(report))?;
+        writeln!(text.to, "\n{}", nothing(report))?;
     }
-    let mut told = HashMap::new();
     for finding in &report.findings {
-        writeln!(to)?;
-        write_finding(report, finding, &mut told, to, style)?;
+        text.finding(finding)?;
     }
     Ok(())
 }
 
-fn header(report: &Report, to: &mut dyn Write, style: &Style) -> io::Result<()> {
-    let capture = &report.capture;
-    let lost = format!("{} lost", capture.lost_events);
-    writeln!(
-        to,
-        "{} on {}, kernel {}: {:.1} s, {}, {} events, {}",
-        style.strong(&format!("mtu-trace {}", capture.tool_version)),
-        capture.hostname,
-        capture.kernel,
-        capture.duration_s,
-        HookStatus::tally(&capture.hooks),
-        capture.events,
-        if capture.lost_events > 0 {
-            style.fault(&lost)
-        } else {
-            lost
-        },
-    )?;
-    if let Some(selected) = &capture.selection {
-        for line in wrap(&selected.to_string(), style.width) {
-            writeln!(to, "{line}")?;
-        }
-    }
-    for missed in HookStatus::missed(&capture.hooks) {
-        for line in wrap(&missed, style.width) {
-            writeln!(to, "{}", style.faint(&line))?;
-        }
-    }
-    for line in capture
-        .notes
-        .iter()
-        .flat_map(|note| wrap(note, style.width))
-    {
-        writeln!(to, "{}", style.fault(&line))?;
-    }
-    Ok(())
+/// A report that is being written.
+struct TextReport<'a> {
+    report: &'a Report,
+    style: &'a Style,
+    to: &'a mut dyn Write,
+    /// The fixes that were told in full, and where.
+    told: HashMap<&'a Fix, String>,
 }
 
-fn audit_header(
-    report: &Report,
-    audit: &Audited,
-    to: &mut dyn Write,
-    style: &Style,
-) -> io::Result<()> {
-    let figures = &audit.figures;
-    writeln!(
-        to,
-        "{} on {}, kernel {}: {} namespaces, {} links, {} ways, packet filters of {} read{}",
-        style.strong(&format!("mtu-trace {}", report.capture.tool_version)),
-        report.capture.hostname,
-        report.capture.kernel,
-        figures.namespaces,
-        figures.links,
-        figures.ways,
-        audit.firewalls,
-        match figures.foreseen {
-            0 => String::new(),
-            1 => ", 1 container foreseen".to_owned(),
-            many => format!(", {many} containers foreseen"),
-        },
-    )?;
-    for what in &audit.missing {
-        for line in wrap(what, style.width) {
-            writeln!(to, "{}", style.faint(&line))?;
-        }
-    }
-    Ok(())
-}
-
-fn write_finding<'a>(
-    report: &Report,
-    finding: &'a Finding,
-    told: &mut Told<'a>,
-    to: &mut dyn Write,
-    style: &Style,
-) -> io::Result<()> {
-    writeln!(
-        to,
-        "{} {} {} ({}{})",
-        style.strong(&finding.id),
-        style.severity(finding.severity),
-        style.strong(finding.verdict.name()),
-        finding.confidence.name(),
-        if finding.ongoing { ", ongoing" } else { "" },
-    )?;
-    for line in wrap(&finding.summary, style.width.saturating_sub(2)) {
-        writeln!(to, "  {line}")?;
-    }
-    writeln!(to)?;
-    if let Some(connection) = &finding.connection {
-        part(
-            to,
-            style,
-            "connection",
-            &connection_lines(finding, connection),
+impl<'a> TextReport<'a> {
+    fn header(&mut self) -> io::Result<()> {
+        let (capture, style) = (&self.report.capture, self.style);
+        let lost = format!("{} lost", capture.lost_events);
+        writeln!(
+            self.to,
+            "{} on {}, kernel {}: {:.1} s, {}, {} events, {}",
+            style.strong(&format!("mtu-trace {}", capture.tool_version)),
+            capture.hostname,
+            capture.kernel,
+            capture.duration_s,
+            HookStatus::tally(&capture.hooks),
+            capture.events,
+            if capture.lost_events > 0 {
+                style.fault(&lost)
+            } else {
+                lost
+            },
         )?;
+        if let Some(selected) = &capture.selection {
+            self.paragraph(&selected.to_string(), |_, line| line.to_owned())?;
+        }
+        for missed in HookStatus::missed(&capture.hooks) {
+            self.paragraph(&missed, Style::faint)?;
+        }
+        for note in &capture.notes {
+            self.paragraph(note, Style::fault)?;
+        }
+        Ok(())
     }
-    part(to, style, "container", &container_lines(finding))?;
-    if let Some(boundary) = &finding.boundary {
-        part(to, style, "boundary", &[boundary_line(boundary)])?;
-        if let Some(pmtud) = &finding.pmtud
-            && report.audit.is_none()
-        {
-            part(to, style, "icmp", &[pmtud_line(finding, boundary, pmtud)])?;
+
+    fn audit_header(&mut self, audit: &Audited) -> io::Result<()> {
+        let (capture, figures) = (&self.report.capture, &audit.figures);
+        writeln!(
+            self.to,
+            "{} on {}, kernel {}: {} namespaces, {} links, {} ways, packet filters of {} read{}",
+            self.style
+                .strong(&format!("mtu-trace {}", capture.tool_version)),
+            capture.hostname,
+            capture.kernel,
+            figures.namespaces,
+            figures.links,
+            figures.ways,
+            audit.firewalls,
+            match figures.foreseen {
+                0 => String::new(),
+                1 => ", 1 container foreseen".to_owned(),
+                many => format!(", {many} containers foreseen"),
+            },
+        )?;
+        for what in &audit.missing {
+            self.paragraph(what, Style::faint)?;
+        }
+        Ok(())
+    }
+
+    fn paragraph(&mut self, text: &str, paint: fn(&Style, &str) -> String) -> io::Result<()> {
+        for line in wrap(text, self.style.width) {
+            writeln!(self.to, "{}", paint(self.style, &line))?;
+        }
+        Ok(())
+    }
+
+    fn finding(&mut self, finding: &'a Finding) -> io::Result<()> {
+        let style = self.style;
+        writeln!(
+            self.to,
+            "\n{} {} {} ({}{})",
+            style.strong(&finding.id),
+            style.severity(finding.severity),
+            style.strong(finding.verdict.name()),
+            finding.confidence.name(),
+            if finding.ongoing { ", ongoing" } else { "" },
+        )?;
+        for line in wrap(&finding.summary, style.width.saturating_sub(2)) {
+            writeln!(self.to, "  {line}")?;
+        }
+        writeln!(self.to)?;
+        let mut parts = about(self.report, finding);
+        parts.push(("path", path_lines(finding, style)));
+        parts.push(("evidence", self.evidence(finding)));
+        for (label, lines) in parts {
+            self.part(label, &self.wrapped(&lines))?;
+        }
+        for (number, fix) in (1..).zip(&finding.fixes) {
+            let lines = match self.told.entry(fix) {
+                Entry::Occupied(before) => {
+                    vec![format!(
+                        "{} (fix {})",
+                        style.strong(&fix.title),
+                        before.get()
+                    )]
+                }
+                Entry::Vacant(new) => {
+                    new.insert(format!("{number} of {}", finding.id));
+                    self.fix(fix)
+                }
+            };
+            self.part(&format!("fix {number}"), &lines)?;
+        }
+        Ok(())
+    }
+
+    fn evidence(&self, finding: &Finding) -> Vec<String> {
+        match &self.report.audit {
+            Some(_) => audit_lines(finding),
+            None => evidence_lines(&self.report.clock, finding),
         }
     }
-    part(to, style, "path", &path_lines(finding, style))?;
-    let evidence = match &report.audit {
-        Some(_) => audit_lines(finding),
-        None => evidence_lines(&report.clock, finding),
-    };
-    part(to, style, "evidence", &evidence)?;
-    for (number, fix) in (1..).zip(&finding.fixes) {
-        match told.entry(fix) {
-            Entry::Occupied(before) => {
-                let line = format!("{} (fix {})", style.strong(&fix.title), before.get());
-                write_part(to, style, &format!("fix {number}"), &[line])?;
-            }
-            Entry::Vacant(new) => {
-                new.insert(format!("{number} of {}", finding.id));
-                write_fix(number, fix, to, style)?;
-            }
-        }
+
+    fn fix(&self, fix: &Fix) -> Vec<String> {
+        let (style, width) = (self.style, self.style.width.saturating_sub(INDENT));
+        let title = wrap(&fix.title, width)
+            .into_iter()
+            .map(|line| style.strong(&line));
+        let commands = fix.commands.iter();
+        let commands = commands.map(|command| style.command(&format!("# {command}")));
+        title
+            .chain(wrap(&fix.detail, width))
+            .chain(commands)
+            .collect()
     }
-    Ok(())
-}
 
-fn write_fix(number: usize, fix: &Fix, to: &mut dyn Write, style: &Style) -> io::Result<()> {
-    let width = style.width.saturating_sub(INDENT);
-    let mut lines: Vec<String> = wrap(&fix.title, width)
-        .iter()
-        .map(|line| style.strong(line))
-        .collect();
-    lines.extend(wrap(&fix.detail, width));
-    lines.extend(
-        fix.commands
-            .iter()
-            .map(|command| style.command(&format!("# {command}"))),
-    );
-    write_part(to, style, &format!("fix {number}"), &lines)
-}
-
-/// A part with its lines wrapped.
-fn part(to: &mut dyn Write, style: &Style, label: &str, lines: &[String]) -> io::Result<()> {
-    let width = style.width.saturating_sub(INDENT);
-    // Painted lines and those of tables keep their form.
-    let wrapped: Vec<String> = lines
-        .iter()
-        .flat_map(|line| {
-            if line.chars().count() <= width || line.contains('\u{1b}') {
+    /// Lines that fit; painted ones and those of tables keep their form.
+    fn wrapped(&self, lines: &[String]) -> Vec<String> {
+        let width = self.style.width.saturating_sub(INDENT);
+        let keeps_form = |line: &str| line.chars().count() <= width || line.contains('\u{1b}');
+        let wrapped = lines.iter().flat_map(|line| {
+            if keeps_form(line) {
                 vec![line.clone()]
             } else {
                 wrap(line, width)
             }
-        })
-        .collect();
-    write_part(to, style, label, &wrapped)
-}
-
-fn write_part(to: &mut dyn Write, style: &Style, label: &str, lines: &[String]) -> io::Result<()> {
-    for (index, line) in lines.iter().enumerate() {
-        let label = if index == 0 { label } else { "" };
-        let gap = " ".repeat(INDENT - 2 - label.len().min(INDENT - 2));
-        writeln!(to, "  {}{gap}{line}", style.label(label))?;
+        });
+        wrapped.collect()
     }
-    Ok(())
+
+    fn part(&mut self, label: &str, lines: &[String]) -> io::Result<()> {
+        for (index, line) in lines.iter().enumerate() {
+            let label = if index == 0 { label } else { "" };
+            let gap = " ".repeat(INDENT - 2 - label.len().min(INDENT - 2));
+            writeln!(self.to, "  {}{gap}{line}", self.style.label(label))?;
+        }
+        Ok(())
+    }
 }

@@ -19,7 +19,6 @@ const WINDOW_NS: u64 = 1_000_000_000;
 /// ECONNRESET, ETIMEDOUT, EHOSTUNREACH.
 const ABORTED: [u32; 5] = [32, 103, 104, 110, 113];
 
-/// Whether a SYN was sent again and has had no answer since.
 pub(crate) fn syn_is_unanswered(facts: &TrackFacts<'_>) -> bool {
     let (Some(sent), Some(sender)) = (&facts.track.retransmits, facts.sender()) else {
         return false;
@@ -55,38 +54,25 @@ pub(crate) fn window_closed_ns(facts: &TrackFacts<'_>) -> Option<u64> {
     let since_ns = sender
         .window_closed_ns
         .filter(|_| sender.closed.is_none())?;
-    facts
-        .is_past(since_ns.saturating_add(WINDOW_NS))
-        .then_some(since_ns)
+    let is_long = facts.is_past(since_ns.saturating_add(WINDOW_NS));
+    is_long.then_some(since_ns)
 }
 
-/// Whether the connection was reset, or given up, after segments had been sent again.
 pub(crate) fn is_cut_off(facts: &TrackFacts<'_>) -> bool {
     let (Some(sent), Some(sender)) = (&facts.track.retransmits, facts.sender()) else {
         return false;
     };
-    let cut_off = |error: u32| ABORTED.contains(&error);
-    sender.established
-        && sent.count > sent.handshake
-        && sender
-            .closed
-            .as_ref()
-            .is_some_and(|closed| cut_off(closed.error))
+    let error = sender.closed.as_ref().map(|closed| closed.error);
+    let is_aborted = error.is_some_and(|error| ABORTED.contains(&error));
+    sender.established && sent.count > sent.handshake && is_aborted
 }
 
 /// Segments that came twice: what was sent again had not been lost (RFC 2883, RFC 3522).
 fn duplicates(track: &Track) -> u64 {
     const TWICE: &[&str] = &["TCP_OLD_DATA", "TCP_OLD_SEQUENCE", "TCP_OFOMERGE"];
-    track
-        .other
-        .iter()
-        .filter(|(key, _)| {
-            key.reason
-                .as_deref()
-                .is_some_and(|reason| TWICE.contains(&reason))
-        })
-        .map(|(_, drops)| drops.count)
-        .sum()
+    let is_twice = |key: &OtherKey| key.reason.as_deref().is_some_and(|it| TWICE.contains(&it));
+    let twice = track.other.iter().filter(|(key, _)| is_twice(key));
+    twice.map(|(_, drops)| drops.count).sum()
 }
 
 /// Reasons that explain a loss. Others come after it (segments received twice, queues of closed
@@ -122,7 +108,8 @@ const CAUSES: &[&str] = &[
     "TCP_ZEROWINDOW",
 ];
 
-/// How functions begin that free what has arrived, or nobody has asked for.
+/// How functions begin that free packets at their end, or copies of others: what a device takes up that
+/// is for another host, what a capture has no room for, what a socket has already.
 const ENDS: &[&str] = &[
     "ip_rcv",
     "ip6_rcv",
@@ -138,35 +125,19 @@ const ENDS: &[&str] = &[
 
 /// The place where most packets of this direction die for another reason than their size.
 pub fn worst_other(track: &Track) -> Option<(&OtherKey, &OtherDrops)> {
-    track
-        .other
-        .iter()
-        .filter(|(key, drops)| {
-            key.hook.is_some()
-                || match key.reason.as_deref() {
-                    None | Some(NO_REASON) => {
-                        drops.retransmitted.resent >= LEAST_LOSSES && !is_at_its_end(&key.function)
-                    }
-                    Some(reason) => is_cause(reason),
-                }
-        })
-        .max_by_key(|(key, drops)| {
-            let explained = key.hook.is_some() || key.reason.as_deref().is_some_and(is_cause);
-            let sure = if explained {
-                drops.count
-            } else {
-                drops.retransmitted.resent
-            };
-            (sure, drops.last_ns)
-        })
+    let others = track.other.iter();
+    let lost = others.filter_map(|(key, drops)| Some((losses(key, drops)?, key, drops)));
+    let worst = lost.max_by_key(|(losses, _, drops)| (*losses, drops.last_ns));
+    worst.map(|(_, key, drops)| (key, drops))
 }
 
-fn is_cause(reason: &str) -> bool {
-    CAUSES.contains(&reason)
-}
-
-/// Whether a function frees packets that have come to their end, or copies of others: what a device takes
-/// up that is for another host, what a capture has no room for, what a socket has already.
-fn is_at_its_end(function: &str) -> bool {
-    ENDS.iter().any(|start| function.starts_with(start))
+/// How many of these drops surely were losses; `None` where they explain none.
+fn losses(key: &OtherKey, drops: &OtherDrops) -> Option<u64> {
+    let reason = key.reason.as_deref().filter(|it| *it != NO_REASON);
+    if key.hook.is_some() || reason.is_some_and(|it| CAUSES.contains(&it)) {
+        return Some(drops.count);
+    }
+    let resent = drops.retransmitted.resent;
+    let is_at_its_end = ENDS.iter().any(|start| key.function.starts_with(start));
+    (reason.is_none() && resent >= LEAST_LOSSES && !is_at_its_end).then_some(resent)
 }

@@ -140,13 +140,9 @@ pub(crate) const EXCLUDED: &[(Fact, &[Fact])] = &[
 
 /// One direction of one connection, with what is known of it.
 pub struct TrackFacts<'a> {
-    /// The state of the trace as a whole.
     pub state: &'a State,
-    /// The connection that is asked about.
     pub connection: &'a Connection,
-    /// The direction that is asked about.
     pub side: Side,
-    /// The data that goes in this direction.
     pub track: &'a Track,
     /// The facts that were asked for, and those that hold, a bit each.
     asked: Cell<u32>,
@@ -243,29 +239,22 @@ impl<'a> TrackFacts<'a> {
     /// The flow of this direction's data, from the sender's side where that is on this host; `None`
     /// where no packet of it was seen.
     pub(crate) fn flow(&self) -> Option<Flow> {
-        if let Some(sender) = self.sender() {
-            return Some(sender.socket.flow);
+        match (self.sender(), self.connection.receiver(self.side)) {
+            (Some(sender), _) => Some(sender.socket.flow),
+            (None, Some(receiver)) => Some(receiver.socket.flow.reversed()),
+            (None, None) => Some(self.side.outwards(*self.connection.seen_as.first()?)),
         }
-        let outwards = match self.connection.receiver(self.side) {
-            Some(receiver) => return Some(receiver.socket.flow.reversed()),
-            None => *self.connection.seen_as.first()?,
-        };
-        Some(match self.side {
-            Side::Out => outwards,
-            Side::In => outwards.reversed(),
-        })
     }
 
     /// The cause where whatever is at fault lies towards the other end: the one beyond this host,
     /// else the receiver.
     pub(crate) fn peer(&self) -> Cause {
         let flow = self.flow();
-        let address = flow.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |flow| {
-            match self.sender() {
-                Some(_) => flow.destination.ip(),
-                None => flow.source.ip(),
-            }
+        let address = flow.map(|flow| match self.sender() {
+            Some(_) => flow.destination.ip(),
+            None => flow.source.ip(),
         });
+        let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let network = flow.map(|flow| self.state.index.networks().of(flow.netns));
         Cause::Peer(network, address)
     }
@@ -275,7 +264,6 @@ impl<'a> TrackFacts<'a> {
         self.connection.sender(self.side)
     }
 
-    /// How many segments were sent again.
     pub(crate) fn retransmits(&self) -> u64 {
         self.track.retransmits.as_ref().map_or(0, |sent| sent.count)
     }

@@ -47,10 +47,9 @@ pub(crate) fn oversized_stall(facts: &TrackFacts<'_>) -> Option<Stall> {
 /// Whether a socket of this host with its sequence numbers shows that nothing gets through; without
 /// one that is known only from the packets that are dropped again and again.
 pub(crate) fn socket_is_watched(facts: &TrackFacts<'_>) -> bool {
-    let watched =
-        facts.connection.ends.iter().any(|end| {
-            end.retransmit.is_some() || (end.socket.isn.is_some() && end.sample.is_some())
-        });
+    let mut ends = facts.connection.ends.iter();
+    let watched = ends
+        .any(|end| end.retransmit.is_some() || (end.socket.isn.is_some() && end.sample.is_some()));
     let site = facts.track.worst_site();
     watched && site.is_some_and(|drops| is_surely_its(facts.connection, drops.site.key.netns))
 }
@@ -58,20 +57,15 @@ pub(crate) fn socket_is_watched(facts: &TrackFacts<'_>) -> bool {
 /// Whether a packet seen in a namespace is surely of this connection: by sequence numbers, or by the
 /// very addresses of an end. Behind a NAT the port alone is not proof.
 fn is_surely_its(Connection { ends, seen_as, .. }: &Connection, netns: NetnsId) -> bool {
+    let addresses = |flow: &Flow| (flow.source, flow.destination);
+    let here = seen_as.iter().filter(|seen| seen.netns == netns);
     ends.iter().any(|end| {
         let own = end.socket.flow;
-        let is_own = |seen: &Flow| {
-            let turned = seen.reversed();
-            [*seen, turned]
-                .iter()
-                .any(|seen| (seen.source, seen.destination) == (own.source, own.destination))
-        };
-        let here = |seen: &&Flow| seen.netns == netns;
-        end.socket.isn.is_some() || seen_as.iter().filter(here).any(is_own)
+        let own = [addresses(&own), addresses(&own.reversed())];
+        end.socket.isn.is_some() || here.clone().any(|seen| own.contains(&addresses(seen)))
     })
 }
 
-/// Whether oversized packets were dropped as often, and over as long a time, as in a stall.
 pub(crate) fn drops_are_repeated(facts: &TrackFacts<'_>) -> bool {
     facts.track.worst_site().is_some_and(|drops| {
         let lasted_ns = drops.last_ns.saturating_sub(drops.first_ns);
@@ -79,7 +73,6 @@ pub(crate) fn drops_are_repeated(facts: &TrackFacts<'_>) -> bool {
     })
 }
 
-/// Whether oversized packets are still being dropped.
 pub(crate) fn drops_go_on(facts: &TrackFacts<'_>) -> bool {
     let site = facts.track.worst_site();
     site.is_some_and(|drops| facts.is_ongoing(drops.first_ns, drops.last_ns))
@@ -87,8 +80,8 @@ pub(crate) fn drops_go_on(facts: &TrackFacts<'_>) -> bool {
 
 /// Whether no message can have reached the sender: the place makes none, or it was dropped.
 pub(crate) fn message_is_missing(facts: &TrackFacts<'_>) -> bool {
-    let silent = |drops: &crate::core::track::SiteDrops| drops.site.site.is_silent();
-    facts.track.worst_site().is_some_and(silent) || !facts.track.icmp.blocked.is_empty()
+    let site = facts.track.worst_site();
+    site.is_some_and(|drops| drops.site.site.is_silent()) || !facts.track.icmp.blocked.is_empty()
 }
 
 /// Whether the sender was told: its socket or route took the limit over, or the message was sent and
@@ -109,12 +102,7 @@ pub(crate) fn passing_stall(facts: &TrackFacts<'_>) -> Option<Stall> {
     facts.track.passing.as_ref()?;
     match facts.sender() {
         Some(_) => facts.stall(),
-        None => facts
-            .track
-            .passed
-            .open
-            .filter(is_stall)
-            .map(|open| Stall::of(&open)),
+        None => Some(Stall::of(&facts.track.passed.open.filter(is_stall)?)),
     }
 }
 
@@ -144,13 +132,10 @@ pub(crate) fn unfilled_gap_ns(facts: &TrackFacts<'_>) -> Option<u64> {
     is_stall.then_some(since_ns)
 }
 
-/// Whether the segments of a sender here became smaller after several timeouts, and got through.
 pub(crate) fn came_down_late(facts: &TrackFacts<'_>) -> bool {
     facts.track.retransmits.as_ref().is_some_and(|sent| {
-        let smaller = facts
-            .track
-            .sender_mss
-            .is_some_and(|mss| mss < sent.first_mss);
+        let mss = facts.track.sender_mss;
+        let smaller = mss.is_some_and(|mss| mss < sent.first_mss);
         smaller && sent.repeats.worst.is_some_and(|worst| is_late(&worst))
     })
 }

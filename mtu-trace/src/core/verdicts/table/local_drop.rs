@@ -25,18 +25,13 @@ fn describe(facts: &TrackFacts<'_>) -> Option<Trouble> {
     let sent = facts.track.retransmits.as_ref();
     let open = sent.and_then(|sent| sent.repeats.open);
     let last_ns = sent.map_or(0, |sent| sent.last_ns).max(drops.last_ns);
-    let over = Trouble {
-        attempts: open.map_or(0, |open| open.attempts),
+    let stall = facts.stall();
+    let attempts = stall.map(|stall| stall.attempts);
+    Some(Trouble {
+        ongoing: stall.is_some_and(|it| facts.is_ongoing(it.first_ns, it.last_ns)),
+        attempts: attempts.or(open.map(|open| open.attempts)).unwrap_or(0),
         seq: open.map(|open| open.seq),
         ..Trouble::over(Cause::Other(key.clone()), drops.first_ns, last_ns)
-    };
-    Some(match facts.stall() {
-        Some(stall) => Trouble {
-            ongoing: facts.is_ongoing(stall.first_ns, stall.last_ns),
-            attempts: stall.attempts,
-            ..over
-        },
-        None => over,
     })
 }
 

@@ -58,7 +58,6 @@ impl VerdictEntry {
     };
 
     /// The severities by name, as in `error, warning`.
-    #[must_use]
     pub fn severity_words(&self) -> String {
         let words: Vec<&str> = self.severities.iter().map(|it| it.name()).collect();
         words.join(", ")
@@ -68,13 +67,11 @@ impl VerdictEntry {
 macro_rules! entries {
     ($($file:ident: $variant:ident = $name:literal,)+) => {
         /// All that there is to say about a verdict.
-        #[must_use]
         pub fn entry(verdict: Verdict) -> &'static VerdictEntry {
             match verdict { $(Verdict::$variant => &$file::VERDICT,)+ }
         }
 
         /// The page about a verdict: Markdown that can be read as it is.
-        #[must_use]
         pub fn page(verdict: Verdict) -> &'static str {
             match verdict {
                 $(Verdict::$variant => include_str!(concat!(

@@ -131,9 +131,9 @@ fn parts(
     let pen = Pen::of(app);
     let fixes = fix::lines(app, finding, width);
     let mut who = Vec::new();
-    if let Some(connection) = &finding.connection {
+    if finding.connection.is_some() {
         who.push(pen.heading("connection"));
-        let lines = connection_lines(finding, connection);
+        let lines = connection_lines(finding);
         for words in lines.into_iter().chain(container_lines(finding)) {
             who.extend(pen.wrapped(Role::Text, &words, 2, width));
         }

@@ -69,8 +69,7 @@ pub fn way(app: &App, finding: &Finding, width: usize) -> PathLines {
     } else {
         hole = hops(app, finding, boundary, width, &mut lines);
     }
-    if let Some(pmtud) = &finding.pmtud {
-        let words = pmtud_line(finding, boundary, pmtud);
+    if let (Some(pmtud), Some(words)) = (&finding.pmtud, pmtud_line(finding)) {
         let role = match (&pmtud.blocked_at, pmtud.delivered) {
             (_, Some(true)) => Role::Good,
             (Some(_), _) => Role::Error,
