@@ -43,12 +43,8 @@ impl NetnsFile {
         Self::from_fd(open_nsfs(path.as_ref())?)
     }
 
-    /// Takes an open namespace file.
-    ///
-    /// # Errors
-    ///
-    /// If it is not the file of a network namespace, or if the namespace cannot be entered.
-    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+    /// Takes an open namespace file, which fails if its namespace cannot be entered.
+    pub(crate) fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         let inode = inode(&fd)?;
         let cookie = run(&fd, cookie)?.ok();
         Ok(Self {

@@ -63,11 +63,7 @@ const KERNELS_OWN: [u64; 9] = [
 ];
 
 impl Root {
-    /// The root of a process.
-    ///
-    /// # Errors
-    ///
-    /// If the process is gone, or may not be looked at.
+    /// The root of a process; fails if that is gone, or may not be looked at.
     pub fn of(pid: i32) -> io::Result<Self> {
         let mounts = fs::read(format!("/proc/{pid}/mountinfo"))?;
         Ok(Self {
