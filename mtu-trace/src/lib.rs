@@ -36,7 +36,7 @@ pub mod testing {
         pub use crate::capture::{open, unpacked};
     }
     pub use crate::cli::Cli;
-    pub use crate::core::audit::{Audit, Circumstances, Firewalls, Prospect};
+    pub use crate::core::audit::{Audit, Circumstances, Firewalls, PlannedNetwork};
     pub use crate::core::select::{Scope, Selection};
     pub use crate::core::sites::{
         BRIDGE_NETFILTER, FORWARD, OUTPUT, SITES, Site, VETH, names, oversized,

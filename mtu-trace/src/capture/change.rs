@@ -117,7 +117,7 @@ fn outline(netns: &Netns) -> Netns {
         container: netns.container.clone(),
         name: netns.name.clone(),
         unit: netns.unit.clone(),
-        guest: None,
+        planned: None,
         ..*netns
     }
 }

@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::base::clock::{Clock, monotonic_ns};
 use crate::cli::{CheckOptions, ColorChoice};
 use crate::commands::{FOUND, explain_refusal, looked_at, output, stands};
-use crate::core::audit::{Audit, Circumstances, Firewalls, Prospect};
+use crate::core::audit::{Audit, Circumstances, Firewalls, PlannedNetwork};
 use crate::host::firewall;
 use crate::host::identity::engine::dockerd::{Dockerds, dockerds};
 use crate::host::netns::NetnsFile;
@@ -44,8 +44,8 @@ pub fn run(options: &CheckOptions, color: ColorChoice) -> Result<u8> {
 pub fn audit() -> Result<(Vec<Finding>, Audited)> {
     let (watcher, changes) = look().map_err(|error| explain_refusal(error, FORBIDDEN))?;
     let engines = dockerds();
-    let prospect = Prospect::new(watcher.topology(), &engines.found);
-    let audit = Audit::new(&prospect);
+    let planned = PlannedNetwork::new(watcher.topology(), &engines.found);
+    let audit = Audit::new(&planned);
     let (firewalls, unopened) = read_firewalls(&watcher, &audit.concerned());
     let symbols = Symbols::load();
     let has_function = |name: &str| symbols.as_ref().is_ok_and(|symbols| symbols.contains(name));
@@ -55,9 +55,9 @@ pub fn audit() -> Result<(Vec<Finding>, Audited)> {
         now_ns: monotonic_ns(),
     });
     let audited = Audited {
-        figures: audit.figures(),
+        figures: audit.figures,
         firewalls: firewalls.len(),
-        missing: missing(&changes, &audit, unopened, &engines, prospect.disagreed),
+        missing: missing(&changes, &audit, unopened, &engines, planned.disagreed),
     };
     Ok((findings, audited))
 }
@@ -125,7 +125,7 @@ fn missing(
          until they are started again",
     );
     say(
-        audit.figures().networks_left_out,
+        audit.figures.networks_left_out,
         "networks beyond this host were left out, because there are too many routes",
     );
     if disagreed > 0 {

@@ -25,13 +25,13 @@ pub struct NetnsRef {
     /// The container whose network it is.
     pub container: Option<ContainerRef>,
     /// What it is, if it is only thought of (`check`): then it has neither of the numbers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub guest: Option<GuestRef>,
+    #[serde(rename = "guest", skip_serializing_if = "Option::is_none")]
+    pub planned: Option<PlannedContainerRef>,
 }
 
 /// A container that nobody has started yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct GuestRef {
+pub struct PlannedContainerRef {
     /// The bridge that it would be a port of.
     pub bridge: String,
     /// The namespace of that bridge.
@@ -80,10 +80,10 @@ impl NetnsRef {
             process: netns.process.clone(),
             unit: netns.unit.clone(),
             container: container.map(|it| ContainerRef::new(it, around)),
-            guest: netns.guest.as_ref().and_then(|guest| {
-                Some(GuestRef {
-                    bridge: guest.bridge.clone(),
-                    parent: around(guest.parent)?,
+            planned: netns.planned.as_ref().and_then(|planned| {
+                Some(PlannedContainerRef {
+                    bridge: planned.bridge.clone(),
+                    parent: around(planned.parent)?,
                 })
             }),
         }
@@ -96,9 +96,9 @@ impl NetnsRef {
 
     /// The shortest thing a person would call it.
     pub fn label(&self) -> String {
-        if let Some(guest) = &self.guest {
-            let parent = guest.parent.label();
-            return format!("a new container on {} of {parent}", guest.bridge);
+        if let Some(planned) = &self.planned {
+            let parent = planned.parent.label();
+            return format!("a new container on {} of {parent}", planned.bridge);
         }
         if let Some(container) = &self.container {
             return match (&container.name, &container.pod_name) {
@@ -121,8 +121,8 @@ impl NetnsRef {
     /// A container with all that is around it, from the inside out: `build (docker 0123456789ab,
     /// image ruby:3), in dind (docker fedcba987654), in pod ci/runner-1`. `None` if it is none.
     pub fn chain(&self) -> Option<String> {
-        if let Some(guest) = &self.guest {
-            let around = guest.parent.chain()?;
+        if let Some(planned) = &self.planned {
+            let around = planned.parent.chain()?;
             return Some(format!("{}, in {around}", self.label()));
         }
         let container = self.container.as_ref()?;

@@ -68,12 +68,12 @@ pub struct Netns {
     pub inside: Option<Arc<Inside>>,
     /// What it is, if it is only thought of. No capture has such a one.
     #[serde(skip)]
-    pub guest: Option<Guest>,
+    pub planned: Option<PlannedContainer>,
 }
 
 /// The network of a container that nobody has started yet, on a bridge that has no ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Guest {
+pub struct PlannedContainer {
     /// Name of the bridge.
     pub bridge: String,
     /// Namespace of the bridge, and of the engine that would start it.

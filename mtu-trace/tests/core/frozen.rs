@@ -15,7 +15,7 @@ use std::process::Command;
 
 use insta::{Settings, assert_snapshot};
 use mtu_trace::testing::{
-    Audit, Circumstances, EventKind, Finding, Firewalls, Prospect, Reader, Topology, capture,
+    Audit, Circumstances, EventKind, Finding, Firewalls, PlannedNetwork, Reader, Topology, capture,
 };
 
 use super::reports;
@@ -160,8 +160,8 @@ fn fullest(name: &str) -> Topology {
 }
 
 fn audited(topology: &Topology) -> Vec<Finding> {
-    let prospect = Prospect::new(topology, &[]);
-    Audit::new(&prospect).findings(&Circumstances {
+    let planned = PlannedNetwork::new(topology, &[]);
+    Audit::new(&planned).findings(&Circumstances {
         firewalls: &Firewalls::new(),
         has_function: &|_| true,
         now_ns: 0,

@@ -1,11 +1,10 @@
-//! What is said of a narrow place. Pure.
+//! What is said of a narrow place.
 
 use crate::core::audit::mismatch::Judged;
-use crate::core::audit::signal::{Firewalls, Signal};
+use crate::core::audit::signal::{Firewalls, Signal, concerned};
 use crate::core::graph::{Decision, Destination, lookup};
-use crate::core::sites::{Limit, Relief, Suspect, Tells};
+use crate::core::sites::{Limit, Relief, Suspect, Tells, netns_label};
 use crate::model::finding::Boundary;
-use crate::model::netns_ref::NetnsRef;
 use crate::model::network::{LinkId, NetnsId, Topology};
 
 /// Names listed before the rest is counted.
@@ -17,27 +16,19 @@ pub fn summary(topology: &Topology, judged: &Judged<'_>, boundary: &Boundary) ->
     let path = &suspect.path;
     let first = path.legs.first().and_then(|leg| leg.devices.first());
     let last = path.legs.last().and_then(|leg| leg.devices.last());
-    let sender = match end(topology, path.from, first) {
-        Some(sender) => sender,
-        None => "whoever is beyond this host".to_owned(),
-    };
-    let receiver = match end(topology, path.to, last) {
-        Some(receiver) => receiver,
-        None => "hosts beyond this one".to_owned(),
-    };
-    let packets = match suspect.place.wrapped_bytes {
-        0 => format!("packets of {} bytes", suspect.packet_bytes),
-        wrapped => format!(
-            "packets of {} bytes ({wrapped} of them for the tunnel{})",
-            suspect.packet_bytes,
-            suspect
-                .place
-                .tunnel
-                .map_or_else(String::new, |at| format!(" {}", device(topology, at))),
-        ),
+    let sender = end(topology, path.from, first);
+    let receiver = end(topology, path.to, last);
+    let tunnel = suspect.place.tunnel.map(|at| device(topology, at));
+    let wrapped = match (suspect.place.wrapped_bytes, tunnel) {
+        (0, _) => String::new(),
+        (bytes, Some(tunnel)) => format!(" ({bytes} of them for the tunnel {tunnel})"),
+        (bytes, None) => format!(" ({bytes} of them for the tunnel)"),
     };
     format!(
-        "{sender} may send {receiver} {packets}, but they do not fit {} (limit {}){}: {}.",
+        "{} may send {} packets of {} bytes{wrapped}, but they do not fit {} (limit {}){}: {}.",
+        sender.as_deref().unwrap_or("whoever is beyond this host"),
+        receiver.as_deref().unwrap_or("hosts beyond this one"),
+        suspect.packet_bytes,
         whereabouts(topology, suspect, boundary),
         boundary.limit_bytes,
         stretch(topology, suspect),
@@ -47,8 +38,7 @@ pub fn summary(topology: &Topology, judged: &Judged<'_>, boundary: &Boundary) ->
 
 /// `eth0 of build`, the end of a way on this host.
 fn end(topology: &Topology, netns: Option<NetnsId>, at: Option<&LinkId>) -> Option<String> {
-    let netns = netns?;
-    let label = NetnsRef::new(netns, topology).label();
+    let label = netns_label(netns?, topology);
     Some(match at.and_then(|at| at.link(topology)) {
         Some(link) => format!("{label} ({}, MTU {})", link.name, link.mtu_bytes),
         None => label,
@@ -56,7 +46,7 @@ fn end(topology: &Topology, netns: Option<NetnsId>, at: Option<&LinkId>) -> Opti
 }
 
 fn device(topology: &Topology, at: LinkId) -> String {
-    let label = NetnsRef::new(at.netns, topology).label();
+    let label = netns_label(at.netns, topology);
     match at.link(topology) {
         Some(link) => format!("{} of {label}", link.name),
         None => label,
@@ -78,9 +68,8 @@ fn whereabouts(topology: &Topology, suspect: &Suspect, boundary: &Boundary) -> S
         ),
         (Limit::TunnelRoute, _) => {
             let link = suspect.place.egress.link(topology);
-            let overhead = link
-                .and_then(|link| link.tunnel.as_ref())
-                .map_or(0, |tunnel| tunnel.overhead_bytes);
+            let tunnel = link.and_then(|link| link.tunnel.as_ref());
+            let overhead = tunnel.map_or(0, |tunnel| tunnel.overhead_bytes);
             format!(
                 "through the tunnel {egress} of {label}, which adds {overhead} bytes to each on a \
                  link of {}",
@@ -106,26 +95,23 @@ fn stretch(topology: &Topology, suspect: &Suspect) -> String {
 
 fn outcome(topology: &Topology, judged: &Judged<'_>) -> String {
     let suspect = judged.suspect;
-    match suspect.relief {
-        Some(Relief::Slack) => {
-            return "they pass all the same, in the room layer 2 leaves for a VLAN tag".to_owned();
-        }
-        Some(Relief::RouteMtu) => {
-            return "a route with a smaller MTU keeps TCP below that".to_owned();
-        }
-        Some(Relief::NoDf) => {
-            return "they are cut into pieces there, since the sender has path MTU discovery off"
-                .to_owned();
-        }
-        Some(Relief::Fragments) => {
-            return "the tunnel's packets are cut into pieces, which is slow but works".to_owned();
-        }
-        None => {}
+    if let Some(relief) = suspect.relief {
+        let why = match relief {
+            Relief::Slack => "they pass all the same, in the room layer 2 leaves for a VLAN tag",
+            Relief::RouteMtu => "a route with a smaller MTU keeps TCP below that",
+            Relief::NoDf => {
+                "they are cut into pieces there, since the sender has path MTU discovery off"
+            }
+            Relief::Fragments => {
+                "the tunnel's packets are cut into pieces, which is slow but works"
+            }
+        };
+        return why.to_owned();
     }
     if let Some((netns, clamp)) = &judged.clamp {
         return format!(
             "TCP is safe because {} lowers the segment size ({}); UDP and QUIC depend on ICMP",
-            NetnsRef::new(*netns, topology).label(),
+            netns_label(*netns, topology),
             clamp.rule
         );
     }
@@ -136,12 +122,12 @@ fn outcome(topology: &Topology, judged: &Judged<'_>) -> String {
         Signal::None => "they die there and nothing can tell the sender".to_owned(),
         Signal::Blocked { netns, hook, .. } => format!(
             "they die there, and the ICMP that should say so is dropped in {}, {}",
-            NetnsRef::new(*netns, topology).label(),
+            netns_label(*netns, topology),
             hook.name()
         ),
         Signal::Doubtful { netns, .. } => format!(
             "a rule in {} may drop the ICMP that says so",
-            NetnsRef::new(*netns, topology).label()
+            netns_label(*netns, topology)
         ),
         Signal::Passes | Signal::Leaves => {
             "it works only as long as the ICMP that says so gets to the sender".to_owned()
@@ -161,58 +147,56 @@ pub fn notes(
     worst: &Judged<'_>,
     all: &[Judged<'_>],
 ) -> Vec<String> {
-    let mut notes = Vec::new();
-    let senders = all.iter().filter_map(|judged| judged.suspect.path.from);
-    let names: Vec<String> = senders
-        .map(|netns| NetnsRef::new(netns, topology).label())
-        .collect();
-    let shown = names.get(..MOST_NAMES).unwrap_or(&names).join(", ");
-    let rest = match names.len().saturating_sub(MOST_NAMES) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let beyond = all.iter().any(|judged| judged.suspect.path.from.is_none());
-    notes.push(match (shown.is_empty(), beyond) {
-        (true, _) => "packets come here from beyond this host".to_owned(),
-        (false, false) => format!("packets come here from {shown}{rest}"),
-        (false, true) => format!("packets come here from {shown}{rest} and from beyond this host"),
-    });
+    let mut notes = vec![senders(topology, all)];
+    let rules = |netns, say: &str| format!("rules of {}: {say}", netns_label(netns, topology));
     match &worst.signal {
         Signal::Blocked {
             netns, blocking, ..
-        } => notes.push(format!(
-            "rules of {}: {}: {}",
-            NetnsRef::new(*netns, topology).label(),
-            blocking.place,
-            blocking.rule
+        } => notes.push(rules(
+            *netns,
+            &format!("{}: {}", blocking.place, blocking.rule),
         )),
-        Signal::Doubtful { netns, rule } => notes.push(format!(
-            "rules of {}: not understood: {rule}",
-            NetnsRef::new(*netns, topology).label()
-        )),
+        Signal::Doubtful { netns, rule } => {
+            notes.push(rules(*netns, &format!("not understood: {rule}")));
+        }
         Signal::Passes => notes.push("no rule that was read drops the ICMP on its way".to_owned()),
         Signal::Leaves => notes
             .push("no rule of this host drops the ICMP; those beyond it are not known".to_owned()),
         Signal::None => {}
     }
-    if let (Signal::Passes | Signal::Leaves, concerned) = (
-        &worst.signal,
-        crate::core::audit::signal::concerned(worst.suspect),
-    ) {
-        for netns in concerned {
+    if let Signal::Passes | Signal::Leaves = &worst.signal {
+        for netns in concerned(worst.suspect) {
             let unread = firewalls
                 .get(&netns)
                 .map_or(&[][..], |rules| rules.unread());
-            notes.extend(unread.iter().map(|what| {
-                format!(
-                    "rules of {}: {what}",
-                    NetnsRef::new(netns, topology).label()
-                )
-            }));
+            notes.extend(unread.iter().map(|what| rules(netns, what)));
         }
     }
     notes.extend(learned(topology, worst.suspect));
     notes
+}
+
+/// Where the packets come from.
+fn senders(topology: &Topology, all: &[Judged<'_>]) -> String {
+    let senders = all.iter().map(|judged| judged.suspect.path.from);
+    let (known, beyond): (Vec<_>, Vec<_>) = senders.partition(Option::is_some);
+    let mut names: Vec<String> = known
+        .iter()
+        .flatten()
+        .map(|netns| netns_label(*netns, topology))
+        .collect();
+    let more = names.len().saturating_sub(MOST_NAMES);
+    names.truncate(MOST_NAMES);
+    let mut text = format!("packets come here from {}", names.join(", "));
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    match (names.is_empty(), beyond.is_empty()) {
+        (true, _) => text.push_str("beyond this host"),
+        (false, true) => {}
+        (false, false) => text.push_str(" and from beyond this host"),
+    }
+    text
 }
 
 /// What the sender has learned about the way; it forgets after some minutes.
@@ -220,13 +204,11 @@ fn learned(topology: &Topology, suspect: &Suspect) -> Option<String> {
     let from = suspect.path.from?;
     let inside = topology.inside(from)?;
     let destination = suspect.path.destination?;
-    let known = inside
-        .path_mtus
-        .iter()
-        .find(|known| known.destination == destination)?;
+    let mut known = inside.path_mtus.iter();
+    let known = known.find(|known| known.destination == destination)?;
     Some(format!(
         "{} has learned a path MTU of {} to {destination}, for some minutes",
-        NetnsRef::new(from, topology).label(),
+        netns_label(from, topology),
         known.mtu_bytes
     ))
 }
@@ -237,12 +219,8 @@ fn narrow(topology: &Topology, suspect: &Suspect) -> Vec<LinkId> {
     if place.wrapped_bytes > 0 {
         return Vec::new();
     }
-    let devices: Vec<LinkId> = suspect
-        .path
-        .legs
-        .iter()
-        .flat_map(|leg| leg.devices.iter().copied())
-        .collect();
+    let legs = suspect.path.legs.iter();
+    let devices: Vec<LinkId> = legs.flat_map(|leg| leg.devices.iter().copied()).collect();
     let fits = |at: &LinkId| {
         at.link(topology)
             .is_none_or(|link| link.mtu_bytes >= suspect.packet_bytes)
@@ -270,43 +248,33 @@ pub fn inner_end(topology: &Topology, suspect: &Suspect) -> Option<LinkId> {
         return near.or(far);
     };
     let narrow = narrow(topology, suspect);
-    let leads_in = |router: NetnsId| {
-        let netns = topology.namespaces.get(&router)?;
+    let leads_in = |&LinkId { netns, .. }: &LinkId| {
         let outside = Destination::Outside { ipv6: path.ipv6 };
-        let Decision::Send(ways) = lookup(netns, outside, None, None) else {
-            return None;
+        let known = topology.namespaces.get(&netns);
+        let decision = known.map(|known| lookup(known, outside, None, None));
+        let Some(Decision::Send(ways)) = decision else {
+            return false;
         };
-        ways.iter()
-            .any(|way| {
-                narrow.contains(&LinkId {
-                    netns: router,
-                    ifindex: way.ifindex,
-                })
-            })
-            .then_some(())
+        let mut ways = ways.into_iter().map(|way| way.ifindex);
+        ways.any(|ifindex| narrow.contains(&LinkId { netns, ifindex }))
     };
     // The routers at either side of it, where it begins or ends with their own device.
     let begins = |at: &&LinkId| path.legs.iter().any(|leg| leg.devices.first() == Some(*at));
     let ends = |at: &&LinkId| path.legs.iter().any(|leg| leg.devices.last() == Some(*at));
-    let into = |at: &LinkId| leads_in(at.netns).is_some();
-    if narrow.first().filter(begins).is_some_and(into) {
+    if narrow.first().filter(begins).is_some_and(leads_in) {
         return Some(near);
     }
-    if narrow.last().filter(ends).is_some_and(into) {
+    if narrow.last().filter(ends).is_some_and(leads_in) {
         return Some(far);
     }
-    let is_container = |at: &LinkId| {
-        topology
-            .namespaces
-            .get(&at.netns)
-            .is_some_and(|netns| netns.container.is_some() || netns.guest.is_some())
+    let is_container = |at: LinkId| {
+        let netns = topology.namespaces.get(&at.netns);
+        netns.is_some_and(|netns| netns.container.is_some() || netns.planned.is_some())
     };
-    match (is_container(&near), is_container(&far)) {
-        (true, false) => return Some(near),
-        (false, true) => return Some(far),
-        _ => {}
-    }
-    let before = suspect.place.leg;
-    let after = path.legs.len().saturating_sub(suspect.place.leg + 1);
-    Some(if before < after { near } else { far })
+    Some(match (is_container(near), is_container(far)) {
+        (true, false) => near,
+        (false, true) => far,
+        _ if suspect.place.leg < path.legs.len().saturating_sub(suspect.place.leg + 1) => near,
+        _ => far,
+    })
 }

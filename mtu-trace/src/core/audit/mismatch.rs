@@ -1,6 +1,6 @@
-//! Narrow places to findings: how bad each is, why, and what to do. Pure.
+//! Narrow places to findings: how bad each is, why, and what to do.
 
-use crate::core::audit::planned_container::guests;
+use crate::core::audit::planned_container::planned_ends;
 use crate::core::audit::signal::{Firewalls, Signal, clamped, signal};
 use crate::core::audit::{Audit, Group, Key, messages, planned_container};
 use crate::core::firewall::Clamp;
@@ -11,7 +11,7 @@ use crate::model::finding::{
     BlockedAt, Confidence, Evidence, Finding, Fix, Pmtud, Severity, Verdict,
 };
 use crate::model::netns_ref::NetnsRef;
-use crate::model::network::{NetnsId, Topology};
+use crate::model::network::{LinkId, NetnsId, Topology};
 
 /// What the audit is told besides.
 pub struct Circumstances<'a> {
@@ -64,52 +64,34 @@ impl Audit<'_> {
         group: &Group,
         circumstances: &Circumstances<'_>,
     ) -> Option<Finding> {
-        let judged: Vec<Judged<'_>> = group
-            .senders
-            .values()
-            .map(|suspect| judge(&self.index.topology, circumstances.firewalls, suspect))
+        let (topology, firewalls) = (&*self.index.topology, circumstances.firewalls);
+        let suspects = group.senders.values();
+        let judged: Vec<Judged<'_>> = suspects
+            .map(|suspect| judge(topology, firewalls, suspect))
             .collect();
         let worst = judged.iter().max_by_key(|judged| {
-            (
-                judged.severity,
-                judged.suspect.path.from.is_some(),
-                judged.suspect.path.to.is_some(),
-                judged.suspect.path.legs.len(),
-            )
+            let path = &judged.suspect.path;
+            let ends = (path.from.is_some(), path.to.is_some());
+            (judged.severity, ends, path.legs.len())
         })?;
-        let boundary = boundary(
-            &self.index.topology,
-            worst.suspect,
-            circumstances.has_function,
-        );
-        let path = hops(&self.index, worst.suspect);
-        let mut notes = messages::notes(
-            &self.index.topology,
-            circumstances.firewalls,
-            worst,
-            &judged,
-        );
+        let boundary = boundary(topology, worst.suspect, circumstances.has_function);
+        let pmtud = pmtud(topology, worst);
+        let mut notes = messages::notes(topology, firewalls, worst, &judged);
         notes.extend(
-            guests(&self.index.topology, &worst.suspect.path).filter_map(|netns| {
-                planned_container::note(&self.index.topology, netns, self.engines.get(&netns)?)
-            }),
+            planned_ends(topology, &worst.suspect.path)
+                .filter_map(|end| planned_container::note(topology, end, self.engines.get(&end)?)),
         );
         let mut confidence = confidence(worst);
-        if key.foreseen {
+        if key.planned {
             // Nobody has seen it, and it may be started with an MTU of its own.
             confidence = confidence.min(Confidence::Likely);
         }
-        let evidence = Evidence {
-            ways: group.ways,
-            notes,
-            ..Evidence::default()
-        };
         Some(Finding {
             id: String::new(),
             verdict: Verdict::MtuMismatch,
             severity: worst.severity,
             confidence,
-            summary: messages::summary(&self.index.topology, worst, &boundary),
+            summary: messages::summary(topology, worst, &boundary),
             ongoing: false,
             first_seen_ns: circumstances.now_ns,
             detected_at_ns: circumstances.now_ns,
@@ -117,10 +99,14 @@ impl Audit<'_> {
             connections: 0,
             connection: None,
             boundary: Some(boundary),
-            pmtud: Some(pmtud(&self.index.topology, worst)),
-            evidence,
-            path,
-            fixes: fixes(&self.index.topology, worst),
+            evidence: Evidence {
+                ways: group.ways,
+                notes,
+                ..Evidence::default()
+            },
+            path: hops(&self.index, worst.suspect),
+            fixes: fixes(topology, worst, pmtud.blocked_at.as_ref()),
+            pmtud: Some(pmtud),
         })
     }
 }
@@ -129,17 +115,14 @@ fn judge<'a>(topology: &Topology, firewalls: &Firewalls, suspect: &'a Suspect) -
     let place = &suspect.place;
     let signal = signal(topology, firewalls, suspect);
     let fits = place.fits_bytes().saturating_add(place.slack_bytes);
-    let clamp = if suspect.relief.is_none() {
-        clamped(topology, firewalls, &suspect.path, fits)
-    } else {
-        None
-    };
+    let relief = suspect.relief.is_some();
+    let clamp = clamped(topology, firewalls, &suspect.path, fits).filter(|_| !relief);
     let sender = suspect.path.from.and_then(|from| topology.inside(from));
     let probes = sender
         .and_then(|inside| inside.sysctls.tcp_mtu_probing)
         .is_some_and(|set| set > 0);
     let hole = place.site.is_silent() || matches!(signal, Signal::Blocked { .. });
-    let severity = if suspect.relief.is_some() || clamp.is_some() {
+    let severity = if relief || clamp.is_some() {
         Severity::Info
     } else if hole && !probes {
         Severity::Error
@@ -179,9 +162,8 @@ fn pmtud(topology: &Topology, judged: &Judged<'_>) -> Pmtud {
         }),
         _ => None,
     };
-    let can_signal = !judged.suspect.place.site.is_silent();
     Pmtud {
-        signalled: can_signal,
+        signalled: !judged.suspect.place.site.is_silent(),
         // What will become of it is known only where it is dropped.
         delivered: blocked_at.as_ref().map(|_| false),
         blocked_at,
@@ -189,7 +171,7 @@ fn pmtud(topology: &Topology, judged: &Judged<'_>) -> Pmtud {
 }
 
 /// What to do, best first; nothing where it does no harm.
-fn fixes(topology: &Topology, judged: &Judged<'_>) -> Vec<Fix> {
+fn fixes(topology: &Topology, judged: &Judged<'_>, blocked: Option<&BlockedAt>) -> Vec<Fix> {
     let suspect = judged.suspect;
     let place = &suspect.place;
     if judged.severity == Severity::Info {
@@ -205,36 +187,26 @@ fn fixes(topology: &Topology, judged: &Judged<'_>) -> Vec<Fix> {
         _ => place.tunnel,
     };
     fixes.extend(tunnel.and_then(|at| remedy::fit_tunnel(topology, at.netns, at.ifindex, fits)));
-    if let (Signal::Blocked { blocking, .. }, Some(blocked)) =
-        (&judged.signal, pmtud(topology, judged).blocked_at)
-    {
+    if let (Signal::Blocked { blocking, .. }, Some(blocked)) = (&judged.signal, blocked) {
         let message = if suspect.path.ipv6 {
             remedy::PACKET_TOO_BIG
         } else {
             remedy::FRAG_NEEDED
         };
-        fixes.extend(remedy::unblock(&blocked, message, &blocking.commands));
+        fixes.extend(remedy::unblock(blocked, message, &blocking.commands));
     }
     match place.site.remedy {
         Remedy::ClampSegments => fixes.extend(remedy::clamp(topology, place.egress.netns)),
         Remedy::RaiseMtu => {
-            let device = place.peer.unwrap_or(place.egress);
-            fixes.extend(remedy::raise_mtu(
-                topology,
-                device.netns,
-                device.ifindex,
-                suspect.packet_bytes,
-            ));
+            let LinkId { netns, ifindex } = place.peer.unwrap_or(place.egress);
+            let wanted = suspect.packet_bytes;
+            fixes.extend(remedy::raise_mtu(topology, netns, ifindex, wanted));
         }
         Remedy::Nothing => {}
     }
     if judged.severity == Severity::Error {
-        fixes.extend(
-            suspect
-                .path
-                .from
-                .and_then(|from| remedy::probing(topology, from)),
-        );
+        let sender = suspect.path.from;
+        fixes.extend(sender.and_then(|sender| remedy::probing(topology, sender)));
     }
     fixes
 }

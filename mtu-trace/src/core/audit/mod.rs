@@ -13,7 +13,7 @@
 //! Pure: the topology, the engines and the packet filter rules come in as values.
 //!
 //! ```text
-//! Topology -> Prospect::new -> Audit::new -> Audit::concerned -> (rules are read) -> Audit::findings
+//! Topology -> PlannedNetwork::new -> Audit::new -> Audit::concerned -> (rules are read) -> Audit::findings
 //! ```
 
 pub(crate) mod messages;
@@ -26,12 +26,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use mismatch::Circumstances;
-pub use planned_container::Prospect;
+pub use planned_container::PlannedNetwork;
 pub use signal::Firewalls;
 
-use crate::core::audit::planned_container::{guests, is_guest, leads_to_guest};
+use crate::core::audit::planned_container::{is_planned, leads_to_planned, planned_ends};
 use crate::core::graph::{Destination, TopologyIndex, example};
-use crate::core::sites::{Site, Suspect, suspects};
+use crate::core::sites::{Suspect, suspects};
 use crate::model::engine::Dockerd;
 use crate::model::network::{Link, LinkId, Netns, NetnsId, RouteKind, Topology, is_link_local};
 
@@ -44,11 +44,11 @@ const MOST_NETWORKS: usize = 512;
 struct Key {
     egress: LinkId,
     limit_bytes: u32,
-    site: &'static Site,
+    site: usize,
     ipv6: bool,
     /// Whether it concerns a container that is not there yet: what is said of those that are must not
     /// depend on that.
-    foreseen: bool,
+    planned: bool,
 }
 
 /// A place with the senders it concerns.
@@ -66,7 +66,8 @@ pub struct Audit<'a> {
     /// The engines of containers that are not there yet.
     engines: &'a BTreeMap<NetnsId, Dockerd>,
     groups: BTreeMap<Key, Group>,
-    figures: Figures,
+    /// How much was looked at.
+    pub(crate) figures: Figures,
 }
 
 /// How much was looked at.
@@ -77,7 +78,8 @@ pub struct Figures {
     /// Number of links in them.
     pub links: usize,
     /// Containers that are not there yet and were thought of besides.
-    pub foreseen: usize,
+    #[serde(rename = "foreseen")]
+    pub planned: usize,
     /// Ways from one namespace to another or out of the host.
     pub ways: usize,
     /// Networks that were left out, because there are too many routes.
@@ -87,26 +89,25 @@ pub struct Figures {
 impl<'a> Audit<'a> {
     /// Follows all ways through the network.
     #[must_use]
-    pub fn new(prospect: &'a Prospect) -> Self {
-        let topology = &*prospect.topology;
+    pub fn new(planned: &'a PlannedNetwork) -> Self {
+        let topology = &*planned.topology;
         let mut audit = Self {
-            index: TopologyIndex::new(Arc::clone(&prospect.topology)),
-            engines: &prospect.engines,
+            index: TopologyIndex::new(Arc::clone(&planned.topology)),
+            engines: &planned.engines,
             groups: BTreeMap::new(),
             figures: Figures {
-                foreseen: prospect.engines.len(),
+                planned: planned.engines.len(),
                 ..Figures::default()
             },
         };
         let (mut destinations, left_out) = destinations(topology);
         audit.figures.networks_left_out = left_out;
-        let foreseen: BTreeSet<Destination> = guest_destinations(topology)
-            .filter(|guest| !destinations.contains(guest))
-            .collect();
-        destinations.extend(&foreseen);
+        let planned_ones = addresses(topology, |netns| netns.planned.is_some());
+        let planned_only = &planned_ones - &destinations;
+        destinations.extend(&planned_only);
         for (netns, known) in topology.living() {
-            if known.guest.is_none() {
-                let there = |link: &&Link| !leads_to_guest(topology, link);
+            if known.planned.is_none() {
+                let there = |link: &&Link| !leads_to_planned(topology, link);
                 audit.figures.namespaces += 1;
                 audit.figures.links += known.links.values().filter(there).count();
             }
@@ -115,9 +116,9 @@ impl<'a> Audit<'a> {
             }
             for &destination in &destinations {
                 for path in audit.index.paths(netns, destination) {
-                    match guests(topology, &path).count() {
+                    match planned_ends(topology, &path).count() {
                         // An address that nobody has yet is no place to go but for who will have it.
-                        0 if foreseen.contains(&destination) => continue,
+                        0 if planned_only.contains(&destination) => continue,
                         // One is thought of at a time.
                         2.. => continue,
                         _ => {}
@@ -137,9 +138,9 @@ impl<'a> Audit<'a> {
 
     fn add(&mut self, suspect: Suspect) {
         let topology = &*self.index.topology;
-        let foreseen = guests(topology, &suspect.path).next().is_some();
+        let planned = planned_ends(topology, &suspect.path).next().is_some();
         let changed = || messages::inner_end(topology, &suspect);
-        if foreseen && !changed().is_some_and(|end| is_guest(topology, end.netns)) {
+        if planned && !changed().is_some_and(|end| is_planned(topology, end.netns)) {
             // What is wrong is there already, and is found by those that are.
             return;
         }
@@ -147,33 +148,25 @@ impl<'a> Audit<'a> {
         let key = Key {
             egress: place.egress,
             limit_bytes: place.limit_bytes,
-            site: place.site,
+            site: place.site.row(),
             ipv6: place.ipv6 && !place.site.measures_frames(),
-            foreseen,
+            planned,
         };
         let group = self.groups.entry(key).or_default();
         group.ways += 1;
-        let rank = |suspect: &Suspect| {
-            (
-                suspect.relief.is_none(),
-                suspect.packet_bytes,
-                suspect.path.to.is_some(),
-                suspect.path.legs.len(),
-            )
+        let rank = |Suspect {
+                        path,
+                        packet_bytes,
+                        relief,
+                        ..
+                    }: &Suspect| {
+            let (arrives, legs) = (path.to.is_some(), path.legs.len());
+            (relief.is_none(), *packet_bytes, arrives, legs)
         };
-        match group.senders.get_mut(&suspect.path.from) {
-            Some(known) if rank(known) >= rank(&suspect) => {}
-            Some(known) => *known = suspect,
-            None => {
-                group.senders.insert(suspect.path.from, suspect);
-            }
+        let known = group.senders.get(&suspect.path.from);
+        if known.is_none_or(|known| rank(known) < rank(&suspect)) {
+            group.senders.insert(suspect.path.from, suspect);
         }
-    }
-
-    /// How much was looked at.
-    #[must_use]
-    pub fn figures(&self) -> Figures {
-        self.figures
     }
 
     /// The namespaces whose packet filter rules decide on what was found.
@@ -185,7 +178,7 @@ impl<'a> Audit<'a> {
             .filter(|suspect| suspect.relief.is_none())
             .flat_map(signal::concerned)
             // One that is not there yet has no rules.
-            .filter(|netns| !is_guest(&self.index.topology, *netns))
+            .filter(|netns| !is_planned(&self.index.topology, *netns))
             .collect()
     }
 }
@@ -195,28 +188,25 @@ fn originates(link: &Link) -> bool {
     link.is_carrier() && link.global_addresses().next().is_some()
 }
 
-/// The addresses of a namespace that others can send to.
-fn addresses(netns: &Netns) -> impl Iterator<Item = Destination> {
-    let links = netns.links.values().filter(|link| link.is_carrier());
+/// The addresses of these namespaces that others can send to.
+fn addresses(topology: &Topology, are_wanted: fn(&Netns) -> bool) -> BTreeSet<Destination> {
+    let namespaces = topology.living().map(|(_, netns)| netns);
+    let links = namespaces
+        .filter(|netns| are_wanted(netns))
+        .flat_map(|netns| netns.links.values())
+        .filter(|link| link.is_carrier());
     let addresses = links.flat_map(Link::global_addresses);
-    addresses.map(|own| Destination::Address(own.address))
-}
-
-/// Those of containers that are not there yet.
-fn guest_destinations(topology: &Topology) -> impl Iterator<Item = Destination> {
-    topology
-        .living()
-        .filter(|(_, netns)| netns.guest.is_some())
-        .flat_map(|(_, netns)| addresses(netns))
+    addresses
+        .map(|own| Destination::Address(own.address))
+        .collect()
 }
 
 /// Where packets may go: to every address there is, to an example of every network there is a route
 /// to, and wherever default routes lead. And how many networks were left out.
 fn destinations(topology: &Topology) -> (BTreeSet<Destination>, usize) {
-    let there = || topology.living().filter(|(_, netns)| netns.guest.is_none());
-    let mut destinations: BTreeSet<Destination> =
-        there().flat_map(|(_, netns)| addresses(netns)).collect();
-    let networks: BTreeSet<Destination> = there()
+    let mut destinations = addresses(topology, |netns| netns.planned.is_none());
+    let namespaces = topology.living().filter(|(_, it)| it.planned.is_none());
+    let networks: BTreeSet<Destination> = namespaces
         .filter_map(|(_, netns)| netns.inside.as_ref())
         .flat_map(|inside| &inside.routes)
         .filter(|route| route.kind == RouteKind::Unicast && route.destination.prefix_len > 1)

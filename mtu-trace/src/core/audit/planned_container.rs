@@ -1,6 +1,6 @@
 //! Containers that are not there yet. Docker-in-Docker is checked before the first build, when the inner
 //! engine has a bridge with nothing on it: so one container is thought of on each such bridge, with what
-//! its engine would give it, and its ways are followed as if it were there, one at a time. Pure.
+//! its engine would give it, and its ways are followed as if it were there, one at a time.
 //!
 //! What is found that way is told only if that container is the end to change, and apart from what is
 //! found of those that are there, which does not depend on it.
@@ -8,16 +8,18 @@
 //! Only engines that are known are thought for: what an empty bridge itself has tells little. Docker
 //! before 25 (2023) left it at 1500 whatever its network's MTU was; newer ones set it (moby, PR 46849).
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::core::graph::Path;
+use crate::core::sites::netns_label;
 use crate::model::engine::{Dockerd, MtuFrom};
-use crate::model::netns_ref::NetnsRef;
 use crate::model::network::{
-    Address, Guest, Inside, Link, LinkKind, Netns, NetnsId, NextHop, Peer, Route, RouteKind,
-    Topology,
+    Address, Inside, Link, LinkKind, Netns, NetnsId, NextHop, Peer, PlannedContainer, Route,
+    RouteKind, Topology,
 };
 
 /// What its interface is called by its engine.
@@ -31,11 +33,11 @@ const EMPTY_BRIDGE_BYTES: u32 = 1500;
 /// Number of the main table (`RT_TABLE_MAIN`).
 const MAIN: u32 = 254;
 /// Addresses tried before a network is taken to be full.
-const MOST_TRIED: u128 = 256;
+const MOST_TRIED: usize = 256;
 
 /// The network with a container on every engine's empty bridge.
 #[derive(Clone, Debug, Default)]
-pub struct Prospect {
+pub struct PlannedNetwork {
     /// The network with them.
     pub topology: Arc<Topology>,
     /// Empty bridges on which none is thought of, because engines disagree on its MTU.
@@ -44,102 +46,86 @@ pub struct Prospect {
     pub(crate) engines: BTreeMap<NetnsId, Dockerd>,
 }
 
-impl Prospect {
+impl PlannedNetwork {
     /// Thinks of a container on the empty bridge of each of these engines.
     #[must_use]
     pub fn new(topology: &Topology, engines: &[Dockerd]) -> Self {
-        let mut prospect = Self {
+        let mut planned = Self {
             topology: Arc::new(topology.clone()),
-            disagreed: 0,
-            engines: BTreeMap::new(),
-        };
-        let netns_of = |engine: &Dockerd| {
-            let mut known = topology.living();
-            known.find(|(_, netns)| netns.inode == engine.netns_inode)
+            ..Self::default()
         };
         // Two engines do not share a bridge; a process and its copy do, and say the same.
         let mut bridges: BTreeMap<(NetnsId, &str), Vec<&Dockerd>> = BTreeMap::new();
         for engine in engines {
-            if let Some((netns, _)) = netns_of(engine) {
+            let mut known = topology.living();
+            if let Some((netns, _)) = known.find(|(_, it)| it.inode == engine.netns_inode) {
                 let same = bridges.entry((netns, &engine.bridge)).or_default();
                 same.push(engine);
             }
         }
-        for ((netns, bridge), same) in bridges {
+        for ((host, _), same) in bridges {
             let [engine, others @ ..] = same.as_slice() else {
                 continue;
             };
-            let Some(place) = prospect.place(netns, bridge) else {
+            let Some(bridge) = planned.empty_bridge(host, engine) else {
                 continue;
             };
             let mut others = others.iter();
             if others.all(|other| other.mtu_bytes == engine.mtu_bytes) {
                 // Without room for it there is none.
-                let _guest = prospect.invite(netns, &place, engine);
+                let _container = planned.add(host, &bridge, engine);
             } else {
-                prospect.disagreed += 1;
+                planned.disagreed += 1;
             }
         }
-        prospect
+        planned
     }
 
-    /// The place on a bridge of this name, if nothing is on it and a container can be put there.
-    fn place(&self, host: NetnsId, bridge: &str) -> Option<Place> {
+    /// The bridge of an engine, if nothing is on it and a container can be put there.
+    fn empty_bridge(&self, host: NetnsId, engine: &Dockerd) -> Option<EmptyBridge> {
         let netns = self.topology.namespaces.get(&host)?;
-        let (&bridge, known) = netns
-            .links
-            .iter()
-            .find(|(_, link)| link.kind == LinkKind::Bridge && link.name == bridge)?;
+        let is_bridge = |link: &Link| link.kind == LinkKind::Bridge && link.name == engine.bridge;
+        let (&ifindex, bridge) = netns.links.iter().find(|(_, link)| is_bridge(link))?;
         let mut links = netns.links.values();
-        if !known.up || links.any(|link| link.master == Some(bridge)) {
+        if !bridge.up || links.any(|link| link.master == Some(ifindex)) {
             return None;
         }
-        let homes = homes(&self.topology, netns, known);
-        (!homes.is_empty()).then_some(Place { bridge, homes })
+        let homes = homes(&self.topology, netns, bridge);
+        (!homes.is_empty()).then_some(EmptyBridge { ifindex, homes })
     }
 
     /// Puts a container there.
-    fn invite(&mut self, host: NetnsId, place: &Place, engine: &Dockerd) -> Option<()> {
-        let netns = self.topology.namespaces.get(&host)?;
-        let id = self.free()?;
-        let port = netns.links.keys().last()?.checked_add(1)?;
-        let guest = guest(host, engine, port, &place.homes);
-        let other_end = Link {
-            name: PORT.to_owned(),
-            master: Some(place.bridge),
-            addresses: Vec::new(),
-            peer: Some(Peer {
-                netns: Some(id),
-                ifindex: IFINDEX,
-            }),
-            ..interface(engine.mtu_bytes)
-        };
+    fn add(&mut self, host: NetnsId, bridge: &EmptyBridge, engine: &Dockerd) -> Option<()> {
+        let known = &self.topology.namespaces;
+        let port = known.get(&host)?.links.keys().last()?.checked_add(1)?;
+        // An identity that no namespace has: the highest, which the kernel gives last.
+        let mut from_the_top = (1..=u64::MAX).rev().map(NetnsId);
+        let id = from_the_top.find(|id| !known.contains_key(id))?;
         let topology = Arc::make_mut(&mut self.topology);
         let links = &mut topology.namespaces.get_mut(&host)?.links;
+        let other_end = Link {
+            name: PORT.to_owned(),
+            master: Some(bridge.ifindex),
+            ..interface(engine.mtu_bytes, id, IFINDEX)
+        };
         links.insert(port, other_end);
-        if let Some(bridge) = links.get_mut(&place.bridge)
+        if let Some(bridge) = links.get_mut(&bridge.ifindex)
             && bridge.mtu_bytes == EMPTY_BRIDGE_BYTES
         {
             // It follows its smallest port (`br_mtu_auto_adjust`). One that was set stays.
             bridge.mtu_bytes = engine.mtu_bytes;
         }
-        topology.namespaces.insert(id, guest);
+        let container = container(host, engine, port, &bridge.homes);
+        topology.namespaces.insert(id, container);
         self.engines.insert(id, engine.clone());
         Some(())
     }
-
-    /// An identity that no namespace has: the highest, which the kernel gives last.
-    fn free(&self) -> Option<NetnsId> {
-        let mut from_the_top = (1..=u64::MAX).rev().map(NetnsId);
-        from_the_top.find(|id| !self.topology.namespaces.contains_key(id))
-    }
 }
 
-/// Where a container can be.
+/// Where a container can be: the index of a bridge, and what it can be called there.
 #[derive(Clone, Debug)]
-struct Place {
-    /// Index of the bridge.
-    bridge: u32,
+struct EmptyBridge {
+    ifindex: u32,
     homes: Vec<Home>,
 }
 
@@ -168,59 +154,41 @@ fn homes(topology: &Topology, netns: &Netns, bridge: &Link) -> Vec<Home> {
 
 /// The first address of a network that nobody has: nobody at all, else nobody where the bridge is.
 fn vacant(topology: &Topology, netns: &Netns, network: Address) -> Option<IpAddr> {
-    let here: BTreeSet<IpAddr> = addresses(netns).collect();
-    let everywhere: BTreeSet<IpAddr> = topology
-        .living()
-        .filter(|(_, netns)| netns.guest.is_none())
-        .flat_map(|(_, netns)| addresses(netns))
-        .collect();
-    let free = |taken: &BTreeSet<IpAddr>| hosts(network).find(|address| !taken.contains(address));
-    free(&everywhere).or_else(|| free(&here))
-}
-
-fn addresses(netns: &Netns) -> impl Iterator<Item = IpAddr> {
-    let links = netns.links.values();
-    links.flat_map(|link| link.addresses.iter().map(|own| own.address))
+    let there = topology.living().map(|(_, netns)| netns);
+    let everywhere: Vec<&Netns> = there.filter(|netns| netns.planned.is_none()).collect();
+    let free = |within: &[&Netns]| {
+        let is_free = |address: &IpAddr| within.iter().all(|it| it.owner(*address).is_none());
+        hosts(network).find(is_free)
+    };
+    free(&everywhere).or_else(|| free(&[netns]))
 }
 
 /// The first addresses of a network that are a host's.
 fn hosts(network: Address) -> impl Iterator<Item = IpAddr> {
-    let (bits, width): (u128, u32) = match network.address {
-        IpAddr::V4(address) => (address.to_bits().into(), 32),
-        IpAddr::V6(address) => (address.to_bits(), 128),
-    };
-    let host_bits = width.saturating_sub(network.prefix_len.into());
-    let mask = 1_u128
-        .checked_shl(host_bits)
-        .map_or(u128::MAX, |size| size - 1);
-    let first = bits & !mask;
+    let Address {
+        address,
+        prefix_len,
+    } = network;
+    let network = IpNet::new(address, prefix_len).unwrap_or_else(|_| address.into());
     // The first and the last are nobody's, but for networks of two (RFC 3021, RFC 6164).
-    let numbers = if host_bits < 2 {
-        0..=mask
-    } else {
-        1..=(mask - 1).min(MOST_TRIED)
-    };
-    numbers.filter_map(move |number| match network.address {
-        IpAddr::V4(_) => Some(IpAddr::V4(u32::try_from(first | number).ok()?.into())),
-        IpAddr::V6(_) => Some(IpAddr::V6((first | number).into())),
-    })
+    let is_small = network.max_prefix_len() - network.prefix_len() < 2;
+    let ends = [network.network(), network.broadcast()];
+    let hosts = network.hosts();
+    let hosts = hosts.filter(move |host| is_small || !ends.contains(host));
+    hosts.take(MOST_TRIED)
 }
 
 /// The namespace that a container would have.
-fn guest(parent: NetnsId, engine: &Dockerd, port: u32, homes: &[Home]) -> Netns {
+fn container(parent: NetnsId, engine: &Dockerd, port: u32, homes: &[Home]) -> Netns {
     let link = Link {
         name: INTERFACE.to_owned(),
-        peer: Some(Peer {
-            netns: Some(parent),
-            ifindex: port,
-        }),
         addresses: homes.iter().map(|home| home.own).collect(),
-        ..interface(engine.mtu_bytes)
+        ..interface(engine.mtu_bytes, parent, port)
     };
     let routes = homes.iter().flat_map(|home| {
         let unspecified: IpAddr = match home.router {
-            IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
-            IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
         let anywhere = Address {
             address: unspecified,
@@ -235,7 +203,7 @@ fn guest(parent: NetnsId, engine: &Dockerd, port: u32, homes: &[Home]) -> Netns 
             routes: routes.collect(),
             ..Inside::default()
         })),
-        guest: Some(Guest {
+        planned: Some(PlannedContainer {
             bridge: engine.bridge.clone(),
             parent,
         }),
@@ -244,8 +212,12 @@ fn guest(parent: NetnsId, engine: &Dockerd, port: u32, homes: &[Home]) -> Netns 
 }
 
 /// One end of its veth, as far as both are the same.
-fn interface(mtu_bytes: u32) -> Link {
+fn interface(mtu_bytes: u32, netns: NetnsId, ifindex: u32) -> Link {
     Link {
+        peer: Some(Peer {
+            netns: Some(netns),
+            ifindex,
+        }),
         kind: LinkKind::Veth,
         mtu_bytes,
         up: true,
@@ -271,27 +243,27 @@ fn route(destination: Address, gateway: Option<IpAddr>) -> Route {
 }
 
 /// Whether a namespace is only thought of.
-pub fn is_guest(topology: &Topology, netns: NetnsId) -> bool {
+pub fn is_planned(topology: &Topology, netns: NetnsId) -> bool {
     let known = topology.namespaces.get(&netns);
-    known.is_some_and(|netns| netns.guest.is_some())
+    known.is_some_and(|netns| netns.planned.is_some())
 }
 
 /// Whether a link leads to such a one.
-pub fn leads_to_guest(topology: &Topology, link: &Link) -> bool {
-    let other = link.peer.and_then(|peer| peer.netns);
-    link.is_pair() && other.is_some_and(|netns| is_guest(topology, netns))
+pub fn leads_to_planned(topology: &Topology, link: &Link) -> bool {
+    let other = link.peer_id().filter(|_| link.is_pair());
+    other.is_some_and(|other| is_planned(topology, other.netns))
 }
 
 /// The ends of a way that are only thought of.
-pub fn guests<'a>(topology: &'a Topology, path: &Path) -> impl Iterator<Item = NetnsId> + 'a {
+pub fn planned_ends<'a>(topology: &'a Topology, path: &Path) -> impl Iterator<Item = NetnsId> + 'a {
     let ends = path.from.into_iter().chain(path.to);
-    ends.filter(|end| is_guest(topology, *end))
+    ends.filter(|end| is_planned(topology, *end))
 }
 
 /// What is known of a container that is not there.
 pub fn note(topology: &Topology, netns: NetnsId, engine: &Dockerd) -> Option<String> {
-    let guest = topology.namespaces.get(&netns)?.guest.as_ref()?;
-    let parent = NetnsRef::new(guest.parent, topology).label();
+    let planned = topology.namespaces.get(&netns)?.planned.as_ref()?;
+    let parent = netns_label(planned.parent, topology);
     let from = match &engine.mtu_from {
         MtuFrom::Flag => "as its --mtu says".to_owned(),
         MtuFrom::Settings(path) => format!("as its {path} says"),
@@ -300,6 +272,6 @@ pub fn note(topology: &Topology, netns: NetnsId, engine: &Dockerd) -> Option<Str
     Some(format!(
         "no container is on {} of {parent} yet: the engine there, dockerd (pid {}), would give a new \
          one an MTU of {}, {from}",
-        guest.bridge, engine.pid, engine.mtu_bytes
+        planned.bridge, engine.pid, engine.mtu_bytes
     ))
 }

@@ -1,5 +1,5 @@
 //! Whether the message about a packet that is too big comes back to its sender, as far as the rules
-//! on the way can be read; and whether a router clamps segment sizes. Pure.
+//! on the way can be read; and whether a router clamps segment sizes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,7 +9,7 @@ use crate::core::firewall::{
 };
 use crate::core::graph::Path;
 use crate::core::sites::{Suspect, Tells};
-use crate::model::network::{LinkId, NetnsId, Topology};
+use crate::model::network::{Link, LinkId, NetnsId, Topology};
 
 /// The rules that were read, by namespace.
 pub type Firewalls = BTreeMap<NetnsId, Firewall>;
@@ -63,11 +63,13 @@ pub fn concerned(suspect: &Suspect) -> BTreeSet<NetnsId> {
 fn stations(suspect: &Suspect) -> Vec<Station> {
     let path = &suspect.path;
     let mut stations = Vec::new();
-    let station = |netns, hook, iif, oif| Station {
-        netns,
-        hook,
-        iif,
-        oif,
+    let mut pass = |netns, hook, iif, oif| {
+        stations.push(Station {
+            netns,
+            hook,
+            iif,
+            oif,
+        });
     };
     let place = suspect.place.leg;
     if suspect.place.site.is_silent() {
@@ -85,18 +87,8 @@ fn stations(suspect: &Suspect) -> Vec<Station> {
         place + 1
     } else {
         if let Some(leg) = legs.get(place) {
-            stations.push(station(
-                leg.netns,
-                NetfilterHook::Output,
-                None,
-                came_in(place),
-            ));
-            stations.push(station(
-                leg.netns,
-                NetfilterHook::Postrouting,
-                None,
-                came_in(place),
-            ));
+            pass(leg.netns, NetfilterHook::Output, None, came_in(place));
+            pass(leg.netns, NetfilterHook::Postrouting, None, came_in(place));
         }
         place
     };
@@ -105,14 +97,14 @@ fn stations(suspect: &Suspect) -> Vec<Station> {
             continue;
         };
         let (iif, oif) = (leaves_by(number), came_in(number));
-        stations.push(station(leg.netns, NetfilterHook::Prerouting, iif, None));
-        stations.push(station(leg.netns, NetfilterHook::Forward, iif, oif));
-        stations.push(station(leg.netns, NetfilterHook::Postrouting, None, oif));
+        pass(leg.netns, NetfilterHook::Prerouting, iif, None);
+        pass(leg.netns, NetfilterHook::Forward, iif, oif);
+        pass(leg.netns, NetfilterHook::Postrouting, None, oif);
     }
-    let sender_is_place = first == 0;
-    if let Some(from) = path.from.filter(|_| !sender_is_place) {
-        stations.push(station(from, NetfilterHook::Prerouting, leaves_by(0), None));
-        stations.push(station(from, NetfilterHook::Input, leaves_by(0), None));
+    // A sender that makes it itself need not be told.
+    if let Some(from) = path.from.filter(|_| first > 0) {
+        pass(from, NetfilterHook::Prerouting, leaves_by(0), None);
+        pass(from, NetfilterHook::Input, leaves_by(0), None);
     }
     stations
 }
@@ -177,40 +169,40 @@ pub fn clamped(
     limit_bytes: u32,
 ) -> Option<(NetnsId, Clamp)> {
     let headers = if path.ipv6 { 60 } else { 40 };
-    path.legs
-        .iter()
-        .enumerate()
-        .skip(1)
-        .find_map(|(number, leg)| {
-            let firewall = firewalls.get(&leg.netns)?;
-            let near = *path.legs.get(number - 1)?.devices.last()?;
-            let far = *leg.devices.first()?;
-            // What limits the sender is the segment size the receiver announces, on its way here.
-            [
-                NetfilterHook::Forward,
-                NetfilterHook::Postrouting,
-                NetfilterHook::Prerouting,
-            ]
-            .into_iter()
-            .find_map(|hook| {
-                let packet = QueriedPacket {
-                    hook,
-                    kind: What::Syn,
-                    source: path.destination.unwrap_or_else(|| anywhere(path.ipv6)),
-                    destination: path.source.unwrap_or_else(|| anywhere(path.ipv6)),
-                    iif: name(topology, far).filter(|_| hook != NetfilterHook::Postrouting),
-                    oif: name(topology, near).filter(|_| hook != NetfilterHook::Prerouting),
-                };
-                let clamp = firewall.clamp(&packet)?;
-                let mtu = |at: LinkId| Some(at.link(topology)?.mtu_bytes);
-                let bytes = match clamp.mss {
-                    Some(mss) => u32::from(mss) + headers,
-                    // Both nft's `rt mtu` and TCPMSS look at the routes both ways.
-                    None => mtu(near)?.min(leg.route_mtu_bytes.unwrap_or(mtu(far)?)),
-                };
-                (bytes <= limit_bytes).then_some((leg.netns, clamp))
-            })
+    let mut crossings = path.legs.windows(2);
+    crossings.find_map(|legs| {
+        let [before, leg] = legs else { return None };
+        let firewall = firewalls.get(&leg.netns)?;
+        let near = before.devices.last()?.link(topology);
+        let far = leg.devices.first()?.link(topology);
+        let name = |link: Option<&Link>| Some(link?.name.clone());
+        // What limits the sender is the segment size the receiver announces, on its way here.
+        let mut hooks = [
+            NetfilterHook::Forward,
+            NetfilterHook::Postrouting,
+            NetfilterHook::Prerouting,
+        ]
+        .into_iter();
+        hooks.find_map(|hook| {
+            let packet = QueriedPacket {
+                hook,
+                kind: What::Syn,
+                source: path.destination.unwrap_or_else(|| anywhere(path.ipv6)),
+                destination: path.source.unwrap_or_else(|| anywhere(path.ipv6)),
+                iif: name(far).filter(|_| hook != NetfilterHook::Postrouting),
+                oif: name(near).filter(|_| hook != NetfilterHook::Prerouting),
+            };
+            let clamp = firewall.clamp(&packet)?;
+            let bytes = match clamp.mss {
+                Some(mss) => u32::from(mss) + headers,
+                // Both nft's `rt mtu` and TCPMSS look at the routes both ways.
+                None => near?
+                    .mtu_bytes
+                    .min(leg.route_mtu_bytes.unwrap_or(far?.mtu_bytes)),
+            };
+            (bytes <= limit_bytes).then_some((leg.netns, clamp))
         })
+    })
 }
 
 fn name(topology: &Topology, at: LinkId) -> Option<String> {
@@ -218,16 +210,13 @@ fn name(topology: &Topology, at: LinkId) -> Option<String> {
 }
 
 fn address_of(topology: &Topology, netns: NetnsId, ipv6: bool) -> IpAddr {
-    let links = topology
-        .namespaces
-        .get(&netns)
-        .into_iter()
-        .flat_map(|netns| netns.links.values());
-    links
+    let netns = topology.namespaces.get(&netns).into_iter();
+    let links = netns.flat_map(|netns| netns.links.values());
+    let mut addresses = links
         .flat_map(|link| &link.addresses)
-        .map(|own| own.address)
-        .find(|address| address.is_ipv6() == ipv6 && !address.is_loopback())
-        .unwrap_or_else(|| anywhere(ipv6))
+        .map(|own| own.address);
+    let usable = |address: &IpAddr| address.is_ipv6() == ipv6 && !address.is_loopback();
+    addresses.find(usable).unwrap_or_else(|| anywhere(ipv6))
 }
 
 /// An address that no rule is about.

@@ -1,57 +1,17 @@
-//! The index of one topology: which links are next to which, and what the walks over them have found.
+//! The index of one topology. What is derived from it is found once, when it is first asked for.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::iter;
 use std::sync::{Arc, OnceLock};
 
-use crate::core::graph::{Networks, Segments, Tunnels};
-use crate::model::network::{LinkId, Topology};
+use crate::core::graph::walk::paths;
+use crate::core::graph::{Destination, Neighbours, Networks, Path, Segments, Tunnels};
+use crate::model::network::{NetnsId, Topology};
 
-/// What one link is to another that is next to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Adjacency {
-    /// The other end of a cable; told by the end that comes first.
-    Cable,
-    /// The switch that a port is of.
-    Switch,
-    /// A port of a switch.
-    Port,
-    /// The device that another one is stacked on.
-    Lower,
-    /// A device that is stacked on another one.
-    Upper,
-    /// The device that carries the packets of a tunnel, wrapped.
-    Underlay,
-    /// A tunnel, to the device that carries its packets.
-    Overlay,
-}
-
-/// Which links a walk may pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passable {
-    /// Those that are up, in namespaces that are not gone.
-    Up,
-    /// All that are known: what is left of a namespace that is gone may be all there is.
-    Any,
-}
-
-impl Passable {
-    /// Whether a link may be passed.
-    #[must_use]
-    pub fn allows(self, topology: &Topology, at: LinkId) -> bool {
-        topology.namespaces.get(&at.netns).is_some_and(|netns| {
-            let link = netns.links.get(&at.ifindex);
-            link.is_some_and(|link| self == Self::Any || link.up && !netns.gone)
-        })
-    }
-}
-
-/// The graph of one topology. What is derived from it is found once, when it is first asked for.
+/// The graph of one topology.
 #[derive(Debug, Default)]
 pub struct TopologyIndex {
     /// The network that it is of.
     pub topology: Arc<Topology>,
-    adjacent: OnceLock<BTreeMap<LinkId, Vec<(Adjacency, LinkId)>>>,
+    neighbours: OnceLock<Neighbours>,
     networks: OnceLock<Networks>,
     tunnels: OnceLock<Tunnels>,
     segments: OnceLock<Segments>,
@@ -67,6 +27,12 @@ impl TopologyIndex {
         }
     }
 
+    /// Which links are next to which.
+    pub fn neighbours(&self) -> &Neighbours {
+        let neighbours = || Neighbours::new(&self.topology);
+        self.neighbours.get_or_init(neighbours)
+    }
+
     /// Which namespaces packets can go between at all.
     pub fn networks(&self) -> &Networks {
         let networks = || Networks::new(&self.topology);
@@ -75,65 +41,20 @@ impl TopologyIndex {
 
     /// Which ends of tunnels meet, and the ways of their packets.
     pub fn tunnels(&self) -> &Tunnels {
-        self.tunnels.get_or_init(|| Tunnels::new(self))
+        let tunnels = || Tunnels::new(&self.topology, self.neighbours());
+        self.tunnels.get_or_init(tunnels)
     }
 
     /// What is joined at layer 2, tunnels included.
     pub fn segments(&self) -> &Segments {
-        let segments = || Segments::new(self, &self.tunnels().edges);
+        let tunnels = &self.tunnels().edges;
+        let segments = || Segments::new(&self.topology, self.neighbours(), tunnels);
         self.segments.get_or_init(segments)
     }
 
-    /// The links that are one of these to a link, in the order of the links that tell so.
-    pub fn next_to(&self, at: LinkId, wanted: &[Adjacency]) -> impl Iterator<Item = LinkId> {
-        let adjacent = self.adjacent.get_or_init(|| adjacent(&self.topology));
-        let all = adjacent.get(&at).into_iter().flatten();
-        all.filter(|(to, _)| wanted.contains(to)).map(|(_, at)| *at)
+    /// The ways from a namespace to a destination; none to the namespace itself.
+    #[must_use]
+    pub fn paths(&self, from: NetnsId, destination: Destination) -> Vec<Path> {
+        paths(&self.topology, self.segments(), from, destination)
     }
-}
-
-fn adjacent(topology: &Topology) -> BTreeMap<LinkId, Vec<(Adjacency, LinkId)>> {
-    let mut adjacent: BTreeMap<LinkId, Vec<_>> = BTreeMap::new();
-    let mut join = |(one_is, one), (other_is, other)| {
-        adjacent.entry(one).or_default().push((other_is, other));
-        adjacent.entry(other).or_default().push((one_is, one));
-    };
-    for (&id, netns) in &topology.namespaces {
-        for (&ifindex, link) in &netns.links {
-            let at = LinkId { netns: id, ifindex };
-            if let Some(ifindex) = netns.switch_of(link) {
-                let switch = LinkId { netns: id, ifindex };
-                join((Adjacency::Port, at), (Adjacency::Switch, switch));
-            }
-            match link.peer_id() {
-                Some(end) if link.is_pair() && at < end => {
-                    join((Adjacency::Cable, at), (Adjacency::Cable, end));
-                }
-                Some(under) if link.is_tunnel() => {
-                    join((Adjacency::Overlay, at), (Adjacency::Underlay, under));
-                }
-                Some(lower) if !link.is_pair() => {
-                    join((Adjacency::Upper, at), (Adjacency::Lower, lower));
-                }
-                _ => {}
-            }
-        }
-    }
-    adjacent
-}
-
-/// Whatever can be reached, nearest first, each once with what it was reached from; the start from
-/// itself. Equally near ones come in the order in which `next` gives them.
-pub fn breadth_first<T: Copy + Ord>(
-    start: T,
-    mut next: impl FnMut(T) -> Vec<T>,
-) -> impl Iterator<Item = (T, T)> {
-    let mut known = BTreeSet::from([start]);
-    let mut queue = VecDeque::from([(start, start)]);
-    iter::from_fn(move || {
-        let (at, before) = queue.pop_front()?;
-        let new = next(at).into_iter().filter(|to| known.insert(*to));
-        queue.extend(new.map(|to| (to, at)));
-        Some((at, before))
-    })
 }

@@ -133,7 +133,8 @@ impl Egress<'_> {
         } else if link.kind == LinkKind::Bridge {
             // `br_dev_queue_push_xmit` measures against the port, whatever the bridge's own MTU is.
             index
-                .next_to(at, &[Adjacency::Port])
+                .neighbours()
+                .of(at, &[Adjacency::Port])
                 .filter(|port| Passable::Up.allows(&index.topology, *port))
                 .filter_map(|port| self.limit(port, depth + 1))
                 .min()

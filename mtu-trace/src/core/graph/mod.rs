@@ -17,6 +17,7 @@
 pub(crate) mod fixture;
 pub(crate) mod index;
 pub(crate) mod limits;
+pub(crate) mod neighbours;
 pub(crate) mod networks;
 pub(crate) mod path;
 pub(crate) mod route;
@@ -24,7 +25,8 @@ pub(crate) mod segment;
 pub(crate) mod tunnel;
 pub(crate) mod walk;
 
-pub use index::{Adjacency, Passable, TopologyIndex};
+pub use index::TopologyIndex;
+pub use neighbours::{Adjacency, Neighbours, Passable};
 pub use networks::Networks;
 pub use route::{Decision, Destination, example, lookup};
 pub use segment::Segments;

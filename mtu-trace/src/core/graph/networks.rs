@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::graph::index::breadth_first;
+use crate::core::graph::neighbours::breadth_first;
 use crate::model::network::{LinkKind, NetnsId, Topology};
 
 /// The namespaces of a topology by what they are connected with, whatever their routes say.
@@ -20,10 +20,12 @@ impl Networks {
     #[must_use]
     pub fn new(topology: &Topology) -> Self {
         let mut adjacent: BTreeMap<NetnsId, BTreeSet<NetnsId>> = BTreeMap::new();
+        let mut leads_out = BTreeSet::new();
         for (&id, netns) in &topology.namespaces {
             for link in netns.links.values() {
                 if link.kind == LinkKind::Physical {
                     adjacent.entry(id).or_default();
+                    leads_out.insert(id);
                 }
                 let peer = link.peer.and_then(|peer| peer.netns);
                 let underlay = link.tunnel.as_ref().and_then(|tunnel| tunnel.netns);
@@ -41,11 +43,7 @@ impl Networks {
                 of.extend(reached.map(|(at, _)| (at, first)));
             }
         }
-        let leads_out = topology.namespaces.iter().filter(|(_, netns)| {
-            let mut links = netns.links.values();
-            links.any(|link| link.kind == LinkKind::Physical)
-        });
-        let outward = leads_out.filter_map(|(id, _)| of.get(id).copied());
+        let outward = leads_out.iter().filter_map(|id| of.get(id).copied());
         Self {
             outward: outward.collect(),
             of,

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 
-use crate::core::graph::index::breadth_first;
+use crate::core::graph::neighbours::breadth_first;
 use crate::core::graph::{Adjacency, Passable, TopologyIndex};
 use crate::model::network::{LinkId, NetnsId};
 
@@ -56,16 +56,17 @@ impl TopologyIndex {
         let Some(link) = netns.links.get(&at.ifindex) else {
             return Vec::new();
         };
+        let neighbours = self.neighbours();
         let here = |ifindex| LinkId { ifindex, ..at };
         // A veth's other end, or the device below.
         let mut next: Vec<LinkId> = link.peer_id().into_iter().collect();
-        next.extend(self.next_to(at, &[Adjacency::Upper, Adjacency::Overlay]));
+        next.extend(neighbours.of(at, &[Adjacency::Upper, Adjacency::Overlay]));
         let switch = netns.switch_of(link);
         next.extend(switch.map(here));
         // From a port to the others, and from a switch to its ports.
         let switch = switch.unwrap_or(at.ifindex);
         if crossed.insert((at.netns, Some(switch))) {
-            next.extend(self.next_to(here(switch), &[Adjacency::Port]));
+            next.extend(neighbours.of(here(switch), &[Adjacency::Port]));
         }
         if netns.routes(link) && crossed.insert((at.netns, None)) {
             let others = netns.links.iter().filter(|(_, link)| netns.routes(link));

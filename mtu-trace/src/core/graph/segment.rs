@@ -9,8 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::iter;
 use std::net::IpAddr;
 
-use crate::core::graph::index::breadth_first;
-use crate::core::graph::{Adjacency, Passable, TopologyIndex};
+use crate::core::graph::neighbours::{Adjacency, Neighbours, Passable, breadth_first};
 use crate::model::network::{LinkId, LinkKind, Topology};
 
 /// What a frame goes over: to the ends of its cable, through switches, down and up.
@@ -41,8 +40,11 @@ struct Segment {
 impl Segments {
     /// Finds the segments; `tunnels` joins the ends of tunnels.
     #[must_use]
-    pub fn new(index: &TopologyIndex, tunnels: &BTreeSet<(LinkId, LinkId)>) -> Self {
-        let topology = &*index.topology;
+    pub fn new(
+        topology: &Topology,
+        neighbours: &Neighbours,
+        tunnels: &BTreeSet<(LinkId, LinkId)>,
+    ) -> Self {
         let mut ends: BTreeMap<LinkId, Vec<LinkId>> = BTreeMap::new();
         for &(one, other) in tunnels {
             ends.entry(one).or_default().push(other);
@@ -50,7 +52,7 @@ impl Segments {
         }
         let joined = |at| -> Vec<LinkId> {
             let ends = ends.get(&at).into_iter().flatten().copied();
-            let all = index.next_to(at, &LAYER2).chain(ends);
+            let all = neighbours.of(at, &LAYER2).chain(ends);
             all.filter(|to| Passable::Up.allows(topology, *to))
                 .collect()
         };

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::core::graph::walk::{Path, paths};
-use crate::core::graph::{Destination, Segments, TopologyIndex};
+use crate::core::graph::{Destination, Neighbours, Segments};
 use crate::model::network::{Link, LinkId, Topology, Tunnel};
 
 /// The tunnels of a host.
@@ -21,10 +21,9 @@ pub struct Tunnels {
 impl Tunnels {
     /// Follows the outer packets of every tunnel.
     #[must_use]
-    pub fn new(index: &TopologyIndex) -> Self {
-        let topology = &index.topology;
+    pub fn new(topology: &Topology, neighbours: &Neighbours) -> Self {
         let mut tunnels = Self::default();
-        let segments = Segments::new(index, &BTreeSet::new());
+        let segments = Segments::new(topology, neighbours, &BTreeSet::new());
         for (at, link, tunnel) in all(topology) {
             let Some(underlay) = tunnel.netns else {
                 continue;

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use crate::core::graph::route::{Decision, Destination, Way, lookup};
-use crate::core::graph::{Segments, TopologyIndex};
+use crate::core::graph::segment::Segments;
 use crate::model::network::{Link, LinkId, NetnsId, Topology};
 
 /// More routers than this in one host are taken for a circle.
@@ -46,14 +46,6 @@ pub struct Path {
     pub destination: Option<IpAddr>,
     /// Whether it is one of IPv6.
     pub ipv6: bool,
-}
-
-impl TopologyIndex {
-    /// The ways from a namespace to a destination; none to the namespace itself.
-    #[must_use]
-    pub fn paths(&self, from: NetnsId, destination: Destination) -> Vec<Path> {
-        paths(&self.topology, self.segments(), from, destination)
-    }
 }
 
 /// The ways from a namespace to a destination over these segments.

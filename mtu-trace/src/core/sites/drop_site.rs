@@ -46,6 +46,34 @@ pub struct SiteKey {
 }
 
 impl DropSite {
+    fn new(
+        packet: &Packet,
+        site: &'static Site,
+        function: &str,
+        ingress: Option<&Device>,
+        egress: &Device,
+        limit_bytes: u32,
+    ) -> Self {
+        Self {
+            key: SiteKey {
+                netns: egress.netns,
+                egress: egress.ifindex,
+                function: function.into(),
+            },
+            site,
+            ingress: ingress
+                .filter(|ingress| ingress.ifindex != egress.ifindex)
+                .cloned(),
+            egress: egress.clone(),
+            peer: None,
+            limit_bytes,
+            packet_bytes: packet.length_bytes,
+            overhead_bytes: packet.overhead_bytes(),
+            reason: None,
+            known_function: false,
+        }
+    }
+
     /// The longest packet of the ends that talk which would pass, bytes.
     #[must_use]
     pub fn fits_bytes(&self) -> u32 {
@@ -70,46 +98,26 @@ pub fn oversized(packet: &Packet, topology: &Topology) -> Option<DropSite> {
         return None;
     }
     let device = &packet.device;
+    let route = packet.route.as_ref().unwrap_or(device);
     let (egress, limit_bytes) = match site.limit {
-        Limit::Route => {
-            let egress = packet.route.as_ref().unwrap_or(device);
-            (egress, route_limit(packet, egress))
-        }
+        Limit::Route => (route, route_limit(packet, route)),
         // The kernel program tells it as the MTU of the route.
         Limit::TunnelRoute => (device, route_limit(packet, device)),
         Limit::Egress => (device, device.mtu_bytes),
-        Limit::Peer => {
-            let peer = packet.peer.as_ref().unwrap_or(device);
-            (device, peer.mtu_bytes)
-        }
+        Limit::Peer => (device, packet.peer.as_ref().unwrap_or(device).mtu_bytes),
     };
     // A tag in the frame uses it up. Of a function that is not known not even that is.
     let slack = known.map_or(0, |site| site.slack_bytes.saturating_sub(packet.tag_bytes));
     if limit_bytes == 0 || packet.length_bytes <= limit_bytes.saturating_add(slack) {
         return None;
     }
-    let ingress = if packet.has_device && packet.device.ifindex != egress.ifindex {
-        Some(&packet.device)
-    } else {
-        packet.came_in.as_ref()
-    };
+    let came_by = Some(device).filter(|by| packet.has_device && by.ifindex != egress.ifindex);
+    let ingress = came_by.or(packet.came_in.as_ref());
     Some(DropSite {
-        key: SiteKey {
-            netns: egress.netns,
-            egress: egress.ifindex,
-            function: function.clone(),
-        },
-        site,
-        ingress: ingress
-            .filter(|ingress| ingress.ifindex != egress.ifindex)
-            .cloned(),
-        egress: egress.clone(),
         peer: packet.peer.clone().filter(|_| site.limit == Limit::Peer),
-        limit_bytes,
-        packet_bytes: packet.length_bytes,
-        overhead_bytes: packet.overhead_bytes(),
         reason: reason.clone(),
         known_function: known.is_some(),
+        ..DropSite::new(packet, site, function, ingress, egress, limit_bytes)
     })
 }
 
@@ -125,31 +133,21 @@ pub fn signalled(packet: &Packet, topology: &Topology) -> Option<DropSite> {
     if limit_bytes == 0 || packet.length_bytes <= limit_bytes {
         return None;
     }
-    let came_by = Some(&packet.device).filter(|device| device.ifindex != egress.ifindex);
+    let came_by = Some(&packet.device).filter(|by| by.ifindex != egress.ifindex);
     let ingress = came_by.or(packet.came_in.as_ref());
     let (site, function) = match packet.route_input.as_deref() {
         Some(forwards @ ("ip_forward" | "ip6_forward")) => (&FORWARD, forwards),
         _ if is_wrapped(packet, topology) => (&TUNNEL_UNDERLAY, UNSEEN),
         _ => (&OUTPUT, UNSEEN),
     };
-    Some(DropSite {
-        key: SiteKey {
-            netns: egress.netns,
-            egress: egress.ifindex,
-            function: function.into(),
-        },
+    Some(DropSite::new(
+        packet,
         site,
-        ingress: ingress
-            .filter(|ingress| ingress.ifindex != egress.ifindex)
-            .cloned(),
-        egress: egress.clone(),
-        peer: None,
+        function,
+        ingress,
+        egress,
         limit_bytes,
-        packet_bytes: packet.length_bytes,
-        overhead_bytes: packet.overhead_bytes(),
-        reason: None,
-        known_function: false,
-    })
+    ))
 }
 
 /// The place that a packet seen on its way is too long for, for where drops are not seen. `None` if
@@ -164,33 +162,23 @@ pub fn sighted(packet: &Packet, topology: &Topology) -> Option<DropSite> {
         return None;
     };
     let device = &packet.device;
-    let peer = packet
-        .peer
-        .clone()
-        .filter(|peer| leaving && peer.mtu_bytes == limit_bytes);
-    let (site, ingress, egress): (&Site, _, _) = if peer.is_some() {
-        (&VETH, packet.came_in.clone(), device.clone())
-    } else if leaving {
-        (&BRIDGE_PORT, packet.came_in.clone(), device.clone())
-    } else {
+    if !leaving {
         let (site, egress) = onward(device, limit_bytes, topology)?;
-        (site, Some(device.clone()), egress)
-    };
+        return Some(DropSite::new(
+            packet,
+            site,
+            UNSEEN,
+            Some(device),
+            &egress,
+            limit_bytes,
+        ));
+    }
+    let (peer, came_in) = (packet.peer.clone(), packet.came_in.as_ref());
+    let peer = peer.filter(|peer| peer.mtu_bytes == limit_bytes);
+    let site = if peer.is_some() { &VETH } else { &BRIDGE_PORT };
     Some(DropSite {
-        key: SiteKey {
-            netns: egress.netns,
-            egress: egress.ifindex,
-            function: UNSEEN.into(),
-        },
-        site,
-        ingress: ingress.filter(|ingress| ingress.ifindex != egress.ifindex),
-        egress,
         peer,
-        limit_bytes,
-        packet_bytes: packet.length_bytes,
-        overhead_bytes: packet.overhead_bytes(),
-        reason: None,
-        known_function: false,
+        ..DropSite::new(packet, site, UNSEEN, came_in, device, limit_bytes)
     })
 }
 
@@ -224,10 +212,7 @@ fn onward(device: &Device, mtu_bytes: u32, topology: &Topology) -> Option<(&'sta
 /// The MTU that `ip_forward` and `ip6_forward` test against: the route's, if it has one, else the
 /// device's (`ip_dst_mtu_maybe_forward`, `ip6_dst_mtu_maybe_forward`).
 fn route_limit(packet: &Packet, egress: &Device) -> u32 {
-    let limit = match packet.route_mtu_bytes {
-        Some(route) => route,
-        None => egress.mtu_bytes,
-    };
+    let limit = packet.route_mtu_bytes.unwrap_or(egress.mtu_bytes);
     if packet.flow.source.is_ipv6() {
         limit.max(IPV6_MIN_MTU_BYTES)
     } else {

@@ -1,6 +1,5 @@
 //! What a row of the table of sites holds.
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::ptr;
 
@@ -184,6 +183,12 @@ impl Site {
         SITES.iter().copied().find(|site| (site.expected)(crossing))
     }
 
+    /// The number of its row in the table.
+    pub fn row(&self) -> usize {
+        let mut rows = SITES.iter();
+        rows.position(|known| *known == self).unwrap_or(SITES.len())
+    }
+
     /// Whether no sender learns of a packet that dies there.
     #[must_use]
     pub fn is_silent(&self) -> bool {
@@ -249,20 +254,6 @@ impl PartialEq for Site {
 }
 
 impl Eq for Site {}
-
-impl PartialOrd for Site {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// In the order of the table.
-impl Ord for Site {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let row = |site: &Self| SITES.iter().position(|known| *known == site);
-        row(self).cmp(&row(other))
-    }
-}
 
 impl fmt::Debug for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

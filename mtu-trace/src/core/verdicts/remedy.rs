@@ -18,7 +18,7 @@ pub fn lower_mtu(topology: &Topology, netns: NetnsId, ifindex: u32, limit: u32) 
     }
     let place = NetnsRef::new(netns, topology);
     let label = place.label();
-    if place.guest.is_some() {
+    if place.planned.is_some() {
         return Some(tell_engine(&label, given, limit));
     }
     let lasting = match &place.container {
@@ -48,9 +48,9 @@ pub fn lower_mtu(topology: &Topology, netns: NetnsId, ifindex: u32, limit: u32) 
 }
 
 /// The same where the end is not there yet: it is for its engine to make it so.
-fn tell_engine(guest: &str, given: u32, limit: u32) -> Fix {
+fn tell_engine(planned: &str, given: u32, limit: u32) -> Fix {
     Fix {
-        title: format!("Set the MTU of {guest} to {limit}, it would be {given}"),
+        title: format!("Set the MTU of {planned} to {limit}, it would be {given}"),
         detail: format!(
             "Start its engine {}. Both ends then send packets that fit, because each announces its \
              segment size when the connection opens. It helps UDP and QUIC sent from there, not \

@@ -140,7 +140,7 @@ impl NetnsRecord {
             forwards_ipv6,
             links: links.collect(),
             inside: self.look.inside.clone(),
-            guest: None,
+            planned: None,
         }
     }
 }

@@ -109,7 +109,7 @@ impl<'a> TextReport<'a> {
             figures.links,
             figures.ways,
             audit.firewalls,
-            match figures.foreseen {
+            match figures.planned {
                 0 => String::new(),
                 1 => ", 1 container foreseen".to_owned(),
                 many => format!(", {many} containers foreseen"),

@@ -78,7 +78,7 @@ fn it_is_said_that_nobody_is_there() {
         );
         let end = &hole.path.last().expect("a way").netns;
         assert_eq!((end.inode, end.cookie, &end.name), (0, None, &None));
-        let guest = end.guest.as_ref().expect("a guest");
+        let guest = end.planned.as_ref().expect("a guest");
         assert_eq!(
             (guest.bridge.as_str(), guest.parent.label()),
             ("docker0", "out".to_owned())
@@ -164,9 +164,9 @@ fn nobody_is_thought_of_where_nobody_would_be() {
     let mut gone = waiting(1450, 1450);
     gone.netns(2).gone = true;
     for lab in [down, unnumbered, full, taken, gone] {
-        let prospect = Prospect::new(&lab.topology, &engines);
-        assert_eq!(*prospect.topology, lab.topology);
-        assert_eq!(Audit::new(&prospect).figures().foreseen, 0);
+        let planned = PlannedNetwork::new(&lab.topology, &engines);
+        assert_eq!(*planned.topology, lab.topology);
+        assert_eq!(Audit::new(&planned).figures.planned, 0);
     }
 }
 
@@ -180,14 +180,17 @@ fn engines_that_disagree_are_counted_where_one_would_be_foreseen() {
         (vec![engine("br7", 1450), engine("br7", 1500)], 0, 0),
         (vec![small.clone(), engine("br7", 1500)], 1, 0),
     ] {
-        let prospect = Prospect::new(&waiting(1450, 1450).topology, &engines);
-        let found = Audit::new(&prospect).figures().foreseen;
-        assert_eq!((found, prospect.disagreed), (foreseen, disagreed));
+        let planned = PlannedNetwork::new(&waiting(1450, 1450).topology, &engines);
+        let found = Audit::new(&planned).figures.planned;
+        assert_eq!((found, planned.disagreed), (foreseen, disagreed));
     }
     // With a container on it, what is there is looked at.
     let mut lab = nested(1500, 1450, 1450);
     lab.netns(2).inode = 2;
-    assert_eq!(Prospect::new(&lab.topology, &[small, large]).disagreed, 0);
+    assert_eq!(
+        PlannedNetwork::new(&lab.topology, &[small, large]).disagreed,
+        0
+    );
 }
 
 #[test]
@@ -207,7 +210,7 @@ fn those_that_are_there_are_judged_alone() {
             let ends = [finding.path.first(), finding.path.last()];
             ends.into_iter()
                 .flatten()
-                .all(|hop| hop.netns.guest.is_none())
+                .all(|hop| hop.netns.planned.is_none())
         });
         let nameless = |finding: &Finding| Finding {
             id: String::new(),
@@ -248,19 +251,19 @@ fn one_is_thought_of_at_a_time() {
     for finding in &found {
         let ends = [finding.path.first(), finding.path.last()];
         let guests = ends.into_iter().flatten();
-        assert_eq!(guests.filter(|hop| hop.netns.guest.is_some()).count(), 1);
+        assert_eq!(guests.filter(|hop| hop.netns.planned.is_some()).count(), 1);
     }
 }
 
 #[test]
 fn what_is_not_there_is_not_counted() {
     let lab = waiting(1450, 1450);
-    let alone = Audit::new(&Prospect::new(&lab.topology, &[])).figures();
+    let alone = Audit::new(&PlannedNetwork::new(&lab.topology, &[])).figures;
     let engines = [engine("docker0", 1500), engine("docker0", 1500)];
-    let prospect = Prospect::new(&lab.topology, &engines);
-    let audit = Audit::new(&prospect);
-    let figures = audit.figures();
-    assert_eq!((alone.foreseen, figures.foreseen), (0, 1));
+    let planned = PlannedNetwork::new(&lab.topology, &engines);
+    let audit = Audit::new(&planned);
+    let figures = audit.figures;
+    assert_eq!((alone.planned, figures.planned), (0, 1));
     assert_eq!(
         (alone.namespaces, alone.links),
         (figures.namespaces, figures.links)
@@ -275,13 +278,13 @@ fn a_bridge_follows_its_first_port_unless_it_was_set() {
     for (bridge, given, expected) in [(1500, 1450, 1450), (1500, 9000, 9000), (1400, 1450, 1400)] {
         let mut lab = waiting(1500, 1500);
         lab.link_mut(2, "docker0").mtu_bytes = bridge;
-        let mut prospect = Lab {
+        let mut planned = Lab {
             topology: Arc::unwrap_or_clone(
-                Prospect::new(&lab.topology, &[engine("docker0", given)]).topology,
+                PlannedNetwork::new(&lab.topology, &[engine("docker0", given)]).topology,
             ),
         };
-        assert_eq!(prospect.link_mut(2, "veth*").mtu_bytes, given);
-        assert_eq!(prospect.link_mut(2, "docker0").mtu_bytes, expected);
+        assert_eq!(planned.link_mut(2, "veth*").mtu_bytes, given);
+        assert_eq!(planned.link_mut(2, "docker0").mtu_bytes, expected);
     }
 }
 
@@ -312,10 +315,10 @@ fn an_address_is_one_that_nobody_has() {
         let addresses = |texts: &[&str]| texts.iter().map(|text| network(text)).collect();
         lab.link_mut(2, "docker0").addresses = addresses(bridge);
         lab.link_mut(4, "eth0").addresses = addresses(others);
-        let prospect = Prospect::new(&lab.topology, &[engine("docker0", 1500)]);
-        let guests = prospect.topology.namespaces.values();
+        let planned = PlannedNetwork::new(&lab.topology, &[engine("docker0", 1500)]);
+        let guests = planned.topology.namespaces.values();
         let found: Vec<Address> = guests
-            .filter(|netns| netns.guest.is_some())
+            .filter(|netns| netns.planned.is_some())
             .flat_map(|netns| netns.links.values())
             .flat_map(|link| link.addresses.clone())
             .collect();

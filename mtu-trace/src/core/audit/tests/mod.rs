@@ -43,8 +43,8 @@ fn check(lab: &Lab) -> Vec<Finding> {
 /// The same with engines that run.
 fn check_with(lab: &Lab, engines: &[Dockerd]) -> Vec<Finding> {
     let firewalls = Firewalls::new();
-    let prospect = Prospect::new(&lab.topology, engines);
-    Audit::new(&prospect).findings(&Circumstances {
+    let planned = PlannedNetwork::new(&lab.topology, engines);
+    Audit::new(&planned).findings(&Circumstances {
         firewalls: &firewalls,
         has_function: &|_| true,
         now_ns: 0,
