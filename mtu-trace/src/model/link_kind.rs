@@ -41,7 +41,6 @@ macro_rules! link_kinds {
 
         impl LinkKind {
             /// The name that the kernel and `ip link` give it; empty for an unknown one.
-            #[must_use]
             pub fn name(&self) -> &str {
                 match self {
                     $(Self::$kind => $name,)*
@@ -51,7 +50,6 @@ macro_rules! link_kinds {
             }
 
             /// What such a device does with packets.
-            #[must_use]
             pub fn role(&self) -> LinkRole {
                 match self {
                     $(Self::$kind => LinkRole::$role,)*

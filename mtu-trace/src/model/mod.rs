@@ -8,6 +8,7 @@ pub mod hook_status;
 mod link_kind;
 pub mod netns_ref;
 pub mod network;
+mod topology;
 pub mod verdict;
 
 /// Whether a field says no more than if it were left out, as `serde` asks.

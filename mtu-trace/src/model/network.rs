@@ -328,109 +328,25 @@ pub struct Address {
     pub prefix_len: u8,
 }
 
-impl Topology {
-    /// A link by namespace and interface index.
-    #[must_use]
-    pub fn link(&self, netns: NetnsId, ifindex: u32) -> Option<&Link> {
-        self.namespaces.get(&netns)?.links.get(&ifindex)
-    }
+/// Number of the main table (`RT_TABLE_MAIN`).
+pub(crate) const MAIN_TABLE: u32 = 254;
 
-    /// The namespace and interface that own an address, in the given namespace.
-    #[must_use]
-    pub fn owner(&self, netns: NetnsId, address: IpAddr) -> Option<(u32, &Link)> {
-        self.namespaces.get(&netns)?.owner(address)
-    }
-
-    /// The namespaces that are not gone.
-    pub fn living(&self) -> impl Iterator<Item = (NetnsId, &Netns)> {
-        let known = self.namespaces.iter().map(|(&id, netns)| (id, netns));
-        known.filter(|(_, netns)| !netns.gone)
-    }
-
-    /// What a look from inside of a namespace has told; `None` where there was none.
-    pub(crate) fn inside(&self, netns: NetnsId) -> Option<&Inside> {
-        self.namespaces.get(&netns)?.inside.as_deref()
+impl Route {
+    /// A route of the main table that has nothing of its own.
+    pub(crate) fn plain(destination: Address, gateway: Option<IpAddr>, ifindex: u32) -> Self {
+        let ifindex = Some(ifindex);
+        Self {
+            destination,
+            table: MAIN_TABLE,
+            kind: RouteKind::Unicast,
+            metric: 0,
+            hops: vec![NextHop { gateway, ifindex }],
+            mtu_bytes: None,
+            mtu_locked: false,
+            source: None,
+        }
     }
 }
-
-impl LinkId {
-    /// What is known of the link; `None` if it is not among the known ones.
-    pub(crate) fn link(self, topology: &Topology) -> Option<&Link> {
-        topology.link(self.netns, self.ifindex)
-    }
-}
-
-impl Link {
-    /// The other end of a veth, or the lower device of a stacked one, if its namespace is known.
-    pub(crate) fn peer_id(&self) -> Option<LinkId> {
-        let Peer { netns, ifindex } = self.peer?;
-        netns.map(|netns| LinkId { netns, ifindex })
-    }
-
-    /// Whether it is one of two ends of a virtual cable.
-    pub(crate) fn is_pair(&self) -> bool {
-        self.kind.role() == LinkRole::Pair
-    }
-
-    /// Whether it sits on another device (`IFLA_LINK` then is that device).
-    pub(crate) fn is_stacked(&self) -> bool {
-        self.peer.is_some() && !self.is_pair()
-    }
-
-    /// Whether it carries packets inside other packets.
-    pub(crate) fn is_tunnel(&self) -> bool {
-        self.kind.role() == LinkRole::Tunnel
-    }
-
-    pub(crate) fn is_loopback(&self) -> bool {
-        self.kind.role() == LinkRole::Loopback
-    }
-
-    /// Whether it can carry packets to another link.
-    pub(crate) fn is_carrier(&self) -> bool {
-        self.up && !self.is_loopback()
-    }
-
-    /// The addresses that are good beyond the link itself.
-    pub(crate) fn global_addresses(&self) -> impl Iterator<Item = &Address> {
-        let own = self.addresses.iter();
-        own.filter(|own| !is_link_local(own.address))
-    }
-}
-
-impl Netns {
-    /// The interface that owns an address.
-    pub(crate) fn owner(&self, address: IpAddr) -> Option<(u32, &Link)> {
-        let owns = |link: &Link| link.addresses.iter().any(|own| own.address == address);
-        let mut links = self.links.iter().map(|(&ifindex, link)| (ifindex, link));
-        links.find(|(_, link)| owns(link))
-    }
-
-    /// The bridge, bond or team a link is a port of. A VRF is none: its members have addresses.
-    pub(crate) fn switch_of(&self, link: &Link) -> Option<u32> {
-        let master = link.master?;
-        let role = self.links.get(&master)?.kind.role();
-        (role == LinkRole::Switch).then_some(master)
-    }
-
-    /// Whether packets are passed on between its links by their addresses.
-    pub(crate) fn forwards(&self) -> bool {
-        self.forwards_ipv4 || self.forwards_ipv6
-    }
-
-    /// Whether it forwards, and a link takes part in that. Links without addresses do (the host's ends
-    /// of Calico's veths have none), but not a bridge that merely connects its ports.
-    pub(crate) fn routes(&self, link: &Link) -> bool {
-        self.forwards()
-            && !link.is_loopback()
-            && link.mtu_bytes >= MIN_MTU_BYTES
-            && self.switch_of(link).is_none()
-            && (link.kind != LinkKind::Bridge || link.global_addresses().next().is_some())
-    }
-}
-
-/// `ETH_MIN_MTU`: below it a device has no IPv4, let alone IPv6 (a CAN bus, say).
-const MIN_MTU_BYTES: u32 = 68;
 
 /// Whether an address is good for its own link only.
 pub(crate) fn is_link_local(address: IpAddr) -> bool {

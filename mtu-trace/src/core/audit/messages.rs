@@ -5,7 +5,7 @@ use crate::core::audit::signal::{Firewalls, Signal, concerned};
 use crate::core::graph::{Decision, Destination, lookup};
 use crate::core::sites::{Limit, Relief, Suspect, Tells, netns_label};
 use crate::model::finding::Boundary;
-use crate::model::network::{LinkId, NetnsId, Topology};
+use crate::model::network::{Link, LinkId, NetnsId, Topology};
 
 /// Names listed before the rest is counted.
 const MOST_NAMES: usize = 6;
@@ -68,8 +68,7 @@ fn whereabouts(topology: &Topology, suspect: &Suspect, boundary: &Boundary) -> S
         ),
         (Limit::TunnelRoute, _) => {
             let link = suspect.place.egress.link(topology);
-            let tunnel = link.and_then(|link| link.tunnel.as_ref());
-            let overhead = tunnel.map_or(0, |tunnel| tunnel.overhead_bytes);
+            let overhead = link.map_or(0, Link::overhead_bytes);
             format!(
                 "through the tunnel {egress} of {label}, which adds {overhead} bytes to each on a \
                  link of {}",

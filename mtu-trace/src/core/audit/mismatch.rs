@@ -25,9 +25,7 @@ pub struct Circumstances<'a> {
 
 /// A narrow place on one way, judged.
 pub struct Judged<'a> {
-    /// Where, and on which way.
     pub suspect: &'a Suspect,
-    /// How much harm it does.
     pub severity: Severity,
     /// What becomes of the message to the sender.
     pub signal: Signal,
@@ -39,7 +37,6 @@ pub struct Judged<'a> {
 
 impl Audit<'_> {
     /// What was found, worst first.
-    #[must_use]
     pub fn findings(&self, circumstances: &Circumstances<'_>) -> Vec<Finding> {
         let mut findings: Vec<(usize, Finding)> = self
             .groups
@@ -114,7 +111,7 @@ impl Audit<'_> {
 fn judge<'a>(topology: &Topology, firewalls: &Firewalls, suspect: &'a Suspect) -> Judged<'a> {
     let place = &suspect.place;
     let signal = signal(topology, firewalls, suspect);
-    let fits = place.fits_bytes().saturating_add(place.slack_bytes);
+    let fits = place.fits_bytes().saturating_add(place.site.slack_bytes);
     let relief = suspect.relief.is_some();
     let clamp = clamped(topology, firewalls, &suspect.path, fits).filter(|_| !relief);
     let sender = suspect.path.from.and_then(|from| topology.inside(from));

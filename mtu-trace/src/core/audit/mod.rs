@@ -88,7 +88,6 @@ pub struct Figures {
 
 impl<'a> Audit<'a> {
     /// Follows all ways through the network.
-    #[must_use]
     pub fn new(planned: &'a PlannedNetwork) -> Self {
         let topology = &*planned.topology;
         let mut audit = Self {
@@ -170,7 +169,6 @@ impl<'a> Audit<'a> {
     }
 
     /// The namespaces whose packet filter rules decide on what was found.
-    #[must_use]
     pub fn concerned(&self) -> BTreeSet<NetnsId> {
         self.groups
             .values()

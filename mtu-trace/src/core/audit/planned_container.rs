@@ -18,8 +18,7 @@ use crate::core::graph::Path;
 use crate::core::sites::netns_label;
 use crate::model::engine::{Dockerd, MtuFrom};
 use crate::model::network::{
-    Address, Inside, Link, LinkKind, Netns, NetnsId, NextHop, Peer, PlannedContainer, Route,
-    RouteKind, Topology,
+    Address, Inside, Link, LinkKind, Netns, NetnsId, Peer, PlannedContainer, Route, Topology,
 };
 
 /// What its interface is called by its engine.
@@ -30,8 +29,6 @@ const IFINDEX: u32 = 2;
 const PORT: &str = "veth*";
 /// `ETH_DATA_LEN`: the MTU of a bridge without ports, unless another was set (`br_mtu_min`).
 const EMPTY_BRIDGE_BYTES: u32 = 1500;
-/// Number of the main table (`RT_TABLE_MAIN`).
-const MAIN: u32 = 254;
 /// Addresses tried before a network is taken to be full.
 const MOST_TRIED: usize = 256;
 
@@ -48,7 +45,6 @@ pub struct PlannedNetwork {
 
 impl PlannedNetwork {
     /// Thinks of a container on the empty bridge of each of these engines.
-    #[must_use]
     pub fn new(topology: &Topology, engines: &[Dockerd]) -> Self {
         let mut planned = Self {
             topology: Arc::new(topology.clone()),
@@ -194,7 +190,10 @@ fn container(parent: NetnsId, engine: &Dockerd, port: u32, homes: &[Home]) -> Ne
             address: unspecified,
             prefix_len: 0,
         };
-        [route(home.own, None), route(anywhere, Some(home.router))]
+        [
+            Route::plain(home.own, None, IFINDEX),
+            Route::plain(anywhere, Some(home.router), IFINDEX),
+        ]
     });
     Netns {
         links: BTreeMap::from([(IFINDEX, link)]),
@@ -223,22 +222,6 @@ fn interface(mtu_bytes: u32, netns: NetnsId, ifindex: u32) -> Link {
         up: true,
         carrier: true,
         ..Link::default()
-    }
-}
-
-fn route(destination: Address, gateway: Option<IpAddr>) -> Route {
-    Route {
-        destination,
-        table: MAIN,
-        kind: RouteKind::Unicast,
-        metric: 0,
-        hops: vec![NextHop {
-            gateway,
-            ifindex: Some(IFINDEX),
-        }],
-        mtu_bytes: None,
-        mtu_locked: false,
-        source: None,
     }
 }
 

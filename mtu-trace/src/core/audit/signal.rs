@@ -21,22 +21,13 @@ pub enum Signal {
     None,
     /// A rule drops it.
     Blocked {
-        /// The namespace whose rule it is.
         netns: NetnsId,
-        /// The hook at which it is dropped.
         hook: NetfilterHook,
-        /// The device it is at.
         device: Option<LinkId>,
-        /// The rule that drops it.
         blocking: Blocking,
     },
     /// A rule may drop it.
-    Doubtful {
-        /// The namespace whose rule it is.
-        netns: NetnsId,
-        /// The rule that may drop it.
-        rule: String,
-    },
+    Doubtful { netns: NetnsId, rule: String },
     /// Nothing that can be read keeps it from the sender.
     Passes,
     /// It leaves this host, whose rules let it go.
@@ -52,7 +43,6 @@ struct Station {
 }
 
 /// The namespaces whose rules the message passes and by which the sizes on this way may be clamped.
-#[must_use]
 pub fn concerned(suspect: &Suspect) -> BTreeSet<NetnsId> {
     let stations = stations(suspect).into_iter().map(|station| station.netns);
     let routers = suspect.path.legs.iter().skip(1).map(|leg| leg.netns);
@@ -110,7 +100,6 @@ fn stations(suspect: &Suspect) -> Vec<Station> {
 }
 
 /// What becomes of the message about a packet.
-#[must_use]
 pub fn signal(topology: &Topology, firewalls: &Firewalls, suspect: &Suspect) -> Signal {
     if suspect.place.site.is_silent() {
         return Signal::None;
@@ -161,7 +150,6 @@ pub fn signal(topology: &Topology, firewalls: &Firewalls, suspect: &Suspect) -> 
 }
 
 /// A router that lowers the segment size, so that TCP sends less than `limit_bytes` on this way.
-#[must_use]
 pub fn clamped(
     topology: &Topology,
     firewalls: &Firewalls,

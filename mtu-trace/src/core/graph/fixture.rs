@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::core::graph::TopologyIndex;
-use crate::model::network::{
-    Address, Inside, Link, Netns, NetnsId, NextHop, Peer, Route, RouteKind, Topology,
-};
+use crate::model::network::{Address, Inside, Link, Netns, NetnsId, Peer, Route, Topology};
 
 /// A network or an address with the length of its network, from text.
 pub(crate) fn network(text: &str) -> Address {
-    let (address, bits) = text.split_once('/').expect("a prefix length");
+    let network: IpNet = text.parse().expect("a network");
     Address {
-        address: address.parse().expect("an address"),
-        prefix_len: bits.parse().expect("a length"),
+        address: network.addr(),
+        prefix_len: network.prefix_len(),
     }
 }
 
@@ -121,7 +121,8 @@ impl Lab {
         let address = network(address);
         self.link_mut(netns, name).addresses.push(address);
         let ifindex = self.index(netns, name);
-        self.add_route(netns, address, None, ifindex);
+        let route = Route::plain(address, None, ifindex);
+        self.inside(netns).routes.push(route);
         self
     }
 
@@ -129,29 +130,8 @@ impl Lab {
     pub fn route(&mut self, netns: u64, to: &str, via: &str, name: &str) -> &mut Self {
         let ifindex = self.index(netns, name);
         let gateway = Some(via.parse().expect("an address"));
-        self.add_route(netns, network(to), gateway, ifindex);
+        let route = Route::plain(network(to), gateway, ifindex);
+        self.inside(netns).routes.push(route);
         self
-    }
-
-    fn add_route(
-        &mut self,
-        netns: u64,
-        destination: Address,
-        gateway: Option<std::net::IpAddr>,
-        ifindex: u32,
-    ) {
-        self.inside(netns).routes.push(Route {
-            destination,
-            table: 254,
-            kind: RouteKind::Unicast,
-            metric: 0,
-            hops: vec![NextHop {
-                gateway,
-                ifindex: Some(ifindex),
-            }],
-            mtu_bytes: None,
-            mtu_locked: false,
-            source: None,
-        });
     }
 }

@@ -19,7 +19,6 @@ pub struct TopologyIndex {
 
 impl TopologyIndex {
     /// The index of a network.
-    #[must_use]
     pub fn new(topology: Arc<Topology>) -> Self {
         Self {
             topology,
@@ -53,7 +52,6 @@ impl TopologyIndex {
     }
 
     /// The ways from a namespace to a destination; none to the namespace itself.
-    #[must_use]
     pub fn paths(&self, from: NetnsId, destination: Destination) -> Vec<Path> {
         paths(&self.topology, self.segments(), from, destination)
     }

@@ -42,7 +42,6 @@ impl TopologyIndex {
     /// port of a bridge, the device below. One that *comes in* by a device goes on only if it fits
     /// what it can leave by: the other ports of the same bridge, the other devices a namespace
     /// forwards between.
-    #[must_use]
     pub fn limits(&self) -> Limits {
         let mut limits = Limits::default();
         let mut egress = Egress {
@@ -50,41 +49,27 @@ impl TopologyIndex {
             known: HashMap::new(),
         };
         for (id, netns) in self.topology.living() {
-            let exits = Exits::new(netns, |ifindex| {
-                egress.limit(LinkId { netns: id, ifindex }, 0)
-            });
+            let exits = Exits::new(id, netns, &mut egress);
             for (&ifindex, link) in &netns.links {
                 if !is_boundary(netns, link) && !is_coming(link) {
                     continue;
                 }
-                let at = LinkId { netns: id, ifindex };
-                let egress_bytes = egress.limit(at, 0).unwrap_or(0);
-                let arriving = link.mtu_bytes.max(self.peer_mtu(link).unwrap_or(0));
-                let ingress_bytes = exits
-                    .onward(ifindex, link)
-                    .filter(|&limit| limit < arriving);
                 let leaving = exits.largest_bytes.max(link.mtu_bytes);
-                let egress_bytes = Some(egress_bytes).filter(|&limit| limit < leaving);
-                let bounds = [ingress_bytes, egress_bytes];
-                let Some(smallest) = bounds
-                    .into_iter()
-                    .flatten()
-                    .filter(|&bytes| bytes != 0)
-                    .min()
-                else {
-                    continue;
-                };
-                let smallest = limits
-                    .smallest_bytes
-                    .map_or(smallest, |known: u32| known.min(smallest));
-                limits.smallest_bytes = Some(smallest);
+                let egress = egress.limit(LinkId { netns: id, ifindex }, 0);
+                let arriving = link.mtu_bytes.max(self.peer_mtu(link).unwrap_or(0));
+                let ingress = exits.onward(ifindex, link);
                 let limit = DeviceLimits {
-                    ingress_bytes: ingress_bytes.unwrap_or(0),
-                    egress_bytes: egress_bytes.unwrap_or(0),
+                    ingress_bytes: ingress.filter(|&bytes| bytes < arriving).unwrap_or(0),
+                    egress_bytes: egress.filter(|&bytes| bytes < leaving).unwrap_or(0),
                 };
-                limits.devices.insert((id, ifindex), limit);
+                if limit != DeviceLimits::default() {
+                    limits.devices.insert((id, ifindex), limit);
+                }
             }
         }
+        let devices = limits.devices.values();
+        let bounds = devices.flat_map(|limit| [limit.ingress_bytes, limit.egress_bytes]);
+        limits.smallest_bytes = bounds.filter(|&bytes| bytes != 0).min();
         limits
     }
 
@@ -164,7 +149,7 @@ struct Exits<'a> {
 }
 
 impl<'a> Exits<'a> {
-    fn new(netns: &'a Netns, mut egress: impl FnMut(u32) -> Option<u32>) -> Self {
+    fn new(id: NetnsId, netns: &'a Netns, egress: &mut Egress<'_>) -> Self {
         let mut exits = Self {
             netns,
             limits: BTreeMap::new(),
@@ -173,14 +158,10 @@ impl<'a> Exits<'a> {
         for (&ifindex, link) in netns.links.iter().filter(|(_, link)| link.is_carrier()) {
             exits.largest_bytes = exits.largest_bytes.max(link.mtu_bytes);
             let switch = netns.switch_of(link);
-            if let Some(limit) = egress(ifindex)
-                && (switch.is_some() || netns.routes(link))
-            {
-                exits
-                    .limits
-                    .entry(switch)
-                    .or_default()
-                    .insert((limit, ifindex));
+            let limit = egress.limit(LinkId { netns: id, ifindex }, 0);
+            if switch.is_some() || netns.routes(link) {
+                let exits = exits.limits.entry(switch).or_default();
+                exits.extend(limit.map(|limit| (limit, ifindex)));
             }
         }
         exits

@@ -35,12 +35,9 @@ pub enum Passable {
 
 impl Passable {
     /// Whether a link may be passed.
-    #[must_use]
     pub fn allows(self, topology: &Topology, at: LinkId) -> bool {
-        topology.namespaces.get(&at.netns).is_some_and(|netns| {
-            let link = netns.links.get(&at.ifindex);
-            link.is_some_and(|link| self == Self::Any || link.up && !netns.gone)
-        })
+        let place = at.place(topology);
+        place.is_some_and(|(netns, link)| self == Self::Any || link.up && !netns.gone)
     }
 }
 
@@ -50,7 +47,6 @@ pub struct Neighbours(BTreeMap<LinkId, Vec<(Adjacency, LinkId)>>);
 
 impl Neighbours {
     /// Those of all links of a topology, whatever state they are in.
-    #[must_use]
     pub fn new(topology: &Topology) -> Self {
         let mut all: BTreeMap<LinkId, Vec<_>> = BTreeMap::new();
         let mut join = |(one_is, one), (other_is, other)| {

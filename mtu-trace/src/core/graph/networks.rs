@@ -1,4 +1,4 @@
-//! Which namespaces packets can go between at all: over links of this host, or beyond it. Pure.
+//! Which namespaces packets can go between at all: over links of this host, or beyond it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,8 +8,8 @@ use crate::model::network::{LinkKind, NetnsId, Topology};
 /// The namespaces of a topology by what they are connected with, whatever their routes say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Networks {
-    /// For each namespace that has links to anywhere, what stands for all that are connected with it over
-    /// links of this host. One without may have lost them a moment ago.
+    /// For each namespace that has links, what stands for all that are connected with it over links of
+    /// this host. One without may have lost them a moment ago.
     of: BTreeMap<NetnsId, NetnsId>,
     /// Those that lead out of this host, by what stands for them.
     outward: BTreeSet<NetnsId>,
@@ -17,7 +17,6 @@ pub struct Networks {
 
 impl Networks {
     /// Those of a topology.
-    #[must_use]
     pub fn new(topology: &Topology) -> Self {
         let mut adjacent: BTreeMap<NetnsId, BTreeSet<NetnsId>> = BTreeMap::new();
         let mut leads_out = BTreeSet::new();
@@ -51,13 +50,11 @@ impl Networks {
     }
 
     /// What stands for all namespaces that are connected with this one; itself if it is not known.
-    #[must_use]
     pub fn of(&self, netns: NetnsId) -> NetnsId {
         self.of.get(&netns).copied().unwrap_or(netns)
     }
 
     /// Whether packets can get from one namespace to another over links of this host.
-    #[must_use]
     pub fn are_connected(&self, one: NetnsId, other: NetnsId) -> bool {
         self.of(one) == self.of(other)
     }
@@ -65,14 +62,11 @@ impl Networks {
     /// Whether two namespaces are known to have nothing to do with each other: no links lead from one to
     /// the other, and not both lead out of this host, where they might meet. What is not known may be
     /// connected.
-    #[must_use]
     pub fn are_apart(&self, one: NetnsId, other: NetnsId) -> bool {
-        match (self.of.get(&one), self.of.get(&other)) {
-            (Some(one), Some(other)) => {
-                one != other && !(self.outward.contains(one) && self.outward.contains(other))
-            }
-            _ => false,
-        }
+        let (Some(one), Some(other)) = (self.of.get(&one), self.of.get(&other)) else {
+            return false;
+        };
+        one != other && !(self.outward.contains(one) && self.outward.contains(other))
     }
 }
 

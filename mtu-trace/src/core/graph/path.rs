@@ -16,11 +16,13 @@ impl TopologyIndex {
     ///
     /// A way over links that are up is preferred to any other; that of a namespace which is gone may
     /// be all that is left of it.
-    #[must_use]
     pub fn path(&self, from: LinkId, to: &[LinkId]) -> Vec<LinkId> {
-        let ways = [Passable::Up, Passable::Any].map(|passable| self.shortest(from, to, passable));
-        let found = ways.into_iter().find(|way| !way.is_empty());
-        found.unwrap_or_default()
+        let way = self.shortest(from, to, Passable::Up);
+        if way.is_empty() {
+            self.shortest(from, to, Passable::Any)
+        } else {
+            way
+        }
     }
 
     fn shortest(&self, from: LinkId, to: &[LinkId], passable: Passable) -> Vec<LinkId> {
@@ -50,10 +52,7 @@ impl TopologyIndex {
     /// The links a packet can be on next. `crossed` has the switches (with their index) and routers
     /// that need not be crossed again.
     fn onward(&self, at: LinkId, crossed: &mut BTreeSet<(NetnsId, Option<u32>)>) -> Vec<LinkId> {
-        let Some(netns) = self.topology.namespaces.get(&at.netns) else {
-            return Vec::new();
-        };
-        let Some(link) = netns.links.get(&at.ifindex) else {
+        let Some((netns, link)) = at.place(&self.topology) else {
             return Vec::new();
         };
         let neighbours = self.neighbours();

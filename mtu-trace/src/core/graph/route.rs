@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::model::network::{Address, Inside, Link, Netns, NextHop, Route, RouteKind};
+use crate::model::network::{Address, Inside, Link, MAIN_TABLE, Netns, NextHop, Route, RouteKind};
 
 /// Where a packet is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,7 +25,6 @@ pub enum Destination {
 
 impl Destination {
     /// The address that is looked up; `None` for wherever the default route leads.
-    #[must_use]
     pub fn address(self) -> Option<IpAddr> {
         match self {
             Self::Address(address) => Some(address),
@@ -34,7 +33,6 @@ impl Destination {
     }
 
     /// Whether it is reached by IPv6.
-    #[must_use]
     pub fn is_ipv6(self) -> bool {
         match self {
             Self::Address(address) => address.is_ipv6(),
@@ -67,8 +65,6 @@ pub struct Way {
     pub mtu_locked: bool,
 }
 
-/// Number of the main table (`RT_TABLE_MAIN`).
-const MAIN: u32 = 254;
 /// Number of the default table (`RT_TABLE_DEFAULT`).
 const DEFAULT: u32 = 253;
 /// Number of the local table (`RT_TABLE_LOCAL`).
@@ -77,7 +73,6 @@ const LOCAL: u32 = 255;
 const MOST_GENERAL_BITS: u8 = 1;
 
 /// Looks up a destination in a namespace. `source` and `iif` are those of the packet, where known.
-#[must_use]
 pub fn lookup(
     netns: &Netns,
     destination: Destination,
@@ -110,7 +105,10 @@ fn tables(
     let ipv6 = destination.is_ipv6();
     let mut rules: Vec<_> = inside.rules.iter().filter(|it| it.ipv6 == ipv6).collect();
     if rules.is_empty() {
-        return vrf.into_iter().chain([LOCAL, MAIN, DEFAULT]).collect();
+        return vrf
+            .into_iter()
+            .chain([LOCAL, MAIN_TABLE, DEFAULT])
+            .collect();
     }
     rules.sort_by_key(|rule| rule.priority);
     let meets = |wanted: Option<Address>, address: Option<IpAddr>| {
@@ -197,7 +195,6 @@ fn connected(netns: &Netns, destination: Destination) -> Decision {
 }
 
 /// Whether a network contains an address.
-#[must_use]
 pub fn contains(network: Address, address: IpAddr) -> bool {
     let network = IpNet::new(network.address, network.prefix_len);
     network.is_ok_and(|network| network.contains(&address))
@@ -205,7 +202,6 @@ pub fn contains(network: Address, address: IpAddr) -> bool {
 
 /// An address of a network that stands for all of them: the last but one, which is least often a
 /// router's. Of a single address it is that one.
-#[must_use]
 pub fn example(network: Address) -> IpAddr {
     match IpNet::new(network.address, network.prefix_len) {
         Ok(IpNet::V4(net)) if net.prefix_len() < 31 => {

@@ -39,7 +39,6 @@ struct Segment {
 
 impl Segments {
     /// Finds the segments; `tunnels` joins the ends of tunnels.
-    #[must_use]
     pub fn new(
         topology: &Topology,
         neighbours: &Neighbours,
@@ -81,21 +80,18 @@ impl Segments {
     }
 
     /// The device that has an address, seen from another one in the same segment.
-    #[must_use]
     pub fn owner(&self, from: LinkId, address: IpAddr) -> Option<LinkId> {
         let owners = self.of(from)?.owners.get(&address)?;
         owners.iter().copied().find(|owner| *owner != from)
     }
 
     /// The devices by which frames leave what is known, seen from one of the segment.
-    #[must_use]
     pub fn exits(&self, from: LinkId) -> &[LinkId] {
         self.of(from).map_or(&[], |segment| &segment.exits)
     }
 
     /// The only other namespace's device in the segment that routes, if there is one alone. With
     /// proxy ARP (Calico, most point-to-point set-ups) a gateway's address is nobody's.
-    #[must_use]
     pub fn only_router(&self, from: LinkId) -> Option<LinkId> {
         let routers = self.of(from)?.routers.iter();
         let mut others = routers.filter(|router| router.netns != from.netns);
@@ -105,7 +101,6 @@ impl Segments {
 
     /// The devices from one to another in the same segment, both included; empty if they are in
     /// different ones.
-    #[must_use]
     pub fn between(&self, from: LinkId, to: LinkId) -> Vec<LinkId> {
         let parent = |at: &LinkId| self.nodes.get(at)?.1;
         let to_root = |at| iter::successors(Some(at), parent).collect::<Vec<_>>();
@@ -125,10 +120,7 @@ impl Segments {
 
 impl Segment {
     fn add(&mut self, topology: &Topology, at: LinkId) {
-        let Some(netns) = topology.namespaces.get(&at.netns) else {
-            return;
-        };
-        let Some(link) = netns.links.get(&at.ifindex) else {
+        let Some((netns, link)) = at.place(topology) else {
             return;
         };
         // What the lower device of a stacked one carries, others carry too: only its own addresses

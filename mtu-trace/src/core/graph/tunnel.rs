@@ -20,7 +20,6 @@ pub struct Tunnels {
 
 impl Tunnels {
     /// Follows the outer packets of every tunnel.
-    #[must_use]
     pub fn new(topology: &Topology, neighbours: &Neighbours) -> Self {
         let mut tunnels = Self::default();
         let segments = Segments::new(topology, neighbours, &BTreeSet::new());
@@ -42,7 +41,6 @@ impl Tunnels {
     }
 
     /// The way of the outer packets from an end to another, or out of the host with `None`.
-    #[must_use]
     pub fn way(&self, from: LinkId, to: Option<LinkId>) -> Option<&Path> {
         self.ways.get(&(from, to))
     }

@@ -122,8 +122,11 @@ impl Walk<'_> {
             next = self.segments.only_router(egress);
         }
         for &last in next.as_ref().map_or(exits, std::slice::from_ref) {
+            if self.found.len() >= MOST_PATHS {
+                return;
+            }
             let devices = self.segments.between(egress, last);
-            if devices.is_empty() || self.found.len() >= MOST_PATHS {
+            if devices.is_empty() {
                 continue;
             }
             self.legs.push(Leg {
@@ -168,7 +171,6 @@ impl Walk<'_> {
 
 impl Path {
     /// The same way from the other end.
-    #[must_use]
     pub fn back(&self, topology: &Topology) -> Self {
         let legs = self.legs.iter().rev().map(|leg| {
             let devices: Vec<LinkId> = leg.devices.iter().rev().copied().collect();

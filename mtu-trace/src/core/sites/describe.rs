@@ -12,7 +12,6 @@ use crate::model::netns_ref::NetnsRef;
 use crate::model::network::{NetnsId, Topology};
 
 /// What happened to a packet: `dropped by ip_forward: 1500 > 1450 (PKT_TOO_BIG)`.
-#[must_use]
 pub fn describe_packet(packet: &Packet, topology: &Topology) -> String {
     let mut words = match &packet.what {
         PacketKind::Dropped { function, reason } => {
@@ -58,7 +57,6 @@ pub fn describe_packet(packet: &Packet, topology: &Topology) -> String {
 
 /// What happened, for a line of a table that has columns for flow, lengths and counts. Empty for ticks
 /// and the network.
-#[must_use]
 pub fn describe_briefly(event: &Event, topology: &Topology) -> String {
     match &event.kind {
         EventKind::Tick | EventKind::Topology(_) => String::new(),
@@ -103,7 +101,6 @@ pub fn describe_briefly(event: &Event, topology: &Topology) -> String {
 
 /// What happened and in which namespace, for a timeline of events. Empty for events that are about no
 /// flow, and for counts.
-#[must_use]
 pub fn describe_in_place(event: &Event, topology: &Topology) -> String {
     let (netns, words) = match &event.kind {
         EventKind::Packet(packet) => {
@@ -135,7 +132,6 @@ pub fn describe_in_place(event: &Event, topology: &Topology) -> String {
 }
 
 /// The short name of a namespace.
-#[must_use]
 pub fn netns_label(netns: NetnsId, topology: &Topology) -> String {
     NetnsRef::new(netns, topology).label()
 }

@@ -75,14 +75,12 @@ impl DropSite {
     }
 
     /// The longest packet of the ends that talk which would pass, bytes.
-    #[must_use]
     pub fn fits_bytes(&self) -> u32 {
         self.limit_bytes.saturating_sub(self.overhead_bytes)
     }
 }
 
 /// The place of an oversized drop; `None` for a drop that has nothing to do with a length.
-#[must_use]
 pub fn oversized(packet: &Packet, topology: &Topology) -> Option<DropSite> {
     let PacketKind::Dropped { function, reason } = &packet.what else {
         return None;
@@ -126,7 +124,6 @@ const UNSEEN: &str = "unknown";
 
 /// The place of a packet that an ICMP error is sent about, for where drops are not seen: the message
 /// is sent where the packet dies.
-#[must_use]
 pub fn signalled(packet: &Packet, topology: &Topology) -> Option<DropSite> {
     let egress = packet.route.as_ref().unwrap_or(&packet.device);
     let limit_bytes = route_limit(packet, egress);
@@ -152,7 +149,6 @@ pub fn signalled(packet: &Packet, topology: &Topology) -> Option<DropSite> {
 
 /// The place that a packet seen on its way is too long for, for where drops are not seen. `None` if
 /// more than one device ahead has that limit.
-#[must_use]
 pub fn sighted(packet: &Packet, topology: &Topology) -> Option<DropSite> {
     let PacketKind::Seen {
         egress: leaving,
@@ -162,23 +158,18 @@ pub fn sighted(packet: &Packet, topology: &Topology) -> Option<DropSite> {
         return None;
     };
     let device = &packet.device;
-    if !leaving {
-        let (site, egress) = onward(device, limit_bytes, topology)?;
-        return Some(DropSite::new(
-            packet,
-            site,
-            UNSEEN,
-            Some(device),
-            &egress,
-            limit_bytes,
-        ));
-    }
-    let (peer, came_in) = (packet.peer.clone(), packet.came_in.as_ref());
-    let peer = peer.filter(|peer| peer.mtu_bytes == limit_bytes);
-    let site = if peer.is_some() { &VETH } else { &BRIDGE_PORT };
+    let peer = packet.peer.clone();
+    let peer = peer.filter(|peer| leaving && peer.mtu_bytes == limit_bytes);
+    let (site, egress) = match (leaving, &peer) {
+        (false, _) => onward(device, limit_bytes, topology)?,
+        (true, Some(_)) => (&VETH, device.clone()),
+        (true, None) => (&BRIDGE_PORT, device.clone()),
+    };
+    let came_in = packet.came_in.as_ref();
+    let ingress = if leaving { came_in } else { Some(device) };
     Some(DropSite {
         peer,
-        ..DropSite::new(packet, site, UNSEEN, came_in, device, limit_bytes)
+        ..DropSite::new(packet, site, UNSEEN, ingress, &egress, limit_bytes)
     })
 }
 
@@ -222,18 +213,15 @@ fn route_limit(packet: &Packet, egress: &Device) -> u32 {
 
 /// The site that it must be by the lengths alone.
 fn guess(packet: &Packet) -> Option<&'static Site> {
-    let above = |device: Option<&Device>| {
-        device.is_some_and(|device| device.mtu_bytes > 0 && packet.length_bytes > device.mtu_bytes)
-    };
-    if above(packet.route.as_ref()) {
-        Some(&FORWARD)
-    } else if above(packet.peer.as_ref()) {
-        Some(&VETH)
-    } else if above(Some(&packet.device)) {
-        Some(&BRIDGE_PORT)
-    } else {
-        None
-    }
+    let limits: [(Option<&Device>, &Site); 3] = [
+        (packet.route.as_ref(), &FORWARD),
+        (packet.peer.as_ref(), &VETH),
+        (Some(&packet.device), &BRIDGE_PORT),
+    ];
+    let above = |device: &Device| device.mtu_bytes > 0 && packet.length_bytes > device.mtu_bytes;
+    let mut sites = limits.into_iter();
+    let (_, site) = sites.find(|(device, _)| device.is_some_and(above))?;
+    Some(site)
 }
 
 /// A netfilter hook, by its name in rules.
@@ -244,7 +232,6 @@ pub type NetfilterHookName = &'static str;
 ///
 /// A locally made packet has no device before `ip_output` sets it; a received one is routed to
 /// `ip_local_deliver` or `ip_forward` before INPUT and FORWARD, and not routed in PREROUTING.
-#[must_use]
 pub fn netfilter_hook(packet: &Packet) -> Option<NetfilterHookName> {
     let PacketKind::Dropped { function, reason } = &packet.what else {
         return None;

@@ -1,6 +1,7 @@
 //! Routers: a namespace that sends on what it has received.
 
-use crate::core::sites::site::{Crossing, Function, Gso, Limit, Remedy, Site, Tells};
+use crate::core::sites::output::OUTPUT;
+use crate::core::sites::site::{Crossing, Function, Remedy, Site};
 
 /// A router forwards: it tells the sender (RFC 1812, section 4.2.2.9; RFC 4443, section 3.2).
 ///
@@ -11,12 +12,8 @@ pub static FORWARD: Site = Site {
         Function::ipv4(&["ip_forward"]),
         Function::ipv6(&["ip6_forward"]),
     ],
-    shared: None,
-    limit: Limit::Route,
-    slack_bytes: 0,
-    gso: Gso::Measured,
-    tells: Tells::Sender,
     reason: "PKT_TOO_BIG",
     expected: |crossing| matches!(crossing, Crossing::Router { cuts: false }),
     remedy: Remedy::ClampSegments,
+    ..OUTPUT
 };

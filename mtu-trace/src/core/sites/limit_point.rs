@@ -1,5 +1,5 @@
 //! The places on a way at which the kernel compares a packet's length with a limit, in the order in
-//! which a packet meets them. Pure.
+//! which a packet meets them.
 //!
 //! Each is named by the function that would drop the packet, and by the devices the report of a
 //! trace gives for it, so that what is predicted can be compared with what is found.
@@ -21,8 +21,6 @@ pub struct LimitPoint {
     pub peer: Option<LinkId>,
     /// The limit, bytes of layer 3.
     pub limit_bytes: u32,
-    /// How much longer a packet may be and still pass, bytes.
-    pub slack_bytes: u32,
     /// What packets have grown by in a tunnel when they come here, bytes.
     pub wrapped_bytes: u32,
     /// The tunnel that has wrapped them.
@@ -35,14 +33,12 @@ pub struct LimitPoint {
 
 impl LimitPoint {
     /// The longest packet of the ends that passes, bytes.
-    #[must_use]
     pub fn fits_bytes(&self) -> u32 {
         self.limit_bytes.saturating_sub(self.wrapped_bytes)
     }
 }
 
 /// The places of a way at which packets are measured, in the order in which they come there.
-#[must_use]
 pub fn limit_points(index: &TopologyIndex, path: &Path) -> Vec<LimitPoint> {
     let mut finder = Finder {
         index,
@@ -105,7 +101,6 @@ impl<'a> Finder<'a> {
             egress,
             peer: None,
             limit_bytes,
-            slack_bytes: site.slack_bytes,
             wrapped_bytes: self.wrapped_bytes,
             tunnel: self.tunnel,
             leg: self.leg,
@@ -144,15 +139,15 @@ impl<'a> Finder<'a> {
     /// The steps at layer 2.
     fn cross(&mut self, leg: &Leg, ingress: Option<LinkId>) {
         let mut came_in = ingress;
-        for (index, pair) in leg.devices.windows(2).enumerate() {
+        let mut before: Option<LinkId> = None;
+        for pair in leg.devices.windows(2) {
             let &[from, to] = pair else { continue };
             let (Some(near), Some(far)) = (self.link(from), self.link(to)) else {
                 continue;
             };
-            let before = index
-                .checked_sub(1)
-                .and_then(|index| leg.devices.get(index))
-                .copied();
+            let came_by = before
+                .replace(from)
+                .and_then(|at| Some((at, self.link(at)?)));
             if near.is_pair() && near.peer_id() == Some(to) {
                 self.hand_over(came_in, from, to, far.mtu_bytes);
                 came_in = Some(to);
@@ -160,20 +155,16 @@ impl<'a> Finder<'a> {
                 && far.master == Some(from.ifindex)
                 && from.netns == to.netns
             {
-                let port = before.filter(|port| {
-                    port.netns == from.netns
-                        && self
-                            .link(*port)
-                            .is_some_and(|link| link.master == Some(from.ifindex))
+                let port = came_by.filter(|(port, link)| {
+                    port.netns == from.netns && link.master == Some(from.ifindex)
                 });
                 let netfilter = port.is_some() && self.netfilter(from.netns);
                 let crossing = Crossing::BridgePort { netfilter };
-                self.add(&crossing, port.or(came_in), to, far.mtu_bytes);
+                let ingress = port.map(|(port, _)| port).or(came_in);
+                self.add(&crossing, ingress, to, far.mtu_bytes);
             } else if far.kind == LinkKind::Macvlan
-                && let Some(sibling) = before
-                && self
-                    .link(sibling)
-                    .is_some_and(|link| link.kind == LinkKind::Macvlan)
+                && let Some((sibling, link)) = came_by
+                && link.kind == LinkKind::Macvlan
             {
                 self.hand_over(None, sibling, to, far.mtu_bytes);
             } else if near.tunnel.is_some() && far.tunnel.is_some() {

@@ -37,7 +37,6 @@ pub enum KnownEnd {
 
 /// The place on the way from a namespace to an address that tells senders of this limit, in bytes of
 /// layer 3. `None` if there is none on this host.
-#[must_use]
 pub fn telling(
     index: &TopologyIndex,
     from: NetnsId,
@@ -53,7 +52,6 @@ pub fn telling(
 /// The first place that is too narrow for packets of this length, in bytes of layer 3, whether it tells the
 /// sender or not. `None` if there is none on this host, or a way that they may take without one. None was seen
 /// to die: no reason is given.
-#[must_use]
 pub fn too_narrow(index: &TopologyIndex, end: KnownEnd, packet_bytes: u32) -> Option<Predicted> {
     let narrow = |place: &LimitPoint| place.fits_bytes() < packet_bytes;
     let ways = ways(index, end).into_iter();

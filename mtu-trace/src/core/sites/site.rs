@@ -53,9 +53,7 @@ pub struct Function {
 pub enum PacketFamily {
     /// Packets of both, or frames.
     Any,
-    /// Packets of IPv4 only.
     Ipv4,
-    /// Packets of IPv6 only.
     Ipv6,
 }
 
@@ -66,13 +64,11 @@ impl Function {
         Self { names, family }
     }
 
-    /// A function for packets of IPv4.
     pub const fn ipv4(names: &'static [&'static str]) -> Self {
         let family = PacketFamily::Ipv4;
         Self { names, family }
     }
 
-    /// A function for packets of IPv6.
     pub const fn ipv6(names: &'static [&'static str]) -> Self {
         let family = PacketFamily::Ipv6;
         Self { names, family }
@@ -165,7 +161,6 @@ pub struct Wrapping<'a> {
 
 impl Site {
     /// The site at which a packet dies that is dropped in a function: the first row that fits.
-    #[must_use]
     pub fn of_drop(function: &str, packet: &Packet, topology: &Topology) -> Option<&'static Self> {
         let named =
             |functions: &[Function]| functions.iter().any(|of| of.names.contains(&function));
@@ -178,7 +173,6 @@ impl Site {
     }
 
     /// The site that measures packets at a crossing; `None` where nothing does.
-    #[must_use]
     pub fn at(crossing: &Crossing<'_>) -> Option<&'static Self> {
         SITES.iter().copied().find(|site| (site.expected)(crossing))
     }
@@ -190,19 +184,16 @@ impl Site {
     }
 
     /// Whether no sender learns of a packet that dies there.
-    #[must_use]
     pub fn is_silent(&self) -> bool {
         matches!(self.tells, Tells::Tunnel | Tells::Nobody)
     }
 
     /// Whether frames are measured, whatever they carry.
-    #[must_use]
     pub fn measures_frames(&self) -> bool {
         self.slack_bytes > 0
     }
 
     /// The function that drops packets of a family, by the name of a kernel that has such functions.
-    #[must_use]
     pub fn function(&self, wanted: PacketFamily, exists: impl Fn(&str) -> bool) -> &'static str {
         let shared = self.shared.map_or(&[][..], |(functions, _)| functions);
         let mut functions = self.functions.iter().chain(shared);
@@ -216,7 +207,6 @@ impl Site {
 
 /// All names of a function in which too-big packets die, that of the newest kernel first; none for
 /// another function.
-#[must_use]
 pub fn names(function: &str) -> &'static [&'static str] {
     let functions = SITES.iter().flat_map(|site| site.functions);
     let mut names = functions.map(|known| known.names);
@@ -228,23 +218,18 @@ pub fn names(function: &str) -> &'static [&'static str] {
 /// Whether a packet is being bridged: bridge netfilter sends bridged packets through the IP layer's
 /// functions, with the egress port as their device.
 pub fn is_bridged(packet: &Packet, topology: &Topology) -> bool {
+    let device = &packet.device;
+    let route = packet.route.as_ref();
+    let link = topology.link(device.netns, device.ifindex);
     packet.has_device
-        && packet
-            .route
-            .as_ref()
-            .is_none_or(|route| route.ifindex != packet.device.ifindex)
-        && topology
-            .link(packet.device.netns, packet.device.ifindex)
-            .is_some_and(|link| link.master.is_some())
+        && route.is_none_or(|route| route.ifindex != device.ifindex)
+        && link.is_some_and(|link| link.master.is_some())
 }
 
 /// Whether a packet is one that a tunnel of its namespace has made of another one.
 pub fn is_wrapped(packet: &Packet, _: &Topology) -> bool {
-    let is_forwarded = matches!(
-        packet.route_input.as_deref(),
-        Some("ip_forward" | "ip6_forward")
-    );
-    packet.overhead_bytes() > 0 && !is_forwarded
+    let input = packet.route_input.as_deref();
+    packet.overhead_bytes() > 0 && !matches!(input, Some("ip_forward" | "ip6_forward"))
 }
 
 impl PartialEq for Site {

@@ -7,7 +7,7 @@
 use crate::core::graph::{Path, TopologyIndex};
 use crate::core::sites::limit_point::{LimitPoint, limit_points};
 use crate::core::sites::{CUT, FORWARD};
-use crate::model::network::Topology;
+use crate::model::network::{Link, Topology};
 
 /// A place that is too narrow for what comes there.
 #[derive(Clone, Debug)]
@@ -36,7 +36,6 @@ pub enum Relief {
 }
 
 /// The narrow places on the way from one end to the other. `back` is the way back.
-#[must_use]
 pub fn suspects(index: &TopologyIndex, path: &Path, back: &Path) -> Vec<Suspect> {
     let topology = &*index.topology;
     let (Some(sent), Some(received)) = (End::of(topology, path), End::of(topology, back)) else {
@@ -56,33 +55,27 @@ pub fn suspects(index: &TopologyIndex, path: &Path, back: &Path) -> Vec<Suspect>
         if place.wrapped_bytes == 0 {
             pieces_bytes = u32::MAX;
         }
-        let packet_bytes = sent_bytes
-            .saturating_add(place.wrapped_bytes)
-            .min(pieces_bytes);
+        let here = |bytes: u32| bytes.saturating_add(place.wrapped_bytes).min(pieces_bytes);
+        let packet_bytes = here(sent_bytes);
         let limit = place.limit_bytes;
         if packet_bytes <= limit {
             continue;
         }
-        let passes = limit.saturating_add(place.slack_bytes);
+        let passes = limit.saturating_add(place.site.slack_bytes);
         let relief = if packet_bytes <= passes {
             Some(Relief::Slack)
         } else if *place.site == CUT {
             Some(Relief::Fragments)
         } else if cuts && *place.site == FORWARD && place.wrapped_bytes == 0 {
             Some(Relief::NoDf)
-        } else if routed_bytes
-            .saturating_add(place.wrapped_bytes)
-            .min(pieces_bytes)
-            <= passes
-        {
-            Some(Relief::RouteMtu)
         } else {
-            None
+            (here(routed_bytes) <= passes).then_some(Relief::RouteMtu)
         };
         match relief {
             Some(Relief::Slack) => {}
             Some(Relief::Fragments) => {
-                pieces_bytes = limit.saturating_add(overhead(topology, &place).unwrap_or(0));
+                let link = place.egress.link(topology);
+                pieces_bytes = limit.saturating_add(link.map_or(0, Link::overhead_bytes));
             }
             _ => sent_bytes = place.fits_bytes(),
         }
@@ -94,12 +87,6 @@ pub fn suspects(index: &TopologyIndex, path: &Path, back: &Path) -> Vec<Suspect>
         });
     }
     found
-}
-
-/// What a tunnel's packets grow by, at the tunnel itself.
-fn overhead(topology: &Topology, place: &LimitPoint) -> Option<u32> {
-    let link = place.egress.link(topology)?;
-    link.tunnel.as_ref().map(|tunnel| tunnel.overhead_bytes)
 }
 
 /// What one end sends.

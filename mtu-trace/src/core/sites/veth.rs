@@ -1,9 +1,7 @@
 //! Devices that hand a packet to another one, without a wire between them.
 
-use crate::core::sites::site::{
-    Crossing, Function, Gso, Limit, Remedy, Site, Tells, VLAN_HLEN_BYTES,
-};
-use crate::model::event::NO_REASON;
+use crate::core::sites::bridge::BRIDGE_PORT;
+use crate::core::sites::site::{Crossing, Function, Limit, Site};
 use crate::model::network::LinkKind;
 
 /// The other end of a veth, or another macvlan of the same device (`is_skb_forwardable`). netkit hands
@@ -18,17 +16,12 @@ pub static VETH: Site = Site {
         Function::any(&["veth_xmit"]),
         Function::any(&["veth_forward_skb"]),
     ],
-    shared: None,
     limit: Limit::Peer,
-    slack_bytes: VLAN_HLEN_BYTES,
-    gso: Gso::Passes,
-    tells: Tells::Nobody,
-    reason: NO_REASON,
     expected: |crossing| {
         let Crossing::HandOver { from } = crossing else {
             return false;
         };
         matches!(from.kind, LinkKind::Veth | LinkKind::Macvlan)
     },
-    remedy: Remedy::RaiseMtu,
+    ..BRIDGE_PORT
 };

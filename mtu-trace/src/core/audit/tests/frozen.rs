@@ -8,8 +8,8 @@ use insta::{Settings, assert_snapshot};
 use proptest::strategy::{Strategy, ValueTree as _};
 use proptest::test_runner::TestRunner;
 
-use super::guests::{engine, waiting};
 use super::overlay::overlay;
+use super::planned::{engine, waiting};
 use super::{brief, check_with, nested, random, switched};
 use crate::core::graph::TopologyIndex;
 use crate::core::graph::fixture::Lab;

@@ -2,8 +2,8 @@
 
 pub(crate) mod agreement;
 pub(crate) mod frozen;
-pub(crate) mod guests;
 pub(crate) mod overlay;
+pub(crate) mod planned;
 pub(crate) mod random;
 pub(crate) mod routes;
 

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use crate::core::audit::tests::guests::{engine, waiting};
 use crate::core::audit::tests::overlay::overlay;
+use crate::core::audit::tests::planned::{engine, waiting};
 use crate::core::audit::tests::{check_with, nested};
 use crate::core::graph::fixture::Lab;
 use crate::model::network::{

@@ -78,9 +78,9 @@ fn it_is_said_that_nobody_is_there() {
         );
         let end = &hole.path.last().expect("a way").netns;
         assert_eq!((end.inode, end.cookie, &end.name), (0, None, &None));
-        let guest = end.planned.as_ref().expect("a guest");
+        let planned = end.planned.as_ref().expect("a planned container");
         assert_eq!(
-            (guest.bridge.as_str(), guest.parent.label()),
+            (planned.bridge.as_str(), planned.parent.label()),
             ("docker0", "out".to_owned())
         );
     }
@@ -250,8 +250,8 @@ fn one_is_thought_of_at_a_time() {
     assert_eq!(brief(&found), brief(&alone));
     for finding in &found {
         let ends = [finding.path.first(), finding.path.last()];
-        let guests = ends.into_iter().flatten();
-        assert_eq!(guests.filter(|hop| hop.netns.planned.is_some()).count(), 1);
+        let planned = ends.into_iter().flatten();
+        assert_eq!(planned.filter(|hop| hop.netns.planned.is_some()).count(), 1);
     }
 }
 
@@ -316,8 +316,8 @@ fn an_address_is_one_that_nobody_has() {
         lab.link_mut(2, "docker0").addresses = addresses(bridge);
         lab.link_mut(4, "eth0").addresses = addresses(others);
         let planned = PlannedNetwork::new(&lab.topology, &[engine("docker0", 1500)]);
-        let guests = planned.topology.namespaces.values();
-        let found: Vec<Address> = guests
+        let planned = planned.topology.namespaces.values();
+        let found: Vec<Address> = planned
             .filter(|netns| netns.planned.is_some())
             .flat_map(|netns| netns.links.values())
             .flat_map(|link| link.addresses.clone())
