@@ -12,7 +12,7 @@ use zerocopy::{FromBytes, Immutable, KnownLayout};
 use crate::kernel::btf::KernelTypes;
 use crate::kernel::hooks::HOOKS;
 use crate::kernel::symbols::Symbols;
-use crate::model::event::{Closed, Event, EventKind, Flow, Name, Packet, TcpState, address};
+use crate::model::event::{Closed, Event, EventKind, Flow, Name, Packet, TcpState};
 use crate::model::network::{NetnsId, Topology};
 
 /// A record that is not what it says.
@@ -162,5 +162,14 @@ pub fn key(flow: &Flow) -> FlowKey {
         family: if flow.source.is_ipv4() { 4 } else { 6 },
         protocol: flow.protocol,
         reserved: [0; 2],
+    }
+}
+
+/// An IP address from sixteen bytes, of which IPv4 uses the first four.
+fn address(family: u8, bytes: [u8; 16]) -> IpAddr {
+    if family == 4 {
+        IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]])
+    } else {
+        IpAddr::from(bytes)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::core::track::{Connection, Side, State, Track};
-use crate::model::event::{Count, Device, Event, EventKind, Flow, Packet};
+use crate::model::event::{Event, EventKind, Flow, Packet};
 use crate::model::network::NetnsId;
 
 /// A connection or an event, as far as it can be selected.
@@ -43,22 +43,11 @@ impl Subject {
     pub fn event(event: &Event, state: &State) -> Option<Self> {
         let mut subject = Self::default();
         let flow = match &event.kind {
-            EventKind::Packet(packet) => subject.packet(packet),
-            EventKind::Connection(socket) => socket.flow,
-            EventKind::Retransmit(retransmit) => retransmit.socket.flow,
-            EventKind::Sample(sample) => sample.flow,
-            EventKind::Closed(closed) => closed.flow,
-            EventKind::PathMtu(told) => told.flow,
-            EventKind::Count(Count::Dropped { flow, .. } | Count::Retransmitted { flow, .. }) => {
-                *flow
+            EventKind::Packet(packet) => {
+                subject.packet(packet);
+                packet.flow_told()
             }
-            EventKind::Topology(_)
-            | EventKind::Lost(_)
-            | EventKind::Blind(_)
-            | EventKind::Limited(_)
-            | EventKind::Tick => {
-                return None;
-            }
+            kind => kind.flow()?,
         };
         subject.add(flow);
         if let Some((connection, side)) = state.connection(&flow) {
@@ -79,19 +68,13 @@ impl Subject {
         self.tuples.push(flow);
     }
 
-    /// Takes in where a packet is and what it says of itself; the flow it is about is the answer.
-    fn packet(&mut self, packet: &Packet) -> Flow {
-        let devices = [Some(&packet.device), packet.peer.as_ref()];
-        let others = [packet.route.as_ref(), packet.came_in.as_ref()];
-        let known = devices.into_iter().chain(others).flatten();
-        self.places
-            .extend(known.map(|device: &Device| device.netns));
+    /// Takes in where a packet is and what it says of itself.
+    fn packet(&mut self, packet: &Packet) {
+        let others = [&packet.peer, &packet.route, &packet.came_in];
+        let known = others.into_iter().flatten().chain([&packet.device]);
+        self.places.extend(known.map(|device| device.netns));
         self.add(packet.flow);
-        let Some(error) = &packet.icmp_error else {
-            return packet.flow_of_ends();
-        };
-        self.icmp = true;
-        error.quoted.map_or(packet.flow, |quoted| quoted.flow)
+        self.icmp |= packet.icmp_error.is_some();
     }
 }
 

@@ -102,25 +102,26 @@ pub fn describe_briefly(event: &Event, topology: &Topology) -> String {
 /// What happened and in which namespace, for a timeline of events. Empty for events that are about no
 /// flow, and for counts.
 pub fn describe_in_place(event: &Event, topology: &Topology) -> String {
-    let (netns, words) = match &event.kind {
+    let Some(flow) = event.kind.flow() else {
+        return String::new();
+    };
+    let words = match &event.kind {
         EventKind::Packet(packet) => {
             let what = if packet.icmp_error.is_some() {
                 "ICMP error "
             } else {
                 ""
             };
-            let words = format!("{what}{}", describe_packet(packet, topology));
-            (packet.flow.netns, words)
+            format!("{what}{}", describe_packet(packet, topology))
         }
-        EventKind::Connection(socket) => (socket.flow.netns, connection(socket)),
-        EventKind::Retransmit(sent) => (sent.socket.flow.netns, retransmit(sent)),
-        EventKind::Sample(sample) => (sample.flow.netns, self::sample(sample)),
+        EventKind::Connection(socket) => connection(socket),
+        EventKind::Retransmit(sent) => retransmit(sent),
+        EventKind::Sample(sample) => self::sample(sample),
         EventKind::Closed(closed) => {
             let how = error(closed).map_or_else(|| "closed".to_owned(), |error| error.to_string());
-            let words = format!("socket closed in {}: {how}", closed.last_state.name());
-            (closed.flow.netns, words)
+            format!("socket closed in {}: {how}", closed.last_state.name())
         }
-        EventKind::PathMtu(told) => (told.flow.netns, path_mtu(told)),
+        EventKind::PathMtu(told) => path_mtu(told),
         EventKind::Topology(_)
         | EventKind::Count(_)
         | EventKind::Lost(_)
@@ -128,7 +129,7 @@ pub fn describe_in_place(event: &Event, topology: &Topology) -> String {
         | EventKind::Limited(_)
         | EventKind::Tick => return String::new(),
     };
-    format!("{}: {words}", netns_label(netns, topology))
+    format!("{}: {words}", netns_label(flow.netns, topology))
 }
 
 /// The short name of a namespace.

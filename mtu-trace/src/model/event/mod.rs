@@ -7,7 +7,7 @@
 pub(crate) mod hook;
 pub(crate) mod packet;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use compact_str::CompactString;
@@ -58,6 +58,27 @@ pub enum EventKind {
     Limited(#[serde(deserialize_with = "printables")] Vec<String>),
     /// Time goes on: conclusions are drawn at ticks.
     Tick,
+}
+
+impl EventKind {
+    /// The flow of a packet, a socket or a count; `None` for what is about the trace as a whole.
+    #[must_use]
+    pub fn flow(&self) -> Option<Flow> {
+        match self {
+            Self::Packet(packet) => Some(packet.flow),
+            Self::Connection(socket) => Some(socket.flow),
+            Self::Retransmit(retransmit) => Some(retransmit.socket.flow),
+            Self::Sample(sample) => Some(sample.flow),
+            Self::Closed(closed) => Some(closed.flow),
+            Self::PathMtu(told) => Some(told.flow),
+            Self::Count(Count::Dropped { flow, .. } | Count::Retransmitted { flow, .. }) => {
+                Some(*flow)
+            }
+            Self::Topology(_) | Self::Lost(_) | Self::Blind(_) | Self::Limited(_) | Self::Tick => {
+                None
+            }
+        }
+    }
 }
 
 /// A flow as the headers have it, in one namespace.
@@ -370,15 +391,5 @@ impl TcpState {
             "NEW_SYN_RECV",
         ];
         NAMES.get(self.0 as usize).copied().unwrap_or(NAMES[0])
-    }
-}
-
-/// An IP address from sixteen bytes, of which IPv4 uses the first four.
-#[must_use]
-pub fn address(family: u8, bytes: [u8; 16]) -> IpAddr {
-    if family == 4 {
-        IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]])
-    } else {
-        IpAddr::from(bytes)
     }
 }

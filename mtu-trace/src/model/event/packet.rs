@@ -63,6 +63,15 @@ impl Packet {
         self.inner.map_or(self.flow, |inner| inner.flow)
     }
 
+    /// The flow that it tells of: for an ICMP error the one that it quotes, else that of the ends that talk.
+    #[must_use]
+    pub fn flow_told(&self) -> Flow {
+        match &self.icmp_error {
+            Some(error) => error.quoted.map_or(self.flow, |quoted| quoted.flow),
+            None => self.flow_of_ends(),
+        }
+    }
+
     /// The TCP header of the ends that talk.
     #[must_use]
     pub fn tcp_of_ends(&self) -> Option<Tcp> {

@@ -73,11 +73,12 @@ impl CsvRow {
             what: describe_briefly(event, topology),
             ..Self::default()
         };
+        if let Some(flow) = event.kind.flow() {
+            row.flow(&flow, topology);
+        }
         match &event.kind {
             EventKind::Tick | EventKind::Topology(_) => return None,
-            EventKind::Connection(socket) => row.flow(&socket.flow, topology),
             EventKind::Packet(packet) => {
-                row.flow(&packet.flow, topology);
                 row.device(&packet.device);
                 row.length_bytes = Some(packet.length_bytes);
                 row.seq = packet.tcp.map(|tcp| tcp.seq);
@@ -85,14 +86,12 @@ impl CsvRow {
                 row.count = Some(packet.count);
             }
             EventKind::Retransmit(sent) => {
-                row.flow(&sent.socket.flow, topology);
                 row.length_bytes = Some(sent.end_seq.wrapping_sub(sent.seq));
                 row.mtu_bytes = Some(sent.pmtu_bytes);
                 row.seq = Some(sent.seq);
                 row.count = Some(sent.count);
             }
             EventKind::PathMtu(told) => {
-                row.flow(&told.flow, topology);
                 if !told.is_socket() {
                     // A route is to somewhere, for whatever protocol, from whomever.
                     row.protocol.clear();
@@ -102,19 +101,13 @@ impl CsvRow {
                 row.mtu_bytes = Some(told.mtu_bytes);
                 row.count = Some(told.count);
             }
-            EventKind::Sample(sample) => {
-                row.flow(&sample.flow, topology);
-                row.mtu_bytes = Some(sample.pmtu_bytes);
-            }
-            EventKind::Closed(closed) => row.flow(&closed.flow, topology),
-            EventKind::Count(
-                Count::Dropped { flow, count, .. } | Count::Retransmitted { flow, count, .. },
-            ) => {
-                row.flow(flow, topology);
-                row.count = Some(*count);
-            }
-            EventKind::Lost(lost) => row.count = Some(*lost),
-            EventKind::Blind(_) | EventKind::Limited(_) => {}
+            EventKind::Sample(sample) => row.mtu_bytes = Some(sample.pmtu_bytes),
+            EventKind::Count(Count::Dropped { count, .. } | Count::Retransmitted { count, .. })
+            | EventKind::Lost(count) => row.count = Some(*count),
+            EventKind::Connection(_)
+            | EventKind::Closed(_)
+            | EventKind::Blind(_)
+            | EventKind::Limited(_) => {}
         }
         Some(row)
     }

@@ -146,22 +146,10 @@ impl Journal {
 /// The flow an event is about, if it is worth keeping. Of an ICMP error it is the one that it is about.
 fn about(event: &Event) -> Option<Flow> {
     match &event.kind {
-        EventKind::Packet(packet) => Some(match &packet.icmp_error {
-            Some(error) => error.quoted.map_or(packet.flow, |quoted| quoted.flow),
-            None => packet.flow_of_ends(),
-        }),
-        EventKind::Connection(socket) => Some(socket.flow),
-        EventKind::Retransmit(retransmit) => Some(retransmit.socket.flow),
-        EventKind::Sample(sample) => Some(sample.flow),
-        EventKind::Closed(closed) => Some(closed.flow),
-        EventKind::PathMtu(told) if told.is_socket() => Some(told.flow),
-        EventKind::PathMtu(_)
-        | EventKind::Count(_)
-        | EventKind::Topology(_)
-        | EventKind::Lost(_)
-        | EventKind::Blind(_)
-        | EventKind::Limited(_)
-        | EventKind::Tick => None,
+        EventKind::Packet(packet) => Some(packet.flow_told()),
+        EventKind::PathMtu(told) if !told.is_socket() => None,
+        EventKind::Count(_) => None,
+        kind => kind.flow(),
     }
 }
 
