@@ -8,8 +8,6 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 
 use crate::core::select::matching::Subject;
-use crate::core::select::parser;
-use crate::core::select::words::FilterError;
 use crate::model::event::{Flow, TCP, UDP};
 
 /// The IP protocol number of ICMP.
@@ -19,7 +17,7 @@ const ICMP6: u8 = 58;
 
 /// A filter expression that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter(Vec<PostfixItem>);
+pub struct Filter(pub(crate) Vec<PostfixItem>);
 
 /// An operand or operator of an expression in postfix order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,15 +64,6 @@ pub(crate) enum EndMatch {
 }
 
 impl Filter {
-    /// Reads an expression.
-    ///
-    /// # Errors
-    ///
-    /// It is not of the language that `docs/filters.md` describes; the error tells where.
-    pub fn parse(text: &str) -> Result<Self, FilterError> {
-        parser::parse(text).map(Self)
-    }
-
     /// Whether it is true of a connection or an event. A question is true of it if it is of any of
     /// its tuples, so `not` excludes whatever has such a tuple anywhere.
     pub(crate) fn holds(&self, of: &Subject) -> bool {

@@ -13,9 +13,8 @@ pub(crate) mod scope;
 pub(crate) mod targets;
 #[cfg(test)]
 mod tests;
-pub(crate) mod words;
 
 pub use crate::core::select::expression::Filter;
 pub use crate::core::select::matching::Subject;
+pub use crate::core::select::parser::FilterError;
 pub use crate::core::select::scope::{Scope, SelectError, Selected, Selection};
-pub use crate::core::select::words::FilterError;

@@ -18,9 +18,8 @@ use ipnet::IpNet;
 
 use crate::base::text::printable;
 use crate::core::select::expression::{
-    DirectionQualifier, EndMatch, PostfixItem, Primitive, ProtocolQualifier,
+    DirectionQualifier, EndMatch, Filter, PostfixItem, Primitive, ProtocolQualifier,
 };
-use crate::core::select::words::{FilterError, Word, words};
 
 /// Parentheses open at once. A choice: far more than anybody needs, and far less than the stack has
 /// room for.
@@ -30,19 +29,61 @@ const MOST_NESTED: usize = 100;
 const KNOWN: &str = "the filter knows host, net, port, portrange, src, dst, tcp, udp, icmp, icmp6, ip, \
                      ip6, and, or, not and parentheses (a command to record goes after --)";
 
-/// Reads a whole expression.
-pub(crate) fn parse(text: &str) -> Result<Vec<PostfixItem>, FilterError> {
-    let mut parser = Parser {
-        text,
-        words: &words(text)?,
-        steps: Vec::new(),
-        before: None,
-    };
-    parser.expression(0)?;
-    match parser.next() {
-        "" => Ok(parser.steps),
-        ")" => Err(parser.wrong("no parenthesis is open that this one could close")),
-        _ => Err(parser.wrong("expected and, or, or the end of the filter")),
+/// Columns of a filter that are shown before and behind the place of an error. A choice: both fit on a
+/// terminal of 80.
+const SHOWN: usize = 40;
+
+/// A filter that is not understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the filter is not understood at column {column}: {problem}")]
+pub struct FilterError {
+    text: String,
+    /// The place of the error, in characters, from 1.
+    pub column: usize,
+    problem: String,
+}
+
+impl FilterError {
+    fn new(text: &str, column: usize, problem: String) -> Self {
+        Self {
+            text: text.to_owned(),
+            column,
+            problem,
+        }
+    }
+
+    /// What is wrong, and the filter with a mark under the place: three lines.
+    #[must_use]
+    pub fn pointed(&self) -> String {
+        let before = self.column - 1;
+        let skipped = before.saturating_sub(SHOWN);
+        let mark = before - skipped;
+        let visible = |c: char| if c.is_control() { '?' } else { c };
+        let near = self.text.chars().skip(skipped).take(mark + SHOWN);
+        let shown: String = near.map(visible).collect();
+        format!("{self}\n  {shown}\n  {:mark$}^", "")
+    }
+}
+
+impl Filter {
+    /// Reads an expression.
+    ///
+    /// # Errors
+    ///
+    /// It is not of the language that `docs/filters.md` describes; the error tells where.
+    pub fn parse(text: &str) -> Result<Self, FilterError> {
+        let mut parser = Parser {
+            text,
+            words: &words(text)?,
+            steps: Vec::new(),
+            before: None,
+        };
+        parser.expression(0)?;
+        match parser.next() {
+            "" => Ok(Self(parser.steps)),
+            ")" => Err(parser.wrong("no parenthesis is open that this one could close")),
+            _ => Err(parser.wrong("expected and, or, or the end of the filter")),
+        }
     }
 }
 
@@ -52,18 +93,11 @@ struct Parser<'a> {
     words: &'a [Word<'a>],
     /// The expression as far as it was read, in postfix order.
     steps: Vec<PostfixItem>,
-    /// The qualifiers of the latest value, which a bare value inherits: `port 80 or 443`.
-    before: Option<Qualifiers>,
+    /// The words before the latest value, which a bare value inherits: `port 80 or 443`.
+    before: Option<(Primitive, TypeQualifier)>,
 }
 
-/// The words before a value, as `pcap-filter(7)` names them.
-#[derive(Clone, Copy)]
-struct Qualifiers {
-    protocol: Option<ProtocolQualifier>,
-    direction: Option<DirectionQualifier>,
-    kind: TypeQualifier,
-}
-
+/// What kind of value follows, as `pcap-filter(7)` names it.
 #[derive(Clone, Copy)]
 enum TypeQualifier {
     Host,
@@ -137,6 +171,11 @@ impl<'a> Parser<'a> {
             ("port", TypeQualifier::Port),
             ("portrange", TypeQualifier::PortRange),
         ]);
+        let test = Primitive {
+            protocol,
+            direction,
+            wanted: None,
+        };
         let kind = match (kind, direction, protocol) {
             (Some(kind), ..) => kind,
             // As pcap has it: an address without a kind is a host's.
@@ -144,34 +183,27 @@ impl<'a> Parser<'a> {
             (None, Some(_), _) => {
                 return Err(self.wrong("src and dst need host, net, port or portrange behind them"));
             }
-            (None, None, Some(_)) => {
-                return Ok(Primitive {
-                    protocol,
-                    direction,
-                    wanted: None,
-                });
-            }
+            (None, None, Some(_)) => return Ok(test),
             (None, None, None) => return Err(self.wrong(KNOWN)),
-        };
-        let qualified = Qualifiers {
-            protocol,
-            direction,
-            kind,
         };
         match self.next() {
             "" | "(" | ")" | "not" | "and" | "or" => Err(self.wrong(kind.wants())),
-            value => self.asked(qualified, value),
+            value => self.asked((test, kind), value),
         }
     }
 
     /// The question for a value, which is next.
-    fn asked(&mut self, by: Qualifiers, value: &'a str) -> Result<Primitive, FilterError> {
-        let wanted = wanted(by.kind, value).map_err(|problem| self.wrong(&problem))?;
+    fn asked(
+        &mut self,
+        (test, kind): (Primitive, TypeQualifier),
+        value: &'a str,
+    ) -> Result<Primitive, FilterError> {
+        let wanted = wanted(kind, value).map_err(|problem| self.wrong(&problem))?;
         let address = match wanted {
             EndMatch::Net(net) => Some(net.addr()),
             EndMatch::Ports(..) => None,
         };
-        let ipv4 = match by.protocol {
+        let ipv4 = match test.protocol {
             Some(ProtocolQualifier::Icmp | ProtocolQualifier::Icmp6) if address.is_none() => {
                 return Err(self.wrong("ICMP messages have no ports"));
             }
@@ -186,11 +218,10 @@ impl<'a> Parser<'a> {
             return Err(self.wrong(&format!("{value} is no {version} address")));
         }
         self.skip();
-        self.before = Some(by);
+        self.before = Some((test, kind));
         Ok(Primitive {
-            protocol: by.protocol,
-            direction: by.direction,
             wanted: Some(wanted),
+            ..test
         })
     }
 
@@ -279,4 +310,44 @@ fn number<T: FromStr>(text: &str) -> Option<T> {
     text.bytes()
         .all(|byte| byte.is_ascii_digit())
         .then(|| text.parse().ok())?
+}
+
+/// A word of an expression; a sign that stands for one is that word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Word<'a> {
+    /// The place where it begins, in characters, from 1.
+    column: usize,
+    text: &'a str,
+}
+
+/// Takes an expression apart into its words.
+fn words(text: &str) -> Result<Vec<Word<'_>>, FilterError> {
+    let mut words = Vec::new();
+    let (mut rest, mut column) = (text, 1);
+    while let Some(first) = rest.chars().next() {
+        let (word, bytes) = match first {
+            '(' => ("(", 1),
+            ')' => (")", 1),
+            '!' => ("not", 1),
+            '&' if rest.starts_with("&&") => ("and", 2),
+            '|' if rest.starts_with("||") => ("or", 2),
+            '&' | '|' => {
+                let word = if first == '&' { "and" } else { "or" };
+                let problem = format!("`{first}` means nothing here; write {word}");
+                return Err(FilterError::new(text, column, problem));
+            }
+            space if space.is_whitespace() => ("", space.len_utf8()),
+            _ => {
+                let ends = |c: char| c.is_whitespace() || "()!&|".contains(c);
+                let bytes = rest.find(ends).unwrap_or(rest.len());
+                (&rest[..bytes], bytes)
+            }
+        };
+        if !word.is_empty() {
+            words.push(Word { column, text: word });
+        }
+        column += rest[..bytes].chars().count();
+        rest = &rest[bytes..];
+    }
+    Ok(words)
 }

@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::base::text::printable;
 use crate::core::select::expression::Filter;
 use crate::core::select::matching::Subject;
+use crate::core::select::parser::FilterError;
 use crate::core::select::targets::{KnownTargets, Resolve, Target, TargetError};
-use crate::core::select::words::FilterError;
 use crate::model::network::Topology;
 
 /// What is shown of what was seen. Options of one kind are alternatives; the kinds and FILTER must

@@ -111,7 +111,13 @@ impl State {
             }
         });
         self.isns.extend(socket.isn.map(|isn| (isn, id)));
-        self.unite(id, &socket);
+        // Its SYN was sent again, before it had numbers: until now its other end was not known to be that.
+        if let Some((other, side)) = self.other_end(&socket)
+            && other != id
+            && self.get(id).is_some_and(|it| it.ends.len() == 1)
+        {
+            self.absorb((id, side), other);
+        }
     }
 
     /// A connection whose one known end is the other end of this socket: their initial sequence
@@ -161,17 +167,6 @@ impl State {
         });
         let found = Candidate::best(facing.collect())?;
         Some((found.id(), found.side))
-    }
-
-    /// Makes the other end's connection a part of this one, whose only end was not known to be that
-    /// one's until now: its SYN was sent again, before it had initial sequence numbers.
-    fn unite(&mut self, id: ConnectionId, socket: &Socket) {
-        if let Some((other, side)) = self.other_end(socket)
-            && other != id
-            && self.get(id).is_some_and(|it| it.ends.len() == 1)
-        {
-            self.absorb((id, side), other);
-        }
     }
 
     /// The connection known only from packets that belong to this socket. What they went by on both

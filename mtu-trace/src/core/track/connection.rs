@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::core::track::direction::Track;
-use crate::core::track::index::Numbers;
+use crate::core::track::index::SeqPair;
 use crate::model::event::{Closed, Flow, Retransmit, Sample, Socket, TCP, TcpState};
 
 /// Which way data goes, seen from the first socket that was known of a connection.
@@ -62,7 +62,7 @@ pub struct Connection {
     /// Latest event that belongs to it, ns.
     pub last_ns: u64,
     /// Sequence and acknowledgement number of the packet it was first known by.
-    pub(crate) first_numbers: Option<Numbers>,
+    pub(crate) first_numbers: Option<SeqPair>,
     /// The flows that lead here, each once.
     pub(crate) flows: Vec<Flow>,
 }
@@ -157,7 +157,7 @@ impl Connection {
     }
 
     /// By what it is found while no socket of it is known: the TCP packet it was first known by.
-    pub(crate) fn stray(&self) -> Option<(Flow, Numbers)> {
+    pub(crate) fn stray(&self) -> Option<(Flow, SeqPair)> {
         let numbers = self.first_numbers.filter(|_| self.ends.is_empty())?;
         let flow = self.seen_as.first().filter(|flow| flow.protocol == TCP)?;
         Some((*flow, numbers))

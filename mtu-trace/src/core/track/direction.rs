@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::core::sites::{DropSite, NetfilterHookName, SiteKey};
 use crate::core::track::packets::Tally;
-use crate::core::track::repeats::Repeats;
-use crate::core::track::retransmitted_drops::RetransmittedDrops;
+use crate::core::track::repeats::{Repeats, RetransmittedDrops};
 use crate::model::event::{Device, Name, Timers};
 use crate::model::network::NetnsId;
 
@@ -187,13 +186,9 @@ pub struct Retransmits {
     pub repeats: Repeats,
     /// How many of them were SYNs.
     pub handshake: u64,
-    /// Payload of the latest, bytes.
-    pub payload_bytes: u32,
     /// Segment size when the first was sent again, payload bytes.
     pub first_mss: u32,
-    /// Whether the peer then held segments behind the gap.
-    pub sacked: bool,
-    /// Bytes acknowledged then, over the connection's life.
+    /// Bytes acknowledged, over the connection's life.
     pub bytes_acked: u64,
     /// Why they were sent again, where that is seen.
     pub timers: Option<Timers>,

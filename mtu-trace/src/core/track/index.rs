@@ -3,6 +3,7 @@
 //! An index proposes; [`crate::core::track::seq_match`] decides. It proposes every connection that can be
 //! accepted there.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, Hash, Hasher};
 use std::net::SocketAddr;
 
@@ -27,7 +28,7 @@ pub(crate) struct Index {
 }
 
 /// A sequence number of a connection and, if it is known, that of the other direction.
-pub(crate) type Numbers = (u32, Option<u32>);
+pub(crate) type SeqPair = (u32, Option<u32>);
 
 /// A sequence number, whose it is, and that of the other direction.
 type NumberEntry = (u32, ConnectionId, Option<u32>);
@@ -35,18 +36,15 @@ type NumberEntry = (u32, ConnectionId, Option<u32>);
 /// Connections that have something in common, most often one alone.
 type Few = SmallVec<[ConnectionId; 2]>;
 
-/// Connections that are proposed.
-pub(crate) type Proposed = SmallVec<[ConnectionId; 8]>;
-
 /// The same numbers as each direction sees them.
-fn each_way(numbers: Option<Numbers>) -> impl Iterator<Item = Numbers> {
+fn each_way(numbers: Option<SeqPair>) -> impl Iterator<Item = SeqPair> {
     let other = numbers.and_then(|(one, other)| Some((other?, Some(one))));
     numbers.into_iter().chain(other)
 }
 
 impl Index {
     /// Makes a connection known by a flow and by sequence numbers.
-    pub fn insert(&mut self, id: ConnectionId, flow: &Flow, numbers: Option<Numbers>) {
+    pub fn insert(&mut self, id: ConnectionId, flow: &Flow, numbers: Option<SeqPair>) {
         let entries = each_way(numbers).map(|(number, other)| (number, id, other));
         self.numbers.extend(entries);
         for hash in self.hashes(flow) {
@@ -58,7 +56,7 @@ impl Index {
     }
 
     /// Forgets it under that flow and those numbers.
-    pub fn remove(&mut self, id: ConnectionId, flow: &Flow, numbers: Option<Numbers>) {
+    pub fn remove(&mut self, id: ConnectionId, flow: &Flow, numbers: Option<SeqPair>) {
         for (number, other) in each_way(numbers) {
             self.numbers.remove(&(number, id, other));
         }
@@ -81,22 +79,19 @@ impl Index {
             .map(|(end, port)| self.hash.hash_one((flow.protocol, FlowEnd(end), port)))
     }
 
-    /// Those whose addresses may fit a flow, some perhaps more than once.
-    fn with_addresses(&self, flow: &Flow) -> Proposed {
-        if self.addresses.is_empty() {
-            return Proposed::new();
-        }
-        let hashes = self.hashes(flow);
-        let known = hashes.iter().filter_map(|hash| self.addresses.get(hash));
+    /// Those whose addresses may fit a flow, in either direction.
+    fn with_addresses(&self, flow: &Flow) -> BTreeSet<ConnectionId> {
+        let hashes = self.hashes(flow).into_iter();
+        let known = hashes.filter_map(|hash| self.addresses.get(&hash));
         known.flatten().copied().collect()
     }
 
     /// Those, known by initial sequence numbers, which a packet may be of.
-    pub fn of_packet(&self, flow: &Flow, seq: u32, ack: Option<u32>) -> Proposed {
+    pub fn of_packet(&self, flow: &Flow, seq: u32, ack: Option<u32>) -> BTreeSet<ConnectionId> {
         let mut found = self.with_addresses(flow);
         let Some(ack) = ack else {
             found.extend(self.numbered(seq));
-            return each_once(found);
+            return found;
         };
         for (here, there, window) in [(seq, ack, WINDOW_STRANGER), (ack, seq, WINDOW_REQUESTS)] {
             let near = self.between(here.wrapping_sub(window), here);
@@ -106,12 +101,12 @@ impl Index {
             });
             found.extend(fitting.map(|(_, id, _)| *id));
         }
-        each_once(found)
+        found
     }
 
     /// Those whose addresses may fit a flow in either direction, or which, known by the numbers of one packet,
     /// a socket with these initial numbers may have.
-    pub fn of_socket(&self, flow: &Flow, isn: Option<Numbers>) -> Proposed {
+    pub fn of_socket(&self, flow: &Flow, isn: Option<SeqPair>) -> BTreeSet<ConnectionId> {
         let mut found = self.with_addresses(flow);
         for (here, there) in each_way(isn) {
             let near = self.between(here, here.wrapping_add(WINDOW_STRANGER));
@@ -123,7 +118,7 @@ impl Index {
             });
             found.extend(fitting.map(|(_, id, _)| *id));
         }
-        each_once(found)
+        found
     }
 
     /// Those with exactly this number.
@@ -150,13 +145,6 @@ fn may_fit(here: u32, there: Option<u32>) -> bool {
     let near =
         |there| there <= WINDOW_STRANGER || (here <= WINDOW_REQUESTS && there <= WINDOW_DATA);
     there.is_none_or(near)
-}
-
-/// In their order, which does not depend on how they were found.
-fn each_once(mut found: Proposed) -> Proposed {
-    found.sort_unstable();
-    found.dedup();
-    found
 }
 
 /// One end of a flow, hashed as few and wide numbers: what the standard library makes of an address is many

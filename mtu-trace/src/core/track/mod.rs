@@ -13,7 +13,6 @@ pub(crate) mod index;
 pub(crate) mod packets;
 pub(crate) mod progress;
 pub(crate) mod repeats;
-pub(crate) mod retransmitted_drops;
 pub(crate) mod seq_match;
 pub(crate) mod state;
 pub(crate) mod wireguard_match;

@@ -3,7 +3,7 @@
 
 use crate::core::sites::{DropSite, Tells, netfilter_hook, oversized, sighted, signalled};
 use crate::core::track::direction::{Blocked, OtherDrops, OtherKey, SiteDrops, Track, raise};
-use crate::core::track::retransmitted_drops::RetransmittedDrops;
+use crate::core::track::repeats::RetransmittedDrops;
 use crate::core::track::state::{DirectionId, State};
 use crate::core::track::wireguard_match::{DatagramContent, Loss, added_bytes};
 use crate::model::event::{IcmpError, Packet, PacketKind, TCP, UDP, hook};

@@ -47,8 +47,6 @@ impl State {
         raise(&mut sent.count, retransmit.count);
         raise(&mut sent.last_ns, time_ns);
         raise(&mut sent.max_backoff, retransmit.backoff);
-        sent.payload_bytes = retransmit.end_seq.wrapping_sub(retransmit.seq);
-        sent.sacked = retransmit.sacked_out > 0;
         sent.bytes_acked = retransmit.bytes_acked;
         sent.timers = retransmit.timers.or(sent.timers);
         if in_handshake {
@@ -196,14 +194,14 @@ impl State {
         flow: &Flow,
         all_told: &'a RoutePmtus,
     ) -> Option<&'a PathMtu> {
-        let there = flow.destination.ip();
-        if let Some(end) = connection.sender(side) {
-            return all_told.get(&(end.socket.flow.netns, there));
-        }
-        let is_senders = |netns: NetnsId| {
-            self.topology.owner(netns, flow.source.ip()).is_some()
-                && self.index.networks().are_connected(netns, flow.netns)
+        let is_senders = |netns: NetnsId| match connection.sender(side) {
+            Some(end) => netns == end.socket.flow.netns,
+            None => {
+                self.topology.owner(netns, flow.source.ip()).is_some()
+                    && self.index.networks().are_connected(netns, flow.netns)
+            }
         };
+        let there = flow.destination.ip();
         let mut told = all_told.iter();
         let found = told.find(|((netns, to), _)| *to == there && is_senders(*netns))?;
         Some(found.1)

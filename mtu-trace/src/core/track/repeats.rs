@@ -1,4 +1,4 @@
-//! One sequence number lost again and again: what makes a stall.
+//! One sequence number lost again and again, which makes a stall; and what is lost once and sent again.
 
 /// Losses of one sequence number closer than this are one attempt, seen twice: as the segment sent
 /// again and as its drop, ns. A choice between what two records of one attempt lie apart, well below a
@@ -9,6 +9,9 @@ const SAME_ATTEMPT_NS: u64 = 5_000_000;
 /// The kernel's smallest retransmission timeout (`TCP_RTO_MIN`), ns: what is lost twice that far apart is
 /// at the head of the queue, since only its first segment is sent again on a timeout.
 const RESENT_NS: u64 = 200_000_000;
+
+/// Sequence numbers that are remembered of one place. A choice: most of what a window loses in one go.
+const MOST_SEQS: usize = 16;
 
 /// Losses of the lowest outstanding sequence number of one direction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -149,6 +152,36 @@ fn worse(one: Option<Recovery>, other: Option<Recovery>) -> Option<Recovery> {
     both.max_by_key(|it| (it.attempts, it.took_ns))
 }
 
+/// The latest sequence numbers that were dropped at one place for no reason that the kernel gives, and how
+/// many of them came again: only those were lost there, others may have been delivered before.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RetransmittedDrops {
+    seqs: [u32; MOST_SEQS],
+    /// How many were dropped, the forgotten ones included.
+    count: usize,
+    /// How often one of the dropped segments was sent again, as far as that was told.
+    pub resent: u64,
+}
+
+impl RetransmittedDrops {
+    /// Takes in that a segment with this sequence number was dropped.
+    pub(crate) fn add(&mut self, seq: u32) {
+        if let Some(place) = self.seqs.get_mut(self.count % MOST_SEQS) {
+            *place = seq;
+            self.count += 1;
+        }
+    }
+
+    /// Takes in that a segment with this sequence number is sent again.
+    pub(crate) fn resend(&mut self, seq: u32) {
+        let known = self
+            .seqs
+            .get(..self.count.min(MOST_SEQS))
+            .unwrap_or_default();
+        self.resent += u64::from(known.contains(&seq));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,5 +239,20 @@ mod tests {
         assert!(repeats.open.is_some());
         repeats.through(1001, MS);
         assert!(repeats.open.is_none());
+    }
+
+    #[test]
+    fn what_was_dropped_and_comes_again_is_counted() {
+        let mut drops = RetransmittedDrops::default();
+        drops.resend(0);
+        assert_eq!(drops.resent, 0);
+        for seq in 100..100 + 2 * u32::try_from(MOST_SEQS).unwrap_or(0) {
+            drops.add(seq);
+        }
+        // The first half is forgotten.
+        for (seq, resent) in [(100, 0), (131, 1), (116, 2), (131, 3), (132, 3)] {
+            drops.resend(seq);
+            assert_eq!(drops.resent, resent, "{seq}");
+        }
     }
 }

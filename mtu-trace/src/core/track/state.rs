@@ -9,7 +9,7 @@ use imbl::{GenericHashMap, OrdMap};
 
 use crate::core::graph::TopologyIndex;
 use crate::core::track::connection::{Connection, Side, Worth, insert_flows};
-use crate::core::track::index::{Index, Numbers};
+use crate::core::track::index::{Index, SeqPair};
 use crate::core::track::progress::RoutePmtus;
 use crate::core::track::wireguard_match::WireguardMatch;
 use crate::model::event::{Event, EventKind, Flow, Isn, TcpState};
@@ -224,7 +224,7 @@ impl State {
     fn file(
         &mut self,
         id: ConnectionId,
-        change: fn(&mut Index, ConnectionId, &Flow, Option<Numbers>),
+        change: fn(&mut Index, ConnectionId, &Flow, Option<SeqPair>),
     ) {
         let Some(connection) = self.connections.get(&id) else {
             return;

@@ -117,9 +117,13 @@ pub(crate) fn full_size_is_unacknowledged(facts: &TrackFacts<'_>) -> bool {
     let (Some(sender), Some(sent)) = (facts.sender(), &facts.track.retransmits) else {
         return false;
     };
-    let full_size = sent.payload_bytes > 0
-        && sent.payload_bytes.saturating_add(OPTIONS_BYTES) >= sent.first_mss;
-    let small_only = sent.bytes_acked < u64::from(sent.first_mss) || sent.sacked;
+    let Some(latest) = &sender.retransmit else {
+        return false;
+    };
+    let payload_bytes = latest.end_seq.wrapping_sub(latest.seq);
+    let full_size =
+        payload_bytes > 0 && payload_bytes.saturating_add(OPTIONS_BYTES) >= sent.first_mss;
+    let small_only = sent.bytes_acked < u64::from(sent.first_mss) || latest.sacked_out > 0;
     sender.established && full_size && small_only
 }
 
