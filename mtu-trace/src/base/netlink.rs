@@ -98,24 +98,20 @@ impl Netlink {
     }
 
     /// Sends a dump request and hands over the payload of every message of the answer, as
-    /// [`Netlink::ask_raw`] does. `start` is called before the first and whenever the answer starts over
-    /// because of a change.
+    /// [`Netlink::ask_raw`] does. What was collected is dropped where the answer starts over because of a
+    /// change.
     ///
     /// # Errors
     ///
     /// As with [`Netlink::ask`].
-    pub fn dump<M, C>(
-        &self,
-        request: &M,
-        mut start: impl FnMut() -> C,
-        mut each: impl FnMut(&mut C, &[u8]),
-    ) -> io::Result<C>
+    pub fn dump<M, C>(&self, request: &M, mut each: impl FnMut(&mut C, &[u8])) -> io::Result<C>
     where
+        C: Default,
         M: NetlinkSerializable + Clone,
         NetlinkPayload<M>: From<M>,
     {
         for last in (0..DUMP_TRIES).rev() {
-            let mut collected = start();
+            let mut collected = C::default();
             let change = self.exchange(request.clone(), NLM_F_DUMP, |message| {
                 each(&mut collected, message.payload());
             })?;
@@ -123,7 +119,7 @@ impl Netlink {
                 return Ok(collected);
             }
         }
-        Ok(start())
+        Ok(C::default())
     }
 
     /// Sends one request and hands over the messages of the answer.

@@ -58,11 +58,6 @@ impl Subject {
         Some(subject)
     }
 
-    /// Adds a namespace that a finding names besides.
-    pub fn also_in(&mut self, netns: NetnsId) {
-        self.places.insert(netns);
-    }
-
     fn add(&mut self, flow: Flow) {
         self.places.insert(flow.netns);
         self.tuples.push(flow);
@@ -82,8 +77,8 @@ impl Subject {
 fn places(track: &Track) -> impl Iterator<Item = NetnsId> + '_ {
     let narrow = track.oversized.values().chain(&track.passing);
     let narrow = narrow.flat_map(|drops| {
-        let peer = drops.site.peer.as_ref().map(|peer| peer.netns);
-        [Some(drops.site.key.netns), peer].into_iter().flatten()
+        let peer = drops.site.peer.iter().map(|peer| peer.netns);
+        peer.chain([drops.site.key.netns])
     });
     let seen = track.seen.keys().chain(track.icmp.seen.keys());
     narrow

@@ -251,8 +251,12 @@ impl KnownTargets {
     /// Names what there is of the kind of a target that is not there.
     pub fn instead_of(&self, target: &Target) -> String {
         let known = self.0.values();
+        let is_named = |netns: &NetnsRef| {
+            let container = netns.container.as_ref();
+            container.is_some_and(|it| it.name.as_ref() == Some(&target.word))
+        };
         match target.kind {
-            TargetKind::Netns if self.is_container(&target.word) => {
+            TargetKind::Netns if self.0.values().any(is_named) => {
                 format!("a container has that name: --container {}", target.word)
             }
             TargetKind::Netns => list(
@@ -280,11 +284,6 @@ impl KnownTargets {
                 }),
             ),
         }
-    }
-
-    fn is_container(&self, word: &str) -> bool {
-        let mut known = self.0.values().filter_map(|netns| netns.container.as_ref());
-        known.any(|container| container.name.as_deref() == Some(word))
     }
 }
 

@@ -6,7 +6,6 @@ use crate::core::track::connection::{Connection, Side, TrackedSocket, insert_flo
 use crate::core::track::seq_match::{BY_ADDRESSES, CLOSE, alike, belongs};
 use crate::core::track::state::{ConnectionId, DirectionId, State};
 use crate::model::event::{Flow, Isn, Socket, TcpState, hook};
-use crate::model::network::NetnsId;
 
 /// How much worse the same connection may fit on the other side of a NAT, bytes: the data between its
 /// first losses there and here. A choice: a window of data, so that what another connection fits by is
@@ -49,16 +48,6 @@ impl Candidate {
 }
 
 impl State {
-    /// Whether a packet seen in one namespace can be of a socket in another. Sequence numbers that are
-    /// close prove it; addresses may be the same in networks that have nothing to do with each other.
-    fn may_meet(&self, misfit: u64, packet: NetnsId, socket: NetnsId) -> bool {
-        if misfit < BY_ADDRESSES {
-            misfit <= CLOSE || !self.index.networks().are_apart(packet, socket)
-        } else {
-            self.index.networks().are_connected(packet, socket)
-        }
-    }
-
     /// The connection of a socket, made if it is new, and the direction in which the socket sends.
     pub(crate) fn socket(&mut self, socket: Socket, state: TcpState) -> DirectionId {
         if let Some(&(id, side)) = self.sockets.get(&socket.flow)
@@ -150,11 +139,12 @@ impl State {
                 return None;
             }
             let misfit = alike(&end.socket.flow, &socket.flow.reversed())?;
+            let networks = self.index.networks();
             let (here, there) = (socket.flow.netns, end.socket.flow.netns);
-            if self.index.networks().are_apart(here, there) {
+            if networks.are_apart(here, there) {
                 return None;
             }
-            let beyond = !self.index.networks().are_connected(here, there);
+            let beyond = !networks.are_connected(here, there);
             // Behind a NAT only the port is left to go by: too little between strangers.
             (!beyond || misfit == BY_ADDRESSES).then_some(Candidate {
                 by_addresses: true,
@@ -185,12 +175,8 @@ impl State {
         found.retain(|it| !(any_here && it.apart));
         // One that fits far worse than the best is somebody else's; addresses fit or do not.
         let best = found.iter().map(|it| it.misfit).min()?;
-        let worst = if best < BY_ADDRESSES {
-            best.saturating_add(NEAR_BYTES)
-        } else {
-            best
-        };
-        found.retain(|it| it.misfit <= worst);
+        let near = if best < BY_ADDRESSES { NEAR_BYTES } else { 0 };
+        found.retain(|it| it.misfit <= best + near);
         let (first, others) = found.split_first()?;
         if first.side == Side::In {
             self.turn(first.id());
@@ -291,10 +277,19 @@ impl State {
         ack: Option<u32>,
     ) -> Option<Candidate> {
         let (side, misfit) = belongs(socket, flow, seq, ack)?;
-        let (there, here) = (flow.netns, socket.flow.netns);
-        self.may_meet(misfit, there, here).then(|| Candidate {
-            by_addresses: misfit >= BY_ADDRESSES,
-            apart: self.index.networks().are_apart(there, here),
+        let networks = self.index.networks();
+        let by_addresses = misfit >= BY_ADDRESSES;
+        let apart = networks.are_apart(flow.netns, socket.flow.netns);
+        // Sequence numbers that are close prove that they have met; addresses may be the same in networks that
+        // have nothing to do with each other.
+        let have_met = if by_addresses {
+            networks.are_connected(flow.netns, socket.flow.netns)
+        } else {
+            misfit <= CLOSE || !apart
+        };
+        have_met.then(|| Candidate {
+            by_addresses,
+            apart,
             misfit,
             newest: Reverse(id),
             end,

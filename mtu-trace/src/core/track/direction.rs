@@ -218,16 +218,11 @@ pub(crate) fn raise<T: Ord + Copy>(known: &mut T, to: T) {
 }
 
 impl Track {
-    /// When something was first lost in this direction, ns.
+    /// Whether anything was lost in this direction, or is waited for.
     #[must_use]
-    pub fn first_loss_ns(&self) -> Option<u64> {
-        self.oversized
-            .values()
-            .map(|drops| drops.first_ns)
-            .chain(self.other.values().map(|drops| drops.first_ns))
-            .chain(self.retransmits.iter().map(|sent| sent.first_ns))
-            .chain(self.waits.map(|waits| waits.first_ns))
-            .min()
+    pub fn has_losses(&self) -> bool {
+        let dropped = !self.oversized.is_empty() || !self.other.is_empty();
+        dropped || self.retransmits.is_some() || self.waits.is_some()
     }
 
     /// Packets dropped for their size, exact.

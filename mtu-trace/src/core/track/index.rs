@@ -22,8 +22,8 @@ pub(crate) struct Index {
     /// looked at.
     numbers: OrdSet<NumberEntry>,
     /// By hashes of what flows may have in common: a tenth of the memory of the addresses themselves,
-    /// and whoever has the same hash by chance is proposed in vain.
-    addresses: HashMap<u64, Few>,
+    /// and whoever has the same hash by chance is proposed in vain. Most often it is one alone.
+    addresses: HashMap<u64, SmallVec<[ConnectionId; 2]>>,
     hash: RandomState,
 }
 
@@ -32,9 +32,6 @@ pub(crate) type SeqPair = (u32, Option<u32>);
 
 /// A sequence number, whose it is, and that of the other direction.
 type NumberEntry = (u32, ConnectionId, Option<u32>);
-
-/// Connections that have something in common, most often one alone.
-type Few = SmallVec<[ConnectionId; 2]>;
 
 /// The same numbers as each direction sees them.
 fn each_way(numbers: Option<SeqPair>) -> impl Iterator<Item = SeqPair> {
@@ -95,11 +92,10 @@ impl Index {
         };
         for (here, there, window) in [(seq, ack, WINDOW_STRANGER), (ack, seq, WINDOW_REQUESTS)] {
             let near = self.between(here.wrapping_sub(window), here);
-            let fitting = near.filter(|(number, _, other)| {
+            found.extend(near.filter_map(|&(number, id, other)| {
                 let there = other.map(|other| there.wrapping_sub(other));
-                may_fit(here.wrapping_sub(*number), there)
-            });
-            found.extend(fitting.map(|(_, id, _)| *id));
+                may_fit(here.wrapping_sub(number), there).then_some(id)
+            }));
         }
         found
     }
@@ -110,13 +106,12 @@ impl Index {
         let mut found = self.with_addresses(flow);
         for (here, there) in each_way(isn) {
             let near = self.between(here, here.wrapping_add(WINDOW_STRANGER));
-            let fitting = near.filter(|(number, _, other)| {
-                let above = other
+            found.extend(near.filter_map(|&(number, id, other)| {
+                let there = other
                     .zip(there)
                     .map(|(other, there)| other.wrapping_sub(there));
-                may_fit(number.wrapping_sub(here), above)
-            });
-            found.extend(fitting.map(|(_, id, _)| *id));
+                may_fit(number.wrapping_sub(here), there).then_some(id)
+            }));
         }
         found
     }

@@ -21,26 +21,6 @@ pub(crate) struct Tally {
     pub last_ns: u64,
 }
 
-impl Tally {
-    /// What a packet event counts of a connection that was opened at `opened_ns`, 0 if that is not known.
-    ///
-    /// The kernel counts by addresses and place: what it had counted there before this connection was
-    /// opened was lost by another one with the same addresses.
-    fn of(packet: &Packet, opened_ns: u64, time_ns: u64) -> Self {
-        let (before, first_ns) = if packet.first_ns < opened_ns {
-            (packet.count.saturating_sub(1), time_ns)
-        } else {
-            (0, packet.first_ns.min(time_ns))
-        };
-        Self {
-            count: packet.count,
-            before,
-            first_ns,
-            last_ns: time_ns,
-        }
-    }
-}
-
 impl State {
     pub(crate) fn packet(&mut self, time_ns: u64, packet: &Packet) {
         if let Some(error) = &packet.icmp_error {
@@ -83,7 +63,19 @@ impl State {
         let connection = self.edit(id)?;
         let opened = connection.ends.iter().map(|end| end.socket.opened_ns);
         let opened_ns = opened.filter(|&ns| ns > 0).min().unwrap_or(0);
-        let tally = Tally::of(packet, opened_ns, time_ns);
+        // The kernel counts by addresses and place: what it had counted there before this connection was
+        // opened was lost by another one with the same addresses.
+        let (before, first_ns) = if packet.first_ns < opened_ns {
+            (packet.count.saturating_sub(1), time_ns)
+        } else {
+            (0, packet.first_ns.min(time_ns))
+        };
+        let tally = Tally {
+            count: packet.count,
+            before,
+            first_ns,
+            last_ns: time_ns,
+        };
         Some((connection.track_mut(side), tally))
     }
 

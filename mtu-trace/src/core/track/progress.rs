@@ -174,10 +174,8 @@ impl State {
                 .iter()
                 .flat_map(|flow| Side::BOTH.map(|side| (side, side.outwards(*flow))));
             let found = flows.find_map(|(side, flow)| {
-                Some((
-                    side,
-                    self.senders_route(connection, side, &flow, &all_told)?,
-                ))
+                let told = self.senders_route(connection, side, &flow, &all_told)?;
+                Some((side, told))
             });
             if let Some((side, told)) = found {
                 self.accept_pmtu((id, side), told, time_ns);

@@ -166,18 +166,13 @@ pub struct RetransmittedDrops {
 impl RetransmittedDrops {
     /// Takes in that a segment with this sequence number was dropped.
     pub(crate) fn add(&mut self, seq: u32) {
-        if let Some(place) = self.seqs.get_mut(self.count % MOST_SEQS) {
-            *place = seq;
-            self.count += 1;
-        }
+        self.seqs[self.count % MOST_SEQS] = seq;
+        self.count += 1;
     }
 
     /// Takes in that a segment with this sequence number is sent again.
     pub(crate) fn resend(&mut self, seq: u32) {
-        let known = self
-            .seqs
-            .get(..self.count.min(MOST_SEQS))
-            .unwrap_or_default();
+        let known = &self.seqs[..self.count.min(MOST_SEQS)];
         self.resent += u64::from(known.contains(&seq));
     }
 }

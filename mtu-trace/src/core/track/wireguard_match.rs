@@ -197,29 +197,27 @@ impl State {
         if flow.protocol != UDP {
             return None;
         }
+        let networks = self.index.networks();
         let mut ends = self.wireguard.ends.iter();
-        let is_its = |(netns, end): &(&NetnsId, &TunnelNetns)| {
+        let found = ends.find(|(netns, end)| {
             let own = [flow.source.ip(), flow.destination.ip()];
             own.iter().any(|ip| end.addresses.contains(ip))
-                && self.index.networks().are_connected(**netns, flow.netns)
-        };
-        ends.find(is_its).map(|(_, end)| end)
+                && networks.are_connected(**netns, flow.netns)
+        });
+        found.map(|(_, end)| end)
     }
 
     /// The one segment that so many bytes inside a datagram must be; `None` if it is none, or may be
     /// one of several connections.
     fn resent_in(&self, time_ns: u64, netns: NetnsId, inside: u32) -> Option<(usize, Resent)> {
+        let networks = self.index.networks();
         let may_be = |(_, resent): &(usize, &Resent)| {
             let least = ip_header_bytes(&resent.flow) + TCP_HEADER;
             let headers = inside.wrapping_sub(resent.payload_bytes);
-            let is_soon = time_ns <= resent.at_ns.saturating_add(SOON_NS)
-                && resent.at_ns <= time_ns.saturating_add(BEFORE_NS);
-            is_soon
+            time_ns <= resent.at_ns.saturating_add(SOON_NS)
+                && resent.at_ns <= time_ns.saturating_add(BEFORE_NS)
                 && (least..=least + MOST_OPTIONS + PADDED_TO - 1).contains(&headers)
-                && self
-                    .index
-                    .networks()
-                    .are_connected(netns, resent.flow.netns)
+                && networks.are_connected(netns, resent.flow.netns)
         };
         let mut fitting = self.wireguard.lately.iter().enumerate().filter(may_be);
         let (at, resent) = fitting.next()?;

@@ -288,10 +288,10 @@ fn is_selected(facts: &TrackFacts<'_>, found: &Match, scope: &Scope) -> bool {
     let mut subject = Subject::connection(facts.connection, facts.side);
     let cause = &found.trouble.cause;
     if let Some(netns) = cause.netns() {
-        subject.also_in(netns);
+        subject.places.insert(netns);
     }
     if let (Cause::Message(..), Some(predicted)) = (cause, &found.trouble.predicted) {
-        subject.also_in(predicted.boundary.netns.id());
+        subject.places.insert(predicted.boundary.netns.id());
     }
     scope.includes(&subject)
 }

@@ -107,7 +107,7 @@ fn dump<C: Default>(
     each: impl FnMut(&mut C, &[u8]),
 ) -> io::Result<C> {
     requests
-        .dump(request, C::default, each)
+        .dump(request, each)
         .or_else(|error| match error.raw_os_error() {
             Some(libc::EAFNOSUPPORT | libc::EOPNOTSUPP) => Ok(C::default()),
             _ => Err(error),

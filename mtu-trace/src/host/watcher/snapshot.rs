@@ -114,7 +114,7 @@ pub(crate) fn ask(hub: &Hub, nsid: Nsid, due: &Due, known: &Devices) -> io::Resu
 fn take(hub: &Hub, nsid: Nsid) -> io::Result<Devices> {
     let request = RouteNetlinkMessage::GetLink(link_request(nsid, 0));
     let each = |devices: &mut Devices, payload: &[u8]| devices.extend(device(payload));
-    let mut devices = hub.requests.dump(&request, Devices::new, each)?;
+    let mut devices = hub.requests.dump(&request, each)?;
     match take_addresses(hub, nsid, 0, &mut devices) {
         // It had some until it died just now, and those are known.
         Err(error) if !hub.is_alive(nsid) => return Err(error),
@@ -143,9 +143,11 @@ fn take_addresses(hub: &Hub, nsid: Nsid, ifindex: u32, devices: &mut Devices) ->
     message.header.index = ifindex;
     message.attributes = vec![AddressAttribute::TargetNetNsId(nsid)];
     let request = RouteNetlinkMessage::GetAddress(message);
-    let dumped = hub.requests.dump(&request, Vec::new, |addresses, payload| {
-        addresses.extend(address(payload));
-    });
+    let dumped = hub
+        .requests
+        .dump(&request, |addresses: &mut Vec<_>, payload| {
+            addresses.extend(address(payload));
+        });
     let addresses = match dumped {
         // The device asked for is gone; that is told separately.
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(()),

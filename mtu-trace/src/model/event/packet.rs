@@ -75,10 +75,7 @@ impl Packet {
     /// The TCP header of the ends that talk.
     #[must_use]
     pub fn tcp_of_ends(&self) -> Option<Tcp> {
-        match &self.inner {
-            Some(inner) => inner.tcp,
-            None => self.tcp,
-        }
+        self.inner.map_or(self.tcp, |inner| inner.tcp)
     }
 
     /// Whether its device was sending it, if that was seen.

@@ -86,7 +86,7 @@ fn chosen(selection: &Selection) -> Vec<NetnsId> {
 
 fn has(scope: &Scope, id: NetnsId) -> bool {
     let mut subject = Subject::default();
-    subject.also_in(id);
+    subject.places.insert(id);
     scope.includes(&subject)
 }
 
@@ -163,8 +163,8 @@ fn kinds_must_all_fit() {
     assert_eq!(chosen(&both), []);
     let scope = scope(&both);
     let mut subject = Subject::default();
-    subject.also_in(BUILD);
-    subject.also_in(HOST);
+    subject.places.insert(BUILD);
+    subject.places.insert(HOST);
     assert!(scope.includes(&subject));
 }
 

@@ -183,7 +183,7 @@ impl<'a> TrackFacts<'a> {
     pub fn of(state: &'a State, connection: &'a Connection, side: Side) -> Option<Self> {
         let track = connection.track(side);
         let waits = connection.ends.iter().any(TrackedSocket::waits);
-        (waits || track.first_loss_ns().is_some()).then_some(Self {
+        (waits || track.has_losses()).then_some(Self {
             state,
             connection,
             side,
