@@ -63,16 +63,15 @@ pub mod testing {
     pub use crate::show::export::{CsvRow, ExportFormat, ExportedEvent};
     pub use crate::show::replay::{PlayStep, Replay};
     pub use crate::show::report::{Capture, Format, Report, SCHEMA, Style};
-    pub use crate::show::tui::action::{Action, Effect};
-    pub use crate::show::tui::app::{Overlay, Shown};
+    pub use crate::show::tui::app::{Effect, Overlay, Shown};
     pub use crate::show::tui::facts::{Playing, Risks, SpoolState, TraceFacts};
     pub use crate::show::tui::feed::{FeedItem, feed};
     pub use crate::show::tui::glyphs::{ASCII, Glyphs, UNICODE};
-    pub use crate::show::tui::keys::{KEYS, Mode, action, bindings};
+    pub use crate::show::tui::keys::{Action, KEYS, Mode, action, bindings};
     pub use crate::show::tui::panes::{PANES, Pane};
     pub use crate::show::tui::run::{Ending, Source, run};
     pub use crate::show::tui::terminal::Screen;
     pub use crate::show::tui::theme::Theme;
-    pub use crate::show::tui::{App, Refresh, draw};
+    pub use crate::show::tui::{App, draw};
     pub use crate::show::watch::Watch;
 }

@@ -22,7 +22,7 @@ pub fn run(options: &ReplayOptions, color: ColorChoice) -> Result<u8> {
     let scope = options.selection.recorded()?;
     let replay = Replay::open(&options.file, scope)
         .with_context(|| format!("cannot use {}", options.file.display()))?;
-    let header = replay.header();
+    let header = &replay.header;
     let facts = TraceFacts {
         mode: Mode::Replay,
         hostname: header.hostname.clone(),

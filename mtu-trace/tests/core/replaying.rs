@@ -61,7 +61,7 @@ fn live(events: &[Event], until_ns: u64) -> String {
 }
 
 fn shown(replay: &Replay) -> String {
-    json(replay.watch().analysis().findings())
+    json(replay.watch().analysis.findings())
 }
 
 #[test]
@@ -78,15 +78,15 @@ fn every_moment_is_as_it_was_wherever_one_comes_from() {
     for ms in [30_000, 100, 12_346, 26_000, 0, 12_900] {
         let at_ns = START_NS + ms * NS_PER_MS;
         replay.seek(at_ns);
-        assert_eq!(replay.now_ns(), at_ns);
+        assert_eq!(replay.now_ns, at_ns);
         assert_eq!(shown(&replay), live(&events, at_ns), "at {ms} ms");
     }
     // Not beyond what there is.
     replay.seek(u64::MAX);
-    assert_eq!(replay.now_ns(), last_ns);
+    assert_eq!(replay.now_ns, last_ns);
     assert_eq!(shown(&replay), live(&events, last_ns));
     replay.seek(0);
-    assert_eq!(replay.now_ns(), first_ns);
+    assert_eq!(replay.now_ns, first_ns);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn steps_lead_from_finding_to_finding() {
     assert!(!times.is_empty());
     let mut met = Vec::new();
     while replay.step_finding(PlayStep::Forward) {
-        met.push(replay.now_ns());
+        met.push(replay.now_ns);
     }
     let mut once = times.clone();
     once.dedup();
@@ -111,7 +111,7 @@ fn steps_lead_from_finding_to_finding() {
     replay.seek(u64::MAX);
     let mut back = Vec::new();
     while replay.step_finding(PlayStep::Back) {
-        back.push(replay.now_ns());
+        back.push(replay.now_ns);
     }
     back.reverse();
     assert_eq!(back, once);
@@ -125,16 +125,16 @@ fn steps_take_in_one_event_and_take_it_back() {
     // Across the first copy after the beginning.
     let before = events[8180].time_ns;
     replay.seek(before);
-    let begin = replay.watch().analysis().state().events;
+    let begin = replay.watch().analysis.state().events;
     let mut states = vec![begin];
     for _ in 0..40 {
         assert!(replay.step_event(PlayStep::Forward));
-        states.push(replay.watch().analysis().state().events);
+        states.push(replay.watch().analysis.state().events);
     }
     assert_eq!(states[40], begin + 40);
     for expected in states.iter().rev().skip(1) {
         assert!(replay.step_event(PlayStep::Back));
-        assert_eq!(replay.watch().analysis().state().events, *expected);
+        assert_eq!(replay.watch().analysis.state().events, *expected);
     }
     replay.seek(u64::MAX);
     assert!(!replay.step_event(PlayStep::Forward));
@@ -147,11 +147,11 @@ fn steps_back_lead_to_the_beginning() {
     let file = Temporary::new("back", &events);
     let mut replay = file.open();
     replay.seek(u64::MAX);
-    let all = replay.watch().analysis().state().events;
+    let all = replay.watch().analysis.state().events;
     let mut steps = 0;
     while replay.step_event(PlayStep::Back) {
         steps += 1;
-        assert_eq!(replay.watch().analysis().state().events, all - steps);
+        assert_eq!(replay.watch().analysis.state().events, all - steps);
     }
     assert_eq!((steps, all > 5), (all, true));
 }
@@ -199,7 +199,7 @@ proptest! {
         let mut replay = file.open();
         for ms in seeks {
             replay.seek(START_NS + ms * NS_PER_MS);
-            prop_assert_eq!(shown(&replay), live(&events, replay.now_ns()), "at {} ms", ms);
+            prop_assert_eq!(shown(&replay), live(&events, replay.now_ns), "at {} ms", ms);
         }
     }
 }

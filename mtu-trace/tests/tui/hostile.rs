@@ -87,7 +87,7 @@ proptest! {
         let glyphs = if ascii { &ASCII } else { &UNICODE };
         let mut stage = Stage::with(facts(mode), several(), until_ms, Theme::True, glyphs);
         for (binding, alternative, columns, rows) in keys {
-            let keys = KEYS[binding].keys;
+            let keys = &KEYS[binding].keys;
             let chord = keys[alternative.min(keys.len() - 1)];
             let modifiers = if chord.ctrl { KeyModifiers::CONTROL } else { KeyModifiers::NONE };
             stage.event(KeyEvent::new(chord.code, modifiers));

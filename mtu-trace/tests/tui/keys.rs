@@ -33,7 +33,7 @@ fn state(stage: &Stage) -> String {
         app.findings.selected,
         app.namespaces.selected,
         app.connections.selected,
-        app.scroll,
+        app.scroll.first,
         app.marked(),
         app.finding_order,
         app.connection_order,
@@ -44,96 +44,93 @@ fn state(stage: &Stage) -> String {
     )
 }
 
+/// What an action asks of the outside in the middle of everything; `None` if it changes the screens.
+fn effect(action: Action) -> Option<Effect> {
+    let step = 5_000 * NS_PER_MS;
+    match action {
+        Action::Write => Some(Effect::Write),
+        Action::Redraw => Some(Effect::Redraw),
+        Action::Suspend => Some(Effect::Suspend),
+        Action::Quit => Some(Effect::Quit),
+        Action::StepEvent(step) => Some(Effect::StepEvent(step)),
+        Action::StepFinding(step) => Some(Effect::StepFinding(step)),
+        Action::Seek(PlayStep::Back) => Some(Effect::Seek(MIDDLE_NS - step)),
+        Action::Seek(PlayStep::Forward) => Some(Effect::Seek(MIDDLE_NS + step)),
+        Action::ToStart => Some(Effect::Seek(START_NS)),
+        Action::ToEnd => Some(Effect::Seek(u64::MAX)),
+        _ => None,
+    }
+}
+
+/// Presses a key, and looks whether the screens are then what an action makes of them.
+fn press(mode: Mode, event: KeyEvent, wanted: Action, what: &str) {
+    let mut stage = stage(mode);
+    let before = state(&stage);
+    let selected = stage.app.connections.selected;
+    let marked = stage.app.marked();
+    assert_eq!(action(event, mode), Some(wanted), "{what}");
+    let found = stage.app.key(event);
+    let after = state(&stage);
+    let app = &stage.app;
+    match wanted {
+        Action::Up | Action::PageUp => {
+            assert_eq!(app.connections.selected, selected - 1, "{what}");
+        }
+        Action::Down | Action::PageDown => {
+            assert_eq!(app.connections.selected, selected + 1, "{what}");
+        }
+        Action::First => assert_eq!(app.connections.selected, 0, "{what}"),
+        Action::Last => {
+            let last = app.connections.len - 1;
+            assert_eq!(app.connections.selected, last, "{what}");
+        }
+        Action::Open => {
+            assert!(matches!(app.shown, Shown::Connection(_)), "{what}");
+            assert_eq!(app.pane, Pane::DETAIL, "{what}");
+        }
+        Action::Back => assert_eq!(app.pane, Pane::FINDINGS, "{what}"),
+        Action::NextPane => assert_eq!(app.pane, Pane::DETAIL, "{what}"),
+        Action::PreviousPane => assert_eq!(app.pane, Pane::NAMESPACES, "{what}"),
+        Action::Focus(pane) => assert_eq!(app.pane, pane, "{what}"),
+        Action::Filter => {
+            assert!(matches!(app.overlay, Some(Overlay::Filter(_))), "{what}");
+        }
+        Action::Help => assert_eq!(app.overlay, Some(Overlay::Help(0)), "{what}"),
+        Action::Pause => assert_eq!(app.held, Some(0), "{what}"),
+        Action::NextFix => assert_ne!(app.marked(), marked, "{what}"),
+        Action::Sort => assert_ne!(after, before, "{what}"),
+        Action::Play => assert!(app.playing.running, "{what}"),
+        Action::Slower => assert!(app.playing.speed < 1.0, "{what}"),
+        Action::Faster => assert!(app.playing.speed > 1.0, "{what}"),
+        Action::Copy => {
+            let finding = app.finding.as_ref().unwrap();
+            let commands = finding.fixes[app.marked()].commands.join("\n");
+            assert!(!commands.is_empty());
+            return assert_eq!(found, Some(Effect::Copy(commands)), "{what}");
+        }
+        outside => {
+            let effect = effect(outside).unwrap_or_else(|| panic!("{what} is not looked at"));
+            return assert_eq!(found, Some(effect), "{what}");
+        }
+    }
+    assert_eq!(found, None, "{what}");
+    let stays = wanted == Action::Focus(Pane::CONNECTIONS);
+    assert!(after != before || stays, "{what}");
+}
+
 #[test]
 fn every_key_does_what_the_table_says() {
     for mode in [Mode::Live, Mode::Replay] {
         for binding in bindings(mode) {
-            for chord in binding.keys {
-                let mut stage = stage(mode);
-                let before = state(&stage);
-                let selected = stage.app.connections.selected;
-                let marked = stage.app.marked();
+            for chord in &binding.keys {
                 let modifiers = if chord.ctrl {
                     KeyModifiers::CONTROL
                 } else {
                     KeyModifiers::NONE
                 };
                 let event = KeyEvent::new(chord.code, modifiers);
-                assert_eq!(
-                    action(event, mode),
-                    Some(binding.action),
-                    "{}",
-                    chord.name()
-                );
-                let effect = stage.app.key(event);
-                let after = state(&stage);
                 let what = format!("{mode:?} {}: {}", chord.name(), binding.help);
-                let app = &stage.app;
-                match binding.action {
-                    Action::Up | Action::PageUp => {
-                        assert_eq!(app.connections.selected, selected - 1, "{what}");
-                    }
-                    Action::Down | Action::PageDown => {
-                        assert_eq!(app.connections.selected, selected + 1, "{what}");
-                    }
-                    Action::First => assert_eq!(app.connections.selected, 0, "{what}"),
-                    Action::Last => {
-                        assert_eq!(
-                            app.connections.selected,
-                            app.connections.len() - 1,
-                            "{what}"
-                        );
-                    }
-                    Action::Open => {
-                        assert!(matches!(app.shown, Shown::Connection(_)), "{what}");
-                        assert_eq!(app.pane, Pane::DETAIL, "{what}");
-                    }
-                    Action::Back => assert_eq!(app.pane, Pane::FINDINGS, "{what}"),
-                    Action::NextPane => assert_eq!(app.pane, Pane::DETAIL, "{what}"),
-                    Action::PreviousPane => assert_eq!(app.pane, Pane::NAMESPACES, "{what}"),
-                    Action::Focus(pane) => assert_eq!(app.pane, pane, "{what}"),
-                    Action::Filter => {
-                        assert!(matches!(app.overlay, Some(Overlay::Filter(_))), "{what}");
-                    }
-                    Action::Help => assert_eq!(app.overlay, Some(Overlay::Help(0)), "{what}"),
-                    Action::Pause => assert_eq!(app.held, Some(0), "{what}"),
-                    Action::NextFix => assert_ne!(app.marked(), marked, "{what}"),
-                    Action::Sort => assert_ne!(after, before, "{what}"),
-                    Action::Play => assert!(app.playing.running, "{what}"),
-                    Action::Slower => assert!(app.playing.speed < 1.0, "{what}"),
-                    Action::Faster => assert!(app.playing.speed > 1.0, "{what}"),
-                    Action::Copy => {
-                        let finding = app.finding().unwrap();
-                        let commands = finding.fixes[app.marked()].commands.join("\n");
-                        assert!(!commands.is_empty());
-                        assert_eq!(effect, Some(Effect::Copy(commands)), "{what}");
-                    }
-                    other => {
-                        let step = 5_000 * NS_PER_MS;
-                        let wanted = match other {
-                            Action::Write => Effect::Write,
-                            Action::Redraw => Effect::Redraw,
-                            Action::Suspend => Effect::Suspend,
-                            Action::Quit => Effect::Quit,
-                            Action::EventBack => Effect::StepEvent(PlayStep::Back),
-                            Action::EventForward => Effect::StepEvent(PlayStep::Forward),
-                            Action::FindingBack => Effect::StepFinding(PlayStep::Back),
-                            Action::FindingForward => Effect::StepFinding(PlayStep::Forward),
-                            Action::SeekBack => Effect::Seek(MIDDLE_NS - step),
-                            Action::SeekForward => Effect::Seek(MIDDLE_NS + step),
-                            Action::ToStart => Effect::Seek(START_NS),
-                            Action::ToEnd => Effect::Seek(u64::MAX),
-                            other => panic!("{other:?} is not looked at"),
-                        };
-                        assert_eq!(effect, Some(wanted), "{what}");
-                        continue;
-                    }
-                }
-                if binding.action != Action::Copy {
-                    assert_eq!(effect, None, "{what}");
-                    let stays = binding.action == Action::Focus(Pane::CONNECTIONS);
-                    assert!(after != before || stays, "{what}");
-                }
+                press(mode, event, binding.action, &what);
             }
         }
     }
@@ -268,7 +265,7 @@ fn the_worst_is_selected_until_the_user_chooses() {
             .dropped("nft_do_chain", "NETFILTER_DROP")
     }));
     let mut stage = Stage::new(events, 4000);
-    let verdict = |stage: &Stage| stage.app.finding().unwrap().verdict.name();
+    let verdict = |stage: &Stage| stage.app.finding.as_ref().unwrap().verdict.name();
     assert_eq!(verdict(&stage), "local-drop");
     let mut more = Vec::new();
     // What hurts two connections is worse than what hurts one.

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mtu_trace::testing::{
-    App, Event, Mode, PlayStep, Reader, Refresh, Replay, Scope, Theme, UNICODE, Watch, capture,
-    draw,
+    App, Event, Mode, PlayStep, Reader, Replay, Scope, Theme, UNICODE, Watch, capture, draw,
 };
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -37,7 +36,7 @@ fn screens(watch: &Watch, now_ns: u64) -> Vec<String> {
     for pane in ['1', '2', '3', '4'] {
         app.key(KeyCode::Char(pane).into());
         app.now_ns = now_ns;
-        app.refresh(watch, Refresh::Always);
+        app.refresh(watch);
         for (columns, rows) in SIZES {
             let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
             terminal.draw(|frame| draw(frame, &mut app, watch)).unwrap();
@@ -61,7 +60,7 @@ fn any_moment_looks_as_it_did_live() {
                 live.apply(event);
             }
             replay.seek(at_ns);
-            assert_eq!(replay.now_ns(), at_ns);
+            assert_eq!(replay.now_ns, at_ns);
             let shown = screens(replay.watch(), at_ns);
             assert_eq!(shown, screens(&live, at_ns), "{name} at {part}0 %");
         }
@@ -86,7 +85,7 @@ fn stepped_to_its_end_it_shows_what_its_report_says() {
             .unwrap();
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let told = report["findings"].as_array().unwrap();
-        let shown = replay.watch().analysis().findings();
+        let shown = replay.watch().analysis.findings();
         assert!(!told.is_empty());
         assert_eq!(told.len(), shown.len());
         for (told, shown) in told.iter().zip(&shown) {

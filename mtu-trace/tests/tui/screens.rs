@@ -89,7 +89,7 @@ fn nothing_found() {
 #[test]
 fn nothing_found_but_risks() {
     let mut risky = facts(Mode::Live);
-    risky.risks = Risks::Found(Stage::new(one(), 4000).watch.analysis().findings());
+    risky.risks = Risks::Found(Stage::new(one(), 4000).watch.analysis.findings());
     let mut stage = Stage::with(risky, nothing(), 4000, Theme::Mono, &UNICODE);
     look("risks", &mut stage);
 }
@@ -145,7 +145,7 @@ fn replay() {
         speed: 2.0,
         span: (START_NS, START_NS + 10_000 * NS_PER_MS),
         indexed: true,
-        made: stage.watch.analysis().made().clone(),
+        made: stage.watch.analysis.made().clone(),
     };
     look("replay", &mut stage);
 }
@@ -158,7 +158,7 @@ fn what_one_must_know_is_on_the_smallest_screen() {
         .split_whitespace()
         .map(str::to_owned)
         .collect();
-    let summary = stage.watch.analysis().findings()[0].summary.clone();
+    let summary = stage.watch.analysis.findings()[0].summary.clone();
     let sentence: Vec<String> = summary.split_whitespace().map(str::to_owned).collect();
     let told = words
         .windows(sentence.len())

@@ -1,8 +1,8 @@
 //! A screen with what is on it.
 
 use mtu_trace::testing::{
-    App, Clock, Effect, Event, EventKind, Glyphs, Mode, Refresh, Risks, Selection, SpoolState,
-    Theme, TraceFacts, UNICODE, Watch, draw,
+    App, Clock, Effect, Event, EventKind, Glyphs, Mode, Risks, Selection, SpoolState, Theme,
+    TraceFacts, UNICODE, Watch, draw,
 };
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -76,7 +76,7 @@ impl Stage {
 
     fn refresh(&mut self) {
         self.app.now_ns = self.watch.now_ns();
-        self.app.refresh(&self.watch, Refresh::News);
+        self.app.refresh(&self.watch);
     }
 
     /// Takes in more events.

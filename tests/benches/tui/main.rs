@@ -13,8 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use mtu_trace::testing::{
-    App, Event, Mode, Refresh, Risks, Selection, SpoolState, Theme, TraceFacts, UNICODE, Watch,
-    draw,
+    App, Event, Mode, Risks, Selection, SpoolState, Theme, TraceFacts, UNICODE, Watch, draw,
 };
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -56,9 +55,9 @@ fn frames(source: &Generated) -> Result<()> {
     for event in healthy.chain(source.findings(FINDINGS)) {
         watch.apply(&event);
     }
-    let state = watch.analysis().state();
+    let state = watch.analysis.state();
     let connections = state.connections().count();
-    let found = watch.analysis().current().heads.len();
+    let found = watch.analysis.current().heads.len();
     println!("{found} findings, {connections} connections, {EVENTS} events/s, {SIZE:?} cells");
     let mut more = source.events().skip(1000);
     let mut terminal = Terminal::new(TestBackend::new(SIZE.0, SIZE.1))?;
@@ -80,7 +79,7 @@ fn frames(source: &Generated) -> Result<()> {
             taken.push(start.elapsed());
             let start = Instant::now();
             app.now_ns = watch.now_ns();
-            app.refresh(&watch, Refresh::News);
+            app.refresh(&watch);
             terminal.draw(|frame| draw(frame, &mut app, &watch))?;
             drawn.push(start.elapsed());
             black_box(terminal.backend().buffer());

@@ -14,9 +14,9 @@ use jiff::Timestamp;
 use crate::capture::{PartHeader, PartStore, PartWriter, WriteError};
 use crate::model::event::{Event, EventKind};
 use crate::model::hook_status::HookStatus;
-use crate::show::tui::app::Tone;
 use crate::show::tui::facts::SpoolState;
 use crate::show::tui::feed::{FeedItem, Feeder};
+use crate::show::tui::theme::Role;
 
 /// The size of a part at which another begins, bytes: so much is kept at least, and twice as much at
 /// most. A choice: an hour of a busy node fits, and no disk is short of it.
@@ -81,9 +81,9 @@ impl KeptParts {
                     feeder.tell(match parts.save(&end) {
                         Ok(path) => {
                             let words = format!("the capture so far is in {}", path.display());
-                            FeedItem::Said(words, Tone::Notice)
+                            FeedItem::Said(words, Role::Notice)
                         }
-                        Err(error) => FeedItem::Said(format!("{error:#}"), Tone::Error),
+                        Err(error) => FeedItem::Said(format!("{error:#}"), Role::Error),
                     });
                 });
                 return;
@@ -91,7 +91,7 @@ impl KeptParts {
             Err(error) => error.to_string(),
         };
         let words = format!("the capture so far cannot be written: {failed}");
-        self.feeder.tell(FeedItem::Said(words, Tone::Error));
+        self.feeder.tell(FeedItem::Said(words, Role::Error));
     }
 }
 
@@ -213,6 +213,7 @@ fn scratch() -> PathBuf {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::mpsc::TryRecvError;
     use std::thread;
     use std::time::{Duration, Instant};
 
@@ -249,13 +250,14 @@ mod tests {
     fn heard<T>(feed: &Feed, wanted: impl Fn(FeedItem) -> Option<T>) -> T {
         let deadline = Instant::now() + Duration::from_secs(10);
         while Instant::now() < deadline {
-            match feed.next().unwrap() {
-                Some(told) => {
+            match feed.next() {
+                Ok(told) => {
                     if let Some(found) = wanted(told) {
                         return found;
                     }
                 }
-                None => thread::yield_now(),
+                Err(TryRecvError::Empty) => thread::yield_now(),
+                Err(TryRecvError::Disconnected) => panic!("nobody tells anything any more"),
             }
         }
         panic!("it was not told");
@@ -264,7 +266,7 @@ mod tests {
     /// What is in the one file that is written, once that is told.
     fn written(directory: &Path, feed: &Feed) -> (Vec<Event>, Reader<Input>) {
         let said = heard(feed, |told| match told {
-            FeedItem::Said(words, tone) => Some((words, tone)),
+            FeedItem::Said(words, role) => Some((words, role)),
             _ => None,
         });
         let files: Vec<_> = fs::read_dir(directory).unwrap().collect();
@@ -273,7 +275,7 @@ mod tests {
         };
         let path = file.path();
         let words = format!("the capture so far is in {}", path.display());
-        assert_eq!(said, (words, Tone::Notice));
+        assert_eq!(said, (words, Role::Notice));
         let mut reader = Reader::new(capture::open(&path).unwrap()).unwrap();
         let events = std::iter::from_fn(|| reader.next_event()).collect();
         (events, reader)
@@ -353,15 +355,16 @@ mod tests {
         assert!(why.contains("cannot make a file in"), "{why}");
         kept.save(now_ns, Vec::new());
         loop {
-            match feed.next().unwrap() {
-                Some(FeedItem::Said(words, tone)) => {
+            match feed.next() {
+                Ok(FeedItem::Said(words, role)) => {
                     assert!(
-                        tone == Tone::Error && words.contains("not kept any more"),
+                        role == Role::Error && words.contains("not kept any more"),
                         "{words}"
                     );
                     break;
                 }
-                told => assert!(told.and_then(failed).is_none()),
+                Ok(told) => assert!(failed(told).is_none()),
+                Err(error) => assert_eq!(error, TryRecvError::Empty),
             }
         }
     }

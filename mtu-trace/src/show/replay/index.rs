@@ -1,7 +1,6 @@
 //! Goes through a capture once, and keeps copies of the state.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 
@@ -10,8 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::capture::{PartHeader, Reader};
 use crate::core::select::Scope;
 use crate::core::verdicts::Made;
-use crate::show::replay::moment::Moment;
-use crate::show::replay::spool::{At, CaptureBytes};
+use crate::show::replay::moment::{At, CaptureBytes, Moment};
 use crate::show::watch::Watch;
 
 /// Events between two copies at first. As many are taken in again in some hundredths of a second.
@@ -37,10 +35,26 @@ pub struct Indexed {
     pub is_done: bool,
 }
 
+impl Indexed {
+    /// The last copy of those, from the beginning on, that are early enough; the first if none is.
+    pub fn last_copy(&self, is_early: impl FnMut(&Moment<At>) -> bool) -> &Moment<At> {
+        let after = self.copies.partition_point(is_early);
+        &self.copies[after.saturating_sub(1)]
+    }
+
+    /// Takes in how far the indexing has come.
+    fn tell(&mut self, moment: &Moment<CaptureBytes>) {
+        self.taken = moment.taken;
+        self.last_ns = self.last_ns.max(moment.latest_ns);
+        self.made = moment.watch.analysis.made().clone();
+    }
+}
+
 /// What is known so far, between threads.
 pub struct SharedIndex {
     indexed: Mutex<Indexed>,
-    done: Condvar,
+    /// Is told when all is known.
+    pub done: Condvar,
 }
 
 impl SharedIndex {
@@ -48,32 +62,19 @@ impl SharedIndex {
     pub fn lock(&self) -> MutexGuard<'_, Indexed> {
         self.indexed.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// The same once all is known.
-    pub fn wait(&self) -> MutexGuard<'_, Indexed> {
-        let known = self
-            .done
-            .wait_while(self.lock(), |indexed| !indexed.is_done);
-        known.unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// Opens a capture and begins to go through it, until `closed` is set.
-pub fn start(
-    path: &Path,
-    scope: Scope,
-    closed: Arc<AtomicBool>,
-) -> Result<(PartHeader, Arc<SharedIndex>)> {
+/// Opens a capture and begins to go through it, as long as anybody else has what is known of it.
+pub fn start(path: &Path, scope: Scope) -> Result<(PartHeader, Arc<SharedIndex>)> {
     let (tell, told) = mpsc::channel();
     let path = path.to_owned();
     // What may not be sent to another thread is opened there.
     let run = move || {
-        let opened = open(&path, scope);
-        let (mut moment, again) = match opened {
+        let (mut moment, again) = match open(&path, scope) {
             Ok(opened) => opened,
             Err(error) => return drop(tell.send(Err(error))),
         };
-        let header = moment.reader().header().clone();
+        let header = moment.reader.header().clone();
         let shared = Arc::new(SharedIndex {
             indexed: Mutex::new(Indexed {
                 copies: vec![moment.copy(|offset| again.at(offset))],
@@ -86,7 +87,7 @@ pub fn start(
             done: Condvar::new(),
         });
         if tell.send(Ok((header, Arc::clone(&shared)))).is_ok() {
-            go_through(&mut moment, &again, &shared, &closed);
+            go_through(&mut moment, &again, &shared);
         }
     };
     thread::Builder::new()
@@ -100,7 +101,7 @@ fn open(path: &Path, scope: Scope) -> Result<(Moment<CaptureBytes>, At)> {
     let spool = CaptureBytes::open(path)?;
     let again = spool.again();
     let moment = Moment::new(Reader::new(spool)?, Watch::of(scope));
-    if let (true, Some(damage)) = (moment.is_over(), &moment.reader().condition().damage) {
+    if let (true, Some(damage)) = (moment.next.is_none(), &moment.reader.condition().damage) {
         bail!("it is damaged {damage}, before the first event");
     }
     Ok((moment, again))
@@ -116,12 +117,7 @@ impl Drop for Finish<'_> {
     }
 }
 
-fn go_through(
-    moment: &mut Moment<CaptureBytes>,
-    again: &At,
-    shared: &SharedIndex,
-    closed: &AtomicBool,
-) {
+fn go_through(moment: &mut Moment<CaptureBytes>, again: &At, shared: &Arc<SharedIndex>) {
     let _finish = Finish(shared);
     let mut distance = EVENTS;
     let mut next_copy = distance;
@@ -129,7 +125,7 @@ fn go_through(
         if !moment.taken.is_multiple_of(TOLD_EVERY) {
             continue;
         }
-        if closed.load(Ordering::Relaxed) {
+        if Arc::strong_count(shared) == 1 {
             return;
         }
         let copy = (moment.taken >= next_copy).then(|| moment.copy(|offset| again.at(offset)));
@@ -137,27 +133,18 @@ fn go_through(
         if let Some(copy) = copy {
             if indexed.copies.len() >= MOST_COPIES {
                 distance *= 2;
-                let mut nth = 0;
-                indexed.copies.retain(|_| {
-                    nth += 1;
-                    nth % 2 == 1
-                });
+                let mut keep = [true, false].into_iter().cycle();
+                indexed.copies.retain(|_| keep.next().unwrap_or_default());
             }
             indexed.copies.push(copy);
             next_copy = moment.taken + distance;
         }
-        tell(moment, &mut indexed);
+        indexed.tell(moment);
     }
     let mut indexed = shared.lock();
-    tell(moment, &mut indexed);
-    let reader = moment.reader();
+    indexed.tell(moment);
+    let reader = &moment.reader;
     let ended_ns = reader.end().map_or(0, |end| end.ended_ns);
     indexed.last_ns = indexed.last_ns.max(ended_ns);
     indexed.notes = reader.condition().notes();
-}
-
-fn tell(moment: &Moment<CaptureBytes>, indexed: &mut Indexed) {
-    indexed.taken = moment.taken;
-    indexed.last_ns = indexed.last_ns.max(moment.latest_ns);
-    indexed.made = moment.watch.analysis().made().clone();
 }

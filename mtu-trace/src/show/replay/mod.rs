@@ -6,11 +6,9 @@
 
 pub(crate) mod index;
 pub(crate) mod moment;
-pub(crate) mod spool;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 
@@ -19,8 +17,7 @@ use crate::core::select::Scope;
 use crate::core::verdicts::Made;
 use crate::model::event::EventKind;
 use crate::show::replay::index::{Indexed, SharedIndex};
-use crate::show::replay::moment::Moment;
-use crate::show::replay::spool::At;
+use crate::show::replay::moment::{At, Moment};
 use crate::show::watch::Watch;
 
 /// Which way a step goes.
@@ -34,14 +31,14 @@ pub enum PlayStep {
 
 /// A capture, and the moment of it that is looked at.
 pub struct Replay {
-    header: PartHeader,
+    /// How it was recorded.
+    pub header: PartHeader,
     shared: Arc<SharedIndex>,
     moment: Moment<At>,
     /// The moment that was asked for, ns of `CLOCK_MONOTONIC`: no event is later in what is shown.
-    now_ns: u64,
+    pub now_ns: u64,
     /// What is selected since the copies were made.
     scope: Option<Scope>,
-    closed: Arc<AtomicBool>,
 }
 
 impl Replay {
@@ -51,8 +48,7 @@ impl Replay {
     ///
     /// Nothing of it can be used.
     pub fn open(path: &Path, scope: Scope) -> Result<Self> {
-        let closed = Arc::new(AtomicBool::new(false));
-        let (header, shared) = index::start(path, scope, Arc::clone(&closed))?;
+        let (header, shared) = index::start(path, scope)?;
         let moment = shared.lock().copies[0].fork();
         Ok(Self {
             now_ns: header.began_ns,
@@ -60,53 +56,36 @@ impl Replay {
             shared,
             moment,
             scope: None,
-            closed,
         })
     }
 
-    /// How it was recorded.
-    #[must_use]
-    pub fn header(&self) -> &PartHeader {
-        &self.header
-    }
-
     /// First and last time, ns of `CLOCK_MONOTONIC`; the last one grows until all is indexed.
-    #[must_use]
     pub fn span(&self) -> (u64, u64) {
         (self.header.began_ns, self.shared.lock().last_ns)
     }
 
     /// Whether all of it has been gone through.
-    #[must_use]
     pub fn is_indexed(&self) -> bool {
         self.shared.lock().is_done
     }
 
     /// Waits until all of it has been gone through.
     pub fn index(&self) {
-        drop(self.shared.wait());
+        let is_left = |indexed: &mut Indexed| !indexed.is_done;
+        drop(self.shared.done.wait_while(self.shared.lock(), is_left));
     }
 
     /// What a user should know of the file, in sentences, as soon as all of it has been gone through.
-    #[must_use]
     pub fn notes(&self) -> Vec<String> {
         self.shared.lock().notes.clone()
     }
 
     /// When findings were made, as far as that is indexed, in their order.
-    #[must_use]
     pub fn made(&self) -> imbl::Vector<Made> {
         self.shared.lock().made.clone()
     }
 
-    /// The moment that is shown, ns of `CLOCK_MONOTONIC`.
-    #[must_use]
-    pub fn now_ns(&self) -> u64 {
-        self.now_ns
-    }
-
     /// All that had been seen by then.
-    #[must_use]
     pub fn watch(&self) -> &Watch {
         &self.moment.watch
     }
@@ -122,13 +101,13 @@ impl Replay {
         let (first_ns, last_ns) = self.span();
         let to_ns = to_ns.clamp(first_ns, last_ns);
         let shared = self.shared.lock();
-        let copies = &shared.copies;
-        let after = copies.partition_point(|copy| copy.latest_ns <= to_ns);
-        let nearest = &copies[after.saturating_sub(1)];
+        let nearest = shared.last_copy(|copy| copy.latest_ns <= to_ns);
         let on_the_way = self.moment.latest_ns <= to_ns && self.moment.taken >= nearest.taken;
         let (from, most) = ((!on_the_way).then(|| nearest.fork()), shared.taken);
         drop(shared);
-        self.resume(from);
+        if let Some(from) = from {
+            self.resume(from);
+        }
         self.moment.until(to_ns, most);
         self.now_ns = to_ns;
     }
@@ -163,20 +142,18 @@ impl Replay {
         wanted.is_some()
     }
 
-    fn resume(&mut self, from: Option<Moment<At>>) {
-        if let Some(moment) = from {
-            self.moment = moment;
-            if let Some(scope) = &self.scope {
-                self.moment.watch.select(scope.clone());
-            }
+    fn resume(&mut self, from: Moment<At>) {
+        self.moment = from;
+        if let Some(scope) = &self.scope {
+            self.moment.watch.select(scope.clone());
         }
     }
 
     /// Shows the state after so many events.
     fn show(&mut self, taken: u64) {
         if self.moment.taken > taken {
-            let from = self.shared.lock().copy_before(taken).fork();
-            self.resume(Some(from));
+            let from = self.shared.lock().last_copy(|it| it.taken <= taken).fork();
+            self.resume(from);
         }
         while self.moment.taken < taken && self.moment.advance().is_some() {}
     }
@@ -198,11 +175,8 @@ impl Replay {
     fn news_before(&self, taken: u64) -> Option<u64> {
         // The news that is shown now is the latest one among the events so far.
         let (mut end, mut seen) = (taken, 0);
-        loop {
-            let mut ahead = match end {
-                0 => return (seen > 0).then_some(0),
-                end => self.shared.lock().copy_before(end - 1).fork(),
-            };
+        while end > 0 {
+            let mut ahead = self.shared.lock().last_copy(|it| it.taken < end).fork();
             let begin = ahead.taken;
             let mut news = Vec::new();
             while ahead.taken < end {
@@ -211,32 +185,17 @@ impl Replay {
                     news.push(ahead.taken);
                 }
             }
-            for at in news.into_iter().rev() {
-                seen += 1;
-                if seen == 2 {
-                    return Some(at);
-                }
+            if let Some(at) = news.iter().nth_back(1 - seen) {
+                return Some(*at);
             }
+            seen += news.len();
             end = begin;
         }
-    }
-}
-
-impl Drop for Replay {
-    fn drop(&mut self) {
-        self.closed.store(true, Ordering::Relaxed);
+        (seen > 0).then_some(0)
     }
 }
 
 /// Whether an event is worth a step of its own.
 fn is_news(kind: &EventKind) -> bool {
     !matches!(kind, EventKind::Tick)
-}
-
-impl Indexed {
-    /// The latest copy with at most so many events.
-    fn copy_before(&self, taken: u64) -> &Moment<At> {
-        let after = self.copies.partition_point(|copy| copy.taken <= taken);
-        &self.copies[after.saturating_sub(1)]
-    }
 }

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use imbl::Vector;
-use jiff::Timestamp;
 
 use crate::base::clock::Clock;
 use crate::core::select::Selection;
@@ -42,10 +41,9 @@ pub struct TraceFacts {
 }
 
 /// What is kept to be written on request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SpoolState {
     /// No capture is kept.
-    #[default]
     None,
     /// So many bytes so far.
     Kept(u64),
@@ -54,10 +52,9 @@ pub enum SpoolState {
 }
 
 /// What `check` says of the network as it was at the start.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Risks {
     /// It is not looked at.
-    #[default]
     None,
     /// It is being looked at.
     Pending,
@@ -96,18 +93,12 @@ impl Default for Playing {
 
 impl TraceFacts {
     /// The time of day of an event, to the second.
-    #[must_use]
-    pub fn time(&self, at_ns: u64) -> String {
-        self.wall(at_ns).strftime("%H:%M:%SZ").to_string()
+    pub(crate) fn time(&self, at_ns: u64) -> String {
+        self.clock.wall(at_ns).strftime("%H:%M:%SZ").to_string()
     }
 
     /// The time of day of an event, to the millisecond.
-    #[must_use]
-    pub fn exact_time(&self, at_ns: u64) -> String {
-        self.wall(at_ns).strftime("%H:%M:%S%.3f").to_string()
-    }
-
-    fn wall(&self, at_ns: u64) -> Timestamp {
-        self.clock.wall(at_ns)
+    pub(crate) fn exact_time(&self, at_ns: u64) -> String {
+        self.clock.wall(at_ns).strftime("%H:%M:%S%.3f").to_string()
     }
 }

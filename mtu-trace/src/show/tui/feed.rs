@@ -9,9 +9,8 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use tokio::sync::Notify;
 
 use crate::model::event::{Event, EventKind};
-use crate::model::hook_status::HookStatus;
-use crate::show::tui::app::Tone;
 use crate::show::tui::facts::{Risks, SpoolState};
+use crate::show::tui::theme::Role;
 
 /// Events handed over in one go.
 const BATCH: usize = 1024;
@@ -23,14 +22,12 @@ const MOST_BATCHES: usize = 100;
 pub enum FeedItem {
     /// What happened, in its order.
     Events(Vec<Event>),
-    /// What became of each hook.
-    Hooks(Vec<HookStatus>),
     /// What is kept to be written on request.
     Spool(SpoolState),
     /// What is risky before any traffic.
     Risks(Risks),
     /// Something for the user.
-    Said(String, Tone),
+    Said(String, Role),
     /// The trace is over, and why, if not because it was asked for.
     Ended(Option<String>),
 }
@@ -39,57 +36,56 @@ pub enum FeedItem {
 #[derive(Debug)]
 pub struct Feed {
     receiver: Receiver<FeedItem>,
-    wake: Arc<Notify>,
-    waiting: Arc<AtomicUsize>,
+    shared: Arc<SharedFeed>,
 }
 
 /// The end at which things are put in. All of them lead to the same place.
 #[derive(Clone, Debug)]
 pub struct Feeder {
     sender: SyncSender<FeedItem>,
-    waiting: Arc<AtomicUsize>,
     /// The last field: whoever is woken by its end finds that the sender is gone.
-    wake: Wake,
+    shared: WakesAtEnd,
+}
+
+/// What both ends know.
+#[derive(Debug, Default)]
+struct SharedFeed {
+    wake: Notify,
+    /// Events on the way.
+    waiting: AtomicUsize,
 }
 
 /// Wakes the other end, also when a feeder goes: a thread that has died has nothing more to tell, and
 /// that is to be noticed.
 #[derive(Clone, Debug)]
-struct Wake(Arc<Notify>);
+struct WakesAtEnd(Arc<SharedFeed>);
 
-impl Drop for Wake {
+impl Drop for WakesAtEnd {
     fn drop(&mut self) {
-        self.0.notify_one();
+        self.0.wake.notify_one();
     }
 }
 
 /// Makes both ends of a feed.
-#[must_use]
 pub fn feed() -> (Feeder, Feed) {
     let (sender, receiver) = sync_channel(MOST_BATCHES);
-    let wake = Arc::new(Notify::new());
-    let waiting = Arc::new(AtomicUsize::new(0));
-    let feeder = Feeder {
-        sender,
-        waiting: Arc::clone(&waiting),
-        wake: Wake(Arc::clone(&wake)),
-    };
     let feed = Feed {
         receiver,
-        wake,
-        waiting,
+        shared: Arc::default(),
     };
-    (feeder, feed)
+    let shared = WakesAtEnd(Arc::clone(&feed.shared));
+    (Feeder { sender, shared }, feed)
 }
 
 impl Feeder {
     /// Hands something over; waits while there is no room. False once nobody listens any more.
     pub fn tell(&self, told: FeedItem) -> bool {
+        let shared = &self.shared.0;
         if let FeedItem::Events(events) = &told {
-            self.waiting.fetch_add(events.len(), Ordering::Relaxed);
+            shared.waiting.fetch_add(events.len(), Ordering::Relaxed);
         }
         let heard = self.sender.send(told).is_ok();
-        self.wake.0.notify_one();
+        shared.wake.notify_one();
         heard
     }
 }
@@ -97,42 +93,34 @@ impl Feeder {
 impl Feed {
     /// Waits until there may be something.
     pub async fn ready(&self) {
-        self.wake.notified().await;
+        self.shared.wake.notified().await;
     }
 
     /// Has [`Feed::ready`] be ready once more: something was left.
     pub fn again(&self) {
-        self.wake.notify_one();
+        self.shared.wake.notify_one();
     }
 
-    /// Takes the next thing, if there is one.
+    /// Takes the next thing.
     ///
     /// # Errors
     ///
-    /// All feeders are gone.
-    pub fn next(&self) -> Result<Option<FeedItem>, Gone> {
-        match self.receiver.try_recv() {
-            Ok(told) => {
-                if let FeedItem::Events(events) = &told {
-                    self.waiting.fetch_sub(events.len(), Ordering::Relaxed);
-                }
-                Ok(Some(told))
-            }
-            Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => Err(Gone),
+    /// There is none at the moment, or all feeders are gone.
+    pub fn next(&self) -> Result<FeedItem, TryRecvError> {
+        let told = self.receiver.try_recv()?;
+        if let FeedItem::Events(events) = &told {
+            self.shared
+                .waiting
+                .fetch_sub(events.len(), Ordering::Relaxed);
         }
+        Ok(told)
     }
 
     /// Events on the way.
-    #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.shared.waiting.load(Ordering::Relaxed)
     }
 }
-
-/// Nobody feeds any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gone;
 
 /// Gathers events into batches: one at each tick, or when there are many.
 #[derive(Debug)]
@@ -143,7 +131,6 @@ pub struct Batches {
 
 impl Batches {
     /// Batches for this feeder.
-    #[must_use]
     pub fn new(feeder: Feeder) -> Self {
         Self {
             feeder,
@@ -189,15 +176,15 @@ mod tests {
         let mut next = 0;
         loop {
             match feed.next() {
-                Ok(Some(FeedItem::Events(events))) => {
+                Ok(FeedItem::Events(events)) => {
                     assert!(feed.waiting() <= BATCH * (MOST_BATCHES + 2));
                     for event in events {
                         assert_eq!(event.time_ns, next);
                         next += 1;
                     }
                 }
-                Ok(_) => thread::yield_now(),
-                Err(Gone) => break,
+                Ok(_) | Err(TryRecvError::Empty) => thread::yield_now(),
+                Err(TryRecvError::Disconnected) => break,
             }
         }
         source.join().unwrap();
@@ -207,35 +194,31 @@ mod tests {
     /// Looks into a feed at the very moment at which it is woken.
     struct Looks {
         feed: Mutex<Feed>,
-        found: Mutex<Vec<Result<bool, Gone>>>,
+        found: Mutex<Vec<Option<TryRecvError>>>,
     }
 
     impl std::task::Wake for Looks {
         fn wake(self: Arc<Self>) {
             let next = self.feed.lock().unwrap().next();
-            let is_there = next.map(|told| told.is_some());
-            self.found.lock().unwrap().push(is_there);
+            self.found.lock().unwrap().push(next.err());
         }
     }
 
     #[test]
     fn whoever_is_woken_by_its_end_finds_it_gone() {
         let (feeder, feed) = feed();
-        let wake = Arc::clone(&feed.wake);
+        let shared = Arc::clone(&feed.shared);
         let looks = Arc::new(Looks {
             feed: Mutex::new(feed),
             found: Mutex::default(),
         });
         let waker = Waker::from(Arc::clone(&looks));
-        let mut woken = pin!(wake.notified());
-        assert!(
-            woken
-                .as_mut()
-                .poll(&mut Context::from_waker(&waker))
-                .is_pending()
-        );
+        let mut woken = pin!(shared.wake.notified());
+        let poll = woken.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(poll.is_pending());
         drop(feeder);
-        assert_eq!(*looks.found.lock().unwrap(), [Err(Gone)]);
+        let gone = Some(TryRecvError::Disconnected);
+        assert_eq!(*looks.found.lock().unwrap(), [gone]);
     }
 
     #[test]

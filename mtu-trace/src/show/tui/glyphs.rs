@@ -39,8 +39,6 @@ pub struct Glyphs {
     pub dot: &'static str,
     /// Marks a capture that plays, and one that is stopped.
     pub play: [&'static str; 2],
-    /// Draws a horizontal rule.
-    pub rule: &'static str,
     /// Draws the frames of panes.
     pub border: border::Set<'static>,
 }
@@ -62,7 +60,6 @@ pub const UNICODE: Glyphs = Glyphs {
     timeline: ["━", "─", "●", "▼"],
     dot: "·",
     play: ["▶", "⏸"],
-    rule: "─",
     border: border::PLAIN,
 };
 
@@ -83,7 +80,6 @@ pub const ASCII: Glyphs = Glyphs {
     timeline: ["=", "-", "O", "v"],
     dot: "|",
     play: [">", "="],
-    rule: "-",
     border: border::Set {
         top_left: "+",
         top_right: "+",
@@ -99,7 +95,6 @@ pub const ASCII: Glyphs = Glyphs {
 impl Glyphs {
     /// What the terminal can show, by its locale (locale(7)) and kind. The Linux console's font has
     /// few signs.
-    #[must_use]
     pub fn detect() -> &'static Self {
         let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
@@ -115,7 +110,6 @@ impl Glyphs {
     }
 
     /// The sign of a severity.
-    #[must_use]
     pub fn severity(&self, severity: Severity) -> &'static str {
         match severity {
             Severity::Error => self.severities[0],
@@ -125,7 +119,6 @@ impl Glyphs {
     }
 
     /// The way data goes, seen from the local end.
-    #[must_use]
     pub fn direction(&self, direction: Direction) -> &'static str {
         match direction {
             Direction::Download => self.arrows[0],
@@ -136,7 +129,6 @@ impl Glyphs {
 
     /// A sparkline of the values, the last of which is the newest. What is not nothing is never shown
     /// as nothing.
-    #[must_use]
     pub fn sparkline(&self, values: &[u64]) -> String {
         let most = values.iter().copied().max().unwrap_or(0).max(1);
         let top = self.levels.len() as u64 - 1;

@@ -11,7 +11,7 @@ pub struct List<K> {
     /// first entry, whatever that is.
     key: Option<K>,
     /// Number of entries in it.
-    len: usize,
+    pub len: usize,
     /// Entries on the screen, as they were drawn last.
     pub page: usize,
 }
@@ -28,7 +28,7 @@ impl<K> Default for List<K> {
     }
 }
 
-impl<K: Clone + PartialEq> List<K> {
+impl<K: PartialEq> List<K> {
     /// Takes in the entries as they are now.
     pub fn settle(&mut self, len: usize, key: impl Fn(usize) -> Option<K>) {
         self.len = len;
@@ -36,30 +36,23 @@ impl<K: Clone + PartialEq> List<K> {
             self.selected = 0;
             return;
         };
-        let last = len.saturating_sub(1);
-        if key(self.selected).as_ref() == Some(wanted) {
-            return;
-        }
-        match (0..len).find(|&index| key(index).as_ref() == Some(wanted)) {
+        let is_wanted = |index: &usize| key(*index).as_ref() == Some(wanted);
+        // It mostly is where it was.
+        match [self.selected].into_iter().chain(0..len).find(is_wanted) {
             Some(index) => self.selected = index,
             // It is gone: what is in its place is next.
-            None => {
-                self.selected = self.selected.min(last);
-                self.key = key(self.selected);
-            }
+            None => self.select(self.selected, key),
         }
     }
 
-    /// Selects an entry, or the nearest there is.
-    pub fn select(&mut self, index: usize, key: impl Fn(usize) -> Option<K>) {
-        self.selected = index.min(self.len.saturating_sub(1));
-        self.key = key(self.selected);
+    /// Moves by so many rows, as far as there are entries.
+    pub fn go(&mut self, rows: isize, key: impl Fn(usize) -> Option<K>) {
+        self.select(self.selected.saturating_add_signed(rows), key);
     }
 
-    /// The number of the entry so many rows away.
-    #[must_use]
-    pub fn away(&self, rows: isize) -> usize {
-        self.selected.saturating_add_signed(rows)
+    fn select(&mut self, index: usize, key: impl Fn(usize) -> Option<K>) {
+        self.selected = index.min(self.len.saturating_sub(1));
+        self.key = key(self.selected);
     }
 
     /// Moves the window so that the selected entry is in it, where `height` rows are free and
@@ -84,18 +77,6 @@ impl<K: Clone + PartialEq> List<K> {
             taken += rows(first);
         }
         self.offset = first;
-    }
-
-    /// The number of entries in it.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
     }
 }
 
@@ -136,15 +117,8 @@ mod tests {
     fn the_selected_entry_is_in_the_window() {
         let mut list: List<usize> = List::default();
         list.settle(100, Some);
-        for (selected, offset) in [
-            (0, 0),
-            (9, 0),
-            (10, 1),
-            (50, 41),
-            (45, 41),
-            (40, 40),
-            (99, 90),
-        ] {
+        let selected = [0, 9, 10, 50, 45, 40, 99];
+        for (selected, offset) in selected.into_iter().zip([0, 0, 1, 41, 41, 40, 90]) {
             list.select(selected, Some);
             list.scroll(10, |_| 1);
             assert_eq!(list.offset, offset, "{selected}");

@@ -5,14 +5,12 @@
 //! sequence of events and keys and look at the screen. The terminal itself, and what the program does
 //! beside drawing, are in [`terminal`] and [`run`].
 
-pub mod action;
 pub mod app;
 pub mod facts;
 pub mod feed;
 pub mod glyphs;
 pub mod keys;
 pub(crate) mod list;
-pub(crate) mod osc52;
 pub mod panes;
 pub(crate) mod prompt;
 pub(crate) mod render;
@@ -25,4 +23,3 @@ pub(crate) mod view;
 
 pub use crate::show::tui::app::App;
 pub use crate::show::tui::render::draw;
-pub use crate::show::tui::view::Refresh;

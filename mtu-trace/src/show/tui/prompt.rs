@@ -11,95 +11,65 @@ const MOST_CHARS: usize = 1000;
 /// A filter that is being edited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
-    text: Vec<char>,
-    /// The character the cursor is on.
-    cursor: usize,
-    problem: Option<FilterError>,
+    /// What is before the cursor.
+    pub before: String,
+    /// What is from the cursor on.
+    pub behind: String,
+    /// What is wrong with it.
+    pub problem: Option<FilterError>,
 }
 
 impl Prompt {
     /// Begins with a text.
-    #[must_use]
     pub fn new(text: &str) -> Self {
-        let text: Vec<char> = text.chars().collect();
         Self {
-            cursor: text.len(),
-            text,
+            before: text.to_owned(),
+            behind: String::new(),
             problem: None,
         }
     }
 
+    /// The text as typed so far.
+    pub fn text(&self) -> String {
+        format!("{}{}", self.before, self.behind)
+    }
+
     /// What a key does to it.
     pub fn key(&mut self, event: KeyEvent) {
+        use KeyCode::{Backspace, Char, Delete, End, Home, Left, Right};
         let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
-        match event.code {
-            KeyCode::Char('u') if ctrl => {
-                self.text.drain(..self.cursor);
-                self.cursor = 0;
+        match (event.code, ctrl) {
+            (Char('u'), true) => self.before.clear(),
+            (Char('k'), true) => self.behind.clear(),
+            (Char('w'), true) => {
+                let words = self.before.trim_end();
+                let kept = words.trim_end_matches(|c: char| !c.is_whitespace()).len();
+                self.before.truncate(kept);
             }
-            KeyCode::Char('k') if ctrl => self.text.truncate(self.cursor),
-            KeyCode::Char('w') if ctrl => {
-                let start = self.word_start();
-                self.text.drain(start..self.cursor);
-                self.cursor = start;
+            (Char('a'), true) | (Home, _) => {
+                self.behind.insert_str(0, &std::mem::take(&mut self.before));
             }
-            KeyCode::Char('a') if ctrl => self.cursor = 0,
-            KeyCode::Char('e') if ctrl => self.cursor = self.text.len(),
-            KeyCode::Char(_) if ctrl => return,
-            KeyCode::Char(character) if self.text.len() < MOST_CHARS => {
-                self.text.insert(self.cursor, character);
-                self.cursor += 1;
+            (Char('e'), true) | (End, _) => self.before += &std::mem::take(&mut self.behind),
+            (Char(_), true) => return,
+            (Char(character), false) if self.text().chars().count() < MOST_CHARS => {
+                self.before.push(character);
             }
-            KeyCode::Backspace if self.cursor > 0 => {
-                self.cursor -= 1;
-                self.text.remove(self.cursor);
+            (Backspace, _) => {
+                self.before.pop();
             }
-            KeyCode::Delete if self.cursor < self.text.len() => {
-                self.text.remove(self.cursor);
+            (Delete, _) if !self.behind.is_empty() => {
+                self.behind.remove(0);
             }
-            KeyCode::Left => self.cursor = self.cursor.saturating_sub(1),
-            KeyCode::Right => self.cursor = (self.cursor + 1).min(self.text.len()),
-            KeyCode::Home => self.cursor = 0,
-            KeyCode::End => self.cursor = self.text.len(),
+            (Left, _) => {
+                if let Some(character) = self.before.pop() {
+                    self.behind.insert(0, character);
+                }
+            }
+            (Right, _) if !self.behind.is_empty() => self.before.push(self.behind.remove(0)),
             _ => return,
         }
-        let text = self.text();
-        self.problem = if text.trim().is_empty() {
-            None
-        } else {
-            Filter::parse(&text).err()
-        };
-    }
-
-    fn word_start(&self) -> usize {
-        let before = &self.text[..self.cursor];
-        let end = before.iter().rposition(|c| !c.is_whitespace());
-        let start = end.and_then(|end| before[..end].iter().rposition(|c| c.is_whitespace()));
-        start.map_or(0, |space| space + 1)
-    }
-
-    /// The text as typed so far.
-    #[must_use]
-    pub fn text(&self) -> String {
-        self.text.iter().collect()
-    }
-
-    /// What is before the cursor.
-    #[must_use]
-    pub fn before(&self) -> String {
-        self.text[..self.cursor].iter().collect()
-    }
-
-    /// What is from the cursor on.
-    #[must_use]
-    pub fn behind(&self) -> String {
-        self.text[self.cursor..].iter().collect()
-    }
-
-    /// What is wrong with it.
-    #[must_use]
-    pub fn problem(&self) -> Option<&FilterError> {
-        self.problem.as_ref()
+        let text = Some(self.text()).filter(|text| !text.trim().is_empty());
+        self.problem = text.and_then(|text| Filter::parse(&text).err());
     }
 }
 
@@ -114,10 +84,8 @@ mod tests {
     }
 
     fn ctrl(prompt: &mut Prompt, character: char) {
-        prompt.key(KeyEvent::new(
-            KeyCode::Char(character),
-            KeyModifiers::CONTROL,
-        ));
+        let code = KeyCode::Char(character);
+        prompt.key(KeyEvent::new(code, KeyModifiers::CONTROL));
     }
 
     #[test]
@@ -129,10 +97,7 @@ mod tests {
         typed(&mut prompt, "ö");
         prompt.key(KeyCode::Backspace.into());
         prompt.key(KeyCode::Delete.into());
-        assert_eq!(
-            (prompt.before(), prompt.behind()),
-            (String::new(), "ort 8080".to_owned())
-        );
+        assert_eq!((&*prompt.before, &*prompt.behind), ("", "ort 8080"));
         ctrl(&mut prompt, 'e');
         ctrl(&mut prompt, 'w');
         assert_eq!(prompt.text(), "ort ");
@@ -144,12 +109,12 @@ mod tests {
     fn what_is_wrong_is_known_while_it_is_typed() {
         let mut prompt = Prompt::new("");
         typed(&mut prompt, "port");
-        assert!(prompt.problem().is_some());
+        assert!(prompt.problem.is_some());
         typed(&mut prompt, " 80");
-        assert_eq!(prompt.problem(), None);
+        assert_eq!(prompt.problem, None);
         typed(&mut prompt, " and");
-        assert!(prompt.problem().is_some());
+        assert!(prompt.problem.is_some());
         ctrl(&mut prompt, 'u');
-        assert_eq!(prompt.problem(), None);
+        assert_eq!(prompt.problem, None);
     }
 }

@@ -3,10 +3,11 @@
 use std::io::{self, Stdout, Write as _, stdout};
 use std::mem::ManuallyDrop;
 use std::panic;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
@@ -34,11 +35,12 @@ pub struct Screen {
 ///
 /// Standard input or output is none, or it can do nothing but print.
 pub fn check(instead: &str) -> Result<()> {
-    if !isatty(rustix::stdio::stdout()) {
-        bail!("the screens need a terminal, and standard output is none: {instead}");
-    }
-    if !isatty(rustix::stdio::stdin()) {
-        bail!("the screens need a terminal, and standard input is none: {instead}");
+    let ends = [
+        (rustix::stdio::stdout(), "output"),
+        (rustix::stdio::stdin(), "input"),
+    ];
+    if let Some((_, end)) = ends.iter().find(|(end, _)| !isatty(end)) {
+        bail!("the screens need a terminal, and standard {end} is none: {instead}");
     }
     if std::env::var("TERM").is_ok_and(|term| term == "dumb") {
         bail!("the screens need more of a terminal than TERM=dumb says there is: {instead}");
@@ -53,22 +55,23 @@ impl Screen {
     ///
     /// It does not do what is asked.
     pub fn take() -> Result<Self> {
-        give_back_on_panic();
+        // A panic's message is for a terminal that is as it was.
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            give_back();
+            before(info);
+        }));
         enter().context("cannot set up the terminal")?;
-        let terminal = Terminal::new(CrosstermBackend::new(stdout()));
-        let terminal = terminal.inspect_err(|_| give_back());
-        let terminal = terminal.context("cannot set up the terminal")?;
+        let terminal = Terminal::new(CrosstermBackend::new(stdout()))
+            .inspect_err(|_| give_back())
+            .context("cannot set up the terminal")?;
         Ok(Self {
             terminal: ManuallyDrop::new(terminal),
         })
     }
 
     /// Draws, if the terminal is still taken.
-    ///
-    /// # Errors
-    ///
-    /// It takes nothing any more.
-    pub fn draw(&mut self, render: impl FnOnce(&mut ratatui::Frame<'_>)) -> io::Result<()> {
+    pub(crate) fn draw(&mut self, render: impl FnOnce(&mut ratatui::Frame<'_>)) -> io::Result<()> {
         if TAKEN.load(Ordering::SeqCst) {
             self.terminal.draw(render)?;
         }
@@ -76,50 +79,30 @@ impl Screen {
     }
 
     /// Draws everything anew the next time.
-    ///
-    /// # Errors
-    ///
-    /// It takes nothing any more.
-    pub fn clear(&mut self) -> io::Result<()> {
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
         // Not `Terminal::clear`: that asks the terminal where its cursor is, and waits for the answer.
         let size = self.terminal.size()?;
         self.terminal
             .resize(Rect::new(0, 0, size.width, size.height))
     }
 
-    /// Sends bytes that move nothing on the screen.
-    ///
-    /// # Errors
-    ///
-    /// It takes nothing any more.
-    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Has the terminal put a text into the clipboard.
+    pub(crate) fn copy(&mut self, text: &str) -> io::Result<()> {
         let mut stdout = stdout();
-        stdout.write_all(bytes)?;
+        stdout.write_all(osc52(text).as_bytes())?;
         stdout.flush()
     }
 
     /// Gives the terminal back, stops the process group as Ctrl-Z does, and takes the terminal again
     /// when the shell lets it go on. Must be called on the main thread: that one takes the signal.
-    ///
-    /// # Errors
-    ///
-    /// It takes nothing any more.
-    pub fn suspend(&mut self) -> io::Result<()> {
+    pub(crate) fn suspend(&mut self) -> io::Result<()> {
         give_back();
-        let ours = default_action();
-        // One that has no shell to continue it is not stopped by this, unlike by SIGSTOP.
-        let stopped = kill_current_process_group(Signal::TSTP);
-        restore_action(ours.as_ref());
-        stopped?;
+        stop()?;
         self.take_again()
     }
 
     /// Takes the terminal once more: whoever had it meanwhile has changed it.
-    ///
-    /// # Errors
-    ///
-    /// It takes nothing any more.
-    pub fn take_again(&mut self) -> io::Result<()> {
+    pub(crate) fn take_again(&mut self) -> io::Result<()> {
         // What was set before is not what is there: it is set only from the state before all.
         let _as_it_is = disable_raw_mode();
         enter()?;
@@ -147,34 +130,38 @@ fn give_back() {
     }
 }
 
-/// A panic's message is for a terminal that is as it was.
-fn give_back_on_panic() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            give_back();
-            before(info);
-        }));
-    });
-}
-
-/// Has SIGTSTP stop the process, as it does without a handler; gives what it did.
-fn default_action() -> Option<libc::sigaction> {
+/// Stops the process group by SIGTSTP, which does it where there is no handler. One that has no shell to
+/// continue it is not stopped by this, unlike by SIGSTOP.
+fn stop() -> io::Result<()> {
     // SAFETY: both are plain values, for which all zeros is a valid one, and the pointers are to them.
-    unsafe {
+    let (changed, ours) = unsafe {
         let mut default: libc::sigaction = std::mem::zeroed();
         default.sa_sigaction = libc::SIG_DFL;
-        let mut before: libc::sigaction = std::mem::zeroed();
-        (libc::sigaction(libc::SIGTSTP, &raw const default, &raw mut before) == 0).then_some(before)
-    }
-}
-
-fn restore_action(action: Option<&libc::sigaction>) {
-    if let Some(action) = action {
+        let mut ours: libc::sigaction = std::mem::zeroed();
+        let changed = libc::sigaction(libc::SIGTSTP, &raw const default, &raw mut ours);
+        (changed == 0, ours)
+    };
+    let stopped = kill_current_process_group(Signal::TSTP);
+    if changed {
         // SAFETY: it is what the kernel gave for this signal before.
         unsafe {
-            libc::sigaction(libc::SIGTSTP, action, std::ptr::null_mut());
+            libc::sigaction(libc::SIGTSTP, &raw const ours, std::ptr::null_mut());
         }
+    }
+    Ok(stopped?)
+}
+
+/// What has the terminal put a text into the clipboard (xterm's OSC 52), which works over ssh as well.
+fn osc52(text: &str) -> String {
+    format!("\x1b]52;c;{}\x07", STANDARD.encode(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_copied_as_xterm_has_it() {
+        assert_eq!(osc52("ip link"), "\x1b]52;c;aXAgbGluaw==\x07");
     }
 }

@@ -3,71 +3,32 @@
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Columns a text takes.
-#[must_use]
 pub fn width(text: &str) -> usize {
     text.width()
 }
 
-/// The text in at most `most` columns; what was cut off is replaced by `ellipsis`.
-#[must_use]
-pub fn fit(text: &str, most: usize, ellipsis: &str) -> String {
-    if width(text) <= most {
-        return text.to_owned();
-    }
-    let room = most.saturating_sub(width(ellipsis));
-    let mut fitted = take(text, room).to_owned();
-    if most > 0 {
-        fitted.push_str(ellipsis);
-    }
-    fitted
-}
-
-/// The text in exactly `columns` columns.
-#[must_use]
-pub fn pad(text: &str, columns: usize, ellipsis: &str) -> String {
-    let mut fitted = fit(text, columns, ellipsis);
-    let missing = columns.saturating_sub(width(&fitted));
-    fitted.extend(std::iter::repeat_n(' ', missing));
-    fitted
-}
-
-/// The same with the text at the right.
-#[must_use]
-pub fn pad_left(text: &str, columns: usize, ellipsis: &str) -> String {
-    let fitted = fit(text, columns, ellipsis);
-    let missing = columns.saturating_sub(width(&fitted));
-    format!("{}{fitted}", " ".repeat(missing))
-}
-
 /// As much of the start as fits into so many columns.
-fn take(text: &str, most: usize) -> &str {
+pub fn start(text: &str, most: usize) -> &str {
     let mut columns = 0;
-    for (at, character) in text.char_indices() {
+    let beyond = |character: char| {
         columns += character.width().unwrap_or(0);
-        if columns > most {
-            return &text[..at];
-        }
-    }
-    text
+        columns > most
+    };
+    &text[..text.find(beyond).unwrap_or(text.len())]
 }
 
 /// As much of the end as fits into so many columns.
-#[must_use]
-pub fn tail(text: &str, most: usize) -> String {
+pub fn end(text: &str, most: usize) -> &str {
     let mut columns = 0;
-    let mut start = text.len();
-    for (at, character) in text.char_indices().rev() {
+    let fits = |&(_, character): &(usize, char)| {
         columns += character.width().unwrap_or(0);
-        if columns > most {
-            break;
-        }
-        start = at;
-    }
-    text[start..].to_owned()
+        columns <= most
+    };
+    let first = text.char_indices().rev().take_while(fits).last();
+    &text[first.map_or(text.len(), |(at, _)| at)..]
 }
 
 /// Breaks at spaces into lines of at most `most` columns, and within words that are longer.
-#[must_use]
 pub fn wrap(text: &str, most: usize) -> Vec<String> {
     let most = most.max(2);
     let mut lines = Vec::new();
@@ -80,9 +41,9 @@ pub fn wrap(text: &str, most: usize) -> Vec<String> {
             line.push(' ');
         }
         while width(word) > most {
-            let start = take(word, most);
-            lines.push(start.to_owned());
-            word = &word[start.len()..];
+            let fitting = start(word, most);
+            lines.push(fitting.to_owned());
+            word = &word[fitting.len()..];
         }
         line.push_str(word);
     }
@@ -93,7 +54,6 @@ pub fn wrap(text: &str, most: usize) -> Vec<String> {
 }
 
 /// A time that has passed, in at most six columns: `0.3 s`, `12 s`, `4m05s`, `2h03m`, `5d`.
-#[must_use]
 pub fn ago(ns: u64) -> String {
     let seconds = ns / 1_000_000_000;
     match seconds {
@@ -105,8 +65,16 @@ pub fn ago(ns: u64) -> String {
     }
 }
 
+/// The same as [`count`], with a dash for none.
+pub fn count_or_dash(number: u64) -> String {
+    if number == 0 {
+        "-".to_owned()
+    } else {
+        count(number)
+    }
+}
+
 /// A number in at most five columns: `123`, `12.3k`, `450k`, `4.5M`.
-#[must_use]
 pub fn count(number: u64) -> String {
     if number < 10_000 {
         return number.to_string();
@@ -124,8 +92,13 @@ pub fn count(number: u64) -> String {
     }
 }
 
+/// A number of things: `1 error`, `2 errors`.
+pub fn several(count: usize, one: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {one}{s}")
+}
+
 /// A size: `512 B`, `3.4 MiB`.
-#[must_use]
 pub fn size(bytes: u64) -> String {
     for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
         let one = 1u64 << shift;
@@ -139,15 +112,6 @@ pub fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn columns_are_counted_not_characters() {
-        assert_eq!(fit("größe 雪雪雪", 9, "…"), "größe 雪…");
-        assert_eq!(width(&pad("雪雪雪", 4, "…")), 4);
-        assert_eq!(pad_left("ab", 4, "…"), "  ab");
-        assert_eq!(fit("abc", 0, "…"), "");
-        assert_eq!(fit("abc", 3, "…"), "abc");
-    }
 
     #[test]
     fn long_words_are_broken() {

@@ -11,7 +11,6 @@ const MOST_LEVELS: usize = 12;
 /// A namespace in the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Branch {
-    /// The namespace of this branch.
     pub netns: NetnsId,
     /// For each level above and its own, the roots' left out: whether it is the last there.
     pub last: Vec<bool>,
@@ -19,52 +18,30 @@ pub struct Branch {
 
 /// All namespaces: what is inside another one after it, one level deeper. Those that are in no
 /// container are in the host's.
-#[must_use]
 pub fn tree(topology: &Topology) -> Vec<Branch> {
     let known = &topology.namespaces;
-    let host = known.iter().find(|(_, netns)| netns.init);
-    let host = host.map(|(&id, _)| id);
+    let host = known.iter().find(|it| it.1.init).map(|(&id, _)| id);
     let mut inside: BTreeMap<Option<NetnsId>, Vec<NetnsId>> = BTreeMap::new();
     for (&id, netns) in known {
-        let around = netns.container.as_ref().and_then(|it| it.parent);
-        let around = around.filter(|around| known.contains_key(around));
-        let around = around.or(host).filter(|around| *around != id);
-        let around = around.filter(|_| Some(id) != host);
+        let parent = netns.container.as_ref().and_then(|it| it.parent);
+        let around = parent.filter(|it| known.contains_key(it)).or(host);
+        let around = around.filter(|&it| it != id && Some(id) != host);
         inside.entry(around).or_default().push(id);
     }
     for children in inside.values_mut() {
         children.sort_by_cached_key(|id| rank(*id, topology));
     }
-    let mut tree = Growing {
-        inside: &inside,
-        reached: BTreeSet::new(),
-        branches: Vec::with_capacity(known.len()),
-    };
-    for &root in inside.get(&None).into_iter().flatten() {
-        tree.grow(root);
-    }
-    // What says to be inside itself, in whatever roundabout way, is shown nevertheless.
-    for &id in known.keys() {
-        tree.grow(id);
-    }
-    tree.branches
-}
-
-struct Growing<'a> {
-    inside: &'a BTreeMap<Option<NetnsId>, Vec<NetnsId>>,
-    reached: BTreeSet<NetnsId>,
-    branches: Vec<Branch>,
-}
-
-impl Growing<'_> {
-    /// Adds a root with all that is inside it.
-    fn grow(&mut self, root: NetnsId) {
+    let mut branches = Vec::with_capacity(known.len());
+    let mut reached = BTreeSet::new();
+    // What says to be inside itself, in whatever roundabout way, is a root as well.
+    let roots = inside.get(&None).into_iter().flatten().chain(known.keys());
+    for &root in roots {
         let mut next = vec![(root, Vec::new())];
         while let Some((netns, last)) = next.pop() {
-            if !self.reached.insert(netns) {
+            if !reached.insert(netns) {
                 continue;
             }
-            let children = self.inside.get(&Some(netns)).into_iter().flatten();
+            let children = inside.get(&Some(netns)).into_iter().flatten();
             // The next one is taken from the end.
             for (number, &child) in children.rev().enumerate() {
                 let mut levels = last.clone();
@@ -72,9 +49,10 @@ impl Growing<'_> {
                 levels.push(number == 0);
                 next.push((child, levels));
             }
-            self.branches.push(Branch { netns, last });
+            branches.push(Branch { netns, last });
         }
     }
+    branches
 }
 
 /// Containers before other namespaces, what is gone last, and each by its name.
@@ -120,24 +98,15 @@ mod tests {
     #[test]
     fn what_is_inside_comes_after_what_is_around() {
         let topology = topology(&[(4, Some(2)), (2, None), (1, None), (3, Some(1))]);
-        let expected = [
-            (1, vec![]),
-            (2, vec![false]),
-            (4, vec![false, true]),
-            (3, vec![true]),
-        ];
+        let (second, fourth) = (vec![false], vec![false, true]);
+        let expected = [(1, vec![]), (2, second), (4, fourth), (3, vec![true])];
         assert_eq!(drawn(&topology), expected);
     }
 
     #[test]
     fn nothing_is_missing_whatever_is_said_of_the_parents() {
-        let topology = topology(&[
-            (1, Some(3)),
-            (2, Some(3)),
-            (3, Some(2)),
-            (4, Some(4)),
-            (5, Some(99)),
-        ]);
+        let parents = [3, 3, 2, 4, 99].map(Some);
+        let topology = topology(&Vec::from_iter((1..).zip(parents)));
         let mut found: Vec<u64> = drawn(&topology).into_iter().map(|(id, _)| id).collect();
         found.sort_unstable();
         assert_eq!(found, [1, 2, 3, 4, 5]);

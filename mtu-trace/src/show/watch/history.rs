@@ -5,13 +5,13 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use imbl::{HashMap, HashSet};
 
-use crate::model::event::{Count, Event, EventKind, Flow, Packet, PacketKind};
+use crate::model::event::{Count, Event, EventKind, Flow, PacketKind};
 use crate::model::network::NetnsId;
 
 /// Length of a bucket, ns. A socket that stands still is told of every second, so it is in each.
-pub const BUCKET_NS: u64 = 2_000_000_000;
+const BUCKET_NS: u64 = 2_000_000_000;
 /// How many buckets are kept: four minutes.
-pub const BUCKETS: usize = 120;
+const BUCKETS: usize = 120;
 /// Namespaces that are followed; what is seen in more is not counted here.
 const MOST_NAMESPACES: usize = 4096;
 /// Flows and places whose counts are remembered. When there are more, all are forgotten: the next event
@@ -34,7 +34,7 @@ pub struct History {
 
 #[derive(Clone, Debug, Default)]
 struct HistoryRow {
-    /// The newest last. Shorter than [`BUCKETS`] if the namespace is newer.
+    /// The newest first. Shorter than [`BUCKETS`] if the namespace is newer.
     buckets: VecDeque<Bucket>,
     /// The number of the newest bucket.
     newest: u64,
@@ -67,26 +67,22 @@ impl History {
             self.stalled.clear();
         }
         match &event.kind {
-            EventKind::Packet(packet) => self.packet(packet),
+            EventKind::Packet(packet) => {
+                if let PacketKind::Dropped { function, .. } = &packet.what {
+                    self.dropped(&packet.flow, function, packet.count);
+                }
+            }
             EventKind::Count(Count::Dropped {
                 flow,
                 function,
                 count,
                 ..
-            }) => {
-                self.dropped(flow, function, *count);
-            }
+            }) => self.dropped(flow, function, *count),
             EventKind::Retransmit(retransmit) if retransmit.timeouts > 0 => {
                 self.stalled(retransmit.socket.flow);
             }
             EventKind::Sample(sample) if sample.is_waiting() => self.stalled(sample.flow),
             _ => {}
-        }
-    }
-
-    fn packet(&mut self, packet: &Packet) {
-        if let PacketKind::Dropped { function, .. } = &packet.what {
-            self.dropped(&packet.flow, function, packet.count);
         }
     }
 
@@ -108,7 +104,7 @@ impl History {
             && let Some(row) = self.row(flow.netns)
         {
             row.total_drops += new;
-            row.last().drops += new;
+            row.buckets[0].drops += new;
         }
     }
 
@@ -117,7 +113,7 @@ impl History {
             && self.stalled.insert(flow).is_none()
             && let Some(row) = self.row(flow.netns)
         {
-            row.last().stalls += 1;
+            row.buckets[0].stalls += 1;
         }
     }
 
@@ -126,63 +122,44 @@ impl History {
         if self.namespaces.len() >= MOST_NAMESPACES && !self.namespaces.contains_key(&netns) {
             return None;
         }
-        let current = self.current;
-        let row = self.namespaces.entry(netns).or_insert_with(|| HistoryRow {
-            newest: current,
-            ..HistoryRow::default()
-        });
-        row.reach(current);
+        let row = self.namespaces.entry(netns).or_default();
+        row.reach(self.current);
         Some(row)
     }
 
     /// The last `count` buckets of a namespace up to now, with zeros for those without anything.
-    #[must_use]
     pub fn series(&self, netns: NetnsId, now_ns: u64, count: usize) -> Series {
-        let Some(row) = self.namespaces.get(&netns) else {
-            return Series {
-                drops: vec![0; count],
-                stalls: vec![0; count],
-                total_drops: 0,
-            };
+        let row = self.namespaces.get(&netns);
+        let bucket = |back: usize| {
+            let row = row?;
+            let now = (now_ns / BUCKET_NS).max(row.newest);
+            let since = usize::try_from(now - row.newest).unwrap_or(usize::MAX);
+            row.buckets.get(back.checked_sub(since)?).copied()
         };
-        let now = (now_ns / BUCKET_NS).max(row.newest);
-        let since = usize::try_from(now - row.newest).unwrap_or(usize::MAX);
-        let bucket = |back: usize| -> Bucket {
-            back.checked_sub(since)
-                .and_then(|back| row.buckets.len().checked_sub(back + 1))
-                .map_or_else(Bucket::default, |index| row.buckets[index])
-        };
+        let buckets = (0..count)
+            .rev()
+            .map(|back| bucket(back).unwrap_or_default());
         Series {
-            drops: (0..count).rev().map(|back| bucket(back).drops).collect(),
-            stalls: (0..count).rev().map(|back| bucket(back).stalls).collect(),
-            total_drops: row.total_drops,
+            drops: buckets.clone().map(|bucket| bucket.drops).collect(),
+            stalls: buckets.map(|bucket| bucket.stalls).collect(),
+            total_drops: row.map_or(0, |row| row.total_drops),
         }
     }
 }
 
 impl HistoryRow {
+    /// Adds the buckets that are missing up to this one.
     fn reach(&mut self, current: u64) {
-        if self.buckets.is_empty() {
-            self.buckets.push_back(Bucket::default());
-            self.newest = current;
+        let missing = if self.buckets.is_empty() {
+            1
+        } else {
+            current.saturating_sub(self.newest)
+        };
+        for _ in 0..missing.min(BUCKETS as u64) {
+            self.buckets.push_front(Bucket::default());
         }
-        let missing = current.saturating_sub(self.newest);
-        let missing = usize::try_from(missing).unwrap_or(usize::MAX).min(BUCKETS);
-        for _ in 0..missing {
-            if self.buckets.len() == BUCKETS {
-                self.buckets.pop_front();
-            }
-            self.buckets.push_back(Bucket::default());
-        }
+        self.buckets.truncate(BUCKETS);
         self.newest = self.newest.max(current);
-    }
-
-    fn last(&mut self) -> &mut Bucket {
-        if self.buckets.is_empty() {
-            self.buckets.push_back(Bucket::default());
-        }
-        let last = self.buckets.len() - 1;
-        &mut self.buckets[last]
     }
 }
 

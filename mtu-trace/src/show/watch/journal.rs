@@ -60,13 +60,13 @@ impl Pages {
     }
 }
 
-/// Something to show of a connection.
+/// Something that happened to a connection.
 #[derive(Clone, Debug)]
-pub enum JournalEntry {
-    /// Something that happened to the flow.
-    Event(Arc<Event>),
-    /// Events that were not kept.
-    LeftOut(u64),
+pub struct JournalEntry {
+    /// How many events before it were not kept.
+    pub left_out: u64,
+    /// What happened to the flow.
+    pub event: Arc<Event>,
 }
 
 impl Journal {
@@ -98,11 +98,8 @@ impl Journal {
     }
 
     fn make_room(&mut self) {
-        let mut ages: Vec<(u64, Flow)> = self
-            .flows
-            .iter()
-            .map(|(flow, pages)| (pages.last_ns, *flow))
-            .collect();
+        let flows = self.flows.iter();
+        let mut ages: Vec<_> = flows.map(|(flow, pages)| (pages.last_ns, *flow)).collect();
         ages.sort_unstable();
         for (_, flow) in ages {
             if self.kept <= MOST_EVENTS * 9 / 10 {
@@ -113,34 +110,31 @@ impl Journal {
     }
 
     /// What happened to a connection wherever it was seen, in the order it became known.
-    #[must_use]
     pub fn of(&self, connection: &Connection) -> Vec<JournalEntry> {
-        let ends = connection.ends.iter().map(|end| end.socket.flow);
-        let flows = ends.chain(connection.seen_as.iter().copied());
-        self.of_flows(flows)
+        self.of_flows(flows(connection).copied())
     }
 
-    /// The same by its flows.
-    #[must_use]
-    pub fn of_flows(&self, flows: impl Iterator<Item = Flow>) -> Vec<JournalEntry> {
-        let mut found: BTreeMap<u64, &Arc<Event>> = BTreeMap::new();
-        // Where events were left out: before the first of the latest ones.
-        let mut gaps: BTreeMap<u64, u64> = BTreeMap::new();
+    fn of_flows(&self, flows: impl Iterator<Item = Flow>) -> Vec<JournalEntry> {
+        let mut found: BTreeMap<u64, JournalEntry> = BTreeMap::new();
         let keys: BTreeSet<Flow> = flows.map(canonical).collect();
         for pages in keys.iter().filter_map(|key| self.flows.get(key)) {
-            let kept = pages.first.iter().chain(&pages.latest);
-            found.extend(kept.map(|(number, event)| (*number, event)));
-            if let Some((number, _)) = pages.latest.front().filter(|_| pages.left_out > 0) {
-                gaps.insert(*number, pages.left_out);
+            for (number, event) in pages.first.iter().chain(&pages.latest) {
+                let (left_out, event) = (0, Arc::clone(event));
+                found.insert(*number, JournalEntry { left_out, event });
+            }
+            let after = pages.latest.front();
+            if let Some(entry) = after.and_then(|(number, _)| found.get_mut(number)) {
+                entry.left_out = pages.left_out;
             }
         }
-        let mut entries = Vec::with_capacity(found.len() + gaps.len());
-        for (number, event) in found {
-            entries.extend(gaps.get(&number).copied().map(JournalEntry::LeftOut));
-            entries.push(JournalEntry::Event(Arc::clone(event)));
-        }
-        entries
+        found.into_values().collect()
     }
+}
+
+/// The flows of a connection's ends, and those it was seen as elsewhere.
+pub(crate) fn flows(connection: &Connection) -> impl Iterator<Item = &Flow> {
+    let ends = connection.ends.iter().map(|end| &end.socket.flow);
+    ends.chain(connection.seen_as.iter())
 }
 
 /// The flow an event is about, if it is worth keeping. Of an ICMP error it is the one that it is about.
@@ -160,9 +154,6 @@ fn canonical(flow: Flow) -> Flow {
 
 /// Whether a look at a socket shows something that a reader would not know from the one before.
 fn is_news(before: Option<&Sample>, now: &Sample) -> bool {
-    let Some(before) = before else {
-        return true;
-    };
     let told = |sample: &Sample| {
         (
             sample.state.0,
@@ -174,7 +165,7 @@ fn is_news(before: Option<&Sample>, now: &Sample) -> bool {
             sample.is_waiting(),
         )
     };
-    told(before) != told(now)
+    before.is_none_or(|before| told(before) != told(now))
 }
 
 #[cfg(test)]
@@ -206,12 +197,10 @@ mod tests {
         }
     }
 
-    fn times(entries: &[JournalEntry]) -> Vec<Result<u64, u64>> {
-        let time = |entry: &JournalEntry| match entry {
-            JournalEntry::Event(event) => Ok(event.time_ns),
-            JournalEntry::LeftOut(count) => Err(*count),
-        };
-        entries.iter().map(time).collect()
+    /// The time of each event, after how many left out.
+    fn times(entries: &[JournalEntry]) -> Vec<(u64, u64)> {
+        let entries = entries.iter();
+        entries.map(|it| (it.left_out, it.event.time_ns)).collect()
     }
 
     #[test]
@@ -221,7 +210,8 @@ mod tests {
             journal.apply(&closed(1, time));
         }
         let found = times(&journal.of_flows([flow(1).reversed()].into_iter()));
-        let expected = (0..16).map(Ok).chain([Err(36)]).chain((52..100).map(Ok));
+        let times = (0..16).chain(52..100);
+        let expected = times.map(|time| (if time == 52 { 36 } else { 0 }, time));
         assert_eq!(found, expected.collect::<Vec<_>>());
     }
 
@@ -232,7 +222,7 @@ mod tests {
             journal.apply(&closed(port, time));
         }
         let found = journal.of_flows([flow(2), flow(1), flow(1)].into_iter());
-        assert_eq!(times(&found), [Ok(5), Ok(6), Ok(8)]);
+        assert_eq!(times(&found), [(0, 5), (0, 6), (0, 8)]);
     }
 
     #[test]

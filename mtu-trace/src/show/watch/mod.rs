@@ -9,22 +9,25 @@ pub(crate) mod journal;
 use crate::core::select::Scope;
 use crate::core::verdicts::Analysis;
 use crate::model::event::{Event, EventKind};
-pub use crate::show::watch::history::History;
-pub use crate::show::watch::journal::{Journal, JournalEntry};
+use crate::show::watch::history::History;
+use crate::show::watch::journal::Journal;
+pub(crate) use crate::show::watch::journal::{JournalEntry, flows};
 
 /// All that was seen so far, ready to be shown.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
-    analysis: Analysis,
-    history: History,
-    journal: Journal,
-    /// Changes with everything that may look different.
-    version: u64,
+    /// What the events seen so far amount to.
+    pub analysis: Analysis,
+    /// Drops and stalls over time.
+    pub(crate) history: History,
+    /// What happened to each flow.
+    pub(crate) journal: Journal,
+    /// Changes with everything that may look different, but not with the time alone.
+    pub(crate) version: u64,
 }
 
 impl Watch {
     /// One whose findings are about what is selected.
-    #[must_use]
     pub fn of(scope: Scope) -> Self {
         Self {
             analysis: Analysis::of(scope),
@@ -49,33 +52,8 @@ impl Watch {
         self.version += 1;
     }
 
-    /// What the events seen so far amount to.
-    #[must_use]
-    pub fn analysis(&self) -> &Analysis {
-        &self.analysis
-    }
-
-    /// Drops and stalls over time.
-    #[must_use]
-    pub fn history(&self) -> &History {
-        &self.history
-    }
-
-    /// What happened to each flow.
-    #[must_use]
-    pub fn journal(&self) -> &Journal {
-        &self.journal
-    }
-
     /// Time of the latest event, ns of `CLOCK_MONOTONIC`.
-    #[must_use]
     pub fn now_ns(&self) -> u64 {
         self.analysis.state().now_ns
-    }
-
-    /// A number that is another one whenever something other than the time has changed.
-    #[must_use]
-    pub fn version(&self) -> u64 {
-        self.version
     }
 }

@@ -2,34 +2,54 @@
 //! what is to be done outside is an [`Effect`].
 
 pub(crate) mod moving;
-pub(crate) mod playing;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
+use crate::core::select::Selection;
 use crate::model::event::Flow;
 use crate::model::finding::Finding;
 use crate::model::network::NetnsId;
-use crate::show::tui::action::{Action, Effect};
+use crate::show::replay::PlayStep;
 use crate::show::tui::facts::{Playing, TraceFacts};
 use crate::show::tui::glyphs::Glyphs;
-use crate::show::tui::keys;
+use crate::show::tui::keys::{self, Action};
 use crate::show::tui::list::List;
 use crate::show::tui::panes::Pane;
 use crate::show::tui::prompt::Prompt;
-use crate::show::tui::theme::Theme;
-use crate::show::tui::view::{
-    ConnectionOrder, FindingKey, FindingOrder, ListOrders, Refresh, View,
-};
+use crate::show::tui::theme::{Pen, Role, Theme};
+use crate::show::tui::view::{ConnectionOrder, FindingKey, FindingOrder, View};
 use crate::show::watch::Watch;
 
 /// How long a message stays, ns.
 const MESSAGE_NS: u64 = 6_000_000_000;
 
+/// What is to be done outside the screens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Ends the screens and the program.
+    Quit,
+    /// Stops the process, to be continued by the shell.
+    Suspend,
+    /// Draws the whole screen anew.
+    Redraw,
+    /// Writes the capture so far.
+    Write,
+    /// Gives this to the clipboard.
+    Copy(String),
+    /// Shows what another selection covers.
+    Select(Selection),
+    /// Goes to this time of the capture, ns of `CLOCK_MONOTONIC`.
+    Seek(u64),
+    /// Goes to the next event, or to the one before.
+    StepEvent(PlayStep),
+    /// Goes to when the next finding was made, or the one before.
+    StepFinding(PlayStep),
+}
+
 /// What is shown in full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
     /// The finding that is selected.
-    #[default]
     Finding,
     /// The connection with this flow.
     Connection(Flow),
@@ -46,24 +66,35 @@ pub enum Overlay {
     Filter(Prompt),
 }
 
-/// What a message is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
-    /// Something that was done.
-    Notice,
-    /// Something that went wrong.
-    Error,
-}
-
 /// Something told to the user for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// What the user is told.
     pub text: String,
-    /// What it is about.
-    pub tone: Tone,
+    /// A notice of what was done, or an error.
+    pub role: Role,
     /// Until when, by the clock of [`App::clock_ns`].
     until_ns: u64,
+}
+
+/// Which part of a text that may be longer than the screen is on it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scroll {
+    /// The first line on the screen.
+    pub first: usize,
+    /// The last line one can scroll to, as it was drawn last.
+    pub end: usize,
+    /// Lines on the screen, as they were drawn last.
+    pub page: usize,
+}
+
+impl Scroll {
+    /// Fits so many lines into the height they are drawn in.
+    pub(crate) fn fit(&mut self, lines: usize, height: usize) {
+        self.page = height;
+        self.end = lines.saturating_sub(height);
+        self.first = self.first.min(self.end);
+    }
 }
 
 /// The state of the screens.
@@ -73,14 +104,10 @@ pub struct App {
     pub facts: TraceFacts,
     /// How a capture is being played.
     pub playing: Playing,
-    /// The colours of each role.
-    pub theme: Theme,
-    /// The signs that are drawn.
-    pub glyphs: &'static Glyphs,
-    /// The lists as they were last made.
-    pub view: View,
-    /// The selected finding in full.
-    finding: Option<Finding>,
+    pub(crate) pen: Pen,
+    pub(crate) view: View,
+    /// The finding under the cursor in full; `None` if there is none.
+    pub finding: Option<Finding>,
     /// What the keys act on.
     pub pane: Pane,
     /// Where Esc leads from the detail.
@@ -95,12 +122,8 @@ pub struct App {
     pub namespaces: List<NetnsId>,
     /// Cursor in the list of connections.
     pub connections: List<Flow>,
-    /// First line of the detail on the screen.
-    pub scroll: usize,
-    /// The last line one can scroll to, as it was drawn last.
-    pub scroll_end: usize,
-    /// Lines of the detail on the screen, as they were drawn last.
-    pub scroll_page: usize,
+    /// What is on the screen of what is shown in full.
+    pub scroll: Scroll,
     /// The fix that the user has marked.
     fix: Option<usize>,
     /// Order of the findings.
@@ -116,18 +139,16 @@ pub struct App {
     /// The time of what is shown, ns of `CLOCK_MONOTONIC`.
     pub now_ns: u64,
     /// The time of the user, ns.
-    pub clock_ns: u64,
+    pub(crate) clock_ns: u64,
 }
 
 impl App {
     /// The screens before anything was seen.
-    #[must_use]
     pub fn new(facts: TraceFacts, theme: Theme, glyphs: &'static Glyphs) -> Self {
         Self {
             facts,
             playing: Playing::default(),
-            theme,
-            glyphs,
+            pen: Pen { theme, glyphs },
             view: View::default(),
             finding: None,
             pane: Pane::FINDINGS,
@@ -137,9 +158,7 @@ impl App {
             findings: List::default(),
             namespaces: List::default(),
             connections: List::default(),
-            scroll: 0,
-            scroll_end: 0,
-            scroll_page: 1,
+            scroll: Scroll::default(),
             fix: None,
             finding_order: FindingOrder::default(),
             connection_order: ConnectionOrder::default(),
@@ -152,10 +171,10 @@ impl App {
     }
 
     /// Tells the user something for a while.
-    pub fn tell(&mut self, text: impl Into<String>, tone: Tone) {
+    pub fn tell(&mut self, text: impl Into<String>, role: Role) {
         self.message = Some(Message {
             text: text.into(),
-            tone,
+            role,
             until_ns: self.clock_ns + MESSAGE_NS,
         });
     }
@@ -163,47 +182,32 @@ impl App {
     /// Takes in the time of the user.
     pub fn tick(&mut self, clock_ns: u64) {
         self.clock_ns = clock_ns;
-        let over = self
-            .message
-            .as_ref()
-            .is_some_and(|message| message.until_ns <= clock_ns);
-        if over {
-            self.message = None;
-        }
+        self.message.take_if(|message| message.until_ns <= clock_ns);
     }
 
     /// Brings the lists up to date.
-    pub fn refresh(&mut self, watch: &Watch, refresh: Refresh) {
+    pub fn refresh(&mut self, watch: &Watch) {
         let on_screen = self.pane == Pane::CONNECTIONS || self.lower == Pane::CONNECTIONS;
-        let wanted = ListOrders {
-            findings: self.finding_order,
-            connections: on_screen.then_some(self.connection_order),
-        };
+        let connections = on_screen.then_some(self.connection_order);
         let before = self.view.key(self.findings.selected);
-        self.view.refresh(watch, wanted, refresh);
-        let (view, tree) = (&self.view, self.view.tree());
-        let lines = self.view.connections();
+        let wanted = (self.finding_order, connections);
+        self.view.refresh(watch, wanted);
+        let view = &self.view;
         self.findings.settle(view.count(), |index| view.key(index));
         self.namespaces
-            .settle(tree.len(), |index| tree.get(index).map(|it| it.netns));
+            .settle(view.tree.len(), |index| view.netns(index));
         // The list is empty while nobody sees it, and what is selected in it stays.
         if on_screen {
             self.connections
-                .settle(lines.len(), |index| lines.get(index).map(|it| it.flow));
+                .settle(view.connections.len(), |index| view.flow(index));
         }
         self.finding = view.finding(self.findings.selected);
         if before != view.key(self.findings.selected) {
             self.fix = None;
             if self.shown == Shown::Finding {
-                self.scroll = 0;
+                self.scroll.first = 0;
             }
         }
-    }
-
-    /// The finding under the cursor; `None` if there is none.
-    #[must_use]
-    pub fn finding(&self) -> Option<&Finding> {
-        self.finding.as_ref()
     }
 
     /// What a key does.
@@ -227,17 +231,11 @@ impl App {
     }
 
     /// Carries out an action; what it asks of the outside is returned.
-    pub fn act(&mut self, action: Action) -> Option<Effect> {
+    fn act(&mut self, action: Action) -> Option<Effect> {
         if let Some(Overlay::Help(line)) = self.overlay {
             return self.act_in_help(action, line);
         }
         match action {
-            Action::Up => self.go(-1),
-            Action::Down => self.go(1),
-            Action::PageUp => self.go(-self.page()),
-            Action::PageDown => self.go(self.page()),
-            Action::First => self.go(isize::MIN),
-            Action::Last => self.go(isize::MAX),
             Action::Open => self.open(),
             Action::Back => self.back(),
             Action::NextPane => self.focus(self.pane.next()),
@@ -250,26 +248,25 @@ impl App {
             }
             Action::Sort => {
                 let words = (self.pane.definition().sort)(self);
-                self.tell(words, Tone::Notice);
+                self.tell(words, Role::Notice);
             }
             Action::NextFix => self.next_fix(),
             Action::Copy => return self.copy(),
-            Action::Pause => {
-                self.held = match self.held {
-                    Some(_) => None,
-                    None => Some(0),
-                };
-            }
+            Action::Pause => self.held = self.held.is_none().then_some(0),
             Action::Write => return Some(Effect::Write),
             Action::Redraw => return Some(Effect::Redraw),
             Action::Suspend => return Some(Effect::Suspend),
             Action::Quit => return Some(Effect::Quit),
-            action => return self.play(action),
+            action => match moving::rows(action, self.page()) {
+                Some(rows) => self.go(rows),
+                None => return self.play(action),
+            },
         }
         None
     }
 
     fn act_in_help(&mut self, action: Action, line: usize) -> Option<Effect> {
+        let page = self.scroll.page;
         let to = match action {
             Action::Quit | Action::Help | Action::Back | Action::Open => {
                 self.overlay = None;
@@ -277,50 +274,39 @@ impl App {
             }
             Action::Suspend => return Some(Effect::Suspend),
             Action::Redraw => return Some(Effect::Redraw),
-            Action::Up => line.saturating_sub(1),
+            Action::ToStart => 0,
             // The end is beyond all lines until the help is drawn.
-            Action::Down => line.saturating_add(1),
-            Action::PageUp => line.saturating_sub(self.scroll_page),
-            Action::PageDown => line.saturating_add(self.scroll_page),
-            Action::First | Action::ToStart => 0,
-            Action::Last | Action::ToEnd => usize::MAX,
-            _ => line,
+            Action::ToEnd => usize::MAX,
+            _ => line.saturating_add_signed(moving::rows(action, page).unwrap_or(0)),
         };
         self.overlay = Some(Overlay::Help(to));
         None
     }
 
     fn next_fix(&mut self) {
-        let fixes = self.finding().map_or(0, |finding| finding.fixes.len());
-        if fixes == 0 {
-            self.tell("no fix is known for this", Tone::Notice);
-        } else {
-            self.fix = Some((self.marked() + 1) % fixes);
+        match self.finding.as_ref().map_or(0, |it| it.fixes.len()) {
+            0 => self.tell("no fix is known for this", Role::Notice),
+            fixes => self.fix = Some((self.marked() + 1) % fixes),
         }
     }
 
     /// The number of the marked fix, from 0 on: the first that has commands, until the user marks another.
-    #[must_use]
     pub fn marked(&self) -> usize {
-        let fixes = self.finding().map_or(&[][..], |finding| &finding.fixes);
-        let first = fixes.iter().position(|fix| !fix.commands.is_empty());
+        let mut fixes = self.finding.iter().flat_map(|finding| &finding.fixes);
+        let first = fixes.position(|fix| !fix.commands.is_empty());
         self.fix.or(first).unwrap_or(0)
     }
 
     fn copy(&mut self) -> Option<Effect> {
         let marked = self.marked();
-        let fix = self.finding().and_then(|it| it.fixes.get(marked));
-        match fix.map(|fix| fix.commands.join("\n")) {
-            Some(commands) if !commands.is_empty() => Some(Effect::Copy(commands)),
-            Some(_) => {
-                self.tell("this fix has no command; f marks the next one", Tone::Error);
-                None
-            }
-            None => {
-                self.tell("there is no fix to copy", Tone::Error);
-                None
-            }
-        }
+        let fix = self.finding.as_ref().and_then(|it| it.fixes.get(marked));
+        let problem = match fix {
+            Some(fix) if fix.commands.is_empty() => "this fix has no command; f marks the next one",
+            Some(fix) => return Some(Effect::Copy(fix.commands.join("\n"))),
+            None => "there is no fix to copy",
+        };
+        self.tell(problem, Role::Error);
+        None
     }
 
     fn edit(&mut self, event: KeyEvent) -> Option<Effect> {
@@ -332,15 +318,12 @@ impl App {
             KeyCode::Esc => self.overlay = None,
             KeyCode::Char('c') if ctrl => self.overlay = None,
             KeyCode::Char('z') if ctrl => return Some(Effect::Suspend),
+            KeyCode::Enter if prompt.problem.is_some() => {}
             KeyCode::Enter => {
-                if prompt.problem().is_some() {
-                    return None;
-                }
                 let text = prompt.text().trim().to_owned();
                 self.overlay = None;
-                let filter = (!text.is_empty()).then_some(text);
                 let mut selection = self.facts.selection.clone();
-                selection.filter = filter.into_iter().collect();
+                selection.filter = Vec::from_iter((!text.is_empty()).then_some(text));
                 return (selection != self.facts.selection).then_some(Effect::Select(selection));
             }
             _ => prompt.key(event),

@@ -2,21 +2,22 @@
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::text::Line;
+use ratatui::text::{Line, Text};
 
 use crate::show::tui::app::{App, Shown};
-use crate::show::tui::panes::{Pane, PaneDefinition, PaneSlot, position};
-use crate::show::tui::render::{self, Pen};
+use crate::show::tui::panes::{Pane, PaneDefinition, list_row, position};
+use crate::show::tui::render::paragraphs::Paragraphs;
 use crate::show::tui::text;
-use crate::show::tui::theme::Role;
-use crate::show::tui::view::{ConnectionOrder, ConnectionRow, connection_row};
+use crate::show::tui::theme::{Pen, Role};
+use crate::show::tui::view::ConnectionOrder;
+use crate::show::tui::view::connections::{ConnectionRow, connection_row};
 use crate::show::watch::Watch;
 
 /// Connections that were looked at.
 pub static PANE: PaneDefinition = PaneDefinition {
     name: "Connections",
     help: "connections",
-    slot: PaneSlot::Bottom,
+    is_below: true,
     place: |app| {
         let by = match app.connection_order {
             ConnectionOrder::Stalled => "stalled",
@@ -24,26 +25,19 @@ pub static PANE: PaneDefinition = PaneDefinition {
             ConnectionOrder::Drops => "drops",
             ConnectionOrder::Latest => "latest",
         };
-        let all = app.view.connections().len();
+        let all = app.view.connections.len();
         format!("{}, by {by}", position(app.connections.selected, all))
     },
     draw,
     page: |app| app.connections.page,
-    go,
+    go: |app, rows| app.connections.go(rows, |index| app.view.flow(index)),
     opens: |app| {
-        let line = app.view.connections().get(app.connections.selected)?;
-        Some(Shown::Connection(line.flow))
+        let flow = app.view.flow(app.connections.selected)?;
+        Some(Shown::Connection(flow))
     },
     sort,
     is_empty: |_| false,
 };
-
-fn go(app: &mut App, rows: isize) {
-    let lines = app.view.connections();
-    let to = app.connections.away(rows);
-    app.connections
-        .select(to, |index| lines.get(index).map(|it| it.flow));
-}
 
 fn sort(app: &mut App) -> &'static str {
     use ConnectionOrder::{Drops, Latest, Retransmits, Stalled};
@@ -57,93 +51,87 @@ fn sort(app: &mut App) -> &'static str {
     words
 }
 
-/// Draws the table.
 fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
-    let pen = Pen::of(app);
-    if app.view.connections().is_empty() {
+    let pen = app.pen;
+    if app.view.connections.is_empty() {
+        let mut paragraphs = Paragraphs::new(pen, area.width);
         let words = "No connection has been in trouble, and none was looked at.";
-        let lines = pen.wrapped(Role::Faint, words, 0, usize::from(area.width));
-        render::lines(frame, app, area, &lines, 0);
+        paragraphs.words(Role::Faint, 0, words);
+        paragraphs.draw(frame, area, 0);
         return;
     }
     let columns = columns(usize::from(area.width));
     let rows = usize::from(area.height).saturating_sub(1);
     app.connections.scroll(rows, |_| 1);
     app.connections.page = rows.max(1);
-    let header = |column: &Column| pen_column(pen, column, column.title);
-    let header: Vec<String> = columns.iter().map(header).collect();
-    let mut lines = vec![pen.line(Role::Label, format!("  {}", header.join(" ")))];
-    let all = app.view.connections().iter().enumerate();
-    for (index, found) in all.skip(app.connections.offset).take(rows) {
-        lines.push(match connection_row(watch, &found.flow) {
-            Some(found) => row(app, &found, &columns, index),
-            None => pen.line(Role::Faint, format!("  {} is no longer known", found.flow)),
-        });
-    }
-    for (line, row) in lines.iter().zip(area.rows()) {
-        frame.render_widget(line, row);
-    }
+    let header: Vec<String> = columns
+        .iter()
+        .map(|it| (it.pad)(pen, it.title, it.width))
+        .collect();
+    let header = pen.line(Role::Label, format!("  {}", header.join(" ")));
+    let all = app.view.connections.iter().enumerate();
+    let shown = all.skip(app.connections.offset).take(rows);
+    let rows = shown.map(|(index, found)| match connection_row(watch, found) {
+        Some(found) => row(app, &found, &columns, index),
+        None => pen.line(Role::Faint, format!("  {found} is no longer known")),
+    });
+    let lines = std::iter::once(header).chain(rows);
+    frame.render_widget(Text::from_iter(lines), area);
 }
 
 /// Columns that place and remote end need at least, together.
 const LEAST_NAMES: usize = 32;
 
+/// What stands in a column's cell.
+type Cell = fn(&App, &ConnectionRow) -> String;
+
 /// A column of the table.
 struct Column {
     title: &'static str,
     width: usize,
-    at_right: bool,
-    cell: fn(&App, &ConnectionRow) -> String,
+    pad: fn(Pen, &str, usize) -> String,
+    cell: Cell,
+}
+
+fn left(title: &'static str, width: usize, cell: Cell) -> Column {
+    Column {
+        title,
+        width,
+        pad: Pen::pad,
+        cell,
+    }
+}
+
+fn right(title: &'static str, width: usize, cell: Cell) -> Column {
+    Column {
+        pad: Pen::pad_left,
+        ..left(title, width, cell)
+    }
 }
 
 /// Those that fit, the most important ones first.
 fn columns(width: usize) -> Vec<Column> {
-    let fixed = |title, width, cell| Column {
-        title,
-        width,
-        at_right: true,
-        cell,
-    };
     let mut columns = vec![
-        Column {
-            title: "where",
-            width: 0,
-            at_right: false,
-            cell: |_, row| row.place.clone(),
-        },
-        Column {
-            title: "",
-            width: 2,
-            at_right: false,
-            cell: |app, row| {
-                row.direction
-                    .map_or(String::new(), |it| app.glyphs.direction(it).to_owned())
-            },
-        },
-        Column {
-            title: "remote",
-            width: 0,
-            at_right: false,
-            cell: |_, row| row.remote.to_string(),
-        },
-        fixed("stalled", 8, |_, row| {
+        left("where", 0, |_, row| row.place.clone()),
+        left("", 2, |app, row| {
+            let arrow = row.direction.map(|it| app.pen.glyphs.direction(it));
+            arrow.unwrap_or_default().to_owned()
+        }),
+        left("remote", 0, |_, row| row.remote.to_string()),
+        right("stalled", 8, |_, row| {
             row.stalled_ns.map_or("-".to_owned(), text::ago)
         }),
-        fixed("retr", 6, |_, row| number(row.retransmits)),
+        right("retr", 6, |_, row| text::count_or_dash(row.retransmits)),
     ];
     let more = [
-        fixed("drops", 6, |_, row| number(row.drops)),
-        fixed("backoff", 7, |_, row| number(row.backoff.into())),
-        Column {
-            at_right: false,
-            ..fixed("state", 11, |_, row| row.state.to_owned())
-        },
-        fixed("mss", 5, |_, row| optional(row.mss)),
-        fixed("pmtu", 5, |_, row| optional(row.pmtu_bytes)),
-        Column {
-            at_right: false,
-            ..fixed("local", 21, |_, row| row.local.to_string())
-        },
+        right("drops", 6, |_, row| text::count_or_dash(row.drops)),
+        right("backoff", 7, |_, row| {
+            text::count_or_dash(row.backoff.into())
+        }),
+        left("state", 11, |_, row| row.state.to_owned()),
+        right("mss", 5, |_, row| optional(row.mss)),
+        right("pmtu", 5, |_, row| optional(row.pmtu_bytes)),
+        left("local", 21, |_, row| row.local.to_string()),
     ];
     // The cursor, and what places and remote ends need at least.
     let mut free = width
@@ -165,32 +153,13 @@ fn columns(width: usize) -> Vec<Column> {
     columns
 }
 
-fn number(count: u64) -> String {
-    if count == 0 {
-        "-".to_owned()
-    } else {
-        text::count(count)
-    }
-}
-
 fn optional(number: Option<u32>) -> String {
     number.map_or("-".to_owned(), |number| number.to_string())
 }
 
-fn pen_column(pen: Pen, column: &Column, words: &str) -> String {
-    if column.at_right {
-        pen.pad_left(words, column.width)
-    } else {
-        pen.pad(words, column.width)
-    }
-}
-
-fn row<'a>(app: &App, found: &ConnectionRow, columns: &[Column], index: usize) -> Line<'a> {
-    let pen = Pen::of(app);
-    let cells: Vec<String> = columns
-        .iter()
-        .map(|column| pen_column(pen, column, &(column.cell)(app, found)))
-        .collect();
+fn row(app: &App, found: &ConnectionRow, columns: &[Column], index: usize) -> Line<'static> {
+    let cell = |it: &Column| (it.pad)(app.pen, &(it.cell)(app, found), it.width);
+    let cells: Vec<String> = columns.iter().map(cell).collect();
     let role = if found.stalled_ns.is_some() {
         Role::Error
     } else if found.retransmits + found.drops > 0 {
@@ -198,15 +167,7 @@ fn row<'a>(app: &App, found: &ConnectionRow, columns: &[Column], index: usize) -
     } else {
         Role::Faint
     };
-    let selected = index == app.connections.selected;
-    let cursor = if selected { app.glyphs.cursor } else { " " };
-    let line = Line::from(vec![
-        pen.span(Role::Strong, format!("{cursor} ")),
-        pen.span(role, cells.join(" ")),
-    ]);
-    if selected && app.pane == Pane::CONNECTIONS {
-        line.patch_style(pen.style(Role::Selected))
-    } else {
-        line
-    }
+    let cells = [app.pen.span(role, cells.join(" "))];
+    let selected = Pane::CONNECTIONS.cursor_role(app);
+    list_row(app.pen, &app.connections, index, selected, cells)
 }

@@ -7,24 +7,26 @@ use ratatui::text::Line;
 use crate::model::event::Flow;
 use crate::model::finding::Finding;
 use crate::model::netns_ref::NetnsRef;
-use crate::model::network::{Link, NetnsId};
+use crate::model::network::{Link, NetnsId, Topology};
 use crate::show::report::{connection_lines, container_lines};
 use crate::show::tui::app::{App, Shown};
-use crate::show::tui::panes::{Pane, PaneDefinition, PaneSlot, findings, namespaces};
-use crate::show::tui::render::{self, Pen, evidence, fix, path};
+use crate::show::tui::panes::{Pane, PaneDefinition, findings, namespaces};
+use crate::show::tui::render::paragraphs::Paragraphs;
+use crate::show::tui::render::{evidence, path};
 use crate::show::tui::text;
 use crate::show::tui::theme::Role;
-use crate::show::tui::view::{connection_row, entries, label};
+use crate::show::tui::view::connections::connection_row;
+use crate::show::tui::view::{entries, label};
 use crate::show::watch::Watch;
 
 /// One thing in full.
 pub static PANE: PaneDefinition = PaneDefinition {
     name: "Detail",
     help: "the finding in full: path, fix, evidence",
-    slot: PaneSlot::Side,
+    is_below: false,
     place: |_| String::new(),
     draw,
-    page: |app| app.scroll_page.saturating_sub(1),
+    page: |app| app.scroll.page.saturating_sub(1),
     go,
     opens: |_| None,
     sort: findings::sort,
@@ -32,189 +34,135 @@ pub static PANE: PaneDefinition = PaneDefinition {
 };
 
 pub(crate) fn go(app: &mut App, rows: isize) {
-    app.scroll = app.scroll.saturating_add_signed(rows).min(app.scroll_end);
+    let scroll = &mut app.scroll;
+    scroll.first = scroll.first.saturating_add_signed(rows).min(scroll.end);
 }
 
 /// From this width on, fixes and timeline are beside the path.
 const TWO_COLUMNS: u16 = 110;
 
-/// Draws what is shown in full.
 fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
-    let pen = Pen::of(app);
     let whole = app.pane == Pane::DETAIL;
     let two = area.width >= TWO_COLUMNS && app.shown == Shown::Finding;
+    let halves = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).spacing(3);
     let [left, right] = if two {
-        Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)])
-            .spacing(3)
-            .areas(area)
+        halves.areas(area)
     } else {
-        [area, Rect::default()]
+        [area, area]
     };
-    let width = usize::from(if two {
-        left.width.min(right.width)
-    } else {
-        left.width
-    });
+    let width = left.width.min(right.width);
+    let mut first = Paragraphs::new(app.pen, width);
+    let mut second = Paragraphs::new(app.pen, width);
     let mut hole = None;
-    let (mut first, mut second) = match (app.shown, app.finding()) {
-        (Shown::Connection(flow), _) => (connection(app, watch, flow, width), Vec::new()),
-        (Shown::Netns(netns), _) => (self::netns(app, watch, netns, width), Vec::new()),
+    match (app.shown, &app.finding) {
+        (Shown::Connection(flow), _) => connection(app, watch, flow, &mut first),
+        (Shown::Netns(id), _) => netns(watch, id, &mut first),
         (Shown::Finding, Some(finding)) => {
-            let head = if whole {
-                head(app, finding, width)
-            } else {
-                Vec::new()
-            };
-            let way = path::way(app, finding, width);
-            // The way comes first.
-            hole = way.hole.map(|line| head.len() + line);
-            let (left, more) = parts(app, watch, finding, way.lines, width);
-            ([head, left].concat(), more)
+            if whole {
+                head(app, finding, &mut first);
+            }
+            hole = path::way(finding, &mut first);
+            ends(finding, &mut first);
+            evidence::numbers(&app.facts, finding, &mut first);
+            let beside = if two { &mut second } else { &mut first };
+            evidence::fixes(app, finding, beside);
+            let topology = &watch.analysis.state().topology;
+            let entries = entries(watch, finding).unwrap_or_default();
+            evidence::timeline(&app.facts, &entries, topology, beside);
         }
         (Shown::Finding, None) => {
             let words = "No finding: there is nothing to show in full.";
-            (pen.wrapped(Role::Faint, words, 0, width), Vec::new())
+            first.words(Role::Faint, 0, words);
         }
-    };
-    if !two && !second.is_empty() {
-        first.push(Line::default());
-        first.append(&mut second);
     }
     let height = usize::from(area.height);
-    app.scroll_page = height.max(1);
-    app.scroll_end = first.len().max(second.len()).saturating_sub(height);
-    app.scroll = app.scroll.min(app.scroll_end);
+    app.scroll
+        .fit(first.lines.len().max(second.lines.len()), height);
     // What is too low to be seen must still show where packets die.
     let hole = hole.filter(|_| !whole);
     let from = hole.map_or(0, |hole| (hole + 3).saturating_sub(height));
-    render::lines(frame, app, left, &first, app.scroll.max(from));
+    first.draw(frame, left, app.scroll.first.max(from));
     if two {
-        render::lines(frame, app, right, &second, app.scroll);
+        second.draw(frame, right, app.scroll.first);
     }
 }
 
 /// What the list says too, for when it is not on the screen.
-fn head(app: &App, finding: &Finding, width: usize) -> Vec<Line<'static>> {
-    let pen = Pen::of(app);
-    let role = Pen::severity(finding.severity);
+fn head(app: &App, finding: &Finding, to: &mut Paragraphs) {
+    let pen = to.pen;
+    let role = Role::from(finding.severity);
     let severity = finding.severity.name().to_uppercase();
     let state = if finding.ongoing { "ongoing" } else { "over" };
     let since = app.facts.time(finding.first_seen_ns);
-    let mark = app.glyphs.severity(finding.severity);
+    let mark = pen.glyphs.severity(finding.severity);
     let name = format!("{mark} {severity} {}", finding.verdict.name());
     let more = format!("{}, {state}, since {since}", finding.confidence.name());
-    let mut lines = if text::width(&name) + text::width(&more) + 2 <= width {
-        vec![Line::from(vec![
+    if text::width(&name) + text::width(&more) + 2 <= to.width {
+        let spans = [
             pen.span(role, name),
             pen.span(Role::Text, format!("  {more}")),
-        ])]
+        ];
+        to.lines.push(Line::from_iter(spans));
     } else {
-        [
-            pen.wrapped(role, &name, 0, width),
-            pen.wrapped(Role::Text, &more, 0, width),
-        ]
-        .concat()
-    };
-    lines.extend(pen.wrapped(Role::Strong, &pen.words(&finding.summary), 0, width));
-    lines.push(Line::default());
-    lines
+        to.words(role, 0, &name);
+        to.words(Role::Text, 0, &more);
+    }
+    to.words(Role::Strong, 0, &pen.words(&finding.summary));
 }
 
-/// The parts of a finding: where and why, and what to do.
-fn parts(
-    app: &App,
-    watch: &Watch,
-    finding: &Finding,
-    way: Vec<Line<'static>>,
-    width: usize,
-) -> (Vec<Line<'static>>, Vec<Line<'static>>) {
-    let pen = Pen::of(app);
-    let fixes = fix::lines(app, finding, width);
-    let mut who = Vec::new();
+fn ends(finding: &Finding, to: &mut Paragraphs) {
     if finding.connection.is_some() {
-        who.push(pen.heading("connection"));
+        to.heading("connection");
         let lines = connection_lines(finding);
         for words in lines.into_iter().chain(container_lines(finding)) {
-            who.extend(pen.wrapped(Role::Text, &words, 2, width));
+            to.words(Role::Text, 2, &words);
         }
     }
-    let evidence = evidence::numbers(app, finding, width);
-    let topology = &watch.analysis().state().topology;
-    let timeline = evidence::timeline(app, &entries(watch, finding), topology, width);
-    (
-        joined(vec![way, who, evidence]),
-        joined(vec![fixes, timeline]),
-    )
 }
 
-/// Parts with a line between them.
-fn joined(parts: Vec<Vec<Line<'static>>>) -> Vec<Line<'static>> {
-    let mut lines = Vec::new();
-    for part in parts.into_iter().filter(|part| !part.is_empty()) {
-        if !lines.is_empty() {
-            lines.push(Line::default());
-        }
-        lines.extend(part);
-    }
-    lines
-}
-
-fn connection(app: &App, watch: &Watch, flow: Flow, width: usize) -> Vec<Line<'static>> {
-    let pen = Pen::of(app);
-    let state = watch.analysis().state();
+fn connection(app: &App, watch: &Watch, flow: Flow, to: &mut Paragraphs) {
+    let state = watch.analysis.state();
     let (Some(row), Some((connection, _))) =
         (connection_row(watch, &flow), state.connection(&flow))
     else {
-        return pen.wrapped(Role::Faint, "This connection is no longer known.", 0, width);
+        return to.words(Role::Faint, 0, "This connection is no longer known.");
     };
-    let arrow = row.direction.map_or("-", |it| app.glyphs.direction(it));
-    let mut head = vec![pen.line(
-        Role::Strong,
-        pen.fit(
-            &format!("{} in {} {arrow} {}", row.local, row.place, row.remote),
-            width,
-        ),
-    )];
-    let stalled = row.stalled_ns.map_or("moves".to_owned(), |ns| {
-        format!("stalled for {}", text::ago(ns))
-    });
+    let arrow = row.direction.map_or("-", |it| to.pen.glyphs.direction(it));
+    let words = format!("{} in {} {arrow} {}", row.local, row.place, row.remote);
+    to.line(Role::Strong, &words);
+    let (role, stalled) = match row.stalled_ns {
+        Some(ns) => (Role::Error, format!("stalled for {}", text::ago(ns))),
+        None => (Role::Text, "moves".to_owned()),
+    };
     let words = format!(
         "{}, {stalled}, {} retransmits, {} drops, timeout doubled {} times",
         row.state, row.retransmits, row.drops, row.backoff
     );
-    let role = if row.stalled_ns.is_some() {
-        Role::Error
-    } else {
-        Role::Text
-    };
-    head.extend(pen.wrapped(role, &words, 0, width));
-    let mut seen = vec![pen.heading("seen as")];
-    let ends = connection.ends.iter().map(|end| end.socket.flow);
-    let mut flows: Vec<Flow> = ends.collect();
+    to.words(role, 0, &words);
+    to.heading("seen as");
+    let mut told: Vec<Flow> = connection.ends.iter().map(|it| it.socket.flow).collect();
     for &flow in connection.seen_as.iter() {
-        if !flows.contains(&flow) && !flows.contains(&flow.reversed()) {
-            flows.push(flow);
+        if !told.contains(&flow) && !told.contains(&flow.reversed()) {
+            told.push(flow);
         }
     }
-    for flow in flows {
+    for flow in told {
         let words = format!("{flow} in {}", label(flow.netns, &state.topology));
-        seen.extend(pen.wrapped(Role::Text, &words, 2, width));
+        to.words(Role::Text, 2, &words);
     }
-    let entries = watch.journal().of(connection);
-    let timeline = evidence::timeline(app, &entries, &state.topology, width);
-    joined(vec![head, seen, timeline])
+    let entries = watch.journal.of(connection);
+    evidence::timeline(&app.facts, &entries, &state.topology, to);
 }
 
-fn netns(app: &App, watch: &Watch, id: NetnsId, width: usize) -> Vec<Line<'static>> {
-    let pen = Pen::of(app);
-    let topology = &watch.analysis().state().topology;
+fn netns(watch: &Watch, id: NetnsId, to: &mut Paragraphs) {
+    let topology = &watch.analysis.state().topology;
     let Some(known) = topology.namespaces.get(&id) else {
-        return pen.wrapped(Role::Faint, "This namespace is no longer known.", 0, width);
+        return to.words(Role::Faint, 0, "This namespace is no longer known.");
     };
     let named = NetnsRef::new(id, topology);
-    let mut head = vec![pen.line(Role::Strong, pen.fit(&named.label(), width))];
+    to.line(Role::Strong, &named.label());
     let words = named.chain().unwrap_or_else(|| namespaces::what(known));
-    head.extend(pen.wrapped(Role::Text, &words, 0, width));
+    to.words(Role::Text, 0, &words);
     let forwards = match (known.forwards_ipv4, known.forwards_ipv6) {
         (true, true) => "forwards IPv4 and IPv6",
         (true, false) => "forwards IPv4",
@@ -222,32 +170,23 @@ fn netns(app: &App, watch: &Watch, id: NetnsId, width: usize) -> Vec<Line<'stati
         (false, false) => "does not forward",
     };
     let words = format!("netns inode {}, {forwards}", known.inode);
-    head.extend(pen.wrapped(Role::Faint, &words, 0, width));
-    let mut links = vec![pen.heading("interfaces")];
-    for (ifindex, link) in &known.links {
-        links.extend(link_lines(app, watch, (id, *ifindex), link, width));
+    to.words(Role::Faint, 0, &words);
+    to.heading("interfaces");
+    for link in known.links.values() {
+        interface(topology, id, link, to);
     }
-    joined(vec![head, links])
 }
 
-fn link_lines(
-    app: &App,
-    watch: &Watch,
-    at: (NetnsId, u32),
-    link: &Link,
-    width: usize,
-) -> Vec<Line<'static>> {
-    let pen = Pen::of(app);
-    let topology = &watch.analysis().state().topology;
+fn interface(topology: &Topology, netns: NetnsId, link: &Link, to: &mut Paragraphs) {
     let head = format!("{:<15} MTU {:<5} {}", link.name, link.mtu_bytes, link.kind);
     let mut words = Vec::new();
     if !link.up {
         words.push("down".to_owned());
     }
-    if let Some(master) = link.master.and_then(|it| topology.link(at.0, it)) {
+    if let Some(master) = link.master.and_then(|it| topology.link(netns, it)) {
         words.push(format!("port of {}", master.name));
     }
-    if let Some(peer) = link.peer.as_ref()
+    if let Some(peer) = &link.peer
         && let Some(netns) = peer.netns
         && let Some(other) = topology.link(netns, peer.ifindex)
     {
@@ -257,10 +196,10 @@ fn link_lines(
     let addresses = link.addresses.iter();
     words.extend(addresses.map(|own| format!("{}/{}", own.address, own.prefix_len)));
     let words = words.join(", ");
-    if text::width(&head) + text::width(&words) + 4 <= width {
-        return vec![pen.line(Role::Text, format!("  {head}  {words}"))];
+    if text::width(&head) + text::width(&words) + 4 <= to.width {
+        to.line(Role::Text, &format!("  {head}  {words}"));
+    } else {
+        to.line(Role::Text, &format!("  {head}"));
+        to.words(Role::Text, 6, &words);
     }
-    let mut lines = vec![pen.line(Role::Text, pen.fit(&format!("  {head}"), width))];
-    lines.extend(pen.wrapped(Role::Text, &words, 6, width));
-    lines
 }

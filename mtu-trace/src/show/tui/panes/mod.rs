@@ -8,9 +8,12 @@ pub(crate) mod namespaces;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
 
 use crate::base::row::row;
 use crate::show::tui::app::{App, Shown};
+use crate::show::tui::list::List;
+use crate::show::tui::theme::{Pen, Role};
 use crate::show::watch::Watch;
 
 /// Every pane, in the order of their numbers, which are also their keys.
@@ -21,25 +24,14 @@ pub const PANES: [Pane; 4] = [
     Pane::DETAIL,
 ];
 
-/// Where a pane stands on a screen that has room for several.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PaneSlot {
-    /// Above all other panes.
-    Top,
-    /// Below the top pane.
-    Bottom,
-    /// Beside the others, or alone when it has the keys.
-    Side,
-}
-
 /// All that the screens need to know of a pane.
 pub struct PaneDefinition {
     /// Its name in titles.
     pub name: &'static str,
     /// What the help says that its key shows.
     pub help: &'static str,
-    /// Where it stands on a large screen.
-    pub slot: PaneSlot,
+    /// Whether it stands below the findings, also on a large screen.
+    pub is_below: bool,
     /// What stands behind its name in its title: where one is in it, and its order.
     pub place: fn(&App) -> String,
     /// Draws it into an area.
@@ -72,25 +64,21 @@ impl Pane {
     pub const DETAIL: Self = Self(&detail::PANE);
 
     /// All that is known of it.
-    #[must_use]
     pub fn definition(self) -> &'static PaneDefinition {
         self.0
     }
 
     /// Its number, from 1 on.
-    #[must_use]
     pub fn number(self) -> usize {
         1 + self.index()
     }
 
     /// The pane after it.
-    #[must_use]
     pub fn next(self) -> Self {
         PANES[(self.index() + 1) % PANES.len()]
     }
 
     /// The pane before it.
-    #[must_use]
     pub fn previous(self) -> Self {
         PANES[(self.index() + PANES.len() - 1) % PANES.len()]
     }
@@ -99,6 +87,33 @@ impl Pane {
         let found = PANES.iter().position(|pane| *pane == self);
         found.unwrap_or_default()
     }
+
+    /// The role of the row under its cursor, which stands out where the keys act on it.
+    fn cursor_role(self, app: &App) -> Role {
+        if app.pane == self {
+            Role::Selected
+        } else {
+            Role::Text
+        }
+    }
+}
+
+/// A row of a list, behind the cursor and in the role `selected` where it is selected.
+fn list_row<K>(
+    pen: Pen,
+    list: &List<K>,
+    index: usize,
+    selected: Role,
+    cells: impl IntoIterator<Item = Span<'static>>,
+) -> Line<'static> {
+    let (cursor, role) = if index == list.selected {
+        (pen.glyphs.cursor, selected)
+    } else {
+        (" ", Role::Text)
+    };
+    let cursor = pen.span(Role::Strong, format!("{cursor} "));
+    let line = Line::from_iter(std::iter::once(cursor).chain(cells));
+    line.patch_style(pen.style(role))
 }
 
 /// ` 3/17`: which of so many rows is selected; nothing where there is none.

@@ -1,6 +1,4 @@
-//! What a finding rests on: the numbers, and what happened one after the other.
-
-use ratatui::text::Line;
+//! What a finding rests on: the numbers, and what happened one after the other; and what to do about it.
 
 use crate::core::sites::describe_in_place;
 use crate::model::event::{Event, EventKind, PacketKind};
@@ -8,81 +6,50 @@ use crate::model::finding::Finding;
 use crate::model::network::Topology;
 use crate::show::report::evidence_lines;
 use crate::show::tui::app::App;
-use crate::show::tui::render::Pen;
-use crate::show::tui::text;
+use crate::show::tui::facts::TraceFacts;
+use crate::show::tui::render::paragraphs::Paragraphs;
 use crate::show::tui::theme::Role;
 use crate::show::watch::JournalEntry;
 
-/// The counters of a finding as lines.
-pub fn numbers(app: &App, finding: &Finding, width: usize) -> Vec<Line<'static>> {
-    let pen = Pen::of(app);
-    let mut lines = vec![pen.heading("evidence")];
-    for words in evidence_lines(&app.facts.clock, finding) {
-        lines.extend(pen.wrapped(Role::Text, &words, 2, width));
+/// Adds the counters of a finding.
+pub fn numbers(facts: &TraceFacts, finding: &Finding, to: &mut Paragraphs) {
+    to.heading("evidence");
+    for words in evidence_lines(&facts.clock, finding) {
+        to.words(Role::Text, 2, &words);
     }
-    lines
 }
 
-/// What happened, each with its time and how long after the first that was.
+/// Adds what happened, each with its time and how long after the first that was.
 pub fn timeline(
-    app: &App,
+    facts: &TraceFacts,
     entries: &[JournalEntry],
     topology: &Topology,
-    width: usize,
-) -> Vec<Line<'static>> {
-    let pen = Pen::of(app);
-    if entries.is_empty() {
-        return Vec::new();
-    }
-    let mut lines = vec![pen.heading("timeline")];
-    let first_ns = entries.iter().find_map(|entry| match entry {
-        JournalEntry::Event(event) => Some(event.time_ns),
-        JournalEntry::LeftOut(_) => None,
-    });
-    for entry in entries {
-        match entry {
-            JournalEntry::LeftOut(count) => {
-                let words = format!("  {count} events between these are not kept");
-                lines.push(pen.line(Role::Faint, pen.fit(&words, width)));
-            }
-            JournalEntry::Event(event) => {
-                let since = event.time_ns.saturating_sub(first_ns.unwrap_or(0));
-                lines.extend(entry_lines(app, event, since, topology, width));
-            }
-        }
-    }
-    lines
-}
-
-fn entry_lines(
-    app: &App,
-    event: &Event,
-    since_ns: u64,
-    topology: &Topology,
-    width: usize,
-) -> Vec<Line<'static>> {
-    let pen = Pen::of(app);
-    let since_ms = since_ns / 1_000_000;
-    let since = format!("+{}.{:03}", since_ms / 1000, since_ms % 1000);
-    let time = if width >= 70 {
-        format!("  {} {since:>9}  ", app.facts.exact_time(event.time_ns))
-    } else {
-        format!("{since:>8} ")
+    to: &mut Paragraphs,
+) {
+    let Some(first) = entries.first() else {
+        return;
     };
-    let (role, words) = (role(&event.kind), describe_in_place(event, topology));
-    let indent = text::width(&time);
-    let mut wrapped = text::wrap(&words, width.saturating_sub(indent)).into_iter();
-    let mut lines = vec![Line::from(vec![
-        pen.span(Role::Faint, time),
-        pen.span(role, wrapped.next().unwrap_or_default()),
-    ])];
-    lines.extend(wrapped.map(|words| pen.line(role, format!("{:indent$}{words}", ""))));
-    lines
+    to.heading("timeline");
+    for JournalEntry { left_out, event } in entries {
+        if *left_out > 0 {
+            let words = format!("  {left_out} events between these are not kept");
+            to.line(Role::Faint, &words);
+        }
+        let since_ms = event.time_ns.saturating_sub(first.event.time_ns) / 1_000_000;
+        let since = format!("+{}.{:03}", since_ms / 1000, since_ms % 1000);
+        let time = if to.width >= 70 {
+            format!("  {} {since:>9}  ", facts.exact_time(event.time_ns))
+        } else {
+            format!("{since:>8} ")
+        };
+        let time = to.pen.span(Role::Faint, time);
+        to.beside(time, role(event), &describe_in_place(event, topology));
+    }
 }
 
 /// How the words of an event are drawn.
-fn role(kind: &EventKind) -> Role {
-    match kind {
+fn role(event: &Event) -> Role {
+    match &event.kind {
         EventKind::Packet(packet) => match packet.what {
             PacketKind::Dropped { .. } if packet.icmp_error.is_some() => Role::Warning,
             PacketKind::Dropped { .. } => Role::Error,
@@ -97,5 +64,32 @@ fn role(kind: &EventKind) -> Role {
         | EventKind::Blind(_)
         | EventKind::Limited(_)
         | EventKind::Tick => Role::Faint,
+    }
+}
+
+/// Adds all fixes, of which one is marked, with the commands to copy.
+pub fn fixes(app: &App, finding: &Finding, to: &mut Paragraphs) {
+    let pen = to.pen;
+    for (index, fix) in finding.fixes.iter().enumerate() {
+        to.gap();
+        let is_marked = index == app.marked();
+        let mark = if is_marked { pen.glyphs.cursor } else { " " };
+        let title = pen.words(&format!("FIX {}  {}", index + 1, fix.title));
+        let at = to.lines.len();
+        let cursor = pen.span(Role::Strong, format!("{mark} "));
+        to.beside(cursor, Role::Strong, &title);
+        if let Some(words) = to.lines[at].spans.pop() {
+            let (label, rest) = words.content.split_at(words.content.len().min(5));
+            let words = [pen.span(Role::Label, label), pen.span(Role::Strong, rest)];
+            to.lines[at].extend(words);
+        }
+        to.words(Role::Text, 2, &pen.words(&fix.detail));
+        for command in &fix.commands {
+            to.words(Role::Command, 4, &format!("# {command}"));
+        }
+        if is_marked && !fix.commands.is_empty() {
+            let words = "    y copies this, f marks the next fix";
+            to.lines.push(pen.line(Role::Faint, words));
+        }
     }
 }

@@ -18,24 +18,19 @@
 
 pub(crate) mod empty;
 pub(crate) mod evidence;
-pub(crate) mod fix;
-pub(crate) mod help;
+pub(crate) mod paragraphs;
 pub(crate) mod path;
-pub(crate) mod pen;
 pub(crate) mod status;
-pub(crate) mod timeline;
 
-pub(crate) use pen::Pen;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Clear, Paragraph};
+use ratatui::widgets::{Block, Clear, Padding, Paragraph};
 
 use crate::show::tui::app::{App, Overlay};
-use crate::show::tui::keys::Mode;
-use crate::show::tui::panes::{Pane, PaneSlot, findings};
-use crate::show::tui::text;
-use crate::show::tui::theme::Role;
+use crate::show::tui::keys::{self, Mode};
+use crate::show::tui::panes::{Pane, findings};
+use crate::show::tui::render::paragraphs::Paragraphs;
+use crate::show::tui::theme::{Pen, Role};
 use crate::show::watch::Watch;
 
 /// Below these one pane is shown at a time.
@@ -44,6 +39,10 @@ const SMALL: (u16, u16) = (60, 16);
 const LARGE: (u16, u16) = (120, 30);
 /// Below these nothing can be read.
 const LEAST: (u16, u16) = (20, 6);
+/// Columns of the help at most.
+const HELP_COLUMNS: u16 = 88;
+/// Columns of the keys in it.
+const KEYS_COLUMNS: usize = 16;
 
 /// How much there is room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,20 +77,19 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch) {
     .areas(area);
     status::title(frame, app, title, extent);
     if extent == Extent::Small {
-        let focused = app.pane;
-        bare(frame, app, watch, focused, body);
+        bare(frame, app.pane, app, watch, body);
     } else if area.width >= LARGE.0 && area.height >= LARGE.1 {
         large(frame, app, watch, body);
     } else {
         medium(frame, app, watch, body);
     }
     if !timeline.is_empty() {
-        timeline::draw(frame, app, timeline);
+        status::timeline(frame, app, timeline);
     }
     status::status(frame, app, watch, status);
     status::footer(frame, app, watch, footer, extent);
     if let Some(Overlay::Help(line)) = app.overlay {
-        let line = help::draw(frame, app, area, line);
+        let line = help(frame, app, area, line);
         app.overlay = Some(Overlay::Help(line));
     }
 }
@@ -99,32 +97,26 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch) {
 /// The findings, and another pane below them; or the detail alone.
 fn medium(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
     if app.pane == Pane::DETAIL || (app.lower.definition().is_empty)(app) {
-        let focused = app.pane;
-        framed(frame, app, watch, focused, area);
-        return;
+        return framed(frame, app.pane, app, watch, area);
     }
     let [above, below] = split(app, area);
-    framed(frame, app, watch, Pane::FINDINGS, above);
-    let lower = app.lower;
-    framed(frame, app, watch, lower, below);
+    framed(frame, Pane::FINDINGS, app, watch, above);
+    framed(frame, app.lower, app, watch, below);
 }
 
 /// The findings, with namespaces or connections below them and the detail beside them.
 fn large(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
     if app.pane == Pane::DETAIL {
-        framed(frame, app, watch, Pane::DETAIL, area);
-        return;
+        return framed(frame, Pane::DETAIL, app, watch, area);
     }
     let [left, right] =
         Layout::horizontal([Constraint::Percentage(54), Constraint::Fill(1)]).areas(area);
-    let lower = match app.lower.definition().slot {
-        PaneSlot::Bottom => app.lower,
-        PaneSlot::Top | PaneSlot::Side => Pane::NAMESPACES,
-    };
+    let lower = Some(app.lower).filter(|it| it.definition().is_below);
+    let lower = lower.unwrap_or(Pane::NAMESPACES);
     let [above, below] = split(app, left);
-    framed(frame, app, watch, Pane::FINDINGS, above);
-    framed(frame, app, watch, lower, below);
-    framed(frame, app, watch, Pane::DETAIL, right);
+    framed(frame, Pane::FINDINGS, app, watch, above);
+    framed(frame, lower, app, watch, below);
+    framed(frame, Pane::DETAIL, app, watch, right);
 }
 
 /// As much as the findings need, but the greater part only if they have the keys.
@@ -139,77 +131,64 @@ fn split(app: &App, area: Rect) -> [Rect; 2] {
     Layout::vertical([Constraint::Length(height), Constraint::Fill(1)]).areas(area)
 }
 
-/// Draws a pane in a frame, with one column of air on both sides.
-fn framed(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, pane: Pane, area: Rect) {
-    let block = block(app, pane);
+/// Draws a pane in a frame.
+fn framed(frame: &mut Frame<'_>, pane: Pane, app: &mut App, watch: &Watch, area: Rect) {
+    let pen = app.pen;
+    let (border, title) = if app.pane == pane {
+        (Role::Focus, Role::Strong)
+    } else {
+        (Role::Frame, Role::Text)
+    };
+    let definition = pane.definition();
+    let place = (definition.place)(app);
+    let name = format!(" {} {}{place} ", pane.number(), definition.name);
+    let block = block(pen, border).title(pen.span(title, name));
     let inside = block.inner(area);
     frame.render_widget(block, area);
-    let inside = if inside.width > 2 {
-        Rect {
-            x: inside.x + 1,
-            width: inside.width - 2,
-            ..inside
-        }
-    } else {
-        inside
-    };
-    bare(frame, app, watch, pane, inside);
+    bare(frame, pane, app, watch, inside);
 }
 
 /// Draws a pane without a frame.
-fn bare(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, pane: Pane, inside: Rect) {
+fn bare(frame: &mut Frame<'_>, pane: Pane, app: &mut App, watch: &Watch, inside: Rect) {
     if (pane.definition().is_empty)(app) {
         empty::draw(frame, app, watch, inside);
-        return;
+    } else {
+        (pane.definition().draw)(frame, app, watch, inside);
     }
-    (pane.definition().draw)(frame, app, watch, inside);
 }
 
-fn block(app: &App, pane: Pane) -> Block<'static> {
-    let pen = Pen::of(app);
-    let focused = app.pane == pane;
-    let role = if focused { Role::Focus } else { Role::Frame };
-    let definition = pane.definition();
-    let place = (definition.place)(app);
-    let title = format!(" {} {}{place} ", pane.number(), definition.name);
+/// A frame with one column of air on both sides.
+fn block(pen: Pen, border: Role) -> Block<'static> {
     Block::bordered()
-        .border_set(app.glyphs.border)
-        .border_style(pen.style(role))
-        .title(Span::styled(
-            title,
-            pen.style(if focused { Role::Strong } else { Role::Text }),
-        ))
+        .border_set(pen.glyphs.border)
+        .border_style(pen.style(border))
+        .padding(Padding::horizontal(1))
 }
 
-/// Draws lines from one on, with a mark where there are more, and says which one it was: not so far that
-/// the end would be left behind.
-pub(crate) fn lines(
-    frame: &mut Frame<'_>,
-    app: &App,
-    area: Rect,
-    all: &[Line<'_>],
-    from: usize,
-) -> usize {
-    let height = usize::from(area.height);
-    let end = all.len().saturating_sub(height);
-    let from = from.min(end);
-    for (line, row) in all[from..].iter().zip(area.rows()) {
-        frame.render_widget(line, row);
+/// Draws the keys from a line on; gives the line, or the last one there is.
+fn help(frame: &mut Frame<'_>, app: &mut App, area: Rect, line: usize) -> usize {
+    let pen = app.pen;
+    let width = area.width.min(HELP_COLUMNS);
+    let mut paragraphs = Paragraphs::new(pen, width.saturating_sub(4));
+    for binding in keys::bindings(app.facts.mode) {
+        let names: Vec<String> = binding.keys.iter().map(|chord| chord.name()).collect();
+        let names = pen.span(Role::Command, pen.pad(&names.join("  "), KEYS_COLUMNS));
+        paragraphs.beside(names, Role::Text, binding.help);
     }
-    if from < end && area.height > 1 {
-        let words = format!(" {} more ", all.len() - from - height);
-        let columns = u16::try_from(text::width(&words)).unwrap_or(0);
-        if columns < area.width {
-            let corner = Rect {
-                x: area.right() - columns,
-                y: area.bottom() - 1,
-                width: columns,
-                height: 1,
-            };
-            frame.render_widget(Clear, corner);
-            let style = Pen::of(app).style(Role::Notice);
-            frame.render_widget(Span::styled(words, style), corner);
-        }
-    }
-    from
+    let wanted = u16::try_from(paragraphs.lines.len()).unwrap_or(u16::MAX);
+    let height = wanted.saturating_add(2).min(area.height);
+    let place = Rect {
+        x: area.x + (area.width - width) / 2,
+        y: area.y + (area.height - height) / 2,
+        width,
+        height,
+    };
+    let block = block(pen, Role::Focus)
+        .title(pen.span(Role::Strong, " Keys "))
+        .title_bottom(pen.span(Role::Faint, " ? or Esc closes "));
+    let inside = block.inner(place);
+    frame.render_widget(Clear, place);
+    frame.render_widget(block, place);
+    app.scroll.page = usize::from(inside.height);
+    paragraphs.draw(frame, inside, line)
 }

@@ -1,9 +1,7 @@
 //! The loop: keys, events, signals and time in, screens out.
 
-pub(crate) mod intake;
-pub(crate) mod pace;
-pub(crate) mod playback;
-pub(crate) mod signals;
+pub(crate) mod source;
+pub(crate) mod wake;
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -19,14 +17,14 @@ use crate::base::clock::monotonic_ns;
 use crate::core::select::Selection;
 use crate::host::netns::NetnsFile;
 use crate::show::replay::{PlayStep, Replay};
-use crate::show::tui::action::Effect;
-use crate::show::tui::app::{App, Tone};
-use crate::show::tui::feed::Feed;
-use crate::show::tui::run::pace::FrameRate;
-use crate::show::tui::run::playback::Playback;
-use crate::show::tui::run::signals::Caught;
+use crate::show::tui::app::{App, Effect};
+use crate::show::tui::render;
+use crate::show::tui::run::source::Playback;
+pub use crate::show::tui::run::source::Source;
+use crate::show::tui::run::wake::{Caught, FrameRate};
 use crate::show::tui::terminal::Screen;
-use crate::show::tui::{Refresh, osc52, render};
+use crate::show::tui::text::several;
+use crate::show::tui::theme::Role;
 use crate::show::watch::Watch;
 
 /// Times on the screen are told in seconds, so it is drawn anew at least this often.
@@ -37,21 +35,6 @@ const FRAME: Duration = Duration::from_millis(50);
 const KEY_FRAME: Duration = Duration::from_millis(15);
 /// How long a key is waited for once one was heard of: with no time at all the library does not look.
 const KEY_WAIT: Duration = Duration::from_millis(1);
-
-/// Where the screens' contents come from.
-pub enum Source {
-    /// From a trace that goes on.
-    Live {
-        /// All that was seen so far.
-        watch: Box<Watch>,
-        /// What the tracing thread hands over.
-        feed: Feed,
-        /// Has the capture so far written to a file.
-        write: Box<dyn Fn()>,
-    },
-    /// What is shown comes from a capture.
-    Replay(Box<Replay>),
-}
 
 /// How the screens ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,14 +70,13 @@ pub async fn run(
         source,
         screen,
         held: None,
-        refresh: Refresh::Always,
         pace: FrameRate::new(),
         playback: Playback::new(),
     };
     let mut seconds = tokio::time::interval(SECOND);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let ending = loop {
-        let due = shell.pace.due();
+    loop {
+        let due = shell.pace.due;
         let turn = tokio::select! {
             biased;
             signal = signals.next() => shell.signal(signal),
@@ -107,13 +89,11 @@ pub async fn run(
                     ending
                 }
             },
-            () = wait_until(due) => shell.draw().map(|()| None),
+            () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
+                shell.draw().map(|()| None)
+            }
             _ = seconds.tick() => {
-                for message in messages() {
-                    shell.app.tell(message, Tone::Error);
-                    shell.pace.want(FRAME);
-                }
-                shell.second();
+                shell.second(messages());
                 Ok(None)
             }
             // Last: under load it is always ready.
@@ -121,25 +101,16 @@ pub async fn run(
         };
         match turn {
             Ok(None) => {}
-            Ok(Some(ending)) => break ending,
+            Ok(Some(ending)) => break Ok(ending),
             // A terminal that takes or gives nothing any more is gone.
             Err(error) => {
                 log::debug!("the terminal is gone: {error}");
-                break Ending::Signal(Signal::HUP);
+                break Ok(Ending::Signal(Signal::HUP));
             }
         }
         // The runtime hears of keys, signals and time only while this waits, and a feed that always has
         // something more never makes it wait.
         tokio::task::yield_now().await;
-    };
-    drop(shell);
-    Ok(ending)
-}
-
-async fn wait_until(due: Option<Instant>) {
-    match due {
-        Some(due) => sleep_until(due.into()).await,
-        None => std::future::pending().await,
     }
 }
 
@@ -149,8 +120,6 @@ struct Shell<'a> {
     screen: Screen,
     /// What was seen when the screen was held.
     held: Option<Box<Watch>>,
-    /// Whether time has passed, or something else was selected or gone to, since the lists were made.
-    refresh: Refresh,
     pace: FrameRate,
     playback: Playback,
 }
@@ -176,15 +145,16 @@ impl Shell<'_> {
                 _ => None,
             };
             self.pace.want(KEY_FRAME);
-            let effect = effect.map(|effect| self.carry_out(effect)).transpose()?;
-            if let Some(ending) = effect.flatten() {
+            if let Some(effect) = effect
+                && let Some(ending) = self.carry_out(effect)?
+            {
                 return Ok(Some(ending));
             }
             self.hold();
             // What is selected next depends on the lists of what is there now.
             if event::poll(KEY_WAIT)? {
                 let watch = shown(self.source, self.held.as_deref());
-                self.app.refresh(watch, std::mem::take(&mut self.refresh));
+                self.app.refresh(watch);
             }
         }
         Ok(None)
@@ -205,52 +175,49 @@ impl Shell<'_> {
             Effect::Suspend => self.screen.suspend()?,
             Effect::Redraw => self.screen.clear()?,
             Effect::Copy(text) => {
-                self.screen.send(&osc52::copy(&text))?;
-                let lines = text.lines().count();
-                let s = if lines == 1 { "" } else { "s" };
-                let words = format!("{lines} command{s} given to the terminal's clipboard");
-                self.app.tell(words, Tone::Notice);
+                self.screen.copy(&text)?;
+                let commands = several(text.lines().count(), "command");
+                let words = format!("{commands} given to the terminal's clipboard");
+                self.app.tell(words, Role::Notice);
             }
             Effect::Write => {
                 if let Source::Live { write, .. } = &*self.source {
-                    self.app.tell("writing the capture so far", Tone::Notice);
+                    self.app.tell("writing the capture so far", Role::Notice);
                     write();
                 }
             }
             Effect::Select(selection) => self.select(selection),
             Effect::Seek(to_ns) => {
-                self.player(|player| {
-                    player.seek(to_ns);
-                    true
-                });
+                self.player(|player| player.seek(to_ns));
                 self.playback.moved(Some(to_ns));
             }
-            Effect::StepEvent(step) => {
-                if !self.player(|player| player.step_event(step)) {
-                    self.app.tell(nothing(step, "event"), Tone::Notice);
-                }
-            }
-            Effect::StepFinding(step) => {
-                if !self.player(|player| player.step_finding(step)) {
-                    self.app.tell(nothing(step, "finding"), Tone::Notice);
-                }
-            }
+            Effect::StepEvent(step) => self.step(step, "event", Replay::step_event),
+            Effect::StepFinding(step) => self.step(step, "finding", Replay::step_finding),
         }
         Ok(None)
     }
 
-    /// Does something with the capture; false if there was nothing to do.
-    fn player(&mut self, act: impl FnOnce(&mut Replay) -> bool) -> bool {
+    /// Does something with the capture; `None` if there is none.
+    fn player<T>(&mut self, act: impl FnOnce(&mut Replay) -> T) -> Option<T> {
         self.playback.moved(None);
-        match &mut *self.source {
-            Source::Replay(player) => {
-                let done = act(player);
-                // The next key may come before the next screen, and goes on from here.
-                self.app.now_ns = player.now_ns();
-                self.refresh = Refresh::Always;
-                done
-            }
-            Source::Live { .. } => false,
+        let Source::Replay(player) = &mut *self.source else {
+            return None;
+        };
+        let done = act(player);
+        // The next key may come before the next screen, and goes on from here.
+        self.app.now_ns = player.now_ns;
+        self.app.view.made = None;
+        Some(done)
+    }
+
+    fn step(&mut self, to: PlayStep, what: &str, act: fn(&mut Replay, PlayStep) -> bool) {
+        if self.player(|player| act(player, to)) != Some(true) {
+            let way = match to {
+                PlayStep::Forward => "after",
+                PlayStep::Back => "before",
+            };
+            let words = format!("no {what} is known {way} this moment");
+            self.app.tell(words, Role::Notice);
         }
     }
 
@@ -267,44 +234,44 @@ impl Shell<'_> {
         match outcome {
             Ok(()) => {
                 self.app.facts.selection = selection;
-                self.refresh = Refresh::Always;
+                self.app.view.made = None;
             }
-            Err(error) => self.app.tell(error.to_string(), Tone::Error),
+            Err(error) => self.app.tell(error.to_string(), Role::Error),
         }
     }
 
     fn signal(&mut self, signal: Signal) -> io::Result<Option<Ending>> {
+        self.pace.want(KEY_FRAME);
         match signal {
             Signal::TSTP => self.screen.suspend()?,
             // Whoever stopped it otherwise has left the terminal to somebody else.
             Signal::CONT => self.screen.take_again()?,
             // Its library hears of it too, and must not find it together with the next key.
-            Signal::WINCH => {
-                self.pace.want(KEY_FRAME);
-                return self.keys();
-            }
+            Signal::WINCH => return self.keys(),
             ending => return Ok(Some(Ending::Signal(ending))),
         }
-        self.pace.want(KEY_FRAME);
         Ok(None)
     }
 
     /// A second is over: times on the screen are to be drawn again.
-    fn second(&mut self) {
+    fn second(&mut self, messages: Vec<String>) {
+        for message in messages {
+            self.app.tell(message, Role::Error);
+        }
         self.app.tick(monotonic_ns());
-        self.refresh = Refresh::Always;
+        self.app.view.made = None;
         self.pace.want(FRAME);
     }
 
     fn draw(&mut self) -> io::Result<()> {
         let begun = Instant::now();
-        self.pace.begin();
+        self.pace.due = None;
         self.app.tick(monotonic_ns());
         if let Source::Replay(player) = &mut *self.source {
-            let before_ns = player.now_ns();
+            let before_ns = player.now_ns;
             self.playback.go_on(player, &mut self.app.playing, begun);
-            if player.now_ns() != before_ns {
-                self.refresh = Refresh::Always;
+            if player.now_ns != before_ns {
+                self.app.view.made = None;
             }
             self.app.facts.notes = player.notes();
         }
@@ -313,9 +280,9 @@ impl Shell<'_> {
         app.now_ns = match &*self.source {
             Source::Live { .. } if self.held.is_none() => app.clock_ns,
             Source::Live { .. } => watch.now_ns(),
-            Source::Replay(player) => player.now_ns(),
+            Source::Replay(player) => player.now_ns,
         };
-        app.refresh(watch, std::mem::take(&mut self.refresh));
+        app.refresh(watch);
         self.screen.draw(|frame| render::draw(frame, app, watch))?;
         self.pace.drawn(begun);
         if self.app.playing.running || !self.app.playing.indexed {
@@ -323,15 +290,6 @@ impl Shell<'_> {
         }
         Ok(())
     }
-}
-
-/// What is said where a step leads nowhere.
-fn nothing(step: PlayStep, what: &str) -> String {
-    let way = match step {
-        PlayStep::Forward => "after",
-        PlayStep::Back => "before",
-    };
-    format!("no {what} is known {way} this moment")
 }
 
 /// What is on the screen.

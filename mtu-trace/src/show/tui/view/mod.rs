@@ -5,43 +5,35 @@
 
 pub(crate) mod connections;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::core::graph::TopologyIndex;
-use crate::core::track::Connection;
 use crate::core::verdicts::{Current, FindingHead, Key};
 use crate::model::event::{Flow, TCP, UDP};
-use crate::model::finding::{Endpoint, Finding, Severity};
+use crate::model::finding::{Endpoint, Finding};
 use crate::model::netns_ref::NetnsRef;
 use crate::model::network::{LinkKind, NetnsId, Topology};
 use crate::show::tui::tree::{Branch, tree};
-use crate::show::tui::view::connections::lines;
-pub use crate::show::tui::view::connections::{ConnectionLine, ConnectionRow, connection_row};
 use crate::show::watch::{JournalEntry, Watch};
 
-/// By what findings are sorted.
+/// By what findings are sorted, the worst or the latest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FindingOrder {
-    /// The most severe come first.
     #[default]
     Severity,
-    /// The most recent come first.
     Latest,
 }
 
-/// By what connections are sorted.
+/// By what connections are sorted, the most of it first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ConnectionOrder {
-    /// Those that stand still for longest first.
+    /// By how long they have stood still.
     #[default]
     Stalled,
-    /// Those with most retransmits first.
     Retransmits,
-    /// Those with most packets dropped first.
     Drops,
-    /// The latest that something happened to first.
+    /// By when something happened to them last.
     Latest,
 }
 
@@ -49,69 +41,54 @@ pub enum ConnectionOrder {
 pub type FindingKey = Arc<Key>;
 
 /// What there is to watch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Watched {
-    /// Namespaces that are there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Watched {
     pub namespaces: usize,
-    /// Number of containers among them.
     pub containers: usize,
-    /// Number of interfaces in them.
     pub links: usize,
     /// Devices at which a larger packet can meet a smaller limit.
     pub boundaries: usize,
 }
 
-/// What is wanted of the lists.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ListOrders {
-    /// Order in which findings are listed.
-    pub findings: FindingOrder,
-    /// Order of connections; `None` if they are not on the screen.
-    pub connections: Option<ConnectionOrder>,
-}
-
-/// When lists are made anew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Refresh {
-    /// When there is something new.
-    #[default]
-    News,
-    /// Also where only time has passed.
-    Always,
-}
+/// How findings are sorted, and how connections are; `None` if they are not on the screen.
+type ListOrders = (FindingOrder, Option<ConnectionOrder>);
 
 /// The lists as they were made last.
 #[derive(Debug, Default)]
 pub struct View {
-    made: Option<(u64, ListOrders)>,
+    /// The version of what was seen that they are of; without one, they are made anew also where only time
+    /// has passed.
+    pub(crate) made: Option<(u64, ListOrders)>,
     findings: Option<Current>,
     /// Numbers of the findings in the analysis' own list, in the order they are shown in.
     order: Vec<usize>,
-    connections: Vec<ConnectionLine>,
-    topology: Arc<Topology>,
-    tree: Vec<Branch>,
-    watched: Watched,
+    /// The connections that are selected, in the order they are shown in.
+    pub(crate) connections: Vec<Flow>,
+    /// The network the tree is of.
+    pub(crate) topology: Arc<Topology>,
+    /// The namespaces as a tree.
+    pub(crate) tree: Vec<Branch>,
+    pub(crate) watched: Watched,
 }
 
 impl View {
-    /// Makes the lists anew, as `refresh` asks.
-    pub fn refresh(&mut self, watch: &Watch, wanted: ListOrders, refresh: Refresh) {
-        let made = Some((watch.version(), wanted));
-        if self.made == made && refresh == Refresh::News {
+    /// Makes the lists anew where something is new.
+    pub(crate) fn refresh(&mut self, watch: &Watch, wanted: ListOrders) {
+        let (finding_order, connection_order) = wanted;
+        let made = Some((watch.version, wanted));
+        if std::mem::replace(&mut self.made, made) == made {
             return;
         }
-        self.made = made;
-        let findings = watch.analysis().current();
+        let findings = watch.analysis.current();
         self.order = (0..findings.heads.len()).collect();
-        if wanted.findings == FindingOrder::Latest {
+        if finding_order == FindingOrder::Latest {
             let began = |&index: &usize| std::cmp::Reverse(findings.heads[index].first_ns);
             self.order.sort_by_key(began);
         }
         self.findings = Some(findings);
-        self.connections = wanted
-            .connections
-            .map_or_else(Vec::new, |order| lines(watch, order));
-        let state = watch.analysis().state();
+        self.connections =
+            connection_order.map_or_else(Vec::new, |order| connections::sorted(watch, order));
+        let state = watch.analysis.state();
         let topology = &state.topology;
         if !Arc::ptr_eq(topology, &self.topology) {
             self.topology = Arc::clone(topology);
@@ -121,127 +98,76 @@ impl View {
     }
 
     /// How many findings stand.
-    #[must_use]
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.order.len()
     }
 
-    /// What the finding with this number is known by.
-    #[must_use]
-    pub fn key(&self, number: usize) -> Option<FindingKey> {
+    /// What a finding in the list is known by, also when it has moved.
+    pub(crate) fn key(&self, number: usize) -> Option<FindingKey> {
         let index = *self.order.get(number)?;
         Some(Arc::clone(&self.heads().get(index)?.key))
     }
 
     /// The finding with this number in full.
-    #[must_use]
-    pub fn finding(&self, number: usize) -> Option<Finding> {
+    pub(crate) fn finding(&self, number: usize) -> Option<Finding> {
         self.findings.as_ref()?.finding(*self.order.get(number)?)
     }
 
-    /// How many findings there are of each severity: errors, warnings, infos.
-    #[must_use]
-    pub fn severities(&self) -> [usize; 3] {
-        let of = |severity| {
-            let all = self.heads().iter();
-            all.filter(|head| head.severity == severity).count()
-        };
-        [Severity::Error, Severity::Warning, Severity::Info].map(of)
+    pub(crate) fn netns(&self, number: usize) -> Option<NetnsId> {
+        self.tree.get(number).map(|branch| branch.netns)
     }
 
-    fn heads(&self) -> &[FindingHead] {
-        self.findings
-            .as_ref()
-            .map_or(&[], |findings| &findings.heads)
+    pub(crate) fn flow(&self, number: usize) -> Option<Flow> {
+        self.connections.get(number).copied()
     }
 
-    /// The namespaces as a tree.
-    #[must_use]
-    pub fn tree(&self) -> &[Branch] {
-        &self.tree
-    }
-
-    /// The network the tree is of.
-    #[must_use]
-    pub fn topology(&self) -> &Topology {
-        &self.topology
-    }
-
-    /// What there is to watch.
-    #[must_use]
-    pub fn watched(&self) -> Watched {
-        self.watched
-    }
-
-    /// The connections, in their order.
-    #[must_use]
-    pub fn connections(&self) -> &[ConnectionLine] {
-        &self.connections
+    /// What is known of each finding without putting it together, in the analysis' own order.
+    pub(crate) fn heads(&self) -> &[FindingHead] {
+        self.findings.as_ref().map_or(&[], |it| &it.heads)
     }
 }
 
 fn watched(index: &TopologyIndex) -> Watched {
-    let mut watched = Watched {
+    let living = || index.topology.living().map(|(_, netns)| netns);
+    Watched {
+        namespaces: living().count(),
+        containers: living().filter(|it| it.container.is_some()).count(),
+        links: living().map(|netns| netns.links.len()).sum(),
         boundaries: index.boundary_devices().count(),
-        ..Watched::default()
-    };
-    for (_, netns) in index.topology.living() {
-        watched.namespaces += 1;
-        watched.containers += usize::from(netns.container.is_some());
-        watched.links += netns.links.len();
     }
-    watched
 }
 
 /// What a namespace is called.
-#[must_use]
-pub fn label(netns: NetnsId, topology: &Topology) -> String {
+pub(crate) fn label(netns: NetnsId, topology: &Topology) -> String {
     NetnsRef::new(netns, topology).label()
 }
 
-/// What happened to a finding's connection.
-#[must_use]
-pub fn entries(watch: &Watch, finding: &Finding) -> Vec<JournalEntry> {
-    match connection_of(watch, finding) {
-        Some(connection) => watch.journal().of(connection),
-        None => Vec::new(),
-    }
-}
-
-fn connection_of<'a>(watch: &'a Watch, finding: &Finding) -> Option<&'a Connection> {
+/// What happened to a finding's connection; `None` if that is not known.
+pub(crate) fn entries(watch: &Watch, finding: &Finding) -> Option<Vec<JournalEntry>> {
     let shown = finding.connection.as_ref()?;
     let address = |end: &Endpoint| SocketAddr::new(end.address, end.port);
     let (local, remote) = (address(&shown.local), address(&shown.remote));
-    let flow = |netns: &NetnsRef, source, destination| Flow {
+    let at_local = shown.local.netns.iter().map(|it| (it, local, remote));
+    let at_remote = shown.remote.netns.iter().map(|it| (it, remote, local));
+    let between = finding.boundary.iter().map(|boundary| &boundary.netns);
+    let down = between.clone().map(|it| (it, local, remote));
+    let up = between.map(|it| (it, remote, local));
+    let flow = |(netns, source, destination): (&NetnsRef, _, _)| Flow {
         netns: netns.id(),
         protocol: if shown.protocol == "udp" { UDP } else { TCP },
         source,
         destination,
     };
-    let at_local = shown.local.netns.iter();
-    let at_remote = shown.remote.netns.iter();
-    let between = finding.boundary.iter().map(|boundary| &boundary.netns);
-    let tries = at_local
-        .map(|netns| flow(netns, local, remote))
-        .chain(at_remote.map(|netns| flow(netns, remote, local)))
-        .chain(between.clone().map(|netns| flow(netns, local, remote)))
-        .chain(between.map(|netns| flow(netns, remote, local)));
-    let state = watch.analysis().state();
-    tries
-        .filter_map(|flow| state.connection(&flow))
-        .map(|(connection, _)| connection)
-        .next()
+    let mut flows = at_local.chain(at_remote).chain(down).chain(up).map(flow);
+    let state = watch.analysis.state();
+    let (connection, _) = flows.find_map(|flow| state.connection(&flow))?;
+    Some(watch.journal.of(connection))
 }
 
-/// The MTUs of a namespace's interfaces, loopback left out: each with how many have it.
-#[must_use]
-pub fn mtus(topology: &Topology, netns: NetnsId) -> BTreeMap<u32, usize> {
-    let mut mtus = BTreeMap::new();
-    let links = topology.namespaces.get(&netns).into_iter();
-    for link in links.flat_map(|netns| netns.links.values()) {
-        if link.kind != LinkKind::Loopback {
-            *mtus.entry(link.mtu_bytes).or_default() += 1;
-        }
-    }
-    mtus
+/// The least and the greatest MTU of a namespace's interfaces, loopback left out, bytes.
+pub(crate) fn mtus(topology: &Topology, netns: NetnsId) -> Option<(u32, u32)> {
+    let links = topology.namespaces.get(&netns)?.links.values();
+    let links = links.filter(|link| link.kind != LinkKind::Loopback);
+    let mtus = links.map(|link| link.mtu_bytes);
+    Some((mtus.clone().min()?, mtus.max()?))
 }
