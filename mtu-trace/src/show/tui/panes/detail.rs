@@ -141,7 +141,7 @@ fn connection(app: &App, watch: &Watch, flow: Flow, to: &mut Paragraphs) {
     to.words(role, 0, &words);
     to.heading("seen as");
     let mut told: Vec<Flow> = connection.ends.iter().map(|it| it.socket.flow).collect();
-    for &flow in connection.seen_as.iter() {
+    for &flow in &connection.seen_as {
         if !told.contains(&flow) && !told.contains(&flow.reversed()) {
             told.push(flow);
         }
