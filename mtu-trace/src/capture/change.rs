@@ -13,7 +13,6 @@ use crate::model::network::{Inside, Link, Netns, NetnsId, Topology};
 pub struct Change {
     /// When it was told, ns of `CLOCK_MONOTONIC`.
     pub time_ns: u64,
-    /// Namespaces that are no longer in it.
     pub removed: BTreeSet<NetnsId>,
     /// Namespaces that are new or different.
     pub namespaces: BTreeMap<NetnsId, NetnsChange>,
@@ -24,7 +23,6 @@ pub struct Change {
 pub struct NetnsChange {
     /// All but its links and what is seen from inside, if any of that changed.
     pub netns: Option<Box<Netns>>,
-    /// Links that are gone.
     pub removed: BTreeSet<u32>,
     /// Links that are new or different.
     pub links: BTreeMap<u32, Link>,
@@ -35,7 +33,6 @@ pub struct NetnsChange {
 }
 
 impl Change {
-    /// What leads from one topology to another.
     pub fn between(before: &Topology, after: &Topology, time_ns: u64) -> Self {
         let none = Netns::default();
         let different = after.namespaces.iter();
@@ -52,7 +49,6 @@ impl Change {
         }
     }
 
-    /// The topology this leads to.
     pub fn apply(self, before: &Topology) -> Topology {
         let mut after = before.clone();
         for id in &self.removed {

@@ -66,7 +66,6 @@ pub struct Condition {
 
 impl Condition {
     /// What a user should know, in sentences.
-    #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if let Some(damage) = &self.damage {
@@ -83,10 +82,9 @@ impl Condition {
         if !self.unknown.is_empty() {
             let kinds = self.unknown.iter();
             let kinds = kinds.map(|(name, count)| format!("{count} of \"{name}\""));
-            let kinds: Vec<String> = kinds.collect();
+            let kinds = kinds.collect::<Vec<_>>().join(", ");
             notes.push(format!(
-                "Something in the capture is not known to this version and was left out: {}.",
-                kinds.join(", ")
+                "Something in the capture is not known to this version and was left out: {kinds}."
             ));
         }
         if let Some(part) = self.first_part {
@@ -95,9 +93,8 @@ impl Condition {
                  it, but for the network and the connections that were open."
             ));
         }
-        for part in &self.missing_parts {
-            notes.push(format!("Part {part} of the recording is missing."));
-        }
+        let missing = self.missing_parts.iter();
+        notes.extend(missing.map(|part| format!("Part {part} of the recording is missing.")));
         if self.continued {
             notes.push("The recording goes on in another part.".to_owned());
         }

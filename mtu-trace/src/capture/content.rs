@@ -23,13 +23,11 @@ const LAST_OLDER: u8 = 2;
 /// What a block of ours holds.
 #[derive(Debug)]
 pub enum BlockContent {
-    /// How the recording came about.
     Header(Box<PartHeader>),
     /// Something that happened in this part.
     Event(Event),
     /// Something that happened in an earlier part and still matters.
     Carried(Event),
-    /// How the network differs from what it was before.
     Change(Box<Change>),
     End(Box<PartEnd>),
     /// A name that has a number from now on.

@@ -20,17 +20,14 @@ const MAX_TEXT_BYTES: usize = 16 << 20;
 /// What is wrong with an entry, or with what speaks of one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {
-    /// An event speaks of a number that no entry has.
     #[error("an event speaks of {kind} {number}, which was not told")]
     Untold { kind: &'static str, number: u32 },
-    /// An entry has neither the next number nor 0.
     #[error("{kind} {number} is told where {next} comes next")]
     OutOfOrder {
         kind: &'static str,
         number: u32,
         next: usize,
     },
-    /// There are more entries than a dictionary holds.
     #[error(
         "a {kind} is told beyond the {MAX_ENTRIES} there may be, or beyond {MAX_TEXT_BYTES} bytes \
          of text"
@@ -153,9 +150,9 @@ mod tests {
     /// Writes a name as an event does, takes in what is told of it, and gives its number.
     fn told(numbers: &mut Numbers, dictionary: &mut Dictionary, name: &Name) -> u32 {
         let (number, told) = row::written(numbers, Vec::new, |to| name.put(to)).unwrap();
-        for bytes in told {
-            // Magic and version stand before it.
-            match content::read(3, &bytes[4..], dictionary) {
+        if !told.is_empty() {
+            // The block's type and length, magic and version stand before it.
+            match content::read(3, &told[12..], dictionary) {
                 Ok(BlockContent::Name(number, name)) => {
                     dictionary.names.learn(number, name).unwrap()
                 }

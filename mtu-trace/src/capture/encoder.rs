@@ -1,18 +1,18 @@
 //! Events to the bytes of a capture.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::{io, mem};
 
 use serde::Serialize;
 
-use crate::capture::carried::Carried;
 use crate::capture::change::Change;
 use crate::capture::dictionary::{Numbered, Numbers};
 use crate::capture::format::{PartEnd, PartHeader};
 use crate::capture::row::{self, Put, RowWriter};
 use crate::capture::{blocks, content, rows};
 use crate::core::sites::describe_packet;
-use crate::model::event::{Device, Event, EventKind, Packet};
+use crate::model::event::{Device, Event, EventKind, Flow, Packet};
 use crate::model::hook_status::HookStatus;
 use crate::model::network::Topology;
 
@@ -30,16 +30,13 @@ pub struct Encoder {
 struct PartState {
     /// The interfaces. A device that is renamed or gets another MTU has another one from then on.
     interfaces: Numbered<Device>,
-    /// The network as this part knows it.
     topology: Arc<Topology>,
     numbers: Numbers,
-    /// How many events this part has.
     events: u64,
 }
 
 impl Encoder {
     /// An encoder of a recording of which nothing is written yet.
-    #[must_use]
     pub fn new(header: PartHeader) -> Self {
         Self {
             header,
@@ -129,7 +126,7 @@ impl Encoder {
         }
         let write = |to: &mut RowWriter<'_>| rows::put_event(event, to);
         let (row, told) = row::written(&mut part.numbers, Vec::new, write)?;
-        put_told(to, &told)?;
+        to.extend(told);
         let wall = self.header.clock.wall(event.time_ns).as_nanosecond();
         let wall_ns = u64::try_from(wall).unwrap_or(0);
         let comment = describe_packet(packet, &part.topology);
@@ -138,7 +135,6 @@ impl Encoder {
         Ok(())
     }
 
-    /// How many interfaces this part has.
     pub(crate) fn interfaces(&self) -> u32 {
         self.part.interfaces.count()
     }
@@ -159,13 +155,8 @@ fn put_row(
     write: impl Fn(&mut RowWriter<'_>) -> Put,
 ) -> io::Result<()> {
     let (content, told) = row::written(numbers, blocks::own_content, write)?;
-    put_told(to, &told)?;
+    to.extend(told);
     blocks::put_own(to, &content)
-}
-
-/// Adds the blocks that tell entries.
-fn put_told(to: &mut Vec<u8>, told: &[Vec<u8>]) -> io::Result<()> {
-    told.iter().try_for_each(|entry| blocks::put_own(to, entry))
 }
 
 /// The block that ends a part.
@@ -173,4 +164,59 @@ fn end(end: &PartEnd) -> io::Result<Vec<u8>> {
     let mut to = Vec::new();
     put_structure(&mut to, content::END, end)?;
     Ok(to)
+}
+
+/// The most connections that are told again; the oldest go first. A choice: a part's opening has at
+/// most two megabytes of them.
+const MAX_CONNECTIONS: usize = 20_000;
+
+/// What a part tells again of those before it, so that it can be read alone.
+#[derive(Default)]
+struct Carried {
+    /// The latest event of each kind that tells of the network and of what is not seen of it.
+    state: [Option<Event>; 4],
+    /// The latest event of each connection that is open, oldest first.
+    open: BTreeMap<u64, Event>,
+    ages: HashMap<Flow, u64>,
+    next_age: u64,
+}
+
+impl Carried {
+    fn note(&mut self, event: &Event) {
+        let place = match &event.kind {
+            EventKind::Topology(_) => 0,
+            EventKind::Blind(_) => 1,
+            EventKind::Limited(_) => 2,
+            EventKind::Lost(_) => 3,
+            EventKind::Connection(socket) => return self.open(socket.flow, event),
+            EventKind::Closed(closed) => return self.close(&closed.flow),
+            _ => return,
+        };
+        self.state[place] = Some(event.clone());
+    }
+
+    fn open(&mut self, flow: Flow, event: &Event) {
+        self.close(&flow);
+        if self.open.len() >= MAX_CONNECTIONS
+            && let Some((_, oldest)) = self.open.pop_first()
+            && let EventKind::Connection(socket) = &oldest.kind
+        {
+            self.ages.remove(&socket.flow);
+        }
+        self.ages.insert(flow, self.next_age);
+        self.open.insert(self.next_age, event.clone());
+        self.next_age += 1;
+    }
+
+    fn close(&mut self, flow: &Flow) {
+        if let Some(age) = self.ages.remove(flow) {
+            self.open.remove(&age);
+        }
+    }
+
+    /// The events in the order in which they are told again: the network first, then what is not
+    /// seen, then the connections, oldest first.
+    fn events(&self) -> impl Iterator<Item = &Event> {
+        self.state.iter().flatten().chain(self.open.values())
+    }
 }

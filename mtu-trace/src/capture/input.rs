@@ -19,10 +19,6 @@ const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 pub type Input = Box<dyn Read>;
 
 /// Opens a capture; `-` is standard input.
-///
-/// # Errors
-///
-/// If it cannot be opened or read.
 pub fn open(path: &Path) -> io::Result<Input> {
     if path.as_os_str() == "-" {
         return unpacked(io::stdin().lock());
@@ -51,10 +47,6 @@ pub fn open_plain(path: &Path) -> io::Result<Option<File>> {
 }
 
 /// What is in a stream, whether or not it is compressed.
-///
-/// # Errors
-///
-/// If its first bytes cannot be read.
 pub fn unpacked(mut from: impl Read + 'static) -> io::Result<Input> {
     // A pipe may hand over less than was asked for.
     let mut start = Vec::new();

@@ -11,7 +11,6 @@
 //! taken for them, and what was good before a damage is used.
 
 pub mod blocks;
-pub mod carried;
 pub mod change;
 pub mod condition;
 pub mod content;
@@ -32,7 +31,7 @@ pub use crate::capture::condition::ReadError;
 pub use crate::capture::encoder::Encoder;
 pub use crate::capture::format::{PartEnd, PartHeader};
 pub use crate::capture::input::{Input, open, open_plain, unpacked};
-pub use crate::capture::output::{CaptureOutput, Existing, PartLimits};
+pub use crate::capture::output::{CaptureOutput, Existing};
 pub use crate::capture::part_writer::{PartStore, PartWriter, WriteError};
 pub use crate::capture::reader::Reader;
 pub use crate::capture::rows::kind_name;

@@ -1,7 +1,7 @@
 //! Where a capture is written to: one file, files in a row, or standard output.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
@@ -16,15 +16,6 @@ use crate::capture::PartStore;
 /// How often it is looked whether the file is still there. A choice: a look is a system call.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How much of a capture is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PartLimits {
-    /// The size of a part at which another begins, bytes; `None` for one part of any size.
-    pub part_bytes: Option<u64>,
-    /// How many parts are kept; `None` for all.
-    pub parts: Option<u32>,
-}
-
 /// What happens to a file that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
@@ -38,7 +29,9 @@ pub enum Existing {
 pub struct CaptureOutput {
     /// The name the user gave; `-` is standard output.
     path: PathBuf,
-    limits: PartLimits,
+    part_bytes: Option<u64>,
+    /// How many parts are kept; `None` for all.
+    most_parts: Option<u32>,
     existing: Existing,
     file: File,
     /// What of the file is known to be whole, bytes; `None` where nothing can be taken back.
@@ -52,14 +45,19 @@ pub struct CaptureOutput {
 impl CaptureOutput {
     /// Opens a file, the first of a row of files if they are limited, or standard output for `-`; fails
     /// if there is something already that is not to be overwritten.
-    pub fn open(path: &Path, limits: PartLimits, existing: Existing) -> Result<Self> {
+    pub fn open(
+        path: &Path,
+        part_bytes: Option<u64>,
+        most_parts: Option<u32>,
+        existing: Existing,
+    ) -> Result<Self> {
         let (file, whole_bytes, first) = if path.as_os_str() == "-" {
             let file = io::stdout().as_fd().try_clone_to_owned();
             let file = file.context("cannot write the capture to standard output")?;
             (File::from(file), None, None)
         } else {
             let mut first = path.to_owned();
-            if limits.part_bytes.is_some() {
+            if part_bytes.is_some() {
                 first = part_path(path, 1);
                 clear(path, existing)?;
             }
@@ -68,7 +66,8 @@ impl CaptureOutput {
         };
         Ok(Self {
             path: path.to_owned(),
-            limits,
+            part_bytes,
+            most_parts,
             existing,
             file,
             whole_bytes,
@@ -124,7 +123,7 @@ impl PartStore for CaptureOutput {
     const MAX_WAITING_BYTES: usize = 64 << 20;
 
     fn part_bytes(&self) -> Option<u64> {
-        self.limits.part_bytes
+        self.part_bytes
     }
 
     /// Writes whole blocks. After an error the file ends with the last whole block.
@@ -150,7 +149,7 @@ impl PartStore for CaptureOutput {
         let path = part_path(&self.path, number);
         (self.file, self.whole_bytes) = create(&path, self.existing)?;
         self.parts.push_back(path);
-        let most = self.limits.parts.unwrap_or(u32::MAX) as usize;
+        let most = self.most_parts.unwrap_or(u32::MAX) as usize;
         while self.parts.len() > most
             && let Some(oldest) = self.parts.pop_front()
         {
@@ -215,35 +214,29 @@ fn part_path(path: &Path, number: u32) -> PathBuf {
 
 /// Makes way for a new row of parts: those of an earlier one would be taken for its continuation.
 fn clear(path: &Path, existing: Existing) -> Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
+    let directory = parent.unwrap_or(Path::new("."));
     let found = fs::read_dir(directory)
         .with_context(|| format!("cannot look for parts in {}", directory.display()))?;
     for entry in found.flatten() {
         let old = path.with_file_name(entry.file_name());
-        if !is_part(path, &old) {
-            continue;
+        let name = old.display();
+        match existing {
+            _ if !is_part(path, &old) => {}
+            Existing::Refused => bail!(
+                "{name} exists already: choose another name, or have all parts of it removed with --force"
+            ),
+            Existing::Overwritten => {
+                fs::remove_file(&old).with_context(|| format!("cannot remove {name}"))?;
+            }
         }
-        if existing == Existing::Refused {
-            bail!(
-                "{} exists already: choose another name, or have all parts of it removed with --force",
-                old.display()
-            );
-        }
-        fs::remove_file(&old).with_context(|| format!("cannot remove {}", old.display()))?;
     }
     Ok(())
 }
 
 fn is_part(path: &Path, other: &Path) -> bool {
-    let stem = |path: &Path| Some(path.file_stem()?.to_str()?.to_owned());
-    let number = stem(other).and_then(|other| {
-        let number = other.strip_prefix(&stem(path)?)?.strip_prefix('-')?;
-        (number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit()))
-            .then(|| number.parse().ok())?
-    });
+    let stem = other.file_stem().and_then(OsStr::to_str);
+    let number = stem.and_then(|stem| stem.rsplit_once('-')?.1.parse().ok());
     number.is_some_and(|number| part_path(path, number) == other)
 }
 

@@ -40,16 +40,12 @@ pub trait PartStore: Send + 'static {
 /// Why nothing is written any more.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// An event cannot be encoded.
     #[error(transparent)]
     Encode(#[from] io::Error),
-    /// More bytes wait than may.
     #[error("too much waits to be written")]
     TooSlow,
-    /// The store has failed, for the reason that it gives.
     #[error("{0:#}")]
     Store(anyhow::Error),
-    /// The thread has died, which is a failure that it could not tell.
     #[error("the thread that writes the capture has died")]
     Died,
 }

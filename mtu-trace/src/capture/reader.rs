@@ -9,7 +9,7 @@ use crate::capture::condition::{Condition, Damage, ReadError};
 use crate::capture::content::{BlockContent, Misread};
 use crate::capture::dictionary::{Dictionary, EntryError};
 use crate::capture::format::{BLOCK_TYPE, FORMAT, MAGIC, PartEnd, PartHeader};
-use crate::capture::stream::{Blocks, FoundBlock, NoBlock};
+use crate::capture::stream::{Blocks, CUT_OFF, FoundBlock, NoBlock};
 use crate::capture::{blocks, content};
 use crate::model::event::{Event, EventKind};
 use crate::model::network::Topology;
@@ -46,38 +46,29 @@ enum Section {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads the beginning of a capture.
-    ///
-    /// # Errors
-    ///
-    /// If nothing of it can be used.
+    /// Reads the beginning of a capture; fails if nothing of it can be used.
     pub fn new(input: R) -> Result<Self, ReadError> {
         let mut blocks = Blocks::new(input);
         if let Some(error) = unfit(blocks.peek(12)?) {
             return Err(error);
         }
-        let damaged = |offset, why| match why {
+        let damaged = |offset, what| ReadError::Damaged(Damage { offset, what });
+        let refused = |offset, why| match why {
             NoBlock::Io(error) => ReadError::Io(error),
-            other => ReadError::Damaged(Damage {
-                offset,
-                what: words(other),
-            }),
-        };
-        blocks.next().map_err(|why| damaged(0, why))?;
-        let offset = blocks.offset;
-        let found = match blocks.next() {
-            Ok(found) => found,
+            NoBlock::Wrong(what) => damaged(offset, what),
             // A section without a block: whoever wrote it, there is nothing in it.
-            Err(NoBlock::End) => return Err(damaged(offset, NoBlock::Truncated)),
-            Err(why) => return Err(damaged(offset, why)),
+            NoBlock::End => damaged(offset, CUT_OFF.to_owned()),
         };
+        blocks.next().map_err(|why| refused(0, why))?;
+        let offset = blocks.offset;
+        let found = blocks.next().map_err(|why| refused(offset, why))?;
         let (version, content) = own(&blocks, &found).ok_or(ReadError::Foreign)?;
         if version > FORMAT {
             return Err(ReadError::Newer(version));
         }
         let header = header(version, content)
             .and_then(|header| header.ok_or("the recording's header is missing".to_owned()))
-            .map_err(|what| ReadError::Damaged(Damage { offset, what }))?;
+            .map_err(|what| damaged(offset, what))?;
         let condition = Condition {
             first_part: (header.part > 1).then_some(header.part),
             ..Condition::default()
@@ -112,25 +103,21 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// The input that is read.
-    pub fn input(&self) -> &R {
+    pub(crate) fn input(&self) -> &R {
         &self.blocks.input
     }
 
     /// How the recording, or the first part of it that was read, came about.
-    #[must_use]
     pub fn header(&self) -> &PartHeader {
         &self.first
     }
 
     /// How the recording, or the last part of it that was read, ended.
-    #[must_use]
     pub fn end(&self) -> Option<&PartEnd> {
         self.end.as_ref()
     }
 
     /// How the file was found. Complete once all events are read.
-    #[must_use]
     pub fn condition(&self) -> &Condition {
         &self.condition
     }
@@ -151,7 +138,11 @@ impl<R: Read> Reader<R> {
                         None => self.condition.unended = true,
                     }
                 }
-                Err(why) => self.stop(self.blocks.offset, words(why)),
+                Err(NoBlock::Wrong(what)) => self.stop(self.blocks.offset, what),
+                Err(NoBlock::Io(error)) => {
+                    let what = format!("it cannot be read further: {error}");
+                    self.stop(self.blocks.offset, what);
+                }
             }
         }
         None
@@ -277,18 +268,8 @@ fn own<'a, R: Read>(blocks: &'a Blocks<R>, found: &FoundBlock) -> Option<(u8, &'
     }
     let bytes = blocks.bytes(found);
     let content = bytes.get(8..bytes.len() - 4)?.strip_prefix(&MAGIC)?;
-    content
-        .split_first()
-        .map(|(version, rest)| (*version, rest))
-}
-
-fn words(why: NoBlock) -> String {
-    match why {
-        NoBlock::End => "the file ends".to_owned(),
-        NoBlock::Truncated => "the file ends within a block".to_owned(),
-        NoBlock::Wrong(what) => what,
-        NoBlock::Io(error) => format!("it cannot be read further: {error}"),
-    }
+    let (version, rest) = content.split_first()?;
+    Some((*version, rest))
 }
 
 /// Why a file that begins like this is none of ours.
@@ -300,14 +281,12 @@ fn unfit(start: &[u8]) -> Option<ReadError> {
         [0xa1, 0xb2, 0x3c, 0x4d],
         [0x4d, 0x3c, 0xb2, 0xa1],
     ];
-    let type_of = |magic: &[u8; 4]| start.starts_with(magic);
-    match start {
-        [] => Some(ReadError::Empty),
-        _ if type_of(&PCAPNG) => None,
-        _ if start.len() < PCAPNG.len() && PCAPNG.starts_with(start) => None,
-        _ if CLASSIC.iter().any(type_of) => Some(ReadError::OtherType(
+    Some(match start {
+        [] => ReadError::Empty,
+        _ if start.starts_with(&PCAPNG) || PCAPNG.starts_with(start) => return None,
+        _ if CLASSIC.iter().any(|magic| start.starts_with(magic)) => ReadError::OtherType(
             "it is a classic pcap file, which has packets but not what mtu-trace records with them",
-        )),
-        _ => Some(ReadError::OtherType("it does not begin as pcapng files do")),
-    }
+        ),
+        _ => ReadError::OtherType("it does not begin as pcapng files do"),
+    })
 }

@@ -69,16 +69,16 @@ pub trait Row: Sized {
 pub struct RowWriter<'n> {
     to: BufWriter,
     numbers: &'n mut Numbers,
-    /// Content of the blocks that tell the entries which the row is the first to speak of.
-    told: Vec<Vec<u8>>,
+    /// The blocks that tell the entries which the row is the first to speak of.
+    told: Vec<u8>,
 }
 
-/// What is written behind `start`, and the content of the blocks that must be told before it.
+/// What is written behind `start`, and the blocks that must be told before it.
 pub fn written(
     numbers: &mut Numbers,
     start: fn() -> Vec<u8>,
     write: impl Fn(&mut RowWriter<'_>) -> Put,
-) -> io::Result<(Vec<u8>, Vec<Vec<u8>>)> {
+) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let attempt = |numbers: &mut Numbers| {
         let mut to = RowWriter {
             to: BufWriter::new(start()),
@@ -120,7 +120,7 @@ impl RowWriter<'_> {
     }
 
     /// Writes the number of an entry, which is told before if it is new.
-    fn entry<T: Entry>(&mut self, entry: &T, of: fn(&mut Numbers) -> &mut Numbered<T>) -> Put {
+    fn entry<T: Entry>(&mut self, entry: &T, of: impl Fn(&mut Numbers) -> &mut Numbered<T>) -> Put {
         let (number, new) = of(self.numbers).number(entry);
         if new {
             let row = mem::replace(&mut self.to, BufWriter::new(blocks::own_content()));
@@ -129,7 +129,7 @@ impl RowWriter<'_> {
             number.put(self)?;
             entry.put_fields(self)?;
             let told = mem::replace(&mut self.to, row);
-            self.told.push(told.into_inner());
+            blocks::put_own(&mut self.told, told.buffer())?;
         }
         number.put(self)
     }
@@ -197,7 +197,7 @@ impl<'b, 'd> RowReader<'b, 'd> {
     }
 
     /// Reads an entry of the dictionary by its number.
-    fn entry<T: Entry>(&mut self, of: fn(&Dictionary) -> &Told<T>) -> Taken<T> {
+    fn entry<T: Entry>(&mut self, of: impl Fn(&Dictionary) -> &Told<T>) -> Taken<T> {
         let number = u32::take(self)?;
         Ok(of(self.dictionary).entry(number)?.clone())
     }
@@ -236,7 +236,6 @@ fn major_type(bytes: &[u8]) -> Option<u8> {
     bytes.first().map(|byte| byte >> 5)
 }
 
-/// Whether bytes begin with a map.
 pub fn is_map(bytes: &[u8]) -> bool {
     major_type(bytes) == Some(5)
 }

@@ -171,7 +171,6 @@ fn held<T: Field>(_name: &str, from: &mut RowReader<'_, '_>) -> Taken<T> {
 macro_rules! kinds {
     ($($name:literal $kind:ident $(($holds:ident))?,)*) => {
         /// The name of an event's kind, which is the key of its block.
-        #[must_use]
         pub fn kind_name(kind: &EventKind) -> &'static str {
             match kind {
                 $( EventKind::$kind { .. } => $name, )*

@@ -41,13 +41,14 @@ impl ByteOrder {
     }
 }
 
+/// What is wrong with an input that ends within a block.
+pub const CUT_OFF: &str = "the file ends within a block";
+
 /// Why there is no block.
 pub enum NoBlock {
     /// The input ends here, between blocks.
     End,
-    /// The input ends within a block.
-    Truncated,
-    /// There is something else.
+    /// The input ends within a block, or there is something else.
     Wrong(String),
     Io(io::Error),
 }
@@ -101,8 +102,8 @@ impl<R: Read> Blocks<R> {
     pub fn next(&mut self) -> Result<FoundBlock, NoBlock> {
         loop {
             let have = &self.buffer[self.start..self.filled];
-            match framed(have, self.order) {
-                Ok((length, block_type, order)) => {
+            match framed(have, self.order).map_err(NoBlock::Wrong)? {
+                Some((length, block_type, order)) => {
                     self.order = order;
                     let found = FoundBlock {
                         offset: self.offset,
@@ -115,10 +116,9 @@ impl<R: Read> Blocks<R> {
                     self.offset += length as u64;
                     return Ok(found);
                 }
-                Err(Frame::Wrong(why)) => return Err(NoBlock::Wrong(why)),
-                Err(Frame::Incomplete) if !self.ended => self.fill().map_err(NoBlock::Io)?,
-                Err(Frame::Incomplete) if have.is_empty() => return Err(NoBlock::End),
-                Err(Frame::Incomplete) => return Err(NoBlock::Truncated),
+                None if !self.ended => self.fill().map_err(NoBlock::Io)?,
+                None if have.is_empty() => return Err(NoBlock::End),
+                None => return Err(NoBlock::Wrong(CUT_OFF.to_owned())),
             }
         }
     }
@@ -148,67 +148,57 @@ impl<R: Read> Blocks<R> {
             let more = self.buffer.len().max(FIRST_BUFFER_BYTES);
             self.buffer.resize(self.buffer.len() + more, 0);
         }
-        loop {
+        let read = loop {
             match self.input.read(&mut self.buffer[self.filled..]) {
-                Ok(0) => self.ended = true,
-                Ok(read) => self.filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
             }
-            return Ok(());
-        }
+        };
+        self.ended = read == 0;
+        self.filled += read;
+        Ok(())
     }
 }
 
-enum Frame {
-    Incomplete,
-    Wrong(String),
-}
-
-/// The block at the start of `have`: its length, its type, and its section's byte order.
-fn framed(have: &[u8], mut order: ByteOrder) -> Result<(usize, u32, ByteOrder), Frame> {
+/// The block at the start of `have`: its length, its type, and its section's byte order; `None` if it is
+/// not all there, an error if it is none.
+fn framed(have: &[u8], mut order: ByteOrder) -> Result<Option<(usize, u32, ByteOrder)>, String> {
     let Some((block_type, rest)) = have.split_first_chunk::<4>() else {
-        return Err(Frame::Incomplete);
+        return Ok(None);
     };
     // The same in both byte orders, of which it decides.
     if u32::from_le_bytes(*block_type) == SHB_MAGIC {
         match parse_sectionheaderblock(have) {
             Ok((_, section)) => order = ByteOrder::of(section.big_endian()),
-            Err(nom::Err::Incomplete(_)) => {
-                if have.len() >= 12 {
-                    bounded(rest, ByteOrder::of(have[8] == 0x1a))?;
-                }
-                return Err(Frame::Incomplete);
+            Err(nom::Err::Incomplete(_)) if have.len() >= 12 => {
+                return bounded(rest, ByteOrder::of(have[8] == 0x1a)).map(|()| None);
             }
-            Err(_) => return Err(Frame::Wrong("a section header that is none".to_owned())),
+            Err(nom::Err::Incomplete(_)) => return Ok(None),
+            Err(_) => return Err("a section header that is none".to_owned()),
         }
     }
     if let Some((length, block_type)) = whole(have, order) {
-        return Ok((length, block_type, order));
+        return Ok(Some((length, block_type, order)));
     }
     let parsed = match order {
         ByteOrder::Big => parse_unknownblock_be(have),
         ByteOrder::Little => parse_unknownblock_le(have),
     };
-    match parsed {
-        Ok((_, block)) => {
-            if block.block_len1 != block.block_len2 || block.block_len1 % 4 != 0 {
-                return Err(Frame::Wrong(format!(
-                    "a block that says it has {} bytes at its start and {} at its end",
-                    block.block_len1, block.block_len2
-                )));
-            }
-            bounded(rest, order)?;
-            // pcap-parser reads the type as little-endian in any section.
-            let block_type = order.number(block.block_type.to_le_bytes());
-            Ok((block.block_len1 as usize, block_type, order))
-        }
-        Err(nom::Err::Incomplete(_)) => {
-            bounded(rest, order)?;
-            Err(Frame::Incomplete)
-        }
-        Err(_) => Err(Frame::Wrong("a block of less than 12 bytes".to_owned())),
+    let block = match parsed {
+        Ok((_, block)) => block,
+        Err(nom::Err::Incomplete(_)) => return bounded(rest, order).map(|()| None),
+        Err(_) => return Err("a block of less than 12 bytes".to_owned()),
+    };
+    let (length, again) = (block.block_len1, block.block_len2);
+    if length != again || length % 4 != 0 {
+        return Err(format!(
+            "a block that says it has {length} bytes at its start and {again} at its end"
+        ));
     }
+    bounded(rest, order)?;
+    // pcap-parser reads the type as little-endian in any section.
+    let block_type = order.number(block.block_type.to_le_bytes());
+    Ok(Some((length as usize, block_type, order)))
 }
 
 /// Length and type of a block that is all there, as nearly all are. Of any other, the parser knows what
@@ -223,12 +213,12 @@ fn whole(have: &[u8], order: ByteOrder) -> Option<(usize, u32)> {
 }
 
 /// Refuses a block that is longer than any of ours, before it is read; `rest` is what follows its type.
-fn bounded(rest: &[u8], order: ByteOrder) -> Result<(), Frame> {
+fn bounded(rest: &[u8], order: ByteOrder) -> Result<(), String> {
     let length = rest.first_chunk().map_or(0, |bytes| order.number(*bytes));
     if length as usize <= MOST_BLOCK_BYTES {
         return Ok(());
     }
-    Err(Frame::Wrong(format!(
+    Err(format!(
         "a block that says it has {length} bytes, where {MOST_BLOCK_BYTES} are the most"
-    )))
+    ))
 }

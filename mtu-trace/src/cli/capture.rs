@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, FromArgMatches as _, ValueHint};
 
-use crate::capture::{CaptureOutput, Existing, PartLimits};
+use crate::capture::{CaptureOutput, Existing};
 use crate::cli::Tracing;
 use crate::core::select::Selection;
 use crate::show::export::ExportFormat;
@@ -45,16 +45,14 @@ pub struct Keep {
 impl Keep {
     /// Makes the file, if a capture is to be kept.
     pub(crate) fn open(&self) -> anyhow::Result<Option<CaptureOutput>> {
-        let limits = PartLimits {
-            part_bytes: self.max_size,
-            parts: self.max_files,
-        };
         let existing = match self.force {
             true => Existing::Overwritten,
             false => Existing::Refused,
         };
-        let open = |path: &PathBuf| CaptureOutput::open(path, limits, existing);
-        self.output.as_ref().map(open).transpose()
+        let output = self.output.as_ref();
+        let open =
+            |path: &PathBuf| CaptureOutput::open(path, self.max_size, self.max_files, existing);
+        output.map(open).transpose()
     }
 }
 
@@ -70,7 +68,6 @@ pub struct ReportOptions {
     /// End with status 3 if a finding of severity error stands
     #[arg(long)]
     pub exit_code: bool,
-    /// What to report.
     #[command(flatten)]
     pub selection: Selection,
 }
@@ -84,7 +81,6 @@ pub struct ExportOptions {
     /// Form of the events
     #[arg(long, value_enum)]
     pub format: ExportFormat,
-    /// What to export.
     #[command(flatten)]
     pub selection: Selection,
 }
@@ -100,16 +96,12 @@ pub struct Drawing {
 /// `live`.
 #[derive(Clone, Debug, Args)]
 pub struct LiveOptions {
-    /// How to draw.
     #[command(flatten)]
     pub drawing: Drawing,
-    /// What to keep.
     #[command(flatten)]
     pub keep: Keep,
-    /// How to trace.
     #[command(flatten)]
     pub tracing: Tracing,
-    /// What to show.
     #[command(flatten)]
     pub selection: Selection,
 }
@@ -129,10 +121,8 @@ pub struct ReplayOptions {
     /// The capture, also compressed with gzip or zstd
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
-    /// How to draw.
     #[command(flatten)]
     pub drawing: Drawing,
-    /// What to show.
     #[command(flatten)]
     pub selection: Selection,
 }

@@ -90,13 +90,10 @@ pub struct RecordOptions {
     /// Create this file when every hook that this kernel offers is attached
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub ready_file: Option<PathBuf>,
-    /// What to keep.
     #[command(flatten)]
     pub keep: Keep,
-    /// How to trace.
     #[command(flatten)]
     pub tracing: Tracing,
-    /// What to report.
     #[command(flatten)]
     pub selection: Selection,
     /// Run COMMAND, trace while it runs, and end with its status
@@ -140,7 +137,6 @@ pub struct DoctorOptions {
     /// Form of the answer
     #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
     pub format: TextOrJson,
-    /// How to trace.
     #[command(flatten)]
     pub tracing: Tracing,
 }

@@ -47,7 +47,6 @@ pub fn run(options: &DoctorOptions, color: ColorChoice) -> Result<u8> {
 }
 
 impl Check {
-    /// A check that is passed or not, with the detail to either.
     fn new(name: &'static str, outcome: Result<String, String>) -> Self {
         let ok = outcome.is_ok();
         let (Ok(detail) | Err(detail)) = outcome;

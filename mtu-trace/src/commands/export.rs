@@ -21,7 +21,7 @@ pub fn run(options: &ExportOptions) -> Result<u8> {
         analysis: Analysis::of(options.selection.recorded()?),
     };
     let mut to = BufWriter::new(io::stdout().lock());
-    let capture = report::summary(&events.reader, events.analysis.state());
+    let capture = report::summary(&events.reader, 0);
     let clock = events.reader.header().clock;
     let mut exported = Events {
         capture: &capture,

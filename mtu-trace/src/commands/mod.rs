@@ -25,6 +25,7 @@ use rustix::system::uname;
 use crate::base::clock::Clock;
 use crate::cli::{Cli, Command, Tracing};
 use crate::core::select::SelectError;
+use crate::core::verdicts::Analysis;
 use crate::kernel::{BtfError, Effective, LoadOptions};
 use crate::model::finding::Severity;
 use crate::show::report::{Capture, Report};
@@ -95,6 +96,20 @@ fn looked_at(started: Clock, ended_ns: u64) -> Capture {
         events: 0,
         lost_events: 0,
         notes: Vec::new(),
+    }
+}
+
+/// The report of what was recorded, once all of it is analysed.
+fn concluded(analysis: &Analysis, mut capture: Capture, clock: Clock) -> Report {
+    capture.selection = analysis.selected();
+    capture.events = analysis.state().events;
+    capture.lost_events = analysis.state().lost;
+    capture.notes.extend(analysis.notes());
+    Report {
+        capture,
+        findings: analysis.findings(),
+        clock,
+        audit: None,
     }
 }
 

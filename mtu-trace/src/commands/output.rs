@@ -23,7 +23,6 @@ static HELD: Mutex<Option<Held>> = Mutex::new(None);
 #[derive(Default)]
 struct Held {
     messages: Vec<String>,
-    /// How many of them were taken.
     taken: usize,
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
-use std::{fs, io};
+use std::{fs, io, mem};
 
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
@@ -15,7 +15,7 @@ use crate::commands::recording::{KeptCapture, misuse};
 use crate::commands::trace::{Interrupts, runtime};
 use crate::commands::workload::Workload;
 use crate::commands::{
-    FOUND, LOCKED_DOWN, USAGE, explain_refusal, load_options, looked_at, output, stands,
+    FOUND, LOCKED_DOWN, USAGE, concluded, explain_refusal, load_options, looked_at, output, stands,
 };
 use crate::core::verdicts::Analysis;
 use crate::host::netns::NetnsFile;
@@ -23,7 +23,7 @@ use crate::kernel::LiveTrace;
 use crate::model::event::{Event, EventKind};
 use crate::model::finding::Severity;
 use crate::model::hook_status::HookStatus;
-use crate::show::report::{Capture, Format, Report};
+use crate::show::report::{Capture, Format};
 
 /// How long a command has to notice a Ctrl-C of its own before it is passed on. A choice: shells and
 /// build tools end within it.
@@ -80,7 +80,8 @@ impl<'o> Session<'o> {
             sink: EventSink {
                 capture,
                 analysis: Analysis::of(scope),
-                progress: Progress::default(),
+                told: 0,
+                begun: false,
             },
             workload: None,
             status: None,
@@ -123,7 +124,11 @@ impl<'o> Session<'o> {
         let insists = self.interrupts.insists();
         let capture = &mut self.sink.capture;
         capture.finish(ended_ns, hooks.clone(), insists).await;
-        let report = self.report(ended_ns, hooks);
+        let capture = Capture {
+            hooks,
+            ..looked_at(self.clock, ended_ns)
+        };
+        let report = concluded(&self.sink.analysis, capture, self.clock);
         if self.sink.capture.to_stdout {
             output::print_beside(&report, self.options.format);
         } else {
@@ -141,37 +146,43 @@ impl<'o> Session<'o> {
         }
         Ok(self.sink.capture.status(self.status.unwrap_or(0)))
     }
-
-    fn report(&self, ended_ns: u64, hooks: Vec<HookStatus>) -> Report {
-        let analysis = &self.sink.analysis;
-        Report {
-            capture: Capture {
-                selection: analysis.selected(),
-                hooks,
-                events: analysis.state().events,
-                lost_events: analysis.state().lost,
-                notes: analysis.notes(),
-                ..looked_at(self.clock, ended_ns)
-            },
-            findings: analysis.findings(),
-            clock: self.clock,
-            audit: None,
-        }
-    }
 }
 
 /// Where the events of a recorded trace go.
 struct EventSink {
     capture: KeptCapture,
     analysis: Analysis,
-    progress: Progress,
+    /// How many findings were looked at to be told.
+    told: usize,
+    begun: bool,
 }
 
 impl EventSink {
     fn take(&mut self, event: &Event) {
         self.capture.note(event);
         self.analysis.apply(event);
-        self.progress.tell(&self.analysis, event);
+        if matches!(event.kind, EventKind::Tick) {
+            self.tell(event.time_ns);
+        }
+    }
+
+    /// Says on standard error what is found, as soon as it is.
+    fn tell(&mut self, now_ns: u64) {
+        let analysis = &self.analysis;
+        if !mem::replace(&mut self.begun, true) {
+            for absent in analysis.scope().absent() {
+                say(&format!("{absent}; going on, since it may still come"));
+            }
+        }
+        let made = analysis.made().len();
+        if mem::replace(&mut self.told, made) == made {
+            return;
+        }
+        for finding in analysis.findings() {
+            if finding.detected_at_ns == now_ns && finding.severity > Severity::Info {
+                say(&finding.summary);
+            }
+        }
     }
 }
 
@@ -248,36 +259,5 @@ async fn wait(workload: &mut Workload, interrupts: &mut Interrupts) -> Result<u8
             return code;
         }
         workload.signal(signal);
-    }
-}
-
-/// Says on standard error what is found, as soon as it is.
-#[derive(Default)]
-struct Progress {
-    told: usize,
-    begun: bool,
-}
-
-impl Progress {
-    fn tell(&mut self, analysis: &Analysis, event: &Event) {
-        if !matches!(event.kind, EventKind::Tick) {
-            return;
-        }
-        if !self.begun {
-            self.begun = true;
-            for absent in analysis.scope().absent() {
-                say(&format!("{absent}; going on, since it may still come"));
-            }
-        }
-        let made = analysis.made().len();
-        if made == self.told {
-            return;
-        }
-        self.told = made;
-        for finding in analysis.findings() {
-            if finding.detected_at_ns == event.time_ns && finding.severity > Severity::Info {
-                say(&finding.summary);
-            }
-        }
     }
 }

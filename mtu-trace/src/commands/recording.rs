@@ -77,7 +77,7 @@ impl KeptCapture {
         };
         match PartWriter::start(output, header(clock, hooks)) {
             Ok(writer) => self.writer = Some(writer),
-            Err(error) => self.fail(&format!("{error:#}")),
+            Err(error) => self.fail(&WriteError::Store(error)),
         }
     }
 
@@ -87,7 +87,7 @@ impl KeptCapture {
             && let Err(error) = writer.note(event)
         {
             self.writer = None;
-            self.fail(&self.words(&error));
+            self.fail(&error);
         }
     }
 
@@ -111,24 +111,21 @@ impl KeptCapture {
             }
         };
         if let Err(error) = outcome {
-            self.fail(&self.words(&error));
+            self.fail(&error);
         }
     }
 
-    fn words(&self, error: &WriteError) -> String {
+    fn fail(&mut self, error: &WriteError) {
+        self.failed = true;
         let name = &self.name;
-        match error {
+        let why = match error {
             WriteError::Encode(error) => format!("cannot write the capture to {name}: {error}"),
             WriteError::TooSlow => format!(
                 "{name} takes the capture too slowly: {} MiB wait for it",
                 CaptureOutput::MAX_WAITING_BYTES >> 20
             ),
             WriteError::Store(_) | WriteError::Died => error.to_string(),
-        }
-    }
-
-    fn fail(&mut self, why: &str) {
-        self.failed = true;
+        };
         complain(&format!(
             "{why}; nothing more is captured, the trace goes on"
         ));
@@ -136,10 +133,9 @@ impl KeptCapture {
 
     /// The status to end with, where it would be `status` otherwise.
     pub fn status(&self, status: u8) -> u8 {
-        if self.failed && status == 0 {
-            FAILED
-        } else {
-            status
+        match status {
+            0 if self.failed => FAILED,
+            status => status,
         }
     }
 }

@@ -3,13 +3,13 @@
 use anyhow::{Context as _, Result, bail};
 
 use crate::cli::{ColorChoice, ReplayOptions};
-use crate::commands::live::{glyphs, screens, theme};
+use crate::commands::live::screens;
 use crate::commands::{output, signal_status};
 use crate::show::replay::Replay;
 use crate::show::tui::facts::{Risks, SpoolState, TraceFacts};
 use crate::show::tui::keys::Mode;
 use crate::show::tui::run::{Ending, Source};
-use crate::show::tui::{App, terminal};
+use crate::show::tui::terminal;
 
 /// What to do where there is no terminal.
 const INSTEAD: &str = "`mtu-trace report FILE` needs none";
@@ -37,8 +37,8 @@ pub fn run(options: &ReplayOptions, color: ColorChoice) -> Result<u8> {
         notes: Vec::new(),
         file: Some(options.file.clone()),
     };
-    let mut app = App::new(facts, theme(color), glyphs(&options.drawing));
-    let ending = screens(&mut app, &mut Source::Replay(Box::new(replay)));
+    let mut source = Source::Replay(Box::new(replay));
+    let ending = screens(facts, &mut source, &options.drawing, color);
     output::release();
     match ending? {
         Ending::Quit => Ok(0),

@@ -8,9 +8,8 @@ use crate::capture;
 use crate::capture::{Input, Reader};
 use crate::cli::{ColorChoice, ReportOptions};
 use crate::commands::output::complain;
-use crate::commands::{FOUND, output, seconds, stands};
+use crate::commands::{FOUND, concluded, output, seconds, stands};
 use crate::core::select::Scope;
-use crate::core::track::State;
 use crate::core::verdicts::Analysis;
 use crate::model::finding::Severity;
 use crate::show::report::{Capture, Report};
@@ -38,11 +37,11 @@ pub fn name(path: &Path) -> String {
     }
 }
 
-/// How a capture came about, once it has been read, and what is wrong with it.
-pub fn summary(reader: &Reader<Input>, state: &State) -> Capture {
+/// How a capture came about, read until `now_ns`, and what is wrong with it; of its events, nothing yet.
+pub fn summary(reader: &Reader<Input>, now_ns: u64) -> Capture {
     let header = reader.header();
     let end = reader.end();
-    let ended_ns = end.map_or(state.now_ns, |end| end.ended_ns);
+    let ended_ns = end.map_or(now_ns, |end| end.ended_ns);
     Capture {
         started: header.clock.wall(header.began_ns),
         duration_s: seconds(ended_ns.saturating_sub(header.began_ns)),
@@ -51,8 +50,8 @@ pub fn summary(reader: &Reader<Input>, state: &State) -> Capture {
         tool_version: header.tool_version.clone(),
         selection: None,
         hooks: end.map_or(&header.hooks, |end| &end.hooks).clone(),
-        events: state.events,
-        lost_events: state.lost,
+        events: 0,
+        lost_events: 0,
         notes: reader.condition().notes(),
     }
 }
@@ -81,13 +80,6 @@ fn analyse(path: &Path, scope: Scope) -> Result<Report> {
     }
     judge(&reader, events, path)?;
     analysis.scope().complete().with_context(|| name(path))?;
-    let mut capture = summary(&reader, analysis.state());
-    capture.selection = analysis.selected();
-    capture.notes.extend(analysis.notes());
-    Ok(Report {
-        capture,
-        findings: analysis.findings(),
-        clock: reader.header().clock,
-        audit: None,
-    })
+    let capture = summary(&reader, analysis.state().now_ns);
+    Ok(concluded(&analysis, capture, reader.header().clock))
 }

@@ -20,7 +20,6 @@ pub struct Interrupts {
 }
 
 impl Interrupts {
-    /// Begins to listen for them.
     pub fn new() -> Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         Ok(Self {
@@ -39,7 +38,6 @@ impl Interrupts {
         }
     }
 
-    /// Waits for one of them.
     pub async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::INT,

@@ -45,7 +45,6 @@ impl Workload {
         status.map(code).context("cannot wait for the command")
     }
 
-    /// Passes a signal on.
     pub fn signal(&self, signal: Signal) {
         let id = self.child.id().and_then(|id| i32::try_from(id).ok());
         if let Some(pid) = id.and_then(Pid::from_raw) {

@@ -7,11 +7,12 @@
 //! those with `-2` and `-3` have the same events in versions 2 and 3, and `kinds-3` has every kind
 //! of event.
 
+use std::io::Read as _;
 use std::path::Path;
 use std::process::Command;
 
 use insta::assert_snapshot;
-use mtu_trace::testing::{Event, EventKind, Reader, capture};
+use mtu_trace::testing::{Encoder, Event, EventKind, Reader, capture};
 
 use super::captured::every_kind;
 
@@ -115,4 +116,24 @@ fn a_table_without_events_has_its_columns() {
     assert!(all.len() > 1);
     assert_eq!(none, all[..1]);
     assert!(none[0].starts_with("time,time_ns,event,what,"), "{none:?}");
+}
+
+#[test]
+fn what_is_read_is_written_again_to_the_byte() {
+    for name in ["discovered-3", "filtered-3", "kernel-7.x-3"] {
+        let open = || capture::open(Path::new(&path(name))).unwrap();
+        let mut reader = Reader::new(open()).unwrap();
+        let mut encoder = Encoder::new(reader.header().clone());
+        let mut written = encoder.opening().unwrap();
+        while let Some(event) = reader.next_event() {
+            encoder.event(&event, &mut written).unwrap();
+        }
+        if let Some(end) = reader.end() {
+            let end = encoder.close(end.ended_ns, end.hooks.clone());
+            written.extend(end.unwrap());
+        }
+        let mut kept = Vec::new();
+        open().read_to_end(&mut kept).unwrap();
+        assert!(written == kept, "{name}");
+    }
 }

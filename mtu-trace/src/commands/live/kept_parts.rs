@@ -4,8 +4,8 @@
 //! grows with the trace. There are two parts, each of which can be read alone: when the later one is
 //! full, the earlier one goes.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::fs::{self, File};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -62,10 +62,9 @@ impl KeptParts {
         if matches!(event.kind, EventKind::Tick) {
             if self.ticks.is_multiple_of(TICKS_BETWEEN_WORDS) {
                 let feeder = self.feeder.clone();
-                let tell = move |parts: &mut LatestParts| {
+                self.writer.ask(move |parts| {
                     feeder.tell(FeedItem::Spool(SpoolState::Kept(parts.bytes())));
-                };
-                self.writer.ask(tell);
+                });
             }
             self.ticks = self.ticks.wrapping_add(1);
         }
@@ -97,28 +96,19 @@ impl KeptParts {
 
 /// The two latest parts of the capture so far.
 struct LatestParts {
-    earlier: Option<KeptPart>,
-    later: KeptPart,
+    earlier: Option<File>,
+    later: File,
     /// The size of a part at which another begins, bytes.
     part_bytes: u64,
-    /// The directory of the parts' files.
     scratch: PathBuf,
     /// The directory to which captures are written.
     to: PathBuf,
 }
 
-/// A part in a file without a name.
-struct KeptPart {
-    file: File,
-    bytes: u64,
-}
-
-impl KeptPart {
-    fn new(directory: &Path) -> Result<Self> {
-        let file = tempfile::tempfile_in(directory)
-            .with_context(|| format!("cannot make a file in {}", directory.display()))?;
-        Ok(Self { file, bytes: 0 })
-    }
+/// A file without a name, for a part.
+fn unnamed(directory: &Path) -> Result<File> {
+    tempfile::tempfile_in(directory)
+        .with_context(|| format!("cannot make a file in {}", directory.display()))
 }
 
 impl PartStore for LatestParts {
@@ -131,13 +121,11 @@ impl PartStore for LatestParts {
     }
 
     fn write(&mut self, blocks: &[u8]) -> Result<()> {
-        self.later.file.write_all(blocks)?;
-        self.later.bytes += blocks.len() as u64;
-        Ok(())
+        Ok(self.later.write_all(blocks)?)
     }
 
     fn next_part(&mut self, _number: u32) -> Result<()> {
-        let next = KeptPart::new(&self.scratch)?;
+        let next = unnamed(&self.scratch)?;
         self.earlier = Some(std::mem::replace(&mut self.later, next));
         Ok(())
     }
@@ -148,7 +136,7 @@ impl LatestParts {
     fn new(part_bytes: u64, scratch: PathBuf, to: PathBuf) -> Result<Self> {
         Ok(Self {
             earlier: None,
-            later: KeptPart::new(&scratch)?,
+            later: unnamed(&scratch)?,
             part_bytes,
             scratch,
             to,
@@ -156,29 +144,27 @@ impl LatestParts {
     }
 
     fn bytes(&self) -> u64 {
-        self.earlier.as_ref().map_or(0, |part| part.bytes) + self.later.bytes
+        let parts = self.earlier.iter().chain([&self.later]);
+        let sizes = parts.filter_map(|part| Some(part.metadata().ok()?.len()));
+        sizes.sum()
     }
 
     /// Writes everything to a new file; what cannot be written completely is removed.
     fn save(&mut self, end: &[u8]) -> Result<PathBuf> {
         let (mut file, path) = named(&std::path::absolute(&self.to)?, Timestamp::now())?;
         let parts = self.earlier.iter_mut().chain([&mut self.later]);
-        let copied = parts
-            .map(|part| {
-                part.file.seek(SeekFrom::Start(0))?;
-                let copied = io::copy(&mut (&mut part.file).take(part.bytes), &mut file);
-                part.file.seek(SeekFrom::Start(part.bytes))?;
-                copied
-            })
-            .collect::<io::Result<Vec<u64>>>();
-        let written = copied.and_then(|_| file.write_all(end));
-        match written {
-            Ok(()) => Ok(path),
-            Err(error) => {
-                let _stays = fs::remove_file(&path);
-                Err(error).with_context(|| format!("cannot write {}", path.display()))
-            }
+        let copied = parts.map(|part| {
+            part.rewind()?;
+            let copied = io::copy(part, &mut file);
+            part.seek(SeekFrom::End(0))?;
+            copied
+        });
+        let copied: io::Result<u64> = copied.sum();
+        if let Err(error) = copied.and_then(|_| file.write_all(end)) {
+            let _stays = fs::remove_file(&path);
+            return Err(error).with_context(|| format!("cannot write {}", path.display()));
         }
+        Ok(path)
     }
 }
 
@@ -191,11 +177,11 @@ fn named(directory: &Path, now: Timestamp) -> Result<(File, PathBuf)> {
             number => format!("{stem}-{number}.pcapng"),
         };
         let path = directory.join(name);
-        match OpenOptions::new().write(true).create_new(true).open(&path) {
-            Ok(file) => return Ok((file, path)),
+        match File::create_new(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot create {}", path.display()));
+            made => {
+                let made = made.with_context(|| format!("cannot create {}", path.display()));
+                return made.map(|file| (file, path));
             }
         }
     }
@@ -204,10 +190,8 @@ fn named(directory: &Path, now: Timestamp) -> Result<(File, PathBuf)> {
 
 /// Where large files that do not matter for long are kept.
 fn scratch() -> PathBuf {
-    match std::env::var_os("TMPDIR") {
-        Some(directory) if !directory.is_empty() => PathBuf::from(directory),
-        _ => PathBuf::from("/var/tmp"),
-    }
+    let chosen = std::env::var_os("TMPDIR").filter(|it| !it.is_empty());
+    PathBuf::from(chosen.unwrap_or_else(|| "/var/tmp".into()))
 }
 
 #[cfg(test)]

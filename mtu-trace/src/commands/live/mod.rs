@@ -73,8 +73,7 @@ pub fn run(options: &LiveOptions, color: ColorChoice) -> Result<u8> {
         feed,
         write: Box::new(move || save.store(true, Ordering::Relaxed)),
     };
-    let mut app = App::new(facts, theme(color), glyphs(&options.drawing));
-    let ending = screens(&mut app, &mut source);
+    let ending = screens(facts, &mut source, &options.drawing, color);
     // The thread must not wait for anybody to take its last events.
     drop(source);
     let recording = tracer.finish();
@@ -91,24 +90,24 @@ pub fn run(options: &LiveOptions, color: ColorChoice) -> Result<u8> {
 }
 
 /// Shows the screens until they end.
-pub fn screens(app: &mut App, source: &mut Source) -> Result<Ending> {
-    let runtime = runtime()?;
-    output::hold();
-    runtime.block_on(show(app, source, output::take_held))
-}
-
-pub fn theme(color: ColorChoice) -> Theme {
-    match output::color(color) {
+pub fn screens(
+    facts: TraceFacts,
+    source: &mut Source,
+    drawing: &Drawing,
+    color: ColorChoice,
+) -> Result<Ending> {
+    let theme = match output::color(color) {
         true => Theme::detect(),
         false => Theme::Mono,
-    }
-}
-
-pub fn glyphs(drawing: &Drawing) -> &'static Glyphs {
-    match drawing.ascii {
+    };
+    let glyphs = match drawing.ascii {
         true => &ASCII,
         false => Glyphs::detect(),
-    }
+    };
+    let mut app = App::new(facts, theme, glyphs);
+    let runtime = runtime()?;
+    output::hold();
+    runtime.block_on(show(&mut app, source, output::take_held))
 }
 
 /// Looks at the network once, as `check` does, and tells what is bad.

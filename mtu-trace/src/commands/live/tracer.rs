@@ -21,7 +21,6 @@ use crate::show::tui::feed::{Batches, FeedItem, Feeder};
 pub struct Tracer {
     stop: oneshot::Sender<()>,
     thread: JoinHandle<KeptCapture>,
-    /// What became of each hook.
     pub hooks: Vec<HookStatus>,
 }
 
