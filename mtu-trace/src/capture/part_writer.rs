@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::{io, mem, thread};
 
 use anyhow::{Context as _, Result};
@@ -66,11 +66,8 @@ pub struct PartWriter<S> {
     done: oneshot::Receiver<Result<()>>,
 }
 
-enum Order<S> {
-    Write(Vec<u8>),
-    NextPart(u32),
-    Ask(Box<dyn FnOnce(&mut S) + Send>),
-}
+/// What the thread is to do with the store. It does nothing more once something fails.
+type Order<S> = Box<dyn FnOnce(&mut S) -> Result<()> + Send>;
 
 impl<S: PartStore> PartWriter<S> {
     /// Begins a capture: its opening is written at once, the rest by a thread.
@@ -81,15 +78,15 @@ impl<S: PartStore> PartWriter<S> {
         // Before anything else happens: what is traced next may fill the disk, and a file without its
         // opening is no capture.
         store.write(&opening)?;
-        let (orders, ordered) = channel();
+        let (orders, ordered) = channel::<Order<S>>();
         let (tell, done) = oneshot::channel();
-        let waiting_bytes = Arc::<AtomicUsize>::default();
-        let waiting = Arc::clone(&waiting_bytes);
         thread::Builder::new()
             .name(S::THREAD.to_owned())
             .spawn(move || {
+                let ended = ordered.into_iter().try_for_each(|order| order(&mut store));
+                drop(store);
                 // Nobody may be waiting any more.
-                let _ended = tell.send(work(store, ordered, &waiting));
+                let _ended = tell.send(ended);
             })
             .context("cannot start the thread that writes the capture")?;
         let opening_bytes = opening.len() as u64;
@@ -100,7 +97,7 @@ impl<S: PartStore> PartWriter<S> {
             part_bytes: opening_bytes,
             opening_bytes,
             orders: Some(orders),
-            waiting_bytes,
+            waiting_bytes: Arc::default(),
             done,
         })
     }
@@ -137,7 +134,8 @@ impl<S: PartStore> PartWriter<S> {
             self.hand_over();
             if full {
                 self.part_bytes = 0;
-                self.order(Order::NextPart(self.encoder.header.part));
+                let part = self.encoder.header.part;
+                self.order(move |store| store.next_part(part));
             }
             self.opening_bytes = opening.len() as u64;
             self.part_bytes += self.opening_bytes;
@@ -156,7 +154,10 @@ impl<S: PartStore> PartWriter<S> {
     /// has failed.
     pub fn ask(&mut self, question: impl FnOnce(&mut S) + Send + 'static) {
         self.hand_over();
-        self.order(Order::Ask(Box::new(question)));
+        self.order(|store| {
+            question(store);
+            Ok(())
+        });
     }
 
     /// Whether events are still written, as far as is known here.
@@ -167,16 +168,20 @@ impl<S: PartStore> PartWriter<S> {
     fn hand_over(&mut self) {
         if !self.buffer.is_empty() {
             let blocks = mem::take(&mut self.buffer);
-            self.waiting_bytes
-                .fetch_add(blocks.len(), Ordering::Relaxed);
-            self.order(Order::Write(blocks));
+            let waiting = Arc::clone(&self.waiting_bytes);
+            waiting.fetch_add(blocks.len(), Ordering::Relaxed);
+            self.order(move |store| {
+                store.write(&blocks)?;
+                waiting.fetch_sub(blocks.len(), Ordering::Relaxed);
+                Ok(())
+            });
         }
     }
 
-    fn order(&self, order: Order<S>) {
+    fn order(&self, order: impl FnOnce(&mut S) -> Result<()> + Send + 'static) {
         if let Some(orders) = &self.orders {
             // A thread that has failed takes no more, and has told why.
-            let _sent = orders.send(order);
+            let _sent = orders.send(Box::new(order));
         }
     }
 
@@ -192,23 +197,4 @@ impl<S: PartStore> PartWriter<S> {
         let ended = self.done.await.map_err(|_| WriteError::Died)?;
         ended.map_err(WriteError::Store)
     }
-}
-
-/// Does what is ordered, until something fails.
-fn work<S: PartStore>(
-    mut store: S,
-    ordered: Receiver<Order<S>>,
-    waiting_bytes: &AtomicUsize,
-) -> Result<()> {
-    for order in ordered {
-        match order {
-            Order::Write(blocks) => {
-                store.write(&blocks)?;
-                waiting_bytes.fetch_sub(blocks.len(), Ordering::Relaxed);
-            }
-            Order::NextPart(number) => store.next_part(number)?,
-            Order::Ask(question) => question(&mut store),
-        }
-    }
-    Ok(())
 }

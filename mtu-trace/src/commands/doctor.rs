@@ -1,5 +1,6 @@
 //! `doctor`: what this kernel and this user allow, and what is lost.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
 use anyhow::Result;
@@ -47,38 +48,35 @@ pub fn run(options: &DoctorOptions, color: ColorChoice) -> Result<u8> {
 }
 
 impl Check {
-    fn new(name: &'static str, outcome: Result<String, String>) -> Self {
+    fn new(name: &'static str, outcome: Result<String, impl Display>) -> Self {
         let ok = outcome.is_ok();
-        let (Ok(detail) | Err(detail)) = outcome;
+        let detail = outcome.unwrap_or_else(|error| error.to_string());
         Self { name, ok, detail }
     }
 }
 
 fn diagnose(options: &DoctorOptions) -> Result<Diagnosis> {
     let effective = Effective::current()?;
-    let mut checks: Vec<Check> = CAPABILITIES
-        .iter()
-        .map(|capability| {
-            let purpose = capability.purpose;
-            let outcome = match effective.has(capability) {
-                true => Ok(purpose.to_owned()),
-                false => Err(format!("missing: {purpose}")),
-            };
-            Check::new(capability.name, outcome)
-        })
-        .collect();
+    let mut checks = Vec::new();
+    for capability in CAPABILITIES {
+        let purpose = capability.purpose;
+        let outcome = match effective.has(capability) {
+            true => Ok(purpose.to_owned()),
+            false => Err(format!("missing: {purpose}")),
+        };
+        checks.push(Check::new(capability.name, outcome));
+    }
     let btf = &options.tracing.btf;
     let types = KernelTypes::load(btf).map(|types| {
         let reasons = types.drop_reasons.len();
         format!("{}, {reasons} drop reasons", btf.display())
     });
-    let types = types.map_err(|error| error.to_string());
     checks.push(Check::new("kernel types (BTF)", types));
     let symbols = Symbols::load().map(|_| "functions have names".to_owned());
     let symbols = symbols.map_err(|error| format!("{error}: {WITHOUT_SYMBOLS}"));
     checks.push(Check::new("kernel symbols", symbols));
     let lockdown = match lockdown_refusal() {
-        Some(refusal) => Err(refusal.to_owned()),
+        Some(refusal) => Err(refusal),
         None => Ok("none that tracing minds".to_owned()),
     };
     checks.push(Check::new("kernel lockdown", lockdown));

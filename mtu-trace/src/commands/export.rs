@@ -5,63 +5,47 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
-use crate::capture::{Input, Reader};
 use crate::cli::ExportOptions;
 use crate::commands::report;
 use crate::core::verdicts::Analysis;
-use crate::model::event::{Event, EventKind};
+use crate::model::event::EventKind;
 use crate::model::network::Topology;
 use crate::show::export::Events;
 
 pub fn run(options: &ExportOptions) -> Result<u8> {
-    let mut events = SelectedEvents {
-        reader: report::open(&options.file)?,
-        read: 0,
-        topology: Arc::default(),
-        analysis: Analysis::of(options.selection.recorded()?),
+    let mut reader = report::open(&options.file)?;
+    // Knows which connections are selected, and which events belong to them.
+    let mut analysis = Analysis::of(options.selection.recorded()?);
+    let capture = report::summary(&reader, 0);
+    let clock = reader.header().clock;
+    let (mut read, mut topology) = (0, Arc::<Topology>::default());
+    // The events that are selected, with the network as it is at each.
+    let mut next = || loop {
+        let event = reader.next_event()?;
+        read += 1;
+        if let EventKind::Topology(now) = &event.kind {
+            topology = Arc::clone(now);
+        }
+        let selected = analysis.scope().is_everything() || {
+            analysis.apply(&event);
+            analysis.includes(&event)
+        };
+        if selected {
+            return Some((event, Arc::clone(&topology)));
+        }
     };
-    let mut to = BufWriter::new(io::stdout().lock());
-    let capture = report::summary(&events.reader, 0);
-    let clock = events.reader.header().clock;
     let mut exported = Events {
         capture: &capture,
         clock,
-        next: &mut || events.next(),
+        next: &mut next,
     };
+    let mut to = BufWriter::new(io::stdout().lock());
     let written = options.format.write(&mut exported, &mut to);
     written
         .and_then(|()| to.flush())
         .context("cannot write the events to standard output")?;
-    report::judge(&events.reader, events.read, &options.file)?;
-    let complete = events.analysis.scope().complete();
+    report::judge(&reader, read, &options.file)?;
+    let complete = analysis.scope().complete();
     complete.with_context(|| report::name(&options.file))?;
     Ok(0)
-}
-
-/// The events, with the network as it is at each.
-struct SelectedEvents {
-    reader: Reader<Input>,
-    read: usize,
-    topology: Arc<Topology>,
-    /// Knows which connections are selected, and which events belong to them.
-    analysis: Analysis,
-}
-
-impl SelectedEvents {
-    fn next(&mut self) -> Option<(Event, Arc<Topology>)> {
-        loop {
-            let event = self.reader.next_event()?;
-            self.read += 1;
-            if let EventKind::Topology(topology) = &event.kind {
-                self.topology = Arc::clone(topology);
-            }
-            let selected = self.analysis.scope().is_everything() || {
-                self.analysis.apply(&event);
-                self.analysis.includes(&event)
-            };
-            if selected {
-                return Some((event, Arc::clone(&self.topology)));
-            }
-        }
-    }
 }

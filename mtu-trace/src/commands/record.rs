@@ -221,12 +221,6 @@ async fn until(
     interrupts: &mut Interrupts,
     status: &mut Option<u8>,
 ) {
-    let time_up = async {
-        match duration {
-            Some(duration) => tokio::time::sleep(duration).await,
-            None => std::future::pending().await,
-        }
-    };
     let ended = async {
         match workload {
             Some(workload) => wait(workload, interrupts).await.map(Some),
@@ -236,12 +230,14 @@ async fn until(
             }
         }
     };
-    tokio::select! {
-        () = time_up => {}
-        ended = ended => match ended {
-            Ok(code) => *status = code,
-            Err(error) => complain(&format!("{error:#}")),
-        },
+    let ended = match duration {
+        Some(duration) => tokio::time::timeout(duration, ended).await,
+        None => Ok(ended.await),
+    };
+    match ended {
+        Ok(Ok(code)) => *status = code,
+        Ok(Err(error)) => complain(&format!("{error:#}")),
+        Err(_time_is_up) => {}
     }
 }
 

@@ -213,13 +213,10 @@ mod tests {
     const PART: u64 = 4096;
 
     fn kept(directory: &Path, part_bytes: u64) -> (KeptParts, Feed) {
-        let clock = Clock {
-            wall: Timestamp::now(),
-            monotonic_ns: 0,
-        };
         let (feeder, feed) = feed();
         let store = LatestParts::new(part_bytes, directory.to_owned(), directory.to_owned());
-        let kept = KeptParts::of(store.unwrap(), header(clock, Vec::new()), feeder);
+        let header = header(Clock::now(), Vec::new());
+        let kept = KeptParts::of(store.unwrap(), header, feeder);
         (kept.unwrap(), feed)
     }
 
