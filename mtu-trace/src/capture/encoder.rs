@@ -19,7 +19,6 @@ use crate::model::network::Topology;
 /// Turns events into blocks, and remembers what the start of another part must tell again. It fails
 /// only if something is too long for a block.
 pub struct Encoder {
-    /// How the part that is written came about.
     pub(crate) header: PartHeader,
     carried: Carried,
     part: PartState,

@@ -28,7 +28,6 @@ pub struct Reader<R> {
     /// What a section that is being read is to us.
     section: Section,
     topology: Arc<Topology>,
-    /// Names and devices of the section.
     dictionary: Dictionary,
     end: Option<PartEnd>,
     condition: Condition,
@@ -49,9 +48,7 @@ impl<R: Read> Reader<R> {
     /// Reads the beginning of a capture; fails if nothing of it can be used.
     pub fn new(input: R) -> Result<Self, ReadError> {
         let mut blocks = Blocks::new(input);
-        if let Some(error) = unfit(blocks.peek(12)?) {
-            return Err(error);
-        }
+        of_our_type(blocks.peek(12)?)?;
         let damaged = |offset, what| ReadError::Damaged(Damage { offset, what });
         let refused = |offset, why| match why {
             NoBlock::Io(error) => ReadError::Io(error),
@@ -272,8 +269,8 @@ fn own<'a, R: Read>(blocks: &'a Blocks<R>, found: &FoundBlock) -> Option<(u8, &'
     Some((*version, rest))
 }
 
-/// Why a file that begins like this is none of ours.
-fn unfit(start: &[u8]) -> Option<ReadError> {
+/// Refuses a file that begins as none of ours does.
+fn of_our_type(start: &[u8]) -> Result<(), ReadError> {
     const PCAPNG: [u8; 4] = SHB_MAGIC.to_le_bytes();
     const CLASSIC: [[u8; 4]; 4] = [
         [0xa1, 0xb2, 0xc3, 0xd4],
@@ -281,9 +278,9 @@ fn unfit(start: &[u8]) -> Option<ReadError> {
         [0xa1, 0xb2, 0x3c, 0x4d],
         [0x4d, 0x3c, 0xb2, 0xa1],
     ];
-    Some(match start {
+    Err(match start {
         [] => ReadError::Empty,
-        _ if start.starts_with(&PCAPNG) || PCAPNG.starts_with(start) => return None,
+        _ if start.starts_with(&PCAPNG) || PCAPNG.starts_with(start) => return Ok(()),
         _ if CLASSIC.iter().any(|magic| start.starts_with(magic)) => ReadError::OtherType(
             "it is a classic pcap file, which has packets but not what mtu-trace records with them",
         ),

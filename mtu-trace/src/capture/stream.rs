@@ -24,14 +24,6 @@ pub enum ByteOrder {
 }
 
 impl ByteOrder {
-    fn of(is_big_endian: bool) -> Self {
-        if is_big_endian {
-            Self::Big
-        } else {
-            Self::Little
-        }
-    }
-
     #[inline]
     pub fn number(self, bytes: [u8; 4]) -> u32 {
         match self {
@@ -168,10 +160,14 @@ fn framed(have: &[u8], mut order: ByteOrder) -> Result<Option<(usize, u32, ByteO
     };
     // The same in both byte orders, of which it decides.
     if u32::from_le_bytes(*block_type) == SHB_MAGIC {
+        order = match have.get(8) {
+            Some(0x1a) => ByteOrder::Big,
+            _ => ByteOrder::Little,
+        };
         match parse_sectionheaderblock(have) {
-            Ok((_, section)) => order = ByteOrder::of(section.big_endian()),
+            Ok(_) => {}
             Err(nom::Err::Incomplete(_)) if have.len() >= 12 => {
-                return bounded(rest, ByteOrder::of(have[8] == 0x1a)).map(|()| None);
+                return bounded(rest, order).map(|()| None);
             }
             Err(nom::Err::Incomplete(_)) => return Ok(None),
             Err(_) => return Err("a section header that is none".to_owned()),

@@ -22,9 +22,6 @@ use crate::show::report::{Audited, Report};
 /// Namespaces whose rules are read at the same time: each needs other programs to run.
 const READERS: usize = 4;
 
-/// Why the kernel lets a root who lacks nothing not look.
-const FORBIDDEN: &str = "a seccomp or security module forbids to look at the network";
-
 pub fn run(options: &CheckOptions, color: ColorChoice) -> Result<u8> {
     output::log_to_stderr("warn");
     let clock = Clock::now();
@@ -42,7 +39,8 @@ pub fn run(options: &CheckOptions, color: ColorChoice) -> Result<u8> {
 
 /// Looks at the network as it stands, and says what is found and what was looked at.
 pub fn audit() -> Result<(Vec<Finding>, Audited)> {
-    let (watcher, changes) = look().map_err(|error| explain_refusal(error, FORBIDDEN))?;
+    let forbidden = "a seccomp or security module forbids to look at the network";
+    let (watcher, changes) = look().map_err(|error| explain_refusal(error, forbidden))?;
     let engines = dockerds();
     let planned = PlannedNetwork::new(watcher.topology(), &engines.found);
     let audit = Audit::new(&planned);

@@ -11,14 +11,11 @@ use crate::show::tui::keys::Mode;
 use crate::show::tui::run::{Ending, Source};
 use crate::show::tui::terminal;
 
-/// What to do where there is no terminal.
-const INSTEAD: &str = "`mtu-trace report FILE` needs none";
-
 pub fn run(options: &ReplayOptions, color: ColorChoice) -> Result<u8> {
     if options.file.as_os_str() == "-" {
         bail!("standard input is where the keys come from: keep the capture in a file first");
     }
-    terminal::check(INSTEAD)?;
+    terminal::check("`mtu-trace report FILE` needs none")?;
     let scope = options.selection.recorded()?;
     let replay = Replay::open(&options.file, scope)
         .with_context(|| format!("cannot use {}", options.file.display()))?;

@@ -14,7 +14,6 @@ const NOT_FOUND: u8 = 127;
 /// The status of a command that cannot be run, as shells have it.
 const NOT_EXECUTABLE: u8 = 126;
 
-/// The command that is traced, while it runs.
 pub struct Workload {
     child: Child,
 }

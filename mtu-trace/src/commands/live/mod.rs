@@ -29,15 +29,12 @@ use crate::show::tui::theme::Theme;
 use crate::show::tui::{App, terminal};
 use crate::show::watch::Watch;
 
-/// What to do where there is no terminal.
-const INSTEAD: &str = "`mtu-trace record` needs none";
-
 pub fn run(options: &LiveOptions, color: ColorChoice) -> Result<u8> {
     if let Some(why) = misuse(&options.keep) {
         output::complain(why);
         return Ok(USAGE);
     }
-    terminal::check(INSTEAD)?;
+    terminal::check("`mtu-trace record` needs none")?;
     let scope = options.selection.live(&NetnsFile::id_of);
     let scope = scope.map_err(|error| explain_refusal(error.into(), LOCKED_DOWN))?;
     let clock = Clock::now();
