@@ -124,11 +124,14 @@ pub fn packet(
     })
 }
 
+/// A packet's headers and its encoded event.
+type HeadAndEvent<'a> = (&'a [u8], Option<Cow<'a, [u8]>>);
+
 /// The headers and the encoded event that an enhanced packet block has, the event only if it is one of
 /// ours; `None` if the packet says it is longer than its block.
 ///
 /// pcap-parser would make a list of the options first, which takes as long as all the rest.
-pub fn read_packet(block: &[u8], order: ByteOrder) -> Option<(&[u8], Option<Cow<'_, [u8]>>)> {
+pub fn read_packet(block: &[u8], order: ByteOrder) -> Option<HeadAndEvent<'_>> {
     // Type, length, interface, two of time, captured length, original length (section 4.3).
     let (fixed, rest) = block.split_at_checked(28)?;
     let length: [u8; 4] = fixed[20..24].try_into().ok()?;

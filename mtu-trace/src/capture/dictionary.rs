@@ -154,7 +154,7 @@ mod tests {
             // The block's type and length, magic and version stand before it.
             match content::read(3, &told[12..], dictionary) {
                 Ok(BlockContent::Name(number, name)) => {
-                    dictionary.names.learn(number, name).unwrap()
+                    dictionary.names.learn(number, name).unwrap();
                 }
                 other => panic!("{other:?}"),
             }
