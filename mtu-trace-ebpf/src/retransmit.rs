@@ -1,6 +1,7 @@
-//! Segments sent again (`tcp:tcp_retransmit_skb`, or the function it is in).
+//! Segments sent again (`tcp:tcp_retransmit_skb`, or the functions that lead to it).
 
-use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::macros::{map, raw_tracepoint};
+use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::RawTracePointContext;
 use mtu_trace_common::layout::Member;
 use mtu_trace_common::map::{TimerCounts, flag};
@@ -11,6 +12,10 @@ use crate::call::{Called, at_entry};
 use crate::kernel::{copy, field};
 use crate::maps::{CONNECTIONS, RETRANSMITS, TIMERS};
 use crate::{aggregate, ring, socket};
+
+/// The segment that [`outer`] has told on this CPU, which [`inner`] need not tell again.
+#[map]
+static OUTER: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 /// Width of the bit field `icsk_ca_state`.
 const CA_STATE_MASK: u32 = 0x1f;
@@ -24,9 +29,33 @@ pub fn tcp_retransmit_skb(ctx: RawTracePointContext) -> i32 {
 }
 
 at_entry! {
+    /// `int tcp_retransmit_skb(struct sock *sk, struct sk_buff *skb, int segs)` (Linux 6.18), before it
+    /// is sent.
+    (tcp_retransmit_skb_fentry, tcp_retransmit_skb_kprobe) = outer
+}
+
+at_entry! {
     /// `int __tcp_retransmit_skb(struct sock *sk, struct sk_buff *skb, int segs)` (Linux 6.18), before
-    /// it is sent.
-    (tcp_retransmit_skb_fentry, tcp_retransmit_skb_kprobe) = sent_again
+    /// it is sent. Tail loss probes call it themselves, the rest by [`outer`]'s function, unless the
+    /// compiler has split it: GCC 12 has that call the part that does the work (Debian's 6.1).
+    (tcp_retransmit_inner_fentry, tcp_retransmit_inner_kprobe) = inner
+}
+
+#[inline(always)]
+fn outer(call: &impl Called) -> Option<()> {
+    // SAFETY: the pointer is to this CPU's own slot, valid while the program runs.
+    unsafe { *OUTER.get_ptr_mut(0)? = call.argument(1)? };
+    sent_again(call)
+}
+
+#[inline(always)]
+fn inner(call: &impl Called) -> Option<()> {
+    // SAFETY: as above.
+    let told = unsafe { core::mem::take(&mut *OUTER.get_ptr_mut(0)?) };
+    if told == call.argument(1)? {
+        return None;
+    }
+    sent_again(call)
 }
 
 #[inline(always)]

@@ -315,7 +315,7 @@ impl DeviceHook {
     /// The limit that the programs measure against; 0 for none.
     fn limit_bytes(&self, limits: DeviceLimits) -> u32 {
         match self.hook.attachments[0].point {
-            AttachPoint::Devices(TcAttachType::Ingress) => limits.ingress_bytes,
+            AttachPoint::Devices(_, TcAttachType::Ingress) => limits.ingress_bytes,
             _ => limits.egress_bytes,
         }
     }

@@ -109,7 +109,7 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
             continue;
         }
         match start(&mut ebpf, &mut probes, hook, options) {
-            Ok(attachment) if matches!(attachment.point, AttachPoint::Devices(_)) => {
+            Ok(attachment) if matches!(attachment.point, AttachPoint::Devices(..)) => {
                 per_device.push(hook);
             }
             Ok(attachment) => hooks.push(hook.attached(attachment.mechanism, None)),
@@ -142,12 +142,12 @@ fn start(
     let mut reasons = Vec::new();
     let mut by = Refuser::Loader;
     for attachment in options.attachments(hook) {
-        let started = match (attachment.point, attachment.mechanism) {
-            (AttachPoint::Devices(_), _) => classifier(ebpf, attachment).map_err(Refusal::from),
-            (AttachPoint::Symbol(name), Mechanism::RawTracepoint) => {
-                raw_tracepoint(ebpf, attachment, name).map_err(Refusal::from)
-            }
-            (AttachPoint::Symbol(name), _) => probes.attach(ebpf, attachment, name),
+        let started = match attachment.point {
+            AttachPoint::Devices(program, _) => classifier(ebpf, program).map_err(Refusal::from),
+            AttachPoint::Symbols(programs) => match attachment.mechanism {
+                Mechanism::RawTracepoint => raw_tracepoints(ebpf, programs).map_err(Refusal::from),
+                mechanism => probes.attach(ebpf, mechanism.facility(), programs),
+            },
         };
         let Err(refused) = started else {
             return Ok(attachment);
@@ -163,21 +163,18 @@ fn start(
     Err((last, Refusal { why, by }))
 }
 
-fn raw_tracepoint(ebpf: &mut Ebpf, what: &Attachment, name: &str) -> Result<(), ProgramError> {
-    for program_name in what.programs {
-        let program: &mut RawTracePoint = program(ebpf, program_name)?.try_into()?;
+fn raw_tracepoints(ebpf: &mut Ebpf, programs: &[(&str, &str)]) -> Result<(), ProgramError> {
+    for (name, tracepoint) in programs {
+        let program: &mut RawTracePoint = program(ebpf, name)?.try_into()?;
         program.load()?;
-        program.attach(name)?;
+        program.attach(tracepoint)?;
     }
     Ok(())
 }
 
-fn classifier(ebpf: &mut Ebpf, attachment: &Attachment) -> Result<(), ProgramError> {
-    for name in attachment.programs {
-        let program: &mut SchedClassifier = program(ebpf, name)?.try_into()?;
-        program.load()?;
-    }
-    Ok(())
+fn classifier(ebpf: &mut Ebpf, name: &str) -> Result<(), ProgramError> {
+    let program: &mut SchedClassifier = program(ebpf, name)?.try_into()?;
+    program.load()
 }
 
 /// A program of the object by its name.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use aya::programs::{Program, ProgramError};
 use aya::{Btf, BtfError, Ebpf, Endianness};
 
-use crate::kernel::hooks::{Attachment, Mechanism};
+use crate::kernel::hooks::Mechanism;
 use crate::kernel::load::{Refusal, Refuser, program};
 
 /// What attaching takes, and what has become of it so far.
@@ -53,28 +53,31 @@ impl Probes {
         }
     }
 
-    /// Loads and attaches the programs of one attachment to a function. If one of them cannot be, none
-    /// stays.
+    /// Loads the programs of one attachment and attaches each to its function. If one of them cannot be,
+    /// none stays.
     pub fn attach(
         &mut self,
         ebpf: &mut Ebpf,
-        attachment: &Attachment,
-        function: &str,
+        facility: Mechanism,
+        programs: &[(&str, &str)],
     ) -> Result<(), Refusal> {
-        let facility = attachment.mechanism.facility();
         let absent = self.absent.iter().find(|(absent, _)| *absent == facility);
         if let Some((_, refusal)) = absent {
             return Err(refusal.clone());
         }
-        let mut programs = attachment.programs.iter();
-        let Err(obstacle) = programs.try_for_each(|name| self.one(ebpf, name, function)) else {
+        let attached = programs
+            .iter()
+            .try_for_each(|(name, function)| self.one(ebpf, name, function));
+        let Err(obstacle) = attached else {
             return Ok(());
         };
-        for name in attachment.programs {
+        for (name, _) in programs {
             // Of several, that is; one that was never loaded says so.
-            if let Some(Program::KProbe(program)) = ebpf.program_mut(name) {
-                let _not_loaded = program.unload();
-            }
+            let _not_loaded = match ebpf.program_mut(name) {
+                Some(Program::FEntry(program)) => program.unload(),
+                Some(Program::KProbe(program)) => program.unload(),
+                _ => continue,
+            };
         }
         Err(match obstacle {
             Obstacle::Function(refusal) => refusal,

@@ -19,7 +19,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use crate::kernel::hooks::{AttachPoint, Attachment, Mechanism, TraceHook};
-use crate::kernel::load::Refusal;
+use crate::kernel::load::{self, Refusal};
 use crate::kernel::qdisc;
 
 /// Priority of our filters. A choice: late, so that filters of others decide first.
@@ -103,14 +103,11 @@ pub fn attach(
     ifindex: u32,
     qdisc: &mut Qdisc,
 ) -> Result<SchedClassifierLink, ProgramError> {
-    let AttachPoint::Devices(direction) = attachment.point else {
+    let AttachPoint::Devices(program, direction) = attachment.point else {
         return Err(ProgramError::UnexpectedProgramType);
     };
     let name = name(ifindex).map_err(TcError::IoError)?;
-    let program: &mut SchedClassifier = ebpf
-        .program_mut(attachment.programs[0])
-        .ok_or(ProgramError::NotLoaded)?
-        .try_into()?;
+    let program: &mut SchedClassifier = load::program(ebpf, program)?.try_into()?;
     let options = match attachment.mechanism {
         Mechanism::Clsact => {
             match qdisc_add_clsact(&name) {

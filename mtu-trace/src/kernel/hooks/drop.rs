@@ -6,18 +6,16 @@ use super::*;
 pub const DROPS: TraceHook = TraceHook {
     name: hook::DROPS,
     attachments: &[
-        at(Mechanism::RawTracepoint, &["kfree_skb"], "kfree_skb"),
+        at(Mechanism::RawTracepoint, &[("kfree_skb", "kfree_skb")]),
         at(
             Mechanism::Kprobe,
-            &["sk_skb_reason_drop_kprobe"],
-            "sk_skb_reason_drop",
+            &[("sk_skb_reason_drop_kprobe", "sk_skb_reason_drop")],
         ),
         at(
             Mechanism::Kprobe,
-            &["kfree_skb_reason_kprobe"],
-            "kfree_skb_reason",
+            &[("kfree_skb_reason_kprobe", "kfree_skb_reason")],
         ),
-        at(Mechanism::Kprobe, &["kfree_skb_kprobe"], "kfree_skb"),
+        at(Mechanism::Kprobe, &[("kfree_skb_kprobe", "kfree_skb")]),
     ],
     shows: "packets dropped, where and why; ICMP errors that are filtered",
     lost: "no drop is seen: black holes are known from ICMP and passing packets, never confirmed",

@@ -67,19 +67,17 @@ pub type Decode = fn(&Decoder, &[u8], &Topology) -> Result<Decoded, DecodeError>
 pub struct Attachment {
     /// How the programs are attached.
     pub mechanism: Mechanism,
-    /// Names of the programs, all of which it takes.
-    pub programs: &'static [&'static str],
-    /// What they are attached to.
+    /// Which programs, and where.
     pub point: AttachPoint,
 }
 
-/// What a program is attached to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The programs of an attachment, by name, and what they are attached to.
+#[derive(Clone, Copy, Debug)]
 pub enum AttachPoint {
-    /// A tracepoint or function of this name, once for the whole host.
-    Symbol(&'static str),
-    /// This direction of devices, which come and go.
-    Devices(TcAttachType),
+    /// Each is at a tracepoint or function, named second, once for the whole host; it takes all of them.
+    Symbols(&'static [(&'static str, &'static str)]),
+    /// One is at this direction of devices, which come and go.
+    Devices(&'static str, TcAttachType),
 }
 
 /// How a program hangs on its hook.
@@ -160,27 +158,22 @@ impl TraceHook {
     }
 }
 
-const fn at(
-    mechanism: Mechanism,
-    programs: &'static [&'static str],
-    symbol: &'static str,
-) -> Attachment {
+const fn at(mechanism: Mechanism, programs: &'static [(&'static str, &'static str)]) -> Attachment {
     Attachment {
         mechanism,
-        programs,
-        point: AttachPoint::Symbol(symbol),
+        point: AttachPoint::Symbols(programs),
     }
 }
 
-/// The attachments at a function's entry, by fentry and by kprobe, of the programs that the macro of
-/// the same name makes for `mtu-trace-ebpf`; after the program at a tracepoint of its own name, if there
-/// is one to prefer.
+/// The attachments at the entry of functions, by fentry and by kprobe, of the programs that the macro
+/// of the same name makes for `mtu-trace-ebpf`; after the program at a tracepoint of its own name, if
+/// there is one to prefer.
 macro_rules! at_entry {
-    ($program:literal, $function:expr $(, after tracepoint $tracepoint:literal)?) => {
+    ($(after $tracepoint:literal,)? $($program:literal at $function:expr),+) => {
         &[
-            $(at(Mechanism::RawTracepoint, &[$tracepoint], $tracepoint),)?
-            at(Mechanism::Fentry, &[concat!($program, "_fentry")], $function),
-            at(Mechanism::Kprobe, &[concat!($program, "_kprobe")], $function),
+            $(at(Mechanism::RawTracepoint, &[($tracepoint, $tracepoint)]),)?
+            at(Mechanism::Fentry, &[$((concat!($program, "_fentry"), $function)),+]),
+            at(Mechanism::Kprobe, &[$((concat!($program, "_kprobe"), $function)),+]),
         ]
     };
 }
@@ -208,8 +201,8 @@ mod tests {
         assert_eq!(names.len(), HOOKS.len());
         for hook in HOOKS {
             assert!(!hook.attachments.is_empty(), "{}", hook.name);
-            let mut all = hook.attachments.iter();
-            assert!(all.all(|it| !it.programs.is_empty()), "{}", hook.name);
+            let is_empty = |it: &Attachment| matches!(it.point, AttachPoint::Symbols([]));
+            assert!(!hook.attachments.iter().any(is_empty), "{}", hook.name);
         }
     }
 

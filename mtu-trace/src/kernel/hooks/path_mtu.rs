@@ -5,7 +5,7 @@ use super::*;
 /// `tcp_v4_mtu_reduced`, by a socket of IPv4.
 pub const TOLD: TraceHook = TraceHook {
     name: hook::TOLD,
-    attachments: at_entry!("tcp_v4_mtu_reduced", hook::TOLD),
+    attachments: at_entry!("tcp_v4_mtu_reduced" at hook::TOLD),
     shows: "IPv4 sockets that were told of a smaller path MTU",
     lost: "that a sender was told is known from its segment size alone",
     optional: true,
@@ -15,7 +15,7 @@ pub const TOLD: TraceHook = TraceHook {
 /// `tcp_v6_mtu_reduced`, by a socket of IPv6.
 pub const TOLD6: TraceHook = TraceHook {
     name: hook::TOLD6,
-    attachments: at_entry!("tcp_v6_mtu_reduced", hook::TOLD6),
+    attachments: at_entry!("tcp_v6_mtu_reduced" at hook::TOLD6),
     shows: "IPv6 sockets that were told of a smaller path MTU",
     ..TOLD
 };
@@ -23,7 +23,7 @@ pub const TOLD6: TraceHook = TraceHook {
 /// `__ip_rt_update_pmtu`, for a route of IPv4.
 pub const ROUTE: TraceHook = TraceHook {
     name: hook::ROUTE,
-    attachments: at_entry!("ip_rt_update_pmtu", hook::ROUTE),
+    attachments: at_entry!("ip_rt_update_pmtu" at hook::ROUTE),
     shows: "IPv4 routes that keep a smaller path MTU",
     lost: "that a sender of datagrams was told is not seen",
     ..TOLD
@@ -32,7 +32,7 @@ pub const ROUTE: TraceHook = TraceHook {
 /// `__ip6_rt_update_pmtu`, for a route of IPv6.
 pub const ROUTE6: TraceHook = TraceHook {
     name: hook::ROUTE6,
-    attachments: at_entry!("ip6_rt_update_pmtu", hook::ROUTE6),
+    attachments: at_entry!("ip6_rt_update_pmtu" at hook::ROUTE6),
     shows: "IPv6 routes that keep a smaller path MTU",
     ..ROUTE
 };

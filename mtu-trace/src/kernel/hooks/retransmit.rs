@@ -6,13 +6,13 @@ use mtu_trace_common::map::{TimerCounts, flag};
 use super::*;
 use crate::model::event::{TcpState, Timers};
 
-/// `tcp:tcp_retransmit_skb`, or the function that has it.
+/// `tcp:tcp_retransmit_skb`, or the functions that lead to it.
 pub const RETRANSMITS: TraceHook = TraceHook {
     name: hook::RETRANSMITS,
     attachments: at_entry!(
-        "tcp_retransmit_skb",
-        "__tcp_retransmit_skb",
-        after tracepoint "tcp_retransmit_skb"
+        after "tcp_retransmit_skb",
+        "tcp_retransmit_skb" at "tcp_retransmit_skb",
+        "tcp_retransmit_inner" at "__tcp_retransmit_skb"
     ),
     shows: "segments sent again by sockets of this host",
     lost: "stalls of local senders are known from their drops and sock_diag only",
@@ -23,7 +23,7 @@ pub const RETRANSMITS: TraceHook = TraceHook {
 /// `tcp_retransmit_timer`, a run of the retransmission timer.
 pub const TIMEOUT: TraceHook = TraceHook {
     name: hook::TIMEOUT,
-    attachments: at_entry!("tcp_retransmit_timer", hook::TIMEOUT),
+    attachments: at_entry!("tcp_retransmit_timer" at hook::TIMEOUT),
     shows: "how often a sender's retransmission timer ran",
     lost: "timeouts are counted in a row only, as the socket does",
     optional: true,
@@ -33,7 +33,7 @@ pub const TIMEOUT: TraceHook = TraceHook {
 /// `tcp_send_loss_probe`, a tail loss probe.
 pub const PROBE: TraceHook = TraceHook {
     name: hook::PROBE,
-    attachments: at_entry!("tcp_send_loss_probe", hook::PROBE),
+    attachments: at_entry!("tcp_send_loss_probe" at hook::PROBE),
     shows: "which segments sent again were tail loss probes",
     lost: "tail loss probes are not told from other segments sent again",
     ..TIMEOUT
@@ -42,7 +42,7 @@ pub const PROBE: TraceHook = TraceHook {
 /// `tcp_enter_loss`, all that is outstanding taken for lost.
 pub const LOSS: TraceHook = TraceHook {
     name: hook::LOSS,
-    attachments: at_entry!("tcp_enter_loss", hook::LOSS),
+    attachments: at_entry!("tcp_enter_loss" at hook::LOSS),
     shows: "how often a sender took all that was outstanding for lost",
     lost: "that is known from the socket's state at each segment sent again",
     ..TIMEOUT

@@ -8,8 +8,8 @@ use super::*;
 pub const INGRESS: TraceHook = TraceHook {
     name: "tc:ingress",
     attachments: &[
-        on(Mechanism::Tcx, &["mtu_trace_in"], TcAttachType::Ingress),
-        on(Mechanism::Clsact, &["mtu_trace_in"], TcAttachType::Ingress),
+        on(Mechanism::Tcx, "mtu_trace_in", TcAttachType::Ingress),
+        on(Mechanism::Clsact, "mtu_trace_in", TcAttachType::Ingress),
     ],
     shows: "oversized packets and ICMP errors that come in by boundary devices",
     lost: "how far an ICMP error came is not seen",
@@ -21,22 +21,17 @@ pub const INGRESS: TraceHook = TraceHook {
 pub const EGRESS: TraceHook = TraceHook {
     name: "tc:egress",
     attachments: &[
-        on(Mechanism::Tcx, &["mtu_trace_out"], TcAttachType::Egress),
-        on(Mechanism::Clsact, &["mtu_trace_out"], TcAttachType::Egress),
+        on(Mechanism::Tcx, "mtu_trace_out", TcAttachType::Egress),
+        on(Mechanism::Clsact, "mtu_trace_out", TcAttachType::Egress),
     ],
     shows: "oversized packets and ICMP errors that leave by boundary devices",
     ..INGRESS
 };
 
-const fn on(
-    mechanism: Mechanism,
-    programs: &'static [&'static str],
-    direction: TcAttachType,
-) -> Attachment {
+const fn on(mechanism: Mechanism, program: &'static str, direction: TcAttachType) -> Attachment {
     Attachment {
         mechanism,
-        programs,
-        point: AttachPoint::Devices(direction),
+        point: AttachPoint::Devices(program, direction),
     }
 }
 

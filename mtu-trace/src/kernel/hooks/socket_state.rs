@@ -6,11 +6,7 @@ use super::*;
 /// `sock:inet_sock_set_state`, or `tcp_set_state` that leads to it.
 pub const STATES: TraceHook = TraceHook {
     name: hook::STATES,
-    attachments: at_entry!(
-        "tcp_set_state",
-        "tcp_set_state",
-        after tracepoint "inet_sock_set_state"
-    ),
+    attachments: at_entry!(after "inet_sock_set_state", "tcp_set_state" at "tcp_set_state"),
     shows: "handshakes and ends of connections, with their initial sequence numbers",
     lost: "connections are joined by addresses only, not behind a NAT that changes ports",
     optional: false,

@@ -14,11 +14,13 @@ const IPV6_HEADER: usize = 40;
 pub const TUNNEL: TraceHook = TraceHook {
     name: hook::TUNNEL,
     attachments: &[
-        at(Mechanism::Fexit, &["tunnel_check_fexit"], hook::TUNNEL),
+        at(Mechanism::Fexit, &[("tunnel_check_fexit", hook::TUNNEL)]),
         at(
             Mechanism::Kretprobe,
-            &["tunnel_check_kprobe", "tunnel_check_kretprobe"],
-            hook::TUNNEL,
+            &[
+                ("tunnel_check_kprobe", hook::TUNNEL),
+                ("tunnel_check_kretprobe", hook::TUNNEL),
+            ],
         ),
     ],
     shows: "packets that a bridged tunnel has no room for and turns into messages to their senders",
