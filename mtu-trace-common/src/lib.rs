@@ -10,6 +10,3 @@ pub mod layout;
 pub mod map;
 pub mod pace;
 pub mod record;
-
-#[cfg(feature = "user")]
-mod pod;

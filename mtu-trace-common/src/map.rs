@@ -97,9 +97,7 @@ pub struct SocketEnd {
 }
 
 /// Why a socket sent again, so far; all zero where that is not seen.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
-)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct TimerCounts {
     /// Runs of its retransmission timer (`tcp_retransmit_timer`).
@@ -173,3 +171,24 @@ pub mod size {
     /// Devices the tc programs know.
     pub const DEVICES: u32 = 16_384;
 }
+
+/// Marks types that aya may copy to and from the kernel.
+#[cfg(feature = "user")]
+macro_rules! pod {
+    ($($name:ty),+) => {
+        $(
+            // SAFETY: the type is `repr(C)`, has no padding and no invalid bit patterns; zerocopy's
+            // `FromBytes` and `IntoBytes` derives on it prove both at compile time.
+            unsafe impl aya::Pod for $name {}
+        )+
+    };
+}
+#[cfg(feature = "user")]
+pod!(
+    Aggregate,
+    ConnectionEntry,
+    DeviceKey,
+    DeviceLimits,
+    DropKey,
+    FlowKey
+);

@@ -37,9 +37,7 @@ pub struct RecordHeader {
 }
 
 /// A device as the kernel showed it at that moment; all zero for none.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
-)]
+#[derive(Clone, Copy, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct DeviceRecord {
     /// Cookie of its namespace, 0 where the kernel has none.
@@ -66,7 +64,7 @@ pub mod direction {
 }
 
 /// A packet at one place in the kernel.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct PacketRecord {
     /// Kind, length and time.
@@ -114,7 +112,7 @@ pub struct PacketRecord {
 }
 
 /// A segment sent again by a socket of this host.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct RetransmitRecord {
     /// Kind, length and time.
@@ -158,7 +156,7 @@ pub struct RetransmitRecord {
 }
 
 /// The end of a watched socket.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ClosedRecord {
     /// Kind, length and time.
@@ -171,7 +169,7 @@ pub struct ClosedRecord {
 
 /// A path MTU that an ICMP error told, or a tunnel has found, taken over by a socket (`tcp_v4_mtu_reduced`,
 /// `tcp_v6_mtu_reduced`) or for a route (`__ip_rt_update_pmtu`, `__ip6_rt_update_pmtu`).
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct PathMtuRecord {
     /// Kind, length and time.

@@ -12,31 +12,10 @@ pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 /// How deep anonymous structures are followed. A choice: no kernel nests them half as deep.
 const MAX_DEPTH: usize = 8;
 
-/// Why the kernel's BTF is of no use.
+/// Why the kernel's BTF is of no use: it cannot be read, or lacks a member that nothing works without.
 #[derive(Debug, thiserror::Error)]
-pub enum BtfError {
-    /// It cannot be read or is no BTF.
-    #[error(
-        "cannot read the kernel's type information at {path}: {reason}; it needs a kernel built \
-         with CONFIG_DEBUG_INFO_BTF=y, or a file of it named with --btf"
-    )]
-    Unreadable {
-        /// The file that was read.
-        path: String,
-        /// What the reader said.
-        reason: String,
-    },
-    /// A structure member that nothing works without is not there.
-    #[error("the kernel's type information at {path} has no {structure}.{member}")]
-    Missing {
-        /// The file that was read.
-        path: String,
-        /// The structure that was looked at.
-        structure: &'static str,
-        /// The member that is not there.
-        member: &'static str,
-    },
-}
+#[error("{0}")]
+pub struct BtfError(String);
 
 /// What the programs and the decoder need to know of the running kernel.
 #[derive(Clone, Debug, Default)]
@@ -67,10 +46,12 @@ impl KernelTypes {
     /// Looks everything up in the BTF file at `path`, of which nothing may be missing that nothing works
     /// without.
     pub fn load(path: &Path) -> Result<Self, BtfError> {
-        let shown = path.display().to_string();
-        let unreadable = |reason| BtfError::Unreadable {
-            path: shown.clone(),
-            reason,
+        let shown = path.display();
+        let unreadable = |reason: String| {
+            BtfError(format!(
+                "cannot read the kernel's type information at {shown}: {reason}; it needs a kernel \
+                 built with CONFIG_DEBUG_INFO_BTF=y, or a file of it named with --btf"
+            ))
         };
         // The library panics on no input we know of, but reports a missing file as a bare io error.
         std::fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
@@ -85,11 +66,9 @@ impl KernelTypes {
                 Some(offset) => table[member as usize] = offset,
                 None if OPTIONAL.contains(&member) => {}
                 None => {
-                    return Err(BtfError::Missing {
-                        path: shown,
-                        structure,
-                        member: name,
-                    });
+                    return Err(BtfError(format!(
+                        "the kernel's type information at {shown} has no {structure}.{name}"
+                    )));
                 }
             }
         }

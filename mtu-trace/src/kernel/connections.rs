@@ -1,15 +1,16 @@
 //! Announces the connections that events may belong to before these, those that wait without a record
 //! of it, and how the sockets of all that were announced stand.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::base::clock::monotonic_ns;
 use crate::host::watcher::Watcher;
 use crate::kernel::maps::Maps;
-use crate::kernel::sampling::Sampling;
 use crate::kernel::socket_lookup::SocketLookup;
 use crate::kernel::socket_poller::SocketPoller;
-use crate::model::event::{Event, EventKind};
+use crate::kernel::sockets;
+use crate::model::event::{Event, EventKind, Flow, Sample};
 use crate::model::network::Topology;
 
 /// How long events wait at most for their connections, ns. A choice: a tick, so that a finding is not
@@ -20,6 +21,12 @@ const MOST_WAIT_NS: u64 = 100_000_000;
 const SURVEY_ASKED_NS: u64 = 200_000_000;
 /// How old it may be when nothing is looked for, ns. A choice, as for [`SURVEY_ASKED_NS`].
 const SURVEY_IDLE_NS: u64 = 5_000_000_000;
+
+/// Sockets asked at each tick. A choice: each ten times a second, as long as they are few.
+const MOST_SAMPLES: usize = 64;
+/// A socket that stands still is told again after this time, ns. A choice: a report says how long it
+/// has stood to a second.
+const SAMPLE_AGAIN_NS: u64 = 1_000_000_000;
 
 /// Whether connections are seen to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +42,8 @@ pub struct Connections {
     pub(crate) maps: Maps,
     lookup: SocketLookup,
     poller: SocketPoller,
-    sampling: Sampling,
+    /// How sockets stood when that was told last, and when it was.
+    sampled: HashMap<Flow, (Sample, u64)>,
     /// Decoded events that wait for their connections.
     pending: Vec<Event>,
     handshakes: Handshakes,
@@ -48,7 +56,7 @@ impl Connections {
             maps,
             lookup: SocketLookup::default(),
             poller: SocketPoller::default(),
-            sampling: Sampling::default(),
+            sampled: HashMap::new(),
             pending: Vec::new(),
             handshakes,
         }
@@ -95,7 +103,8 @@ impl Connections {
 
     /// Looks a last time, and hands over all events.
     pub fn finish(&mut self, watcher: &Watcher, sink: &mut impl FnMut(Event)) {
-        self.lookup.hurry();
+        // Whatever short time ago that was done.
+        self.lookup.scanned_ns = 0;
         self.look(watcher, sink);
         self.pending.drain(..).for_each(sink);
     }
@@ -106,7 +115,7 @@ impl Connections {
         let time_ns = self.pending.first().map_or(now_ns, |first| first.time_ns);
         let found = self.lookup.look(&mut self.maps, now_ns, time_ns);
         found.into_iter().for_each(&mut *sink);
-        if self.lookup.is_any_unseen() {
+        if !self.lookup.unseen.is_empty() {
             self.survey_unseen(SURVEY_ASKED_NS, watcher);
             let maps = &mut self.maps;
             let old = self.lookup.unseen(maps, &self.poller.old, time_ns);
@@ -135,9 +144,29 @@ impl Connections {
         }
     }
 
-    /// Asks how the sockets stand that were announced.
+    /// Asks how some of the sockets stand that were announced, and tells it where it is news. Those that
+    /// are gone are closed.
     pub fn sample(&mut self, watcher: &Watcher, sink: &mut impl FnMut(Event)) {
-        let news = self.sampling.news(&mut self.lookup, watcher);
-        news.into_iter().for_each(sink);
+        // What happens while they are asked comes after what they say.
+        let now_ns = monotonic_ns();
+        let asked = self.lookup.announced.next(MOST_SAMPLES, now_ns);
+        let samples = sockets::sample(asked.iter().copied(), watcher);
+        let found: BTreeSet<Flow> = samples.iter().map(|sample| sample.flow).collect();
+        for flow in asked.iter().filter(|flow| !found.contains(flow)) {
+            self.lookup.close(flow);
+            self.sampled.remove(flow);
+        }
+        for sample in samples {
+            let told = self.sampled.get(&sample.flow);
+            if told.is_none_or(|(before, told_ns)| {
+                *before != sample || now_ns.saturating_sub(*told_ns) >= SAMPLE_AGAIN_NS
+            }) {
+                self.sampled.insert(sample.flow, (sample, now_ns));
+                sink(Event {
+                    time_ns: now_ns,
+                    kind: EventKind::Sample(sample),
+                });
+            }
+        }
     }
 }

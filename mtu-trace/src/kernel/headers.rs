@@ -160,6 +160,21 @@ fn quoted(netns: NetnsId, bytes: &[u8]) -> (Option<Quoted>, usize) {
     (Some(quoted), length)
 }
 
+/// What lies behind the headers of an IP packet: of an ICMP error, the packet it quotes.
+pub(crate) fn behind(head: &[u8]) -> &[u8] {
+    LaxPacketHeaders::from_ip(head).map_or(&[], |packet| payload(&packet.payload))
+}
+
+/// The length an IP packet's header tells, itself included, bytes.
+pub(crate) fn told_length(head: &[u8]) -> Option<u32> {
+    match LaxPacketHeaders::from_ip(head).ok()?.net? {
+        NetHeaders::Ipv4(ip, _) => Some(ip.total_len.into()),
+        // The header itself does not count (RFC 8200, section 3).
+        NetHeaders::Ipv6(ip, _) => Some(u32::from(ip.payload_length) + 40),
+        NetHeaders::Arp(_) => None,
+    }
+}
+
 /// Bytes of all headers: there may be more behind the payload than there is payload.
 pub(crate) fn length(packet: &LaxPacketHeaders<'_>) -> usize {
     let net = packet.net.as_ref().map_or(0, NetHeaders::header_len);

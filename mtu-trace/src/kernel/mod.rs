@@ -22,7 +22,6 @@ pub mod packet;
 pub(crate) mod probes;
 pub(crate) mod qdisc;
 pub(crate) mod ring;
-pub(crate) mod sampling;
 pub(crate) mod socket_lookup;
 pub(crate) mod socket_poller;
 pub(crate) mod sockets;

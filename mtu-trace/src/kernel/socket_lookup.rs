@@ -100,12 +100,13 @@ pub struct SocketLookup {
     /// Those of them that are not over.
     open: Vec<Flow>,
     /// Flows and sockets none of the kept connections fits: theirs may be older than the trace.
-    unseen: Vec<Flow>,
+    pub(crate) unseen: Vec<Flow>,
     /// Sockets that were told of a path MTU before they were announced.
     told: Vec<Flow>,
     /// Initial sequence numbers to look for: those of the other ends of known sockets.
     ends: HashSet<Isn>,
-    scanned_ns: u64,
+    /// When everything was looked through last, ns.
+    pub(crate) scanned_ns: u64,
     pub(crate) announced: Announced,
     /// The network changes more often than something is looked for in it.
     index: Arc<TopologyIndex>,
@@ -194,11 +195,6 @@ impl SocketLookup {
         !self.open.is_empty()
     }
 
-    /// Has the next look go through everything, however short ago the last one was.
-    pub fn hurry(&mut self) {
-        self.scanned_ns = 0;
-    }
-
     /// Looks for what is wanted; through everything if that was not done a moment ago. Returns new
     /// events in the order they are to be taken, of the time `time_ns`: that of the first packet they
     /// are for.
@@ -282,11 +278,6 @@ impl SocketLookup {
             }
         }
         found
-    }
-
-    /// Whether [`SocketLookup::unseen`] has something to look for.
-    pub fn is_any_unseen(&self) -> bool {
-        !self.unseen.is_empty()
     }
 
     /// Announces, for what none of the kept connections fits, those of `old` that may: sockets whose

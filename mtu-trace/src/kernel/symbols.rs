@@ -1,23 +1,14 @@
 //! Kernel addresses to function names (`/proc/kallsyms`).
 
-use std::{fs, io};
+use std::fs;
+
+use anyhow::{Result, bail, ensure};
 
 /// Where the kernel lists its symbols.
 pub const KALLSYMS: &str = "/proc/kallsyms";
 
 /// What is lost without them.
 pub const LOST: &str = "places of drops are told by packet lengths alone";
-
-/// Why addresses cannot be named.
-#[derive(Debug, thiserror::Error)]
-pub enum SymbolError {
-    /// The list cannot be read.
-    #[error("cannot read {KALLSYMS}: {0}")]
-    Unreadable(#[from] io::Error),
-    /// The list is there, its addresses are not.
-    #[error("{KALLSYMS} hides its addresses: kernel.kptr_restrict is 2, or CAP_SYSLOG is missing")]
-    Hidden,
-}
 
 /// The kernel's functions, by address.
 #[derive(Debug, Default)]
@@ -30,11 +21,14 @@ pub struct Symbols {
 
 impl Symbols {
     /// Reads the running kernel's list.
-    pub fn load() -> Result<Self, SymbolError> {
-        Self::parse(&fs::read_to_string(KALLSYMS)?)
+    pub fn load() -> Result<Self> {
+        match fs::read_to_string(KALLSYMS) {
+            Ok(text) => Self::parse(&text),
+            Err(error) => bail!("cannot read {KALLSYMS}: {error}"),
+        }
     }
 
-    fn parse(text: &str) -> Result<Self, SymbolError> {
+    fn parse(text: &str) -> Result<Self> {
         let mut symbols = Self::default();
         for line in text.lines() {
             let mut fields = line.split_ascii_whitespace();
@@ -53,9 +47,10 @@ impl Symbols {
             symbols.names.push_str(strip(name));
             symbols.names.push('\n');
         }
-        if symbols.functions.is_empty() {
-            return Err(SymbolError::Hidden);
-        }
+        ensure!(
+            !symbols.functions.is_empty(),
+            "{KALLSYMS} hides its addresses: kernel.kptr_restrict is 2, or CAP_SYSLOG is missing"
+        );
         symbols.functions.sort_unstable();
         Ok(symbols)
     }
@@ -105,6 +100,7 @@ ffffffffc0000000 t veth_xmit\t[veth]
     #[test]
     fn hidden_addresses_are_an_error() {
         let hidden = "0000000000000000 T _text\n0000000000000000 t ip_forward\n";
-        assert!(matches!(Symbols::parse(hidden), Err(SymbolError::Hidden)));
+        let error = Symbols::parse(hidden).unwrap_err().to_string();
+        assert!(error.contains("hides its addresses"), "{error}");
     }
 }

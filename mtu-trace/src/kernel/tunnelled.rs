@@ -5,9 +5,9 @@
 //! by what it carries: a header with the right constant bits, in which there is an Ethernet frame
 //! with an IP packet that fits into the datagram.
 
-use etherparse::{LaxPacketHeaders, NetHeaders, TransportHeader};
+use etherparse::{LaxPacketHeaders, TransportHeader};
 
-use crate::kernel::headers::{flow, length, tcp_header};
+use crate::kernel::headers::{flow, length, tcp_header, told_length};
 use crate::model::event::{Inner, Tcp, UDP};
 use crate::model::network::NetnsId;
 
@@ -83,12 +83,7 @@ fn word(bytes: &[u8], at: usize) -> Option<u16> {
 
 fn packet(netns: NetnsId, bytes: &[u8]) -> Option<(Inner, usize)> {
     let headers = LaxPacketHeaders::from_ip(bytes).ok()?;
-    let length_bytes = match headers.net.as_ref()? {
-        NetHeaders::Ipv4(ip, _) => u32::from(ip.total_len),
-        // The header itself does not count (RFC 8200, section 3).
-        NetHeaders::Ipv6(ip, _) => u32::from(ip.payload_length) + 40,
-        NetHeaders::Arp(_) => return None,
-    };
+    let length_bytes = told_length(bytes)?;
     let length = length(&headers);
     let payload_bytes = length_bytes.saturating_sub(u32::try_from(length).unwrap_or(u32::MAX));
     let inner = Inner {

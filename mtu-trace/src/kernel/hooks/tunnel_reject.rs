@@ -5,11 +5,6 @@ use super::*;
 use crate::kernel::headers;
 use crate::model::event::{Packet, Tcp};
 
-/// The length of ICMP's and ICMPv6's header (RFC 792, RFC 4443), bytes.
-const ICMP_HEADER: usize = 8;
-/// The length of IPv6's header (RFC 8200, section 3), bytes.
-const IPV6_HEADER: usize = 40;
-
 /// `skb_tunnel_check_pmtu`, at its return.
 pub const TUNNEL: TraceHook = TraceHook {
     name: hook::TUNNEL,
@@ -45,8 +40,8 @@ fn rejected(message: Packet, gso_size: u32) -> Packet {
     let Some(error) = message.icmp_error else {
         return message;
     };
-    let head = quotation(&message.head).unwrap_or_default();
-    let (Some(quoted), Some(whole_bytes)) = (error.quoted, length(head)) else {
+    let head = headers::behind(&message.head);
+    let (Some(quoted), Some(whole_bytes)) = (error.quoted, headers::told_length(head)) else {
         return message;
     };
     let parsed = headers::parse(message.flow.netns, head);
@@ -78,29 +73,5 @@ fn rejected(message: Packet, gso_size: u32) -> Packet {
         inner: parsed.inner,
         head: head.get(..parsed.length).unwrap_or(head).to_vec(),
         ..message
-    }
-}
-
-/// The packet in an ICMP error, from its IP header on.
-fn quotation(head: &[u8]) -> Option<&[u8]> {
-    let first = *head.first()?;
-    let outer = match first >> 4 {
-        4 => usize::from(first & 0x0f) * 4,
-        // The kernel makes none with extension headers (`iptunnel_pmtud_build_icmpv6`).
-        6 => IPV6_HEADER,
-        _ => return None,
-    };
-    head.get(outer + ICMP_HEADER..)
-}
-
-/// The length an IP header tells, itself included, bytes.
-fn length(head: &[u8]) -> Option<u32> {
-    let field = |at: usize| -> Option<u32> {
-        Some(u16::from_be_bytes([*head.get(at)?, *head.get(at + 1)?]).into())
-    };
-    match head.first()? >> 4 {
-        4 => field(2),
-        6 => Some(field(4)? + u32::try_from(IPV6_HEADER).ok()?),
-        _ => None,
     }
 }

@@ -112,7 +112,7 @@ fn a_translated_flow_is_found_by_its_numbers_when_a_scan_is_due() {
     assert_eq!(told(&events), [client().flow]);
     // It is announced once.
     lookup.want(translated(), clue(BEGIN + SECOND));
-    lookup.hurry();
+    lookup.scanned_ns = 0;
     assert!(lookup.look(&mut table, BEGIN + SECOND, BEGIN).is_empty());
 }
 
@@ -121,7 +121,7 @@ fn what_is_hurried_is_not_kept_waiting() {
     let (mut lookup, mut table) = (SocketLookup::default(), table(&[client()]));
     lookup.scanned_ns = BEGIN;
     lookup.want(translated(), clue(BEGIN));
-    lookup.hurry();
+    lookup.scanned_ns = 0;
     assert_eq!(lookup.look(&mut table, BEGIN, BEGIN).len(), 1);
 }
 
@@ -130,16 +130,16 @@ fn a_search_in_vain_is_given_up_and_left_alone_for_a_while() {
     let (mut lookup, mut table) = (SocketLookup::default(), table(&[]));
     lookup.want(translated(), clue(BEGIN));
     for tries in 1..MOST_TRIES {
-        lookup.hurry();
+        lookup.scanned_ns = 0;
         lookup.look(&mut table, BEGIN, BEGIN);
         let state = Lookup::Scanning(clue(BEGIN), tries);
         assert_eq!(lookup.lookups[&translated()], state);
-        assert!(lookup.is_waiting() && !lookup.is_any_unseen());
+        assert!(lookup.is_waiting() && lookup.unseen.is_empty());
     }
-    lookup.hurry();
+    lookup.scanned_ns = 0;
     lookup.look(&mut table, BEGIN, BEGIN);
     assert_eq!(lookup.lookups[&translated()], Lookup::GivenUp(BEGIN));
-    assert!(!lookup.is_waiting() && lookup.is_any_unseen());
+    assert!(!lookup.is_waiting() && !lookup.unseen.is_empty());
     assert_eq!(table.scans.get(), MOST_TRIES);
 
     lookup.want(translated(), clue(BEGIN + MISSED_NS - 1));
@@ -223,7 +223,7 @@ fn sockets_older_than_the_trace_are_known_by_their_addresses() {
     lookup.unseen.push(translated());
     let events = lookup.unseen(&mut table, &[another, same_remote], BEGIN);
     assert_eq!(told(&events), [same_remote.flow]);
-    assert!(!lookup.is_any_unseen());
+    assert!(lookup.unseen.is_empty());
 }
 
 #[test]
