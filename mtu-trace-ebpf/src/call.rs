@@ -1,9 +1,9 @@
 //! What programs are told of the call that they are run at: of a tracepoint, or of a function that no
 //! tracepoint tells of, by fentry or by kprobe, whichever the kernel has.
 
-use aya_ebpf::EbpfContext as _;
+use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::pt_regs;
-use aya_ebpf::programs::{FEntryContext, FExitContext, ProbeContext, RawTracePointContext};
+use aya_ebpf::programs::{FEntryContext, ProbeContext, RawTracePointContext};
 
 use crate::kernel::read;
 
@@ -17,22 +17,16 @@ pub trait Called {
 impl Called for FEntryContext {
     #[inline(always)]
     fn argument(&self, index: usize) -> Option<u64> {
-        traced(self.as_ptr() as u64, index)
+        traced(self, index)
     }
 }
 
-impl Called for FExitContext {
-    #[inline(always)]
-    fn argument(&self, index: usize) -> Option<u64> {
-        traced(self.as_ptr() as u64, index)
-    }
-}
-
-/// The context has the arguments one behind the other. Read as memory they are mere numbers; read
-/// directly, the verifier takes them for pointers to what they point to and forbids to calculate.
+/// An argument of a function traced by fentry or fexit, behind which fexit has the result. The context
+/// has them one behind the other. Read as memory they are mere numbers; read directly, the verifier
+/// takes them for pointers to what they point to and forbids to calculate.
 #[inline(always)]
-fn traced(context: u64, index: usize) -> Option<u64> {
-    read(context + index as u64 * 8)
+pub fn traced(ctx: &impl EbpfContext, index: usize) -> Option<u64> {
+    read(ctx.as_ptr() as u64 + index as u64 * 8)
 }
 
 impl Called for RawTracePointContext {

@@ -2,7 +2,7 @@
 //!
 //! Built for the host they do nothing, but the compiler's and clippy's checks see them there too.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
-// Atomic addition has no stable form for this target: see `aggregate`.
+// Atomic addition has no stable form for this target: see `ring`.
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 #![expect(
     clippy::needless_borrows_for_generic_args,
@@ -13,7 +13,6 @@
     reason = "programs are called with their context by value"
 )]
 
-mod aggregate;
 mod boundary;
 mod call;
 mod drop;
@@ -26,7 +25,6 @@ mod ring;
 mod scratch;
 mod skb;
 mod socket;
-mod timers;
 mod tunnel;
 
 #[cfg(target_arch = "bpf")]

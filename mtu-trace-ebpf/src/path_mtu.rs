@@ -8,7 +8,7 @@ use mtu_trace_common::record::{PathMtuRecord, kind};
 use crate::call::{Called, at_entry};
 use crate::kernel::{field, netns_key, pointer, read};
 use crate::maps::PATH_MTUS;
-use crate::{aggregate, ring, socket};
+use crate::{ring, socket};
 
 /// Offset of the destination in an IPv6 header (RFC 8200, section 3).
 const IPV6_DESTINATION: u64 = 24;
@@ -77,7 +77,7 @@ fn towards(dst: u64, family: u8) -> Option<FlowKey> {
 fn send(key: &FlowKey, mtu: u32, before: u32) -> Option<()> {
     let now = ring::now();
     // The MTU stands for the sequence number: another one is news.
-    let counted = aggregate::add(&PATH_MTUS, key, Some(mtu), now, EventClass::Losses);
+    let counted = ring::add(&PATH_MTUS, key, Some(mtu), now, EventClass::Losses);
     if !counted.emit {
         return None;
     }

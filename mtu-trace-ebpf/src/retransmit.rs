@@ -1,17 +1,19 @@
-//! Segments sent again (`tcp:tcp_retransmit_skb`, or the functions that lead to it).
+//! Segments sent again (`tcp:tcp_retransmit_skb`, or the functions that lead to it), and why: a socket's
+//! retransmission timer (RFC 6298) or a tail loss probe (RFC 8985, section 7), and whether it then takes
+//! all that is outstanding for lost.
 
 use aya_ebpf::macros::{map, raw_tracepoint};
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::RawTracePointContext;
 use mtu_trace_common::layout::Member;
-use mtu_trace_common::map::{TimerCounts, flag};
+use mtu_trace_common::map::{TimerCounts, counter, flag};
 use mtu_trace_common::pace::EventClass;
 use mtu_trace_common::record::{RetransmitRecord, kind};
 
 use crate::call::{Called, at_entry};
 use crate::kernel::{copy, field};
 use crate::maps::{CONNECTIONS, RETRANSMITS, TIMERS};
-use crate::{aggregate, ring, socket};
+use crate::{ring, socket};
 
 /// The segment that [`outer`] has told on this CPU, which [`inner`] need not tell again.
 #[map]
@@ -65,7 +67,7 @@ fn sent_again(call: &impl Called) -> Option<()> {
     // `struct tcp_skb_cb` begins with `seq` and `end_seq` in every kernel.
     let [seq, end_seq]: [u32; 2] = field(call.argument(1)?, Member::SkbCb)?;
     let now = ring::now();
-    let counted = aggregate::add(&RETRANSMITS, &key, Some(seq), now, EventClass::Losses);
+    let counted = ring::add(&RETRANSMITS, &key, Some(seq), now, EventClass::Losses);
     let (mut iss, mut irs, mut flags) = (0, 0, 0);
     if let Some(connection) = CONNECTIONS.get_ptr_mut(&key) {
         // SAFETY: the map's value stays valid while the program runs.
@@ -107,4 +109,40 @@ fn sent_again(call: &impl Called) -> Option<()> {
 #[inline(always)]
 fn byte(sk: u64, member: Member) -> u32 {
     field::<u8>(sk, member).unwrap_or(0).into()
+}
+
+at_entry! {
+    /// `void tcp_retransmit_timer(struct sock *sk)` (Linux 6.18).
+    (tcp_retransmit_timer_fentry, tcp_retransmit_timer_kprobe) =
+        |call| count(call, |timers| timers.timeouts += 1)
+}
+
+at_entry! {
+    /// `void tcp_send_loss_probe(struct sock *sk)` (Linux 6.18).
+    (tcp_send_loss_probe_fentry, tcp_send_loss_probe_kprobe) =
+        |call| count(call, |timers| timers.probes += 1)
+}
+
+at_entry! {
+    /// `void tcp_enter_loss(struct sock *sk)` (Linux 6.18).
+    (tcp_enter_loss_fentry, tcp_enter_loss_kprobe) =
+        |call| count(call, |timers| timers.losses += 1)
+}
+
+/// Counts for the socket that is the first argument. It is locked meanwhile: nobody else counts for
+/// it.
+#[inline(always)]
+fn count(call: &impl Called, add: impl FnOnce(&mut TimerCounts)) -> Option<()> {
+    let key = socket::key(call.argument(0)?)?;
+    if let Some(known) = TIMERS.get_ptr_mut(&key) {
+        // SAFETY: the map's value stays valid while the program runs.
+        add(unsafe { &mut *known });
+        return Some(());
+    }
+    let mut first = TimerCounts::default();
+    add(&mut first);
+    if TIMERS.insert(&key, &first, 0).is_err() {
+        ring::count(counter::MAP_FULL);
+    }
+    Some(())
 }

@@ -11,8 +11,8 @@ use mtu_trace_common::record::PacketRecord;
 use zerocopy::FromZeros;
 
 use crate::maps::RECORDS;
+use crate::ring;
 use crate::skb::{self, IPPROTO_ICMP, IPPROTO_ICMPV6};
-use crate::{aggregate, ring};
 
 /// Whose area it is.
 #[derive(Clone, Copy)]
@@ -85,7 +85,7 @@ impl Scratch {
     pub fn count(&mut self, map: &LruHashMap<DropKey, Aggregate>, class: EventClass) -> bool {
         let now = ring::now();
         let seq = if self.has_seq { Some(self.seq) } else { None };
-        let counted = aggregate::add(map, &self.record.key, seq, now, class);
+        let counted = ring::add(map, &self.record.key, seq, now, class);
         self.record.header.time_ns = now;
         self.record.count = counted.count;
         self.record.first_ns = counted.first_ns;

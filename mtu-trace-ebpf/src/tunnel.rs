@@ -7,7 +7,7 @@ use aya_ebpf::programs::{FExitContext, ProbeContext, RetProbeContext};
 use mtu_trace_common::pace::EventClass;
 use mtu_trace_common::record::kind;
 
-use crate::call::Called;
+use crate::call::{Called as _, traced};
 use crate::maps::ICMP_SENT;
 use crate::scratch::{self, Owner};
 use crate::skb;
@@ -26,7 +26,7 @@ static LOOKED_AT: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 /// buffer then holds.
 #[fexit]
 pub fn tunnel_check_fexit(ctx: FExitContext) -> i32 {
-    if let (Some(skb), Some(result)) = (ctx.argument(0), ctx.argument(ARGUMENTS)) {
+    if let (Some(skb), Some(result)) = (traced(&ctx, 0), traced(&ctx, ARGUMENTS)) {
         let _ignored = returns(skb, result as i32);
     }
     0

@@ -45,10 +45,9 @@ pub mod testing {
     pub use crate::host::identity::engine::ENGINES;
     pub use crate::host::netns::NetnsFile;
     pub use crate::host::watcher::{Depth, Watcher};
-    pub use crate::kernel::packet::name_devices;
     pub use crate::kernel::{
         Coverage, Covered, DecodeError, Decoder, HOOKS, KernelTypes, LiveTrace, LoadOptions, flow,
-        key,
+        key, name_devices,
     };
     pub use crate::model::event::{
         Closed, Count, Device, Event, EventKind, Flow, IcmpError, Isn, Packet, PacketKind, PathMtu,

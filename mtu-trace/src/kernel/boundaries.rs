@@ -22,7 +22,6 @@ use crate::host::watcher::Entrance;
 use crate::kernel::coverage::Coverage;
 use crate::kernel::hooks::{AttachPoint, Attachment, Mechanism, TraceHook};
 use crate::kernel::load::{LoadOptions, Refusal};
-use crate::kernel::qdisc;
 use crate::kernel::tc::{self, Qdisc};
 use crate::model::hook_status::HookStatus;
 use crate::model::network::NetnsId;
@@ -255,7 +254,7 @@ impl Boundaries {
                         let qdisc = device.qdisc;
                         drop(device);
                         if qdisc == Qdisc::Ours {
-                            qdisc::remove_if_empty(ifindex);
+                            tc::remove_if_empty(ifindex);
                         }
                     }
                 })

@@ -36,7 +36,7 @@ impl DropCounter {
     /// What the maps have more of than was told.
     pub fn news(&mut self, maps: &Maps, decoder: &Decoder, time_ns: u64) -> Vec<Event> {
         let mut news = Vec::new();
-        for (key, aggregate) in maps.drops() {
+        for (key, aggregate) in maps.drops.iter().flatten() {
             if is_news(self.drops.get_mut(&key), aggregate.count) {
                 news.push(Count::Dropped {
                     flow: flow(&key.flow),
@@ -46,7 +46,7 @@ impl DropCounter {
                 });
             }
         }
-        for (key, aggregate) in maps.retransmits() {
+        for (key, aggregate) in maps.retransmits.iter().flatten() {
             if is_news(self.retransmits.get_mut(&key), aggregate.count) {
                 news.push(Count::Retransmitted {
                     flow: flow(&key),

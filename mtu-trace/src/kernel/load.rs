@@ -9,8 +9,8 @@ use mtu_trace_common::layout::{ABSENT, Member};
 
 use crate::host::netns::NetnsFile;
 use crate::kernel::btf::{KernelTypes, VMLINUX};
+use crate::kernel::capabilities;
 use crate::kernel::hooks::{AttachPoint, Attachment, HOOKS, Mechanism, TraceHook};
-use crate::kernel::lockdown;
 use crate::kernel::probes::Probes;
 use crate::model::hook_status::HookStatus;
 
@@ -100,7 +100,7 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
         .load(OBJECT)
         .context("cannot create the kernel maps")?;
     let mut probes = Probes::new(&options.btf);
-    let lockdown = lockdown::refusal();
+    let lockdown = capabilities::refusal();
     let mut hooks = Vec::new();
     let mut per_device = Vec::new();
     for hook in HOOKS {

@@ -1,11 +1,14 @@
-//! The kernel maps that user space reads and writes.
+//! The kernel maps that user space reads and writes, the ring buffer of records among them.
 
 use anyhow::{Context as _, Result};
 use aya::Ebpf;
-use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
+use bytes::{Bytes, BytesMut};
 use mtu_trace_common::map::{
     Aggregate, ConnectionEntry, DeviceKey, DeviceLimits, DropKey, FlowKey, counter, flag,
 };
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::kernel::decode::{closed, flow, key};
 use crate::model::event::{Closed, Flow, Isn, Socket};
@@ -15,8 +18,10 @@ pub struct Maps {
     counters: PerCpuArray<MapData, u64>,
     connections: HashMap<MapData, FlowKey, ConnectionEntry>,
     watched: HashMap<MapData, FlowKey, u32>,
-    drops: HashMap<MapData, DropKey, Aggregate>,
-    retransmits: HashMap<MapData, FlowKey, Aggregate>,
+    /// The exact counts of drops by flow and address.
+    pub(crate) drops: HashMap<MapData, DropKey, Aggregate>,
+    /// The exact counts of retransmits by socket.
+    pub(crate) retransmits: HashMap<MapData, FlowKey, Aggregate>,
 }
 
 /// What the kernel programs' map of connections answers.
@@ -72,16 +77,6 @@ impl Maps {
             .filter_map(|index| self.counters.get(&index, 0).ok())
             .flat_map(|values| values.iter().copied().collect::<Vec<_>>())
             .sum()
-    }
-
-    /// The exact counts of drops by flow and address.
-    pub fn drops(&self) -> impl Iterator<Item = (DropKey, Aggregate)> {
-        self.drops.iter().filter_map(Result::ok)
-    }
-
-    /// The exact counts of retransmits by socket.
-    pub fn retransmits(&self) -> impl Iterator<Item = (FlowKey, Aggregate)> {
-        self.retransmits.iter().filter_map(Result::ok)
     }
 }
 
@@ -154,6 +149,42 @@ impl LimitMap {
     /// Takes a device's limits back, if it has any.
     pub fn remove(&mut self, device: DeviceKey) {
         let _absent = self.devices.remove(&device);
+    }
+}
+
+/// The records, as they come.
+pub struct Records {
+    ring: AsyncFd<RingBuf<MapData>>,
+    copy: BytesMut,
+}
+
+impl Records {
+    /// Begins to read a ring-buffer map. Must be called inside a tokio runtime.
+    pub fn new(map: Map) -> Result<Self> {
+        let ring = RingBuf::try_from(map).context("the map RECORDS is no ring buffer")?;
+        // SAFETY: the ring owns its descriptor, never exchanges it, and lives inside the
+        // registration, so the descriptor stays open and the same for as long as it is watched.
+        let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }
+            .map_err(std::io::Error::from)
+            .context("cannot watch the ring buffer")?;
+        Ok(Self {
+            ring,
+            copy: BytesMut::new(),
+        })
+    }
+
+    /// Waits until there is at least one record.
+    pub async fn readable(&self) -> std::io::Result<()> {
+        // What follows empties the ring, so the readiness is spent here.
+        self.ring.readable().await?.clear_ready();
+        Ok(())
+    }
+
+    /// The next record, copied out of the ring so that it has room again.
+    pub fn next(&mut self) -> Option<Bytes> {
+        let record = self.ring.get_mut().next()?;
+        self.copy.extend_from_slice(&record);
+        Some(self.copy.split().freeze())
     }
 }
 

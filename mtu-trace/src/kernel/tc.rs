@@ -5,6 +5,7 @@
 //! finds them by their names and removes them. Foreign qdiscs and filters are left alone: a qdisc
 //! is removed only if one of ours is marked as having brought it.
 
+use std::collections::BTreeSet;
 use std::panic::resume_unwind;
 use std::{io, thread};
 
@@ -14,13 +15,17 @@ use aya::programs::tc::{
     qdisc_detach_program,
 };
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP};
+use netlink_packet_route::tc::{TcAttribute, TcHandle as QdiscHandle, TcMessage};
+use netlink_packet_route::{AddressFamily as NetlinkFamily, RouteNetlinkMessage};
+use netlink_sys::protocols::NETLINK_ROUTE;
 use rustix::net::netdevice::index_to_name;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
+use crate::base::netlink::Netlink;
 use crate::kernel::hooks::{AttachPoint, Attachment, Mechanism, TraceHook};
 use crate::kernel::load::{self, Refusal};
-use crate::kernel::qdisc;
 
 /// Priority of our filters. A choice: late, so that filters of others decide first.
 const PRIORITY: u16 = 49_001;
@@ -40,11 +45,11 @@ pub enum Qdisc {
 /// Returns how many filters there were.
 pub fn sweep() -> usize {
     let mut removed = 0;
-    for ifindex in qdisc::with_clsact() {
+    for ifindex in with_clsact() {
         let Ok(name) = name(ifindex) else {
             continue;
         };
-        let brought = qdisc::has_priority(ifindex, PRIORITY_OWN_QDISC);
+        let brought = has_priority(ifindex, PRIORITY_OWN_QDISC);
         let ours = [
             (TcAttachType::Ingress, "mtu_trace_in"),
             (TcAttachType::Egress, "mtu_trace_out"),
@@ -52,7 +57,7 @@ pub fn sweep() -> usize {
         let detached = |&(at, program): &_| qdisc_detach_program(&name, at, program).is_ok();
         removed += ours.iter().filter(|it| detached(it)).count();
         if brought {
-            qdisc::remove_if_empty(ifindex);
+            remove_if_empty(ifindex);
         }
     }
     removed
@@ -142,4 +147,86 @@ fn name(ifindex: u32) -> io::Result<String> {
         None,
     )?;
     Ok(index_to_name(socket, ifindex)?)
+}
+
+/// `TC_H_CLSACT`, also the handle's parent.
+const CLSACT: QdiscHandle = QdiscHandle {
+    major: 0xffff,
+    minor: 0xfff1,
+};
+/// `TC_H_MIN_INGRESS` and `TC_H_MIN_EGRESS`.
+const INGRESS: u16 = 0xfff2;
+const EGRESS: u16 = 0xfff3;
+
+/// The devices with a `clsact` qdisc, anyone's.
+fn with_clsact() -> BTreeSet<u32> {
+    let message = RouteNetlinkMessage::GetQueueDiscipline(message(0, QdiscHandle::default()));
+    let answer = ask(message, NLM_F_DUMP).unwrap_or_else(|error| {
+        log::warn!("cannot list queueing disciplines: {error}");
+        Vec::new()
+    });
+    let devices = answer.into_iter().filter_map(|entry| match entry {
+        RouteNetlinkMessage::NewQueueDiscipline(qdisc) if qdisc.attributes.contains(&kind()) => {
+            u32::try_from(qdisc.header.index).ok()
+        }
+        _ => None,
+    });
+    devices.collect()
+}
+
+fn kind() -> TcAttribute {
+    TcAttribute::Kind("clsact".to_owned())
+}
+
+/// Whether any of its filters has the given priority.
+fn has_priority(ifindex: u32, priority: u16) -> bool {
+    // The priority is the upper half of `tcm_info`.
+    filters(ifindex)
+        .iter()
+        .any(|filter| filter.header.info >> 16 == u32::from(priority))
+}
+
+/// Removes the device's `clsact` qdisc, which must be there, if no filter is left on it.
+pub fn remove_if_empty(ifindex: u32) {
+    if !filters(ifindex).is_empty() {
+        return;
+    }
+    let mut message = message(ifindex, CLSACT);
+    message.header.handle = QdiscHandle {
+        major: 0xffff,
+        minor: 0,
+    };
+    message.attributes.push(kind());
+    let message = RouteNetlinkMessage::DelQueueDiscipline(message);
+    if let Err(error) = ask(message, NLM_F_ACK) {
+        log::warn!("cannot remove our clsact qdisc from device {ifindex}: {error}");
+    }
+}
+
+fn filters(ifindex: u32) -> Vec<TcMessage> {
+    let ask = |minor| {
+        let parent = QdiscHandle {
+            major: CLSACT.major,
+            minor,
+        };
+        let message = RouteNetlinkMessage::GetTrafficFilter(message(ifindex, parent));
+        ask(message, NLM_F_DUMP).unwrap_or_default()
+    };
+    let entries = [INGRESS, EGRESS].into_iter().flat_map(ask);
+    let filters = entries.filter_map(|entry| match entry {
+        RouteNetlinkMessage::NewTrafficFilter(filter) => Some(filter),
+        _ => None,
+    });
+    filters.collect()
+}
+
+fn message(ifindex: u32, parent: QdiscHandle) -> TcMessage {
+    let mut message = TcMessage::with_index(i32::try_from(ifindex).unwrap_or(i32::MAX));
+    message.header.family = NetlinkFamily::Unspec;
+    message.header.parent = parent;
+    message
+}
+
+fn ask(message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
+    Netlink::open(NETLINK_ROUTE)?.ask(message, flags)
 }
