@@ -51,14 +51,10 @@ impl Announced {
             is_closed: kept.closed.is_some(),
         };
         self.sockets.insert(flow, state);
-        [
-            Some(EventKind::Connection(kept.socket)),
-            kept.closed.map(EventKind::Closed),
-        ]
-        .into_iter()
-        .flatten()
-        .map(|kind| Event { time_ns, kind })
-        .collect()
+        let opened = EventKind::Connection(kept.socket);
+        let closed = kept.closed.map(EventKind::Closed);
+        let kinds = [opened].into_iter().chain(closed);
+        kinds.map(|kind| Event { time_ns, kind }).collect()
     }
 
     /// Notes a socket that an event brings with it; tells whether its initial sequence numbers are

@@ -10,7 +10,8 @@ use crate::kernel::maps::Maps;
 use crate::kernel::socket_lookup::SocketLookup;
 use crate::kernel::socket_poller::SocketPoller;
 use crate::kernel::sockets;
-use crate::model::event::{Event, EventKind, Flow, Sample};
+use crate::model::event::{Event, EventKind, Flow, Sample, hook};
+use crate::model::hook_status::HookStatus;
 use crate::model::network::Topology;
 
 /// How long events wait at most for their connections, ns. A choice: a tick, so that a finding is not
@@ -28,15 +29,6 @@ const MOST_SAMPLES: usize = 64;
 /// has stood to a second.
 const SAMPLE_AGAIN_NS: u64 = 1_000_000_000;
 
-/// Whether connections are seen to open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Handshakes {
-    /// The kernel programs keep each connection from its handshake on.
-    Seen,
-    /// Their hook is not attached: open connections are listed again and again.
-    Unseen,
-}
-
 /// The connections, and the events that wait for them.
 pub struct Connections {
     pub(crate) maps: Maps,
@@ -46,19 +38,22 @@ pub struct Connections {
     sampled: HashMap<Flow, (Sample, u64)>,
     /// Decoded events that wait for their connections.
     pending: Vec<Event>,
-    handshakes: Handshakes,
+    /// Whether the kernel programs keep each connection from its handshake on; without their hook, open
+    /// connections are listed again and again.
+    has_handshakes: bool,
 }
 
 impl Connections {
     /// Begins without any connection.
-    pub fn new(maps: Maps, handshakes: Handshakes) -> Self {
+    pub fn new(maps: Maps, hooks: &[HookStatus]) -> Self {
+        let mut states = hooks.iter().filter(|status| status.hook == hook::STATES);
         Self {
             maps,
             lookup: SocketLookup::default(),
             poller: SocketPoller::default(),
             sampled: HashMap::new(),
             pending: Vec::new(),
-            handshakes,
+            has_handshakes: states.all(|status| status.attached),
         }
     }
 
@@ -77,8 +72,7 @@ impl Connections {
 
     /// Notes them again where handshakes are not seen at all, if the last survey is older than this.
     fn survey_unseen(&mut self, age_ns: u64, watcher: &Watcher) {
-        if self.handshakes == Handshakes::Unseen && self.poller.is_outdated(age_ns, monotonic_ns())
-        {
+        if !self.has_handshakes && self.poller.is_outdated(age_ns, monotonic_ns()) {
             self.survey(watcher);
         }
     }

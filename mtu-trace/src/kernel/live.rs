@@ -11,7 +11,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::base::clock::monotonic_ns;
 use crate::kernel::capabilities::Effective;
-use crate::kernel::connections::{Connections, Handshakes};
+use crate::kernel::connections::Connections;
 use crate::kernel::coverage::Coverage;
 use crate::kernel::decode::{Decoder, name_devices};
 use crate::kernel::drop_counter::DropCounter;
@@ -20,7 +20,7 @@ use crate::kernel::load::{LoadOptions, Loaded, load};
 use crate::kernel::maps::{Maps, Records, take};
 use crate::kernel::network::FollowedNetwork;
 use crate::kernel::symbols::{self, Symbols};
-use crate::model::event::{Event, EventKind, hook};
+use crate::model::event::{Event, EventKind};
 use crate::model::hook_status::HookStatus;
 
 /// How often conclusions are drawn and sockets asked: ten times within the second that a stall's
@@ -52,16 +52,12 @@ pub struct LiveTrace {
     undecoded: u64,
     /// Let go of last, when the programs are off: only then may another trace take what it finds for a
     /// leftover.
-    instance: Option<Instance>,
+    _instance: Instance,
 }
 
 impl LiveTrace {
     /// Loads and attaches everything. Must be called inside a tokio runtime.
-    ///
-    /// # Errors
-    ///
-    /// If nothing can be loaded, or the namespaces cannot be looked at. Single hooks that the
-    /// kernel refuses are told by [`LiveTrace::hooks`].
+    /// Single hooks that the kernel refuses are told by [`LiveTrace::hooks`].
     pub fn start(options: &LoadOptions) -> Result<Self> {
         let begun = monotonic_ns();
         let done = |what: &str| {
@@ -85,38 +81,30 @@ impl LiveTrace {
             .then(|| EbpfLogger::init(&mut ebpf))
             .transpose()
             .context("cannot read the kernel programs' diagnostics")?;
-        let network = FollowedNetwork::new(ebpf, &per_device, options)?;
-        let is_unseen = |status: &HookStatus| status.hook == hook::STATES && !status.attached;
-        let handshakes = if hooks.iter().any(is_unseen) {
-            Handshakes::Unseen
-        } else {
-            Handshakes::Seen
-        };
-        let mut live = Self {
-            network,
-            records,
-            decoder: Decoder::new(types, symbols),
-            hooks,
-            limits,
-            log,
-            connections: Connections::new(maps, handshakes),
-            drop_counter: DropCounter::default(),
-            lost: 0,
-            undecoded: 0,
-            instance: None,
-        };
-        let changes = live.network.look()?;
+        let mut network = FollowedNetwork::new(ebpf, &per_device, options)?;
+        let changes = network.look()?;
         done("network looked at");
         let instance = Instance::enter();
         if instance.alone {
-            live.network.sweep();
+            network.sweep();
         }
         instance.share();
-        live.instance = Some(instance);
-        live.network.attach(&changes);
-        live.network.wait();
+        network.attach(&changes);
+        network.wait();
         done("devices attached");
-        Ok(live)
+        Ok(Self {
+            network,
+            records,
+            decoder: Decoder::new(types, symbols),
+            connections: Connections::new(maps, &hooks),
+            hooks,
+            limits,
+            log,
+            drop_counter: DropCounter::default(),
+            lost: 0,
+            undecoded: 0,
+            _instance: instance,
+        })
     }
 
     /// What became of each hook.
@@ -131,11 +119,7 @@ impl LiveTrace {
         self.network.attacher.coverage.clone()
     }
 
-    /// Hands events to `sink` until `stop` is ready.
-    ///
-    /// # Errors
-    ///
-    /// If the ring buffer or the network's changes cannot be waited for.
+    /// Hands events to `sink` until `stop` is ready, or there is nothing to wait for any more.
     pub async fn run(
         &mut self,
         stop: impl Future<Output = ()>,

@@ -68,17 +68,8 @@ pub struct Loaded {
 pub struct Refusal {
     /// The reason, in words for a reader.
     pub why: String,
-    /// Who refuses the program.
-    pub by: Refuser,
-}
-
-/// Who refuses a program or a hook.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Refuser {
-    /// The kernel was asked, and did not want it.
-    Kernel,
-    /// It did not come to that.
-    Loader,
+    /// Whether the kernel was asked and did not want it; else it did not come to that.
+    pub by_kernel: bool,
 }
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mtu-trace-ebpf"));
@@ -116,7 +107,7 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
             Err((mechanism, refused)) => {
                 // The kernel's own words are about a function that programs may not call then, if it
                 // has any.
-                let locked = lockdown.filter(|_| refused.by == Refuser::Kernel);
+                let locked = lockdown.filter(|_| refused.by_kernel);
                 let why = locked.map_or(refused.why, str::to_owned);
                 hooks.push(hook.missing(mechanism, why));
             }
@@ -140,7 +131,7 @@ fn start(
 ) -> Result<&'static Attachment, (Mechanism, Refusal)> {
     let mut last = hook.best();
     let mut reasons = Vec::new();
-    let mut by = Refuser::Loader;
+    let mut by_kernel = false;
     for attachment in options.attachments(hook) {
         let started = match attachment.point {
             AttachPoint::Devices(program, _) => classifier(ebpf, program).map_err(Refusal::from),
@@ -153,14 +144,12 @@ fn start(
             return Ok(attachment);
         };
         last = attachment.mechanism;
-        if refused.by == Refuser::Kernel {
-            by = Refuser::Kernel;
-        }
+        by_kernel |= refused.by_kernel;
         reasons.push(refused.why);
     }
     reasons.dedup();
     let why = reasons.join("; ");
-    Err((last, Refusal { why, by }))
+    Err((last, Refusal { why, by_kernel }))
 }
 
 fn raw_tracepoints(ebpf: &mut Ebpf, programs: &[(&str, &str)]) -> Result<(), ProgramError> {
@@ -207,10 +196,10 @@ impl From<ProgramError> for Refusal {
             "verification time ",
             "stack depth ",
         ];
-        let by = match error {
-            ProgramError::LoadError { .. } | ProgramError::SyscallError(_) => Refuser::Kernel,
-            _ => Refuser::Loader,
-        };
+        let by_kernel = matches!(
+            error,
+            ProgramError::LoadError { .. } | ProgramError::SyscallError(_)
+        );
         let why = match error {
             ProgramError::LoadError {
                 io_error,
@@ -229,6 +218,6 @@ impl From<ProgramError> for Refusal {
             }
             other => other.to_string(),
         };
-        Self { why, by }
+        Self { why, by_kernel }
     }
 }

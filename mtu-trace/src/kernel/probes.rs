@@ -7,7 +7,7 @@ use aya::programs::{Program, ProgramError};
 use aya::{Btf, BtfError, Ebpf, Endianness};
 
 use crate::kernel::hooks::Mechanism;
-use crate::kernel::load::{Refusal, Refuser, program};
+use crate::kernel::load::{Refusal, program};
 
 /// What attaching takes, and what has become of it so far.
 pub struct Probes {
@@ -30,16 +30,16 @@ enum Obstacle {
 fn not_tried(why: String) -> Refusal {
     Refusal {
         why,
-        by: Refuser::Loader,
+        by_kernel: false,
     }
 }
 
 /// The reason that an error tells, why `what` is not to be had.
 fn no(what: &str, error: ProgramError) -> Refusal {
-    let Refusal { why, by } = error.into();
+    let refusal: Refusal = error.into();
     Refusal {
-        why: format!("no {what}: {why}"),
-        by,
+        why: format!("no {what}: {}", refusal.why),
+        ..refusal
     }
 }
 
