@@ -67,7 +67,7 @@ impl From<Packet> for Decoded {
 }
 
 /// A count that a record tells, with its key in the kernel's map.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum ToldCount {
     /// The packets of a flow dropped at one place.
     Drop(DropKey, u64),

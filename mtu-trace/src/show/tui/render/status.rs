@@ -175,7 +175,7 @@ fn parts(app: &App, watch: &Watch) -> Vec<(Role, String)> {
         parts.push(warning(format!("paused, {new} events since")));
     }
     parts.extend(facts.selection.words().map(|words| (Role::Label, words)));
-    parts.extend(watch.analysis.scope().absent().into_iter().map(warning));
+    parts.extend(watch.analysis.scope().absent().map(warning));
     if facts.waiting > 0 {
         let waiting = text::count(facts.waiting as u64);
         parts.push(warning(format!("{waiting} events behind")));
