@@ -163,7 +163,7 @@ pub struct ClosedRecord {
     pub header: RecordHeader,
     /// The socket: source is local.
     pub key: FlowKey,
-    /// How it ended.
+    /// How the socket has ended.
     pub end: SocketEnd,
 }
 

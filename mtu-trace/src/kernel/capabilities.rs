@@ -67,7 +67,7 @@ const fn needed(name: &'static str, bit: u8, purpose: &'static str) -> Capabilit
 pub struct Effective(u64);
 
 impl Effective {
-    /// Asks `/proc/self/status`.
+    /// The capabilities that `/proc/self/status` tells of; an error if it cannot be read.
     pub fn current() -> Result<Self> {
         let status = procfs::process::Process::myself()
             .and_then(|process| process.status())

@@ -103,7 +103,7 @@ pub struct Audited {
 }
 
 impl Report {
-    /// Writes the report.
+    /// Writes the report in one of its forms.
     pub fn write(&self, to: &mut dyn Write, format: Format, style: &Style) -> io::Result<()> {
         (format.0.write)(self, to, style)
     }
