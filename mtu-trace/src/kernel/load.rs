@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use aya::programs::{Program, ProgramError, RawTracePoint, SchedClassifier};
+use aya::programs::{ProgramError, RawTracePoint, SchedClassifier};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use mtu_trace_common::layout::{ABSENT, Member};
 
@@ -12,6 +12,7 @@ use crate::kernel::btf::{KernelTypes, VMLINUX};
 use crate::kernel::capabilities;
 use crate::kernel::hooks::{AttachPoint, Attachment, HOOKS, Mechanism, TraceHook};
 use crate::kernel::probes::Probes;
+use crate::kernel::program::{Refusal, program};
 use crate::model::hook_status::HookStatus;
 
 /// What of the programs to load, and how.
@@ -61,15 +62,6 @@ pub struct Loaded {
     pub hooks: Vec<HookStatus>,
     /// The hooks whose programs the kernel accepted and that are attached device by device.
     pub per_device: Vec<&'static TraceHook>,
-}
-
-/// Why a program or a hook is not what it should be.
-#[derive(Clone)]
-pub struct Refusal {
-    /// The reason, in words for a reader.
-    pub why: String,
-    /// Whether the kernel was asked and did not want it; else it did not come to that.
-    pub by_kernel: bool,
 }
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mtu-trace-ebpf"));
@@ -166,11 +158,6 @@ fn classifier(ebpf: &mut Ebpf, name: &str) -> Result<(), ProgramError> {
     program.load()
 }
 
-/// A program of the object by its name.
-pub(crate) fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Program, ProgramError> {
-    ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)
-}
-
 /// Whether user space can ask for a namespace's cookie (`SO_NETNS_COOKIE`, Linux 5.14); kernels
 /// before that have the member already.
 fn has_netns_cookies() -> bool {
@@ -183,41 +170,4 @@ fn allow_locked_memory() {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let (current, maximum) = (None, None);
     let _refused = setrlimit(Resource::Memlock, Rlimit { current, maximum });
-}
-
-impl From<ProgramError> for Refusal {
-    /// Keeps the part of an error that a reader can use: the kernel's own words, and the last line of
-    /// the verifier's log if there is one.
-    fn from(error: ProgramError) -> Self {
-        // The verifier ends with statistics; the line before them says what is wrong.
-        const STATISTICS: [&str; 4] = [
-            "processed ",
-            "insns processed ",
-            "verification time ",
-            "stack depth ",
-        ];
-        let by_kernel = matches!(
-            error,
-            ProgramError::LoadError { .. } | ProgramError::SyscallError(_)
-        );
-        let why = match error {
-            ProgramError::LoadError {
-                io_error,
-                verifier_log,
-            } => {
-                let log = verifier_log.to_string();
-                let is_said = |line: &&str| {
-                    !line.trim().is_empty() && !STATISTICS.iter().any(|it| line.starts_with(it))
-                };
-                let last = log.lines().rev().find(is_said);
-                let last = last.map_or_else(String::new, |line| format!(" ({line})"));
-                format!("the kernel refused the program: {io_error}{last}")
-            }
-            ProgramError::SyscallError(error) => {
-                format!("the kernel refused the hook: {}", error.io_error)
-            }
-            other => other.to_string(),
-        };
-        Self { why, by_kernel }
-    }
 }

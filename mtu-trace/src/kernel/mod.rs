@@ -18,6 +18,7 @@ pub(crate) mod load;
 pub(crate) mod maps;
 pub(crate) mod network;
 pub(crate) mod probes;
+mod program;
 pub(crate) mod socket_lookup;
 pub(crate) mod socket_poller;
 pub(crate) mod sockets;

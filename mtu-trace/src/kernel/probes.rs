@@ -7,7 +7,7 @@ use aya::programs::{Program, ProgramError};
 use aya::{Btf, BtfError, Ebpf, Endianness};
 
 use crate::kernel::hooks::Mechanism;
-use crate::kernel::load::{Refusal, program};
+use crate::kernel::program::{Refusal, program};
 
 /// What attaching takes, and what has become of it so far.
 pub struct Probes {

@@ -25,7 +25,7 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use crate::base::netlink::Netlink;
 use crate::kernel::hooks::{AttachPoint, Attachment, Mechanism, TraceHook};
-use crate::kernel::load::{self, Refusal};
+use crate::kernel::program::{self, Refusal};
 
 /// Priority of our filters. A choice: late, so that filters of others decide first.
 const PRIORITY: u16 = 49_001;
@@ -112,7 +112,7 @@ pub fn attach(
         return Err(ProgramError::UnexpectedProgramType);
     };
     let name = name(ifindex).map_err(TcError::IoError)?;
-    let program: &mut SchedClassifier = load::program(ebpf, program)?.try_into()?;
+    let program: &mut SchedClassifier = program::program(ebpf, program)?.try_into()?;
     let options = match attachment.mechanism {
         Mechanism::Clsact => {
             match qdisc_add_clsact(&name) {

@@ -1,6 +1,6 @@
 //! What is said of a narrow place.
 
-use crate::core::audit::mismatch::Judged;
+use crate::core::audit::Judged;
 use crate::core::audit::signal::{Firewalls, Signal, concerned};
 use crate::core::graph::{Decision, Destination, lookup};
 use crate::core::sites::{Limit, Relief, Suspect, Tells, netns_label};

@@ -2,8 +2,7 @@
 
 use crate::core::audit::planned_container::planned_ends;
 use crate::core::audit::signal::{Firewalls, Signal, clamped, signal};
-use crate::core::audit::{Audit, Group, Key, messages, planned_container};
-use crate::core::firewall::Clamp;
+use crate::core::audit::{Audit, Group, Judged, Key, messages, planned_container};
 use crate::core::sites::boundary::{boundary, hops, name};
 use crate::core::sites::{Limit, Remedy, Suspect};
 use crate::core::verdicts::remedy;
@@ -11,7 +10,7 @@ use crate::model::finding::{
     BlockedAt, Confidence, Evidence, Finding, Fix, Pmtud, Severity, Verdict,
 };
 use crate::model::netns_ref::NetnsRef;
-use crate::model::network::{LinkId, NetnsId, Topology};
+use crate::model::network::{LinkId, Topology};
 
 /// What the audit is told besides.
 pub struct Circumstances<'a> {
@@ -21,18 +20,6 @@ pub struct Circumstances<'a> {
     pub has_function: &'a dyn Fn(&str) -> bool,
     /// The time of the audit, ns of `CLOCK_MONOTONIC`.
     pub now_ns: u64,
-}
-
-/// A narrow place on one way, judged.
-pub struct Judged<'a> {
-    pub suspect: &'a Suspect,
-    pub severity: Severity,
-    /// What becomes of the message to the sender.
-    pub signal: Signal,
-    /// A router that keeps TCP's packets small enough.
-    pub clamp: Option<(NetnsId, Clamp)>,
-    /// Whether the sender looks for a size that passes.
-    pub probes: bool,
 }
 
 impl Audit<'_> {

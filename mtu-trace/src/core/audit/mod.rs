@@ -30,9 +30,12 @@ pub use planned_container::PlannedNetwork;
 pub use signal::Firewalls;
 
 use crate::core::audit::planned_container::{is_planned, leads_to_planned, planned_ends};
+use crate::core::audit::signal::Signal;
+use crate::core::firewall::Clamp;
 use crate::core::graph::{Destination, TopologyIndex, example};
 use crate::core::sites::{Suspect, suspects};
 use crate::model::engine::Dockerd;
+use crate::model::finding::Severity;
 use crate::model::network::{Link, LinkId, Netns, NetnsId, RouteKind, Topology, is_link_local};
 
 /// Networks beyond the host that are looked at, besides the default routes: the first of those that
@@ -58,6 +61,18 @@ struct Group {
     senders: BTreeMap<Option<NetnsId>, Suspect>,
     /// How many ways lead over it.
     ways: usize,
+}
+
+/// A narrow place on one way, judged.
+pub struct Judged<'a> {
+    pub suspect: &'a Suspect,
+    pub severity: Severity,
+    /// What becomes of the message to the sender.
+    pub signal: Signal,
+    /// A router that keeps TCP's packets small enough.
+    pub clamp: Option<(NetnsId, Clamp)>,
+    /// Whether the sender looks for a size that passes.
+    pub probes: bool,
 }
 
 /// What was followed, and the narrow places that were found.
