@@ -42,7 +42,7 @@ pub(crate) struct Scan {
 /// A namespace that was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FoundNetns {
-    /// The process with the lowest pid in it.
+    /// The process with the lowest pid that lives in it.
     pub pid: Option<i32>,
     /// Its name with `ip netns`.
     pub name: Option<String>,
@@ -142,12 +142,13 @@ impl Scan {
     }
 
     /// Adds the namespaces of the threads of a process, except its first, which is the process, and
-    /// those whose files it has open.
+    /// those whose files it has open. Where the process itself is not, it does not live: node agents
+    /// have threads that visit any namespace for a moment, and so has this program.
     fn threads_and_files(&mut self, pid: i32) {
         let list = |path: &str| numbers(&format!("/proc/{pid}/{path}")).unwrap_or_default();
         for tid in list("task") {
             if tid != pid {
-                let _found = self.link(format!("/proc/{pid}/task/{tid}/ns/net"), Some(pid));
+                let _found = self.link(format!("/proc/{pid}/task/{tid}/ns/net"), None);
             }
         }
         for fd in list("fd") {

@@ -1,6 +1,7 @@
 //! Who is who, and how what is hidden is found.
 
 use super::*;
+use crate::host::watcher::discover::NetnsPath;
 
 #[test]
 fn reused_inodes_are_told_apart_and_nothing_leaks() {
@@ -108,6 +109,40 @@ fn the_caller_stays_where_it_is() {
     let after = NetnsFile::current().expect("the own namespace");
     assert_eq!(before.id, after.id);
     assert_ne!(after.id, file.id);
+}
+
+/// A thread of this very process is in a namespace: that is one place more to open it by, and no
+/// process that lives there.
+#[test]
+fn a_visiting_thread_names_nobody() {
+    let Some(lab) = Lab::new("visit") else { return };
+    lab.ip("netns add @a");
+    let file = NetnsFile::open(format!("/run/netns/{}", lab.name("a"))).expect("a opens");
+    let (enter, inside) = mpsc::channel();
+    let (leave, stay) = mpsc::channel::<()>();
+    let visitor = thread::spawn(move || {
+        file.run(move || {
+            enter.send(()).expect("somebody waits");
+            stay.recv().is_err()
+        })
+    });
+    inside.recv().expect("the thread is inside");
+    let mut watcher = watcher();
+    watcher.refresh(Depth::Everything, 0).expect("a look");
+    let id = find(watcher.topology(), &lab.name("a")).expect("a is known");
+    let places = &watcher.records[&id].found.places;
+    let by_thread =
+        |place: &&NetnsPath| matches!(place, NetnsPath::Proc(path) if path.contains("/task/"));
+    assert!(places.iter().any(|place| by_thread(&place)), "{places:?}");
+    let netns = &watcher.topology().namespaces[&id];
+    assert_eq!((&netns.process, &netns.container), (&None, &None));
+    drop(leave);
+    assert!(
+        visitor
+            .join()
+            .expect("the thread ends")
+            .expect("it was inside")
+    );
 }
 
 #[test]
