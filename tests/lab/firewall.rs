@@ -71,6 +71,17 @@ pub fn drop_packet_too_big(netns: &Netns, hook: Hook) -> Result<()> {
     )
 }
 
+/// Rejects ICMPv6 "packet too big" (type 2) at `hook`: the kernel makes no message about it, and it is
+/// dropped.
+///
+/// # Errors
+///
+/// nft refuses.
+pub fn reject_packet_too_big(netns: &Netns, hook: Hook) -> Result<()> {
+    let rule = "icmpv6 type packet-too-big counter reject";
+    add_filter(netns, PACKET_TOO_BIG, hook, rule)
+}
+
 /// Drops what goes to TCP port `port` at `hook`, whatever its length.
 ///
 /// # Errors

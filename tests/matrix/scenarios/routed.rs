@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use lab::address::{Family, INNER};
 use lab::clamp::{clamp_to_pmtu, clamp_to_pmtu_by_iptables};
-use lab::firewall::{Hook, drop_frag_needed, drop_packet_too_big};
+use lab::firewall::{Hook, drop_frag_needed, drop_packet_too_big, reject_packet_too_big};
 use lab::link;
 use lab::report::Severity;
 use lab::settings::{self, Probing};
@@ -171,6 +171,20 @@ pub const SCENARIOS: &[Scenario] = &[
     .counts(&[
         as_reported(TOO_BIG_V6, "host"),
         at_least(3, UNHEARD_V6, "srv"),
+    ]),
+    scenario(
+        "V2d",
+        "IPv6: the router rejects its own message",
+        finds(hole(HOST_V6, DOWN).blocked("host", "OUTPUT")),
+        || {
+            let lab = SMALL_UPLINK.build()?;
+            reject_packet_too_big(lab.host()?, Hook::Output)?;
+            hangs(lab, DOWNLOAD.v6())
+        },
+    )
+    .counts(&[
+        as_reported(TOO_BIG_V6, "host"),
+        at_least(3, UNHEARD_V6, "host"),
     ]),
     scenario("V3", "V1 with offloads", Expect::Nothing, || {
         completes(offloading(SMALL_UPLINK).build()?, DOWNLOAD.v6())

@@ -224,13 +224,17 @@ fn guess(packet: &Packet) -> Option<&'static Site> {
     Some(site)
 }
 
+/// Index of the loopback device in every namespace (`LOOPBACK_IFINDEX`).
+const LOOPBACK_IFINDEX: u32 = 1;
+
 /// A netfilter hook, by its name in rules.
 pub type NetfilterHookName = &'static str;
 
 /// The netfilter hook a packet was dropped at, from what its buffer shows there. `None` if it was
 /// not netfilter.
 ///
-/// A locally made packet has no device before `ip_output` sets it; a received one is routed to
+/// A locally made packet has no device before `ip_output` sets it, or the loopback device where a rule
+/// rejects it (`nf_send_unreach6`), from which nothing is forwarded; a received one is routed to
 /// `ip_local_deliver` or `ip_forward` before INPUT and FORWARD, and not routed in PREROUTING.
 pub fn netfilter_hook(packet: &Packet) -> Option<NetfilterHookName> {
     let PacketKind::Dropped { function, reason } = &packet.what else {
@@ -252,6 +256,7 @@ pub fn netfilter_hook(packet: &Packet) -> Option<NetfilterHookName> {
     }
     Some(match packet.route_input.as_deref() {
         Some("ip_local_deliver" | "ip6_input") => "INPUT",
+        Some("ip_forward" | "ip6_forward") if packet.device.ifindex == LOOPBACK_IFINDEX => "OUTPUT",
         Some("ip_forward" | "ip6_forward") if packet.device.ifindex != route.ifindex => "FORWARD",
         _ => "POSTROUTING",
     })
