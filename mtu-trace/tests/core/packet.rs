@@ -15,7 +15,7 @@ pub const MSS: u32 = 1448;
 /// ICMP's protocol number.
 const ICMP: u8 = 1;
 
-/// A packet under construction. Its count and its first time are filled in when it is outcome.
+/// A packet under construction. Its count and its first time are filled in when it is run.
 #[derive(Clone)]
 pub struct Shown(pub Packet);
 
