@@ -120,8 +120,8 @@ pub struct Boundary {
     pub ingress: Option<String>,
     /// The interface by which they should have left; `None` where it is not known.
     pub egress: Option<String>,
-    /// The MTU that they exceed, bytes.
-    pub limit_bytes: u32,
+    /// The MTU that they exceed, bytes; `None` where the kernel has told none.
+    pub limit_bytes: Option<u32>,
     /// Their length from the IP header on, bytes.
     pub packet_bytes: u32,
     /// What a tunnel has added to the connection's own packets, bytes.
@@ -135,6 +135,19 @@ pub struct Boundary {
     pub silent: bool,
     /// The interface whose MTU is the limit, where that is the other end of a veth.
     pub peer: Option<BoundaryPeer>,
+}
+
+impl Boundary {
+    /// The limit as a sentence has it: `1450`.
+    pub fn limit(&self) -> String {
+        self.limit_bytes
+            .map_or_else(|| "not told".to_owned(), |bytes| bytes.to_string())
+    }
+
+    /// Whether a device with this MTU, bytes, lets no more pass than the place does.
+    pub fn is_as_narrow(&self, mtu_bytes: u32) -> bool {
+        self.limit_bytes.is_some_and(|limit| mtu_bytes <= limit)
+    }
 }
 
 /// The other end of a veth, whose MTU is the limit.

@@ -70,7 +70,10 @@ fn a_segment_in_a_datagram_that_cannot_be_read_is_known_by_its_length() {
     );
     assert_eq!(connection.local.port, conn.client.flow.source.port());
     let boundary = finding.boundary.unwrap();
-    assert_eq!((boundary.limit_bytes, boundary.packet_bytes), (1450, 1564));
+    assert_eq!(
+        (boundary.limit_bytes, boundary.packet_bytes),
+        (Some(1450), 1564)
+    );
     assert_eq!(boundary.overhead_bytes, 60);
 }
 

@@ -105,7 +105,10 @@ fn the_map_foretells_it_before_anything_is_sent() {
     let boundary = finding.boundary.unwrap();
     assert_eq!(boundary.netns.id(), HOST);
     assert_eq!(boundary.egress.as_deref(), Some("cni0"));
-    assert_eq!((boundary.limit_bytes, boundary.packet_bytes), (1450, 1500));
+    assert_eq!(
+        (boundary.limit_bytes, boundary.packet_bytes),
+        (Some(1450), 1500)
+    );
     assert_eq!(finding.connection.unwrap().direction, Direction::Download);
     let way: Vec<&str> = finding.path.iter().map(|hop| &*hop.interface).collect();
     // From the container on.

@@ -14,6 +14,7 @@ mod generated;
 mod golden;
 mod hostile;
 mod joining;
+mod kernel_word;
 mod late;
 mod loss;
 mod network;

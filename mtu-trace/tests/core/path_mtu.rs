@@ -178,7 +178,7 @@ fn a_sender_of_datagrams_that_was_told_and_stops_has_come_down() {
 }
 
 /// What a socket or a route keeps to from now on, where functions of the kernel are seen.
-fn path_mtu(flow: Flow, mtu_bytes: u32) -> EventKind {
+pub fn path_mtu(flow: Flow, mtu_bytes: u32) -> EventKind {
     EventKind::PathMtu(PathMtu {
         flow,
         mtu_bytes,
@@ -298,7 +298,10 @@ fn a_tunnel_that_refuses_a_packet_has_told_its_sender() {
     let finding = run(events, 5000).only();
     assert_eq!(finding.verdict, Verdict::MtuBlackHole);
     let boundary = finding.boundary.unwrap();
-    assert_eq!((boundary.limit_bytes, boundary.packet_bytes), (1400, 1500));
+    assert_eq!(
+        (boundary.limit_bytes, boundary.packet_bytes),
+        (Some(1400), 1500)
+    );
     assert_eq!(boundary.egress.as_deref(), Some("vethout"));
     assert!(!boundary.silent);
     assert!(finding.evidence.icmp_generated > 0);
@@ -336,7 +339,8 @@ fn super_packets_above_the_mtu_are_no_oversized_packets() {
     let mut events = opening(&places, conn);
     for nth in 0..4 {
         // Twenty thousand bytes in segments that fit, dropped for a reason of their own.
-        let big = places.forward(conn, nth).with(|packet| {
+        let big = places.forward(conn, nth);
+        let big = big.dropped("ip_forward", "NOT_SPECIFIED").with(|packet| {
             packet.gso = true;
             packet.buffer_bytes = 20_000;
             packet.length_bytes = 1400;

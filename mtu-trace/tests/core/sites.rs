@@ -13,7 +13,9 @@ fn kind(places: &Places, shown: &Shown) -> Option<&'static Site> {
 #[test]
 fn router_tests_to_the_byte() {
     let places = Places::new(ROUTED);
-    let drop = places.forward(Conn::new(0), 0);
+    let drop = places
+        .forward(Conn::new(0), 0)
+        .dropped("ip_forward", "NOT_SPECIFIED");
     assert_eq!(kind(&places, &drop.clone().long(1451)), Some(&FORWARD));
     assert_eq!(kind(&places, &drop.long(1450)), None);
 }
@@ -21,12 +23,14 @@ fn router_tests_to_the_byte() {
 #[test]
 fn route_metric_comes_before_the_devices_mtu() {
     let places = Places::new(ROUTED);
-    let drop = places.forward(Conn::new(0), 0);
+    let drop = places
+        .forward(Conn::new(0), 0)
+        .dropped("ip_forward", "NOT_SPECIFIED");
     let tight = drop
         .long(1400)
         .with(|packet| packet.route_mtu_bytes = Some(1300));
     let site = oversized(&tight.0, &places.topology).unwrap();
-    assert_eq!(site.limit_bytes, 1300);
+    assert_eq!(site.limit_bytes, Some(1300));
     let wide = tight.with(|packet| packet.route_mtu_bytes = Some(9000));
     assert_eq!(kind(&places, &wide), None);
 }
@@ -36,7 +40,7 @@ fn ipv6_routers_never_go_below_the_minimum() {
     let places = Places::new(ROUTED);
     let ipv6 = places
         .forward(Conn::new(0), 0)
-        .dropped("ip6_forward", "PKT_TOO_BIG")
+        .dropped("ip6_forward", "NOT_SPECIFIED")
         .with(|packet| {
             packet.flow.source = "[2001:db8::9]:80".parse().unwrap();
             packet.flow.destination = "[2001:db8::5]:40000".parse().unwrap();
@@ -44,7 +48,7 @@ fn ipv6_routers_never_go_below_the_minimum() {
         });
     assert_eq!(kind(&places, &ipv6.clone().long(1280)), None);
     let site = oversized(&ipv6.long(1281).0, &places.topology).unwrap();
-    assert_eq!((site.site, site.limit_bytes), (&FORWARD, 1280));
+    assert_eq!((site.site, site.limit_bytes), (&FORWARD, Some(1280)));
 }
 
 #[test]
@@ -134,7 +138,28 @@ fn other_functions_are_never_a_matter_of_size() {
     for function in ["nft_do_chain", "tcp_v4_rcv", "sk_skb_reason_drop", ""] {
         let drop = places
             .forward(Conn::new(0), 0)
-            .dropped(function, "PKT_TOO_BIG");
+            .dropped(function, "NOT_SPECIFIED");
         assert_eq!(kind(&places, &drop), None, "{function}");
     }
+}
+
+#[test]
+fn the_kernels_word_needs_no_function_and_no_limit() {
+    let places = Places::new(ROUTED);
+    let drop = places.forward(Conn::new(0), 0);
+    let site = |shown: &Shown| oversized(&shown.0, &places.topology).unwrap();
+    let unknown = site(&drop.clone().dropped("do_output", "PKT_TOO_BIG"));
+    assert_eq!(
+        (unknown.site.name, unknown.limit_bytes),
+        ("unlisted", Some(1450))
+    );
+    // It fits all that is seen: the kernel has compared with something else.
+    let known = site(&drop.clone().long(1440));
+    assert_eq!((known.site, known.limit_bytes), (&FORWARD, None));
+    assert_eq!(known.fits_bytes(), 1439);
+    let by_address = site(&drop.dropped("0xffffffffc0123456", "PKT_TOO_BIG").long(1440));
+    assert_eq!(
+        (by_address.site.name, by_address.limit_bytes),
+        ("unlisted", None)
+    );
 }

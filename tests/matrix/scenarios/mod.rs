@@ -11,6 +11,7 @@ mod other;
 mod overlay;
 mod receivers;
 mod routed;
+mod routed_ipv6;
 mod services;
 mod tunnels;
 
@@ -33,6 +34,7 @@ const ONE_SEGMENT: usize = 1448;
 pub fn all() -> Vec<Scenario> {
     [
         routed::SCENARIOS,
+        routed_ipv6::SCENARIOS,
         layer2::SCENARIOS,
         overlay::SCENARIOS,
         tunnels::SCENARIOS,

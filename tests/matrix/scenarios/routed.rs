@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use lab::address::{Family, INNER};
 use lab::clamp::{clamp_to_pmtu, clamp_to_pmtu_by_iptables};
-use lab::firewall::{Hook, drop_frag_needed, drop_packet_too_big, reject_packet_too_big};
+use lab::firewall::{Hook, drop_frag_needed};
 use lab::link;
 use lab::report::Severity;
 use lab::settings::{self, Probing};
@@ -15,35 +15,24 @@ use lab::traffic::carry;
 use super::{
     DOWNLOAD, ROUTED, SMALL_UPLINK, UPLOAD, completes, finds, hangs, hung, scenario, traffic,
 };
-use crate::count::{
-    Counter, FRAG_FAILS, FRAGMENTS, HEARD, TOO_BIG_V6, UNHEARD, UNHEARD_V6, as_reported, at_least,
-    none,
-};
+use crate::count::{FRAG_FAILS, FRAGMENTS, HEARD, UNHEARD, as_reported, at_least, none};
 use crate::foreseen::Foreseen;
 use crate::scenario::{Expect, Place, Scenario, Traffic, Want};
 
-const OUT: Place = Place {
+pub(super) const OUT: Place = Place {
     role: "out",
     ingress: Some(NestedLab::INNER_BRIDGE),
     egress: NestedLab::UPLINK,
     ..ROUTED
 };
-const HOST_V6: Place = Place {
-    function: "ip6_forward",
-    ..ROUTED
-};
-const OUT_V6: Place = Place {
-    function: "ip6_forward",
-    ..OUT
-};
-const DOWN: &str = "download";
-const UP: &str = "upload";
+pub(super) const DOWN: &str = "download";
+pub(super) const UP: &str = "upload";
 
-const fn works(place: Place, direction: &'static str) -> Expect {
+pub(super) const fn works(place: Place, direction: &'static str) -> Expect {
     finds(Want::working(place).direction(direction))
 }
 
-const fn hole(place: Place, direction: &'static str) -> Want {
+pub(super) const fn hole(place: Place, direction: &'static str) -> Want {
     Want::hole(place).direction(direction)
 }
 
@@ -127,68 +116,6 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     )
     .counts(&[as_reported(FRAG_FAILS, "out"), at_least(3, UNHEARD, "in")]),
-    scenario("V1", "IPv6: discovery works", works(HOST_V6, DOWN), || {
-        completes(SMALL_UPLINK.build()?, DOWNLOAD.v6())
-    }),
-    scenario(
-        "V2",
-        "IPv6: the router drops its own message",
-        finds(hole(HOST_V6, DOWN).blocked("host", "OUTPUT")),
-        || {
-            let lab = SMALL_UPLINK.build()?;
-            drop_packet_too_big(lab.host()?, Hook::Output)?;
-            hangs(lab, DOWNLOAD.v6())
-        },
-    )
-    .counts(&[
-        as_reported(TOO_BIG_V6, "host"),
-        at_least(3, UNHEARD_V6, "host"),
-    ]),
-    scenario(
-        "V2b",
-        "IPv6: the container drops the message",
-        finds(hole(OUT_V6, UP).blocked("in", "INPUT")),
-        || {
-            let lab = SMALL_UPLINK.build()?;
-            drop_packet_too_big(lab.inside()?, Hook::Input)?;
-            hangs(lab, UPLOAD.v6())
-        },
-    )
-    .counts(&[
-        as_reported(TOO_BIG_V6, "out"),
-        at_least(3, UNHEARD_V6, "in"),
-    ]),
-    scenario(
-        "V2c",
-        "IPv6: the server drops the message",
-        finds(hole(HOST_V6, DOWN).blocked("srv", "INPUT")),
-        || {
-            let lab = SMALL_UPLINK.build()?;
-            drop_packet_too_big(lab.server()?, Hook::Input)?;
-            hangs(lab, DOWNLOAD.v6())
-        },
-    )
-    .counts(&[
-        as_reported(TOO_BIG_V6, "host"),
-        at_least(3, UNHEARD_V6, "srv"),
-    ]),
-    scenario(
-        "V2d",
-        "IPv6: the router rejects its own message",
-        finds(hole(HOST_V6, DOWN).blocked("host", "OUTPUT")),
-        || {
-            let lab = SMALL_UPLINK.build()?;
-            reject_packet_too_big(lab.host()?, Hook::Output)?;
-            hangs(lab, DOWNLOAD.v6())
-        },
-    )
-    .counts(&[
-        as_reported(TOO_BIG_V6, "host"),
-        at_least(3, UNHEARD_V6, "host"),
-    ]),
-    scenario("V3", "V1 with offloads", Expect::Nothing, || {
-        completes(offloading(SMALL_UPLINK).build()?, DOWNLOAD.v6())
-    }),
     scenario(
         "N1",
         "discovery works through two masquerades",
@@ -313,43 +240,12 @@ pub const SCENARIOS: &[Scenario] = &[
     )
     .counts(&[at_least(26, FRAGMENTS, "host"), none(FRAG_FAILS, "host")]),
     scenario(
-        "S2",
-        "IPv6: the rate limit of ICMP silences the router",
-        finds(hole(HOST_V6, DOWN)),
-        || {
-            let lab = SMALL_UPLINK.build()?;
-            settings::limit_icmp(lab.host()?)?;
-            hangs(lab, DOWNLOAD.v6())
-        },
-    )
-    .counts(&[
-        as_reported(TOO_BIG_V6, "host"),
-        none(Counter::Snmp6("Icmp6OutPktTooBigs"), "host"),
-        none(Counter::Snmp6("Icmp6InPktTooBigs"), "srv"),
-    ])
-    .unforeseen("check does not reckon with limits on rates"),
-    scenario(
         "S3",
         "the MTU is lowered in the middle, unheard",
         finds(hole(ROUTED, DOWN).blocked("host", "OUTPUT")),
         lowered,
     )
     .unforeseen("the MTU is set under traffic"),
-    scenario(
-        "S4",
-        "IPv6 with destination options, unheard",
-        finds(hole(OUT_V6, UP).blocked("out", "OUTPUT").unfixed()),
-        || {
-            let lab = SMALL_UPLINK.build()?;
-            drop_packet_too_big(lab.out()?, Hook::Output)?;
-            let transfer = UPLOAD.v6();
-            traffic(move || {
-                let connection = lab.open(&transfer)?;
-                settings::add_destination_options(&connection.near, 64)?;
-                hung(lab, transfer, carry(connection, &transfer)?)
-            })
-        },
-    ),
 ];
 
 fn unheard_download() -> Result<NestedLab> {
@@ -358,7 +254,7 @@ fn unheard_download() -> Result<NestedLab> {
     Ok(lab)
 }
 
-fn offloading(nested: Nested) -> Nested {
+pub(super) fn offloading(nested: Nested) -> Nested {
     Nested {
         offloads: true,
         ..nested

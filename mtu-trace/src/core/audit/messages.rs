@@ -30,7 +30,7 @@ pub fn summary(topology: &Topology, judged: &Judged<'_>, boundary: &Boundary) ->
         receiver.as_deref().unwrap_or("hosts beyond this one"),
         suspect.packet_bytes,
         whereabouts(topology, suspect, boundary),
-        boundary.limit_bytes,
+        boundary.limit(),
         stretch(topology, suspect),
         outcome(topology, judged),
     )
@@ -72,7 +72,7 @@ fn whereabouts(topology: &Topology, suspect: &Suspect, boundary: &Boundary) -> S
             format!(
                 "through the tunnel {egress} of {label}, which adds {overhead} bytes to each on a \
                  link of {}",
-                boundary.limit_bytes.saturating_add(overhead)
+                suspect.place.limit_bytes.saturating_add(overhead)
             )
         }
         _ => format!("through {egress} of {label}"),

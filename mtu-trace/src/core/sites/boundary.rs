@@ -50,7 +50,7 @@ pub(crate) fn boundary(
         netns: NetnsRef::new(egress.netns, topology),
         ingress: place.ingress.map(|at| name(topology, at)),
         egress: Some(name(topology, egress)),
-        limit_bytes: place.limit_bytes,
+        limit_bytes: Some(place.limit_bytes),
         packet_bytes: suspect.packet_bytes,
         overhead_bytes: place.wrapped_bytes,
         function: site.function(family, exists).to_owned(),

@@ -17,7 +17,8 @@ pub fn describe_packet(packet: &Packet, topology: &Topology) -> String {
         PacketKind::Dropped { function, reason } => {
             let mut words = format!("dropped by {function}");
             if let Some(site) = oversized(packet, topology) {
-                words.push_str(&format!(": {} > {}", site.packet_bytes, site.limit_bytes));
+                let limit = site.limit_bytes.map_or("?".to_owned(), |it| it.to_string());
+                words.push_str(&format!(": {} > {limit}", site.packet_bytes));
             }
             if let Some(reason) = reason {
                 words.push_str(&format!(" ({reason})"));

@@ -1,11 +1,11 @@
 //! Where a packet died: the site of a drop, known by the function it happened in and by the length
 //! test that function makes, computed again from the packet and the devices.
 //!
-//! The kernel gives no reason for most drops of this kind (veth, bridge, fragmentation), so the
-//! reason is never the test.
+//! The kernel gives no reason for most drops of this kind (veth, bridge, fragmentation): where it does,
+//! that is its word, whatever can be measured.
 
 use crate::core::sites::site::{Gso, IPV6_MIN_MTU_BYTES, Limit, is_wrapped};
-use crate::core::sites::{BRIDGE_PORT, FORWARD, OUTPUT, Site, TUNNEL_UNDERLAY, VETH};
+use crate::core::sites::{BRIDGE_PORT, FORWARD, OUTPUT, Site, TUNNEL_UNDERLAY, UNLISTED, VETH};
 use crate::model::event::{Device, Name, Packet, PacketKind};
 use crate::model::network::{Link, NetnsId, Topology};
 
@@ -22,8 +22,8 @@ pub struct DropSite {
     pub egress: Device,
     /// The other end of that device, where its MTU is the limit.
     pub peer: Option<Device>,
-    /// The MTU the packet exceeds, bytes.
-    pub limit_bytes: u32,
+    /// The MTU the packet exceeds, bytes; `None` where the kernel only says that it is too long.
+    pub limit_bytes: Option<u32>,
     /// The packet's layer-3 length, bytes.
     pub packet_bytes: u32,
     /// What a tunnel has added to it, bytes.
@@ -52,7 +52,7 @@ impl DropSite {
         function: &str,
         ingress: Option<&Device>,
         egress: &Device,
-        limit_bytes: u32,
+        limit_bytes: Option<u32>,
     ) -> Self {
         Self {
             key: SiteKey {
@@ -74,14 +74,54 @@ impl DropSite {
         }
     }
 
-    /// The longest packet of the ends that talk which would pass, bytes.
+    /// The longest packet of the ends that talk which would pass, bytes; where the limit is not known,
+    /// the longest that may.
     pub fn fits_bytes(&self) -> u32 {
-        self.limit_bytes.saturating_sub(self.overhead_bytes)
+        let shorter = self.packet_bytes.saturating_sub(1);
+        self.limit_bytes
+            .unwrap_or(shorter)
+            .saturating_sub(self.overhead_bytes)
     }
 }
 
 /// The place of an oversized drop; `None` for a drop that has nothing to do with a length.
 pub fn oversized(packet: &Packet, topology: &Topology) -> Option<DropSite> {
+    let by_length = measured(packet, topology);
+    by_length.or_else(|| told(packet, topology).filter(|it| it.reason.as_deref() == Some(TOO_BIG)))
+}
+
+/// The reason by which the kernel itself says that a packet was too long.
+const TOO_BIG: &str = "PKT_TOO_BIG";
+
+/// The place of a drop that the kernel itself calls one for its size, in whatever function: by its
+/// reason, or by an ICMP "too big" about the same packet. The limit is that of the route where the
+/// packet exceeds it; otherwise the kernel has compared with one that is not seen here.
+pub fn told(packet: &Packet, topology: &Topology) -> Option<DropSite> {
+    let PacketKind::Dropped { function, reason } = &packet.what else {
+        return None;
+    };
+    let site = Site::of_drop(function, packet, topology).unwrap_or(&UNLISTED);
+    let egress = packet.route.as_ref().unwrap_or(&packet.device);
+    let exceeded = |&limit: &u32| limit > 0 && packet.length_bytes > limit;
+    let limit_bytes = Some(route_limit(packet, egress)).filter(exceeded);
+    let ingress = ingress(packet, egress);
+    Some(DropSite {
+        reason: reason.clone(),
+        known_function: true,
+        ..DropSite::new(packet, site, function, ingress, egress, limit_bytes)
+    })
+}
+
+/// The device by which a dropped packet came in; `None` if it was made here.
+fn ingress<'a>(packet: &'a Packet, egress: &Device) -> Option<&'a Device> {
+    let came_by = |by: &&Device| packet.has_device && by.ifindex != egress.ifindex;
+    Some(&packet.device)
+        .filter(came_by)
+        .or(packet.came_in.as_ref())
+}
+
+/// The place of a drop whose function tests lengths, if it exceeds the limit of that test.
+fn measured(packet: &Packet, topology: &Topology) -> Option<DropSite> {
     let PacketKind::Dropped { function, reason } = &packet.what else {
         return None;
     };
@@ -109,13 +149,12 @@ pub fn oversized(packet: &Packet, topology: &Topology) -> Option<DropSite> {
     if limit_bytes == 0 || packet.length_bytes <= limit_bytes.saturating_add(slack) {
         return None;
     }
-    let came_by = Some(device).filter(|by| packet.has_device && by.ifindex != egress.ifindex);
-    let ingress = came_by.or(packet.came_in.as_ref());
+    let ingress = ingress(packet, egress);
     Some(DropSite {
         peer: packet.peer.clone().filter(|_| site.limit == Limit::Peer),
         reason: reason.clone(),
         known_function: known.is_some(),
-        ..DropSite::new(packet, site, function, ingress, egress, limit_bytes)
+        ..DropSite::new(packet, site, function, ingress, egress, Some(limit_bytes))
     })
 }
 
@@ -143,7 +182,7 @@ pub fn signalled(packet: &Packet, topology: &Topology) -> Option<DropSite> {
         function,
         ingress,
         egress,
-        limit_bytes,
+        Some(limit_bytes),
     ))
 }
 
@@ -169,7 +208,7 @@ pub fn sighted(packet: &Packet, topology: &Topology) -> Option<DropSite> {
     let ingress = if leaving { came_in } else { Some(device) };
     Some(DropSite {
         peer,
-        ..DropSite::new(packet, site, UNSEEN, ingress, &egress, limit_bytes)
+        ..DropSite::new(packet, site, UNSEEN, ingress, &egress, Some(limit_bytes))
     })
 }
 

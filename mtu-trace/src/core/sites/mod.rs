@@ -23,10 +23,10 @@ pub(crate) mod suspect;
 pub use bridge::{BRIDGE_NETFILTER, BRIDGE_PORT};
 pub use describe::{describe_briefly, describe_in_place, describe_packet, netns_label};
 pub use drop_site::{
-    DropSite, NetfilterHookName, SiteKey, netfilter_hook, oversized, sighted, signalled,
+    DropSite, NetfilterHookName, SiteKey, netfilter_hook, oversized, sighted, signalled, told,
 };
 pub use forward::FORWARD;
-pub use output::OUTPUT;
+pub use output::{OUTPUT, UNLISTED};
 pub use predict::{KnownEnd, Predicted, telling, too_narrow};
 pub use site::{Limit, Remedy, Site, Tells, names};
 pub use suspect::{Relief, Suspect, suspects};

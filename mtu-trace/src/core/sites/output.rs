@@ -30,3 +30,11 @@ pub static OUTPUT: Site = Site {
     expected: |_| false,
     remedy: Remedy::Nothing,
 };
+
+/// A place that no row of the table describes, but of which the kernel itself says that packets were
+/// too big there. It is no row: nothing is expected of it, and no function belongs to it.
+pub static UNLISTED: Site = Site {
+    name: "unlisted",
+    functions: &[],
+    ..OUTPUT
+};

@@ -1,8 +1,12 @@
 //! Packets that are dropped, pass by, or tell of others: which connection and direction they are of, and
 //! what they show of it.
 
-use crate::core::sites::{DropSite, Tells, netfilter_hook, oversized, sighted, signalled};
-use crate::core::track::direction::{Blocked, OtherDrops, OtherKey, SiteDrops, Track, raise};
+use crate::core::sites::{
+    DropSite, Tells, UNLISTED, netfilter_hook, oversized, sighted, signalled, told,
+};
+use crate::core::track::direction::{
+    Blocked, OtherDrops, OtherKey, PacketIdentity, SiteDrops, Track, raise,
+};
 use crate::core::track::repeats::RetransmittedDrops;
 use crate::core::track::state::{DirectionId, State};
 use crate::core::track::wireguard_match::{DatagramContent, Loss, added_bytes};
@@ -21,6 +25,15 @@ pub(crate) struct Tally {
     pub last_ns: u64,
 }
 
+/// How long after the message about it a packet is freed at most, ns: by the function that has sent the
+/// message, in the same softirq. A choice: microseconds lie between, and 200 ms before the next try.
+const SAME_SOFTIRQ_NS: u64 = 1_000_000;
+
+fn identity(packet: &Packet) -> PacketIdentity {
+    let seq = packet.tcp_of_ends().map(|tcp| tcp.seq);
+    (packet.flow.netns, seq, packet.length_bytes)
+}
+
 impl State {
     pub(crate) fn packet(&mut self, time_ns: u64, packet: &Packet) {
         if let Some(error) = &packet.icmp_error {
@@ -35,6 +48,7 @@ impl State {
             self.lead(packet.flow, (id, side));
         }
         let site = self.site_of(packet);
+        let site = site.or_else(|| self.told_site((id, side), time_ns, packet));
         if let Some(connection) = self.edit(id) {
             connection.last_ns = time_ns;
         }
@@ -117,6 +131,19 @@ impl State {
             _ => None,
         }
     }
+
+    /// The place of a drop in a function that tells no length, where an ICMP "too big" about the same
+    /// packet says that it was one for its size, or has said so of an earlier one there.
+    fn told_site(&self, of: DirectionId, time_ns: u64, packet: &Packet) -> Option<DropSite> {
+        let (id, side) = of;
+        let site = told(packet, &self.topology)?;
+        let track = self.get(id)?.track(side);
+        let is_told = track.icmp.about.is_some_and(|(about, told_ns)| {
+            about == identity(packet) && time_ns.abs_diff(told_ns) <= SAME_SOFTIRQ_NS
+        });
+        let is_unlisted = *site.site == UNLISTED && track.oversized.contains_key(&site.key);
+        (is_told || is_unlisted).then_some(site)
+    }
 }
 
 impl Track {
@@ -152,6 +179,7 @@ impl Track {
             }
             (PacketKind::IcmpSent, site) => {
                 raise(&mut self.icmp.generated, tally.count);
+                self.icmp.about = Some((identity(packet), tally.last_ns));
                 if let Some(site) = site {
                     self.drop_for_size(site, seq, tally);
                 }

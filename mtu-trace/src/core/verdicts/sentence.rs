@@ -78,7 +78,7 @@ pub(crate) fn whereabouts(boundary: &Boundary) -> String {
         (None, None) => format!("at {egress}"),
     };
     let place = boundary.netns.label();
-    format!("{place} {devices} (limit {})", boundary.limit_bytes)
+    format!("{place} {devices} (limit {})", boundary.limit())
 }
 
 /// By what and where packets are dropped: `by netfilter in FORWARD of node-1 (NETFILTER_DROP)`.

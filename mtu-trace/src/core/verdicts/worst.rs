@@ -47,10 +47,18 @@ impl<'a> Worst<'a> {
         self.trouble.predicted.as_deref()
     }
 
+    /// The limit of a place, bytes: where the kernel has compared with one that is not seen there, what
+    /// the message tells; `None` where none was seen either.
+    fn limit_bytes(&self, site: &DropSite) -> Option<u32> {
+        let told = self.told.icmp.mtu_bytes;
+        let told = told.filter(|&told| told > 0 && told < site.packet_bytes);
+        site.limit_bytes.or(told)
+    }
+
     /// The longest packet that gets past the place, bytes; `None` where that is not known.
     fn fits_bytes(&self) -> Option<u32> {
         match (&self.trouble.cause, self.site()) {
-            (_, Some(site)) => Some(site.fits_bytes()),
+            (_, Some(site)) => Some(self.limit_bytes(site)?.saturating_sub(site.overhead_bytes)),
             (Cause::Site(_), None) => Some(self.predicted()?.fits_bytes),
             (Cause::Message(..), _) => self.facts.track.icmp.mtu_bytes.filter(|&told| told > 0),
             (Cause::Other(_) | Cause::Peer(..), _) => None,
@@ -67,7 +75,7 @@ impl<'a> Worst<'a> {
             netns: NetnsRef::new(site.key.netns, topology),
             ingress: site.ingress.as_ref().map(|device| name(device, topology)),
             egress: Some(name(&site.egress, topology)),
-            limit_bytes: site.limit_bytes,
+            limit_bytes: self.limit_bytes(site),
             packet_bytes: site.packet_bytes,
             overhead_bytes: site.overhead_bytes,
             function: site.key.function.to_string(),
@@ -119,7 +127,8 @@ impl<'a> Worst<'a> {
             return None;
         }
         let (topology, icmp) = (self.topology(), &self.told.icmp);
-        let fits_bytes = self.fits_bytes().unwrap_or(0);
+        let fits_bytes = self.fits_bytes().or(site.map(DropSite::fits_bytes));
+        let fits_bytes = fits_bytes.unwrap_or(0);
         let silent = site.is_some_and(|site| site.site.is_silent());
         let blocked = icmp.blocked.iter().max_by_key(|blocked| blocked.count);
         // The path MTU of a socket changes by such a message alone: probing lowers its segment size

@@ -101,7 +101,7 @@ fn boundary_line(boundary: &Boundary) -> String {
         "{}: {interfaces}, {} bytes > {}{peer}; {} {}",
         boundary.netns.label(),
         boundary.packet_bytes,
-        boundary.limit_bytes,
+        boundary.limit(),
         boundary.function,
         boundary.reason.as_deref().unwrap_or("(no reason code)"),
     )
@@ -147,7 +147,7 @@ pub(crate) fn path_lines(finding: &Finding, style: &Style) -> Vec<String> {
     let width = widths.max().unwrap_or(0);
     let line = |hop: &ReportedHop| {
         let boundary = finding.boundary.as_ref();
-        let narrow = boundary.is_some_and(|it| hop.mtu_bytes <= it.limit_bytes);
+        let narrow = boundary.is_some_and(|it| it.is_as_narrow(hop.mtu_bytes));
         let mut line = format!(
             "{:width$}  mtu {:<5} {}  {}",
             name(hop),
@@ -163,7 +163,7 @@ pub(crate) fn path_lines(finding: &Finding, style: &Style) -> Vec<String> {
         }
         match boundary.filter(|boundary| is_limit(boundary, hop)) {
             Some(_) if narrow => style.fault(&format!("{line}  <- too small")),
-            Some(at) => style.fault(&format!("{line}  <- only {} fit", at.limit_bytes)),
+            Some(at) => style.fault(&format!("{line}  <- only {} fit", at.limit())),
             None => line,
         }
     };

@@ -63,7 +63,7 @@ fn brief(findings: &[Finding]) -> Vec<String> {
                 boundary.netns.label(),
                 boundary.ingress.as_deref().unwrap_or(""),
                 boundary.egress.as_deref().unwrap_or(""),
-                boundary.limit_bytes,
+                boundary.limit(),
                 boundary.packet_bytes,
                 boundary.function,
             )

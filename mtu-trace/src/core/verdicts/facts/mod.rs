@@ -66,6 +66,8 @@ facts! {
     HoleFilled = |facts| facts.track.holes.worst.is_some(),
     /// It did so only after several timeouts.
     HoleFilledLate = |facts| facts.track.holes.worst.is_some_and(|worst| size::is_late(&worst)),
+    /// What was dropped for its size got through, and its sender stalled since, for another reason.
+    StalledAfterwards = size::stalled_afterwards,
     /// The message about the size was dropped on this host.
     MessageBlocked = |facts| !facts.track.icmp.blocked.is_empty(),
     /// The message cannot have reached the sender: nobody makes one, or it was dropped.
@@ -114,6 +116,10 @@ pub(crate) const IMPLIED: &[(Fact, &[Fact])] = &[
     (Fact::SocketWatched, &[Fact::OversizedDrop]),
     (Fact::ToldAndStopped, &[Fact::OversizedDrop]),
     (Fact::HoleFilledLate, &[Fact::HoleFilled]),
+    (
+        Fact::StalledAfterwards,
+        &[Fact::HoleFilled, Fact::SenderStalled],
+    ),
     (Fact::MessageBlocked, &[Fact::MessageMissing]),
     (Fact::OtherDropMatters, &[Fact::OtherDrop]),
 ];

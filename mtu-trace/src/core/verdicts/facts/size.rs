@@ -106,6 +106,14 @@ pub(crate) fn passing_stall(facts: &TrackFacts<'_>) -> Option<Stall> {
     }
 }
 
+/// Whether a sender stalls that has got through what was dropped for its size: that worked, and is over.
+pub(crate) fn stalled_afterwards(facts: &TrackFacts<'_>) -> bool {
+    let holes = &facts.track.holes;
+    let filled_ns = holes.worst.map(|worst| worst.at_ns);
+    let stall = facts.stall().filter(|_| holes.open.is_none());
+    stall.is_some_and(|stall| filled_ns.is_some_and(|filled_ns| stall.first_ns >= filled_ns))
+}
+
 /// Whether what got through in the end had been lost several times.
 pub(crate) fn is_late(recovery: &Recovery) -> bool {
     recovery.attempts >= STALL_ATTEMPTS && recovery.took_ns >= STALL_NS

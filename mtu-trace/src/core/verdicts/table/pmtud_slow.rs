@@ -6,7 +6,9 @@ pub(super) const VERDICT: VerdictEntry = VerdictEntry {
     severities: &[Warning],
     meaning: "Packets were too big; recovery took several timeouts.",
     cases: &[
-        case("recovered late", Warning, Confirmed, here).needs(&[OversizedDrop, HoleFilledLate]),
+        case("recovered late", Warning, Confirmed, here)
+            .needs(&[OversizedDrop, HoleFilledLate])
+            .unless(&[StalledAfterwards]),
         case("came down late", Warning, Likely, beyond)
             .needs(&[CameDownLate])
             .unless(&[SynUnanswered, OtherDropMatters]),

@@ -8,7 +8,7 @@ pub(super) const VERDICT: VerdictEntry = VerdictEntry {
     cases: &[
         case("recovered", Info, Confirmed, describe)
             .needs(&[OversizedDrop, HoleFilled])
-            .unless(&[HoleOpen, HoleFilledLate, Datagrams]),
+            .unless(&[HoleOpen, HoleFilledLate, StalledAfterwards, Datagrams]),
         case("told datagrams", Info, Suspected, describe)
             .needs(&[OversizedDrop, Datagrams, ToldAndStopped])
             .unless(&[HoleOpen, HoleFilledLate]),

@@ -178,7 +178,7 @@ fn place(pen: Pen, finding: &Finding) -> Option<String> {
     Some(format!(
         "{} > {} at {} in {}{icmp}",
         boundary.packet_bytes,
-        boundary.limit_bytes,
+        boundary.limit(),
         interfaces(pen, boundary),
         boundary.netns.label(),
     ))

@@ -41,7 +41,7 @@ pub fn way(finding: &Finding, to: &mut Paragraphs) -> Option<usize> {
     to.gap();
     to.lines.push(Line::from_iter([
         pen.span(Role::Label, "PATH  "),
-        pen.span(Role::Good, format!("{} bytes pass", boundary.limit_bytes)),
+        pen.span(Role::Good, format!("{} bytes pass", boundary.limit())),
         pen.span(Role::Text, ", "),
         pen.span(Role::Error, format!("{} die", boundary.packet_bytes)),
         pen.span(Role::Text, place),
@@ -139,7 +139,7 @@ fn hop(
 ) -> Vec<Span<'static>> {
     let glyphs = pen.glyphs;
     let is_hole = is_limit(hop, boundary);
-    let fits = hop.mtu_bytes > boundary.limit_bytes;
+    let fits = !boundary.is_as_narrow(hop.mtu_bytes);
     let outside = glyphs.outside.repeat((WIDEST - inside) / 2);
     let role = if is_hole { Role::Error } else { Role::Text };
     let wall = if fits { Role::Text } else { role };
@@ -159,7 +159,7 @@ fn hop(
     }
     if is_hole {
         let words = if fits {
-            format!("  only {} fit here", boundary.limit_bytes)
+            format!("  only {} fit here", boundary.limit())
         } else {
             format!("  {} die here", boundary.packet_bytes)
         };
