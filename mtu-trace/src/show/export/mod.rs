@@ -44,7 +44,7 @@ pub struct Events<'a> {
 }
 
 row!(
-    /// A form of [`EXPORTS`].
+    /// A form of `EXPORTS`.
     ExportFormat of ExportDefinition, values EXPORTS
 );
 

@@ -36,7 +36,7 @@ pub struct FormatDefinition {
 }
 
 row!(
-    /// A form of [`FORMATS`].
+    /// A form of `FORMATS`.
     Format of FormatDefinition, values FORMATS
 );
 
