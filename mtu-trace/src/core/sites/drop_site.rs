@@ -6,7 +6,7 @@
 
 use crate::core::sites::site::{Gso, IPV6_MIN_MTU_BYTES, Limit, is_wrapped};
 use crate::core::sites::{BRIDGE_PORT, FORWARD, OUTPUT, Site, TUNNEL_UNDERLAY, UNLISTED, VETH};
-use crate::model::event::{Device, Name, Packet, PacketKind};
+use crate::model::event::{Device, Name, Packet, PacketKind, TOO_BIG};
 use crate::model::network::{Link, NetnsId, Topology};
 
 /// A place where packets of a trace die for their size.
@@ -86,12 +86,10 @@ impl DropSite {
 
 /// The place of an oversized drop; `None` for a drop that has nothing to do with a length.
 pub fn oversized(packet: &Packet, topology: &Topology) -> Option<DropSite> {
-    let by_length = measured(packet, topology);
-    by_length.or_else(|| told(packet, topology).filter(|it| it.reason.as_deref() == Some(TOO_BIG)))
+    let is_told =
+        matches!(&packet.what, PacketKind::Dropped { reason: Some(it), .. } if it == TOO_BIG);
+    measured(packet, topology).or_else(|| is_told.then(|| told(packet, topology))?)
 }
-
-/// The reason by which the kernel itself says that a packet was too long.
-const TOO_BIG: &str = "PKT_TOO_BIG";
 
 /// The place of a drop that the kernel itself calls one for its size, in whatever function: by its
 /// reason, or by an ICMP "too big" about the same packet. The limit is that of the route where the

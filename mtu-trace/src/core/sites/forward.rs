@@ -2,6 +2,7 @@
 
 use crate::core::sites::output::OUTPUT;
 use crate::core::sites::site::{Crossing, Function, Remedy, Site};
+use crate::model::event::TOO_BIG;
 
 /// A router forwards: it tells the sender (RFC 1812, section 4.2.2.9; RFC 4443, section 3.2).
 ///
@@ -12,7 +13,7 @@ pub static FORWARD: Site = Site {
         Function::ipv4(&["ip_forward"]),
         Function::ipv6(&["ip6_forward"]),
     ],
-    reason: "PKT_TOO_BIG",
+    reason: TOO_BIG,
     expected: |crossing| matches!(crossing, Crossing::Router { cuts: false }),
     remedy: Remedy::ClampSegments,
     ..OUTPUT

@@ -136,13 +136,16 @@ impl State {
     /// packet says that it was one for its size, or has said so of an earlier one there.
     fn told_site(&self, of: DirectionId, time_ns: u64, packet: &Packet) -> Option<DropSite> {
         let (id, side) = of;
-        let site = told(packet, &self.topology)?;
         let track = self.get(id)?.track(side);
         let is_told = track.icmp.about.is_some_and(|(about, told_ns)| {
             about == identity(packet) && time_ns.abs_diff(told_ns) <= SAME_SOFTIRQ_NS
         });
-        let is_unlisted = *site.site == UNLISTED && track.oversized.contains_key(&site.key);
-        (is_told || is_unlisted).then_some(site)
+        if !is_told && track.oversized.is_empty() {
+            return None;
+        }
+        let is_known =
+            |it: &DropSite| *it.site == UNLISTED && track.oversized.contains_key(&it.key);
+        told(packet, &self.topology).filter(|site| is_told || is_known(site))
     }
 }
 

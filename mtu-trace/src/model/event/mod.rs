@@ -102,6 +102,8 @@ pub const UDP: u8 = 17;
 /// The drop reason of who gives none (`SKB_DROP_REASON_NOT_SPECIFIED`). Before Linux 5.17 there are no
 /// reasons at all.
 pub const NO_REASON: &str = "NOT_SPECIFIED";
+/// The reason by which the kernel itself says that a packet was too long.
+pub const TOO_BIG: &str = "PKT_TOO_BIG";
 
 impl Flow {
     /// The same flow in the other direction.
