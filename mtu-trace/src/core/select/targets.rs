@@ -261,6 +261,7 @@ impl KnownTargets {
             }
             TargetKind::Netns => list(
                 "network namespaces",
+                &target.word,
                 known.map(|netns| match (&netns.name, netns.init) {
                     (Some(name), _) => format!("{name} ({})", netns.inode),
                     (None, true) => format!("{} (the host)", netns.inode),
@@ -269,6 +270,7 @@ impl KnownTargets {
             ),
             TargetKind::Container => list(
                 "containers",
+                &target.word,
                 known.filter_map(|netns| {
                     let container = netns.container.as_ref()?;
                     let id = container.id.get(..SHORT_ID).unwrap_or(&container.id);
@@ -278,6 +280,7 @@ impl KnownTargets {
             ),
             TargetKind::Pid => list(
                 "processes known by their namespaces",
+                &target.word,
                 known.filter_map(|netns| {
                     let process = netns.process.as_ref()?;
                     Some(format!("{} ({})", process.pid, process.comm))
@@ -287,12 +290,17 @@ impl KnownTargets {
     }
 }
 
-fn list(what: &str, known: impl Iterator<Item = String>) -> String {
-    let known: Vec<String> = known.collect();
+/// Says what of `what` is known: where that is too much for one message, what is spelled most like `asked`.
+fn list(what: &str, asked: &str, known: impl Iterator<Item = String>) -> String {
+    let mut known: Vec<String> = known.collect();
     if known.is_empty() {
         return format!("no {what} are known");
     }
     let named = known.len().min(MOST_NAMED);
+    if named < known.len() {
+        let likeness = |name: &String| strsim::jaro_winkler(asked, name);
+        known.sort_by(|one, other| likeness(other).total_cmp(&likeness(one)));
+    }
     let rest = match known.len() - named {
         0 => String::new(),
         more => format!(", and {more} more"),

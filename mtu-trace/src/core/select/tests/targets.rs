@@ -284,6 +284,27 @@ fn who_is_missing_is_told_with_who_is_there() {
     assert!(error.contains("no containers are known"), "{error}");
 }
 
+/// With more namespaces than one message has room for, the one that was misspelled is among those named.
+#[test]
+fn what_is_spelled_alike_is_told_first() {
+    let mut crowd = topology();
+    for n in 0..50 {
+        let netns = Netns {
+            inode: 1000 + n,
+            name: Some(format!("runner-{n}")),
+            ..Netns::default()
+        };
+        crowd.namespaces.insert(NetnsId(1000 + u64::from(n)), netns);
+    }
+    for (asked, meant) in [("labb", "lab (104)"), ("runner_37", "runner-37 (1037)")] {
+        let mut scope = netns(&[asked]).recorded().expect("a selection");
+        scope.learn(&crowd);
+        let error = scope.complete().expect_err("nobody").to_string();
+        assert!(error.contains(&format!("are {meant}, ")), "{error}");
+        assert!(error.ends_with("and 43 more"), "{error}");
+    }
+}
+
 #[test]
 fn a_report_tells_what_was_asked() {
     let asked = Selection {
