@@ -53,7 +53,7 @@ pub mod testing {
         Closed, Count, Device, Event, EventKind, Flow, IcmpError, Isn, Packet, PacketKind, PathMtu,
         Quoted, Retransmit, Sample, Socket, TCP, Tcp, TcpState, Timers, UDP,
     };
-    pub use crate::model::finding::{Confidence, Direction, Finding, Severity, Verdict};
+    pub use crate::model::finding::{Carried, Confidence, Direction, Finding, Severity, Verdict};
     pub use crate::model::hook_status::HookStatus;
     pub use crate::model::network::{
         Address, Container, Inside, LearnedPathMtu, Link, LinkKind, Netns, NetnsId, NextHop, Peer,

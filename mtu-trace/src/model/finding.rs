@@ -41,6 +41,9 @@ pub struct Finding {
     pub boundary: Option<Boundary>,
     /// What became of path MTU discovery; `None` where the finding is not about size.
     pub pmtud: Option<Pmtud>,
+    /// The place where packets were dropped for another reason than their size; `None` where none is
+    /// known, and where the finding is not about one.
+    pub drop: Option<ReportedDrop>,
     /// The numbers behind it.
     pub evidence: Evidence,
     /// The way of the packets, from the local end on.
@@ -185,6 +188,41 @@ pub struct BlockedAt {
     pub function: String,
     /// The kernel's drop reason; `None` where it gives none.
     pub reason: Option<String>,
+}
+
+/// A place where packets were dropped for another reason than their size.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ReportedDrop {
+    /// The namespace in which the kernel dropped them.
+    pub netns: NetnsRef,
+    /// Kernel function that dropped them.
+    pub function: String,
+    /// The kernel's drop reason, `NOT_SPECIFIED` where it gives none.
+    pub reason: String,
+    /// Netfilter hook, as in [`BlockedAt::hook`]; `None` if something else dropped them, or if it is
+    /// not known which.
+    pub hook: Option<&'static str>,
+    /// The packet filter rule that did it, where the rules that were read leave no doubt, or the few
+    /// that may have; `None` where that is not known.
+    pub rule: Option<String>,
+    /// How many were dropped at this place.
+    pub packets: u64,
+    /// What the packets carried.
+    pub carried: Carried,
+    /// The device they were at, if any.
+    pub interface: Option<String>,
+}
+
+/// What a packet carries: its place in the life of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Carried {
+    /// Data of a connection that is up.
+    Data,
+    /// The first packet of the side that opens it.
+    Syn,
+    /// The answer to that.
+    SynAck,
 }
 
 /// The numbers behind a finding.

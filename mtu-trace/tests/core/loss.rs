@@ -54,7 +54,7 @@ fn syn(conn: Conn, timeouts: u32) -> Retransmit {
     }
 }
 
-fn unanswered(conn: Conn) -> Vec<Event> {
+pub fn unanswered(conn: Conn) -> Vec<Event> {
     vec![
         at(1100, again(syn(conn, 0))),
         at(3100, again(syn(conn, 1))),
@@ -88,7 +88,7 @@ fn handshake_that_is_answered_in_the_end_is_forgotten() {
 
 /// The server's segment where the outer container's FORWARD rules drop it: too long for the next
 /// link, had it got there.
-fn filtered(places: &Places, conn: Conn, nth: u32) -> Shown {
+pub fn filtered(places: &Places, conn: Conn, nth: u32) -> Shown {
     places
         .forward(conn, nth)
         .dropped("nft_do_chain", "NETFILTER_DROP")

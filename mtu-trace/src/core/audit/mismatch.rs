@@ -91,6 +91,7 @@ impl Audit<'_> {
             path: hops(&self.index, worst.suspect),
             fixes: fixes(topology, worst, pmtud.blocked_at.as_ref()),
             pmtud: Some(pmtud),
+            drop: None,
         })
     }
 }

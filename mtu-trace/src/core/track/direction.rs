@@ -88,8 +88,8 @@ pub struct OtherDrops {
     pub first_ns: u64,
     /// When the latest was dropped, ns.
     pub last_ns: u64,
-    /// The device at which the first was dropped.
-    pub device: Device,
+    /// The device at which the first was dropped; `None` before it had one.
+    pub device: Option<Device>,
     /// Whether any of them carried a SYN.
     pub syn: bool,
     /// Those of them that were sent again.

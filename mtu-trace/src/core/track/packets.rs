@@ -263,7 +263,7 @@ impl Track {
             count: 0,
             first_ns: tally.first_ns,
             last_ns: tally.last_ns,
-            device: packet.device.clone(),
+            device: (packet.device.ifindex != 0).then(|| packet.device.clone()),
             syn: false,
             retransmitted: RetransmittedDrops::default(),
         });

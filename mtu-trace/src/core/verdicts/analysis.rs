@@ -9,7 +9,6 @@ use crate::core::select::{Scope, Selected, Subject};
 use crate::core::track::{State, Track};
 use crate::core::verdicts::evidence::evidence;
 use crate::core::verdicts::facts::TrackFacts;
-use crate::core::verdicts::facts::loss::worst_other;
 use crate::core::verdicts::local_end::LocalEnd;
 use crate::core::verdicts::sentence::Telling;
 use crate::core::verdicts::table::entry;
@@ -162,6 +161,7 @@ impl Analysis {
             connection: Some(worst.local.show(connection, direction, topology)),
             boundary: worst.boundary(),
             pmtud: worst.pmtud(),
+            drop: worst.reported_drop(),
             evidence: evidence(&worst.facts, trouble),
             path: worst.path(),
             fixes: (entry.fixes)(&worst),
@@ -175,8 +175,7 @@ impl Analysis {
                 finding.fixes.clone_from(&detected.fixes);
             }
         }
-        let other = worst_other(own).map(|(other, _)| other);
-        finding.summary = (entry.sentence)(&Telling::of(&finding, other, topology)?);
+        finding.summary = (entry.sentence)(&Telling::of(&finding, worst.dropped())?);
         Some(finding)
     }
 

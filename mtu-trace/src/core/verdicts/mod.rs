@@ -7,6 +7,7 @@
 
 pub(crate) mod analysis;
 pub(crate) mod cause;
+pub(crate) mod drop_reason;
 pub(crate) mod evidence;
 pub(crate) mod facts;
 pub(crate) mod local_end;

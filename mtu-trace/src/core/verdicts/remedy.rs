@@ -4,7 +4,8 @@
 use std::net::IpAddr;
 
 use crate::base::text::quote;
-use crate::model::finding::{BlockedAt, Fix};
+use crate::core::verdicts::drop_reason::Knob;
+use crate::model::finding::{BlockedAt, Fix, ReportedDrop};
 use crate::model::netns_ref::NetnsRef;
 use crate::model::network::{Link, NetnsId, Topology};
 
@@ -113,6 +114,47 @@ pub fn unblock(blocked: &BlockedAt, message: TooBig, insert: &[String]) -> Optio
             format!("The command puts a rule before the one that drops it. {LEARNS}")
         },
         commands: commands.collect(),
+    })
+}
+
+/// Lets packets through that the rules of a netfilter hook drop. They may be meant to: what the rules are
+/// is for the user to see.
+pub fn accept(drop: &ReportedDrop, hook: &str) -> Option<Fix> {
+    let place = drop.netns.label();
+    let list = "nft --handle list ruleset; iptables-save -c";
+    Some(Fix {
+        title: format!("Let these packets through the {hook} rules of {place}, if they should pass"),
+        detail: "The commands list the rules: put one that accepts these packets before the one that \
+                 drops them. Where that is for packets of no known connection (`ct state invalid`), find \
+                 out first why they are. UDP and QUIC are helped alike."
+            .to_owned(),
+        commands: list
+            .split("; ")
+            .map(|run| Some(format!("{} {run}", enter(&drop.netns)?)))
+            .collect::<Option<_>>()?,
+    })
+}
+
+/// Turns the knob that decides on drops.
+pub fn turn(drop: &ReportedDrop, knob: &Knob) -> Option<Fix> {
+    let place = drop.netns.label();
+    let device = drop.interface.as_deref();
+    if device.is_none() && format!("{knob:?}").contains("{device}") {
+        return None;
+    }
+    let device = device.unwrap_or_default();
+    let told = |words: &str| words.replace("{place}", &place).replace("{device}", device);
+    let quoted = quote(device);
+    let commands = knob.commands.iter();
+    Some(Fix {
+        title: told(knob.title),
+        detail: told(knob.detail),
+        commands: commands
+            .filter_map(|run| {
+                let run = run.replace("{device}", &quoted);
+                Some(format!("{} {run}", enter(&drop.netns)?))
+            })
+            .collect(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! What the sentences of findings have in common; each verdict has its own in its file.
 
-use crate::core::track::OtherKey;
+use crate::core::verdicts::drop_reason::DropReason;
+use crate::core::verdicts::facts::loss::LostAt;
 use crate::model::finding::{Boundary, ConnectionRef, Direction, Finding};
 use crate::model::network::Topology;
 
@@ -11,18 +12,14 @@ pub struct Telling<'a> {
     /// The finding without its sentence.
     pub finding: &'a Finding,
     pub connection: &'a ConnectionRef,
-    /// Where most packets of it are dropped for another reason than size; `None` if none are.
-    pub other: Option<&'a OtherKey>,
-    pub topology: &'a Topology,
+    /// Where packets of it are dropped for another reason than size, in words: `by netfilter in FORWARD
+    /// of node-1 (NETFILTER_DROP)`; `None` if none are.
+    pub(crate) dropped: Option<String>,
 }
 
 impl<'a> Telling<'a> {
     /// What there is to tell of a finding; `None` if it is about no connection.
-    pub fn of(
-        finding: &'a Finding,
-        other: Option<&'a OtherKey>,
-        topology: &'a Topology,
-    ) -> Option<Self> {
+    pub fn of(finding: &'a Finding, dropped: Option<String>) -> Option<Self> {
         let connection = finding.connection.as_ref()?;
         let others = match finding.connections {
             0 | 1 => String::new(),
@@ -39,8 +36,7 @@ impl<'a> Telling<'a> {
             who,
             finding,
             connection,
-            other,
-            topology,
+            dropped,
         })
     }
 
@@ -81,13 +77,19 @@ pub(crate) fn whereabouts(boundary: &Boundary) -> String {
     format!("{place} {devices} (limit {})", boundary.limit())
 }
 
-/// By what and where packets are dropped: `by netfilter in FORWARD of node-1 (NETFILTER_DROP)`.
-pub(crate) fn drop_place(key: &OtherKey, topology: &Topology) -> String {
+/// By what and where packets are dropped: `by netfilter in FORWARD of node-1 (NETFILTER_DROP)`, `in node-1
+/// by the queue (qdisc) of ext0 (QDISC_DROP)`; as the kernel names it where there are no words for it.
+pub(crate) fn drop_place(lost: &LostAt<'_>, device: &str, topology: &Topology) -> String {
+    let key = lost.key;
     let netns = topology.label(key.netns);
     let reason = key.reason.as_ref();
     let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
-    match key.hook {
-        Some(hook) => format!("by netfilter in {hook} of {netns}{reason}"),
-        None => format!("by {} in {netns}{reason}", key.function),
+    match (key.hook, DropReason::of(key)) {
+        (Some(hook), _) => format!("by netfilter in {hook} of {netns}{reason}"),
+        (None, Some(known)) => {
+            let words = known.words.replace("{device}", device);
+            format!("in {netns} {words}{reason}")
+        }
+        (None, None) => format!("by {} in {netns}{reason}", key.function),
     }
 }

@@ -4,13 +4,16 @@
 use crate::core::sites::{DropSite, Limit, Predicted, Remedy};
 use crate::core::track::Track;
 use crate::core::verdicts::cause::Cause;
+use crate::core::verdicts::drop_reason::DropReason;
 use crate::core::verdicts::facts::TrackFacts;
+use crate::core::verdicts::facts::loss::LostAt;
 use crate::core::verdicts::local_end::LocalEnd;
 use crate::core::verdicts::remedy;
+use crate::core::verdicts::sentence::drop_place;
 use crate::core::verdicts::trouble::Trouble;
 use crate::model::event::{Device, NO_REASON};
 use crate::model::finding::{
-    BlockedAt, Boundary, BoundaryPeer, Direction, Fix, Pmtud, ReportedHop,
+    BlockedAt, Boundary, BoundaryPeer, Direction, Fix, Pmtud, ReportedDrop, ReportedHop,
 };
 use crate::model::netns_ref::NetnsRef;
 use crate::model::network::{LinkId, Topology};
@@ -150,6 +153,55 @@ impl<'a> Worst<'a> {
                 reason: blocked.reason.as_ref().map(ToString::to_string),
             }),
         })
+    }
+
+    /// The place where its packets were dropped for another reason than their size; `None` where that is
+    /// not what ails it.
+    fn lost(&self) -> Option<LostAt<'a>> {
+        match &self.trouble.cause {
+            Cause::Other(key) => LostAt::find(&self.facts, key),
+            _ => None,
+        }
+    }
+
+    /// That place as reports show it.
+    pub(crate) fn reported_drop(&self) -> Option<ReportedDrop> {
+        let LostAt {
+            key,
+            drops,
+            carried,
+        } = self.lost()?;
+        let topology = self.topology();
+        Some(ReportedDrop {
+            netns: NetnsRef::new(key.netns, topology),
+            function: key.function.to_string(),
+            reason: key.reason.as_deref().unwrap_or(NO_REASON).to_owned(),
+            hook: key.hook,
+            rule: None,
+            packets: drops.count,
+            carried,
+            interface: drops.device.as_ref().map(|device| name(device, topology)),
+        })
+    }
+
+    /// That place in words.
+    pub(crate) fn dropped(&self) -> Option<String> {
+        let lost = self.lost()?;
+        let device = self.reported_drop()?.interface;
+        let device = device.as_deref().unwrap_or("a device that is not known");
+        Some(drop_place(&lost, device, self.topology()))
+    }
+
+    /// What helps where packets are dropped for another reason than their size, best first.
+    pub(crate) fn for_drop(&self) -> Vec<Fix> {
+        let fix = || {
+            let drop = self.reported_drop()?;
+            match (drop.hook, DropReason::of(self.lost()?.key)) {
+                (Some(hook), _) => remedy::accept(&drop, hook),
+                (None, known) => remedy::turn(&drop, known?.knob.as_ref()?),
+            }
+        };
+        fix().into_iter().collect()
     }
 
     /// What helps where a place is too narrow, best first.

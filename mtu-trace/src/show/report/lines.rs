@@ -2,7 +2,7 @@
 //! Markdown report and the screens have in common.
 
 use crate::base::clock::Clock;
-use crate::model::finding::{Boundary, Direction, Endpoint, Finding, ReportedHop};
+use crate::model::finding::{Boundary, Carried, Direction, Endpoint, Finding, ReportedHop};
 use crate::model::netns_ref::NetnsRef;
 use crate::show::report::Report;
 use crate::show::report::style::Style;
@@ -32,6 +32,7 @@ pub(crate) fn about(report: &Report, finding: &Finding) -> Vec<(&'static str, Ve
             finding.boundary.iter().map(boundary_line).collect(),
         ),
         ("icmp", icmp.into_iter().collect()),
+        ("drop", drop_lines(finding)),
     ]
 }
 
@@ -80,6 +81,34 @@ pub(crate) fn container_lines(finding: &Finding) -> Vec<String> {
             lines.push(line);
         }
     }
+    lines
+}
+
+/// The place where packets were dropped for another reason than their size, and the rule that did it;
+/// empty where the finding is not about one.
+pub(crate) fn drop_lines(finding: &Finding) -> Vec<String> {
+    let Some(drop) = &finding.drop else {
+        return Vec::new();
+    };
+    let (one, many) = match drop.carried {
+        Carried::Data => ("packet", "packets"),
+        Carried::Syn => ("SYN", "SYNs"),
+        Carried::SynAck => ("SYN-ACK", "SYN-ACKs"),
+    };
+    let what = if drop.packets == 1 { one } else { many };
+    let part = |before: &str, part: Option<&str>| {
+        part.map_or_else(String::new, |part| format!("{before}{part}"))
+    };
+    let mut lines = vec![format!(
+        "{}: {} {what} dropped{}{} ({}, {})",
+        drop.netns.label(),
+        drop.packets,
+        part(" in ", drop.hook),
+        part(" at ", drop.interface.as_deref()),
+        drop.function,
+        drop.reason,
+    )];
+    lines.extend(drop.rule.as_ref().map(|rule| format!("rule: {rule}")));
     lines
 }
 

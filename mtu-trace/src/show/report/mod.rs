@@ -8,7 +8,7 @@ pub(crate) mod text;
 use std::io::{self, Write};
 
 use jiff::Timestamp;
-pub(crate) use lines::{connection_lines, container_lines, evidence_lines, pmtud_line};
+pub(crate) use lines::{connection_lines, container_lines, drop_lines, evidence_lines, pmtud_line};
 use serde::Serialize;
 pub use style::Style;
 

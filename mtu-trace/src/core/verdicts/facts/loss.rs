@@ -1,8 +1,10 @@
 //! Losses that are no matter of size, and waits that are no losses.
 
 use crate::core::track::{OtherDrops, OtherKey, Track};
+use crate::core::verdicts::drop_reason::DropReason;
 use crate::core::verdicts::facts::TrackFacts;
 use crate::model::event::NO_REASON;
+use crate::model::finding::Carried;
 
 /// Segments sent again, or dropped, that are worth a word. A choice: fewer are daily life, and a
 /// connection that loses no more hardly suffers.
@@ -75,39 +77,6 @@ fn duplicates(track: &Track) -> u64 {
     twice.map(|(_, drops)| drops.count).sum()
 }
 
-/// Reasons that explain a loss. Others come after it (segments received twice, queues of closed
-/// sockets) and explain nothing.
-const CAUSES: &[&str] = &[
-    "NETFILTER_DROP",
-    "QDISC_DROP",
-    "QDISC_CONGESTED",
-    "QDISC_OVERLIMIT",
-    "TC_INGRESS",
-    "TC_EGRESS",
-    "BPF_CGROUP_EGRESS",
-    "SOCKET_FILTER",
-    "SOCKET_RCVBUFF",
-    "SOCKET_BACKLOG",
-    "PROTO_MEM",
-    "CPU_BACKLOG",
-    "XDP",
-    "FULL_RING",
-    "NOMEM",
-    "IP_OUTNOROUTES",
-    "IP_INNOROUTES",
-    "IP_RPFILTER",
-    "IP_CSUM",
-    "TCP_CSUM",
-    "NEIGH_FAILED",
-    "NEIGH_QUEUEFULL",
-    "NEIGH_DEAD",
-    "DEV_READY",
-    "XFRM_POLICY",
-    "TCP_MD5UNEXPECTED",
-    "TCP_MD5FAILURE",
-    "TCP_ZEROWINDOW",
-];
-
 /// How functions begin that free packets at their end, or copies of others: what a device takes up that
 /// is for another host, what a capture has no room for, what a socket has already.
 const ENDS: &[&str] = &[
@@ -123,6 +92,48 @@ const ENDS: &[&str] = &[
     "skb_release_data",
 ];
 
+/// A place where packets were dropped for another reason than their size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LostAt<'a> {
+    pub(crate) key: &'a OtherKey,
+    pub(crate) drops: &'a OtherDrops,
+    /// What the packets carried.
+    pub(crate) carried: Carried,
+}
+
+impl<'a> LostAt<'a> {
+    /// What is known of drops at a place, of one direction of a connection or of the answers to it;
+    /// `None` where neither had any.
+    pub(crate) fn find(facts: &TrackFacts<'a>, key: &OtherKey) -> Option<Self> {
+        let own = || facts.track.other.get_key_value(key);
+        let answers = || answers(facts).and_then(|it| it.other.get_key_value(key));
+        let (found, on_syn) = match own() {
+            Some(found) => (found, Carried::Syn),
+            None => (answers()?, Carried::SynAck),
+        };
+        let (key, drops) = found;
+        let carried = if drops.syn { on_syn } else { Carried::Data };
+        Some(Self {
+            key,
+            drops,
+            carried,
+        })
+    }
+}
+
+/// What is known of the other direction, while a sender waits for the answer to its SYN.
+fn answers<'a>(facts: &TrackFacts<'a>) -> Option<&'a Track> {
+    let waits = facts.sender().is_some_and(|sender| !sender.established);
+    waits.then(|| facts.connection.track(facts.side.flip()))
+}
+
+/// The place where the SYN was dropped, or else the answer to it; `None` where neither was.
+pub(crate) fn dropped_in_handshake<'a>(facts: &TrackFacts<'a>) -> Option<&'a OtherKey> {
+    let answer = || worst_other(answers(facts)?).filter(|(_, drops)| drops.syn);
+    let dropped = worst_other(facts.track).or_else(answer)?;
+    Some(dropped.0)
+}
+
 /// The place where most packets of this direction die for another reason than their size.
 pub fn worst_other(track: &Track) -> Option<(&OtherKey, &OtherDrops)> {
     let others = track.other.iter();
@@ -133,11 +144,11 @@ pub fn worst_other(track: &Track) -> Option<(&OtherKey, &OtherDrops)> {
 
 /// How many of these drops surely were losses; `None` where they explain none.
 fn losses(key: &OtherKey, drops: &OtherDrops) -> Option<u64> {
-    let reason = key.reason.as_deref().filter(|it| *it != NO_REASON);
-    if key.hook.is_some() || reason.is_some_and(|it| CAUSES.contains(&it)) {
+    if key.hook.is_some() || DropReason::of(key).is_some() {
         return Some(drops.count);
     }
+    let is_told = key.reason.as_deref().is_some_and(|it| it != NO_REASON);
     let resent = drops.retransmitted.resent;
     let is_at_its_end = ENDS.iter().any(|start| key.function.starts_with(start));
-    (reason.is_none() && resent >= LEAST_LOSSES && !is_at_its_end).then_some(resent)
+    (!is_told && resent >= LEAST_LOSSES && !is_at_its_end).then_some(resent)
 }

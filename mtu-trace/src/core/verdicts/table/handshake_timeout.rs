@@ -7,12 +7,12 @@ pub(super) const VERDICT: VerdictEntry = VerdictEntry {
     meaning: "SYNs are not answered, which is no MTU problem.",
     cases: &[case("handshake", Warning, Confirmed, describe).needs(&[SynUnanswered])],
     sentence,
-    ..VerdictEntry::DEFAULT
+    fixes: |worst| worst.for_drop(),
 };
 
 fn describe(facts: &TrackFacts<'_>) -> Option<Trouble> {
     let sent = facts.track.retransmits.as_ref()?;
-    let dropped = worst_other(facts.track).map(|(key, _)| Cause::Other(key.clone()));
+    let dropped = loss::dropped_in_handshake(facts).map(|key| Cause::Other(key.clone()));
     let cause = dropped.unwrap_or_else(|| facts.peer());
     Some(Trouble {
         ongoing: facts.sender()?.closed.is_none(),
@@ -22,14 +22,28 @@ fn describe(facts: &TrackFacts<'_>) -> Option<Trouble> {
 }
 
 fn sentence(telling: &Telling<'_>) -> String {
+    let Telling {
+        who,
+        finding,
+        connection,
+        dropped,
+    } = telling;
+    let carried = finding.drop.as_ref().map(|drop| drop.carried);
+    let answer = format!(
+        ": the answer of {} (SYN-ACK)",
+        connection.remote.socket_address()
+    );
     format!(
-        "{} never came up: its SYN was sent again {} times without an answer{}. This is not an MTU \
+        "{who} never came up: its SYN was sent again {} without an answer{}. This is not an MTU \
          problem.",
-        telling.who,
-        telling.finding.evidence.retransmits,
-        telling.other.map_or_else(String::new, |key| format!(
-            ", and was dropped {}",
-            drop_place(key, telling.topology)
-        )),
+        match finding.evidence.retransmits {
+            1 => "once".to_owned(),
+            times => format!("{times} times"),
+        },
+        match (dropped, carried) {
+            (Some(dropped), Some(Carried::SynAck)) => format!("{answer} was dropped {dropped}"),
+            (Some(dropped), _) => format!(", and was dropped {dropped}"),
+            (None, _) => String::new(),
+        },
     )
 }

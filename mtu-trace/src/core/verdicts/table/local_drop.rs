@@ -17,7 +17,7 @@ pub(super) const VERDICT: VerdictEntry = VerdictEntry {
             .surer_with(&[Retransmits]),
     ],
     sentence,
-    ..VerdictEntry::DEFAULT
+    fixes: |worst| worst.for_drop(),
 };
 
 fn describe(facts: &TrackFacts<'_>) -> Option<Trouble> {
@@ -36,12 +36,14 @@ fn describe(facts: &TrackFacts<'_>) -> Option<Trouble> {
 }
 
 fn sentence(telling: &Telling<'_>) -> String {
-    let place = match telling.other {
-        Some(key) => drop_place(key, telling.topology),
-        None => "here".to_owned(),
-    };
+    let drop = telling.finding.drop.as_ref();
     format!(
-        "{} loses segments on this host: {} packets were dropped {place}.",
-        telling.who, telling.finding.evidence.other_drops,
+        "{} loses segments on this host: {} dropped {}.",
+        telling.who,
+        match drop.map_or(0, |drop| drop.packets) {
+            1 => "1 packet was".to_owned(),
+            packets => format!("{packets} packets were"),
+        },
+        telling.dropped.as_deref().unwrap_or("here"),
     )
 }

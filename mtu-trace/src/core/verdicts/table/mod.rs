@@ -26,10 +26,12 @@ use Severity::{Error, Info, Warning};
 use crate::core::verdicts::cause::Cause;
 use crate::core::verdicts::facts::loss::{self, worst_other};
 use crate::core::verdicts::facts::{Fact, TrackFacts, predicted, size};
-use crate::core::verdicts::sentence::{Telling, drop_place, packets, whereabouts};
+use crate::core::verdicts::sentence::{Telling, packets, whereabouts};
 use crate::core::verdicts::trouble::{Match, Trouble};
 use crate::core::verdicts::worst::Worst;
-use crate::model::finding::{Boundary, Confidence, Direction, Finding, Fix, Pmtud, Severity};
+use crate::model::finding::{
+    Boundary, Carried, Confidence, Direction, Finding, Fix, Pmtud, Severity,
+};
 use crate::model::verdict::{Verdict, verdicts};
 
 /// All that there is to say about a verdict.

@@ -8,7 +8,7 @@ use crate::model::event::Flow;
 use crate::model::finding::Finding;
 use crate::model::netns_ref::NetnsRef;
 use crate::model::network::{Link, NetnsId, Topology};
-use crate::show::report::{connection_lines, container_lines};
+use crate::show::report::{connection_lines, container_lines, drop_lines};
 use crate::show::tui::app::{App, Shown};
 use crate::show::tui::panes::{Pane, PaneDefinition, findings, namespaces};
 use crate::show::tui::render::paragraphs::Paragraphs;
@@ -62,6 +62,7 @@ fn draw(frame: &mut Frame<'_>, app: &mut App, watch: &Watch, area: Rect) {
                 head(app, finding, &mut first);
             }
             hole = path::way(finding, &mut first);
+            dropped(finding, &mut first);
             ends(finding, &mut first);
             evidence::numbers(&app.facts, finding, &mut first);
             let beside = if two { &mut second } else { &mut first };
@@ -108,6 +109,16 @@ fn head(app: &App, finding: &Finding, to: &mut Paragraphs) {
         to.words(Role::Text, 0, &more);
     }
     to.words(Role::Strong, 0, &pen.words(&finding.summary));
+}
+
+fn dropped(finding: &Finding, to: &mut Paragraphs) {
+    let lines = drop_lines(finding);
+    if !lines.is_empty() {
+        to.heading("dropped");
+        for words in lines {
+            to.words(Role::Error, 2, &words);
+        }
+    }
 }
 
 fn ends(finding: &Finding, to: &mut Paragraphs) {
