@@ -59,6 +59,7 @@ pub mod testing {
         Address, Container, Inside, LearnedPathMtu, Link, LinkKind, Netns, NetnsId, NextHop, Peer,
         Process, Route, RouteKind, Topology,
     };
+    pub use crate::model::store::{Consequence, Evictions, Store, StoreState};
     pub use crate::show::export::{CsvRow, ExportFormat, ExportedEvent};
     pub use crate::show::replay::{PlayStep, Replay};
     pub use crate::show::report::{Capture, Format, Report, SCHEMA, Style};

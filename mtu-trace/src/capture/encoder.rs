@@ -15,6 +15,7 @@ use crate::core::sites::describe_packet;
 use crate::model::event::{Device, Event, EventKind, Flow, Packet};
 use crate::model::hook_status::HookStatus;
 use crate::model::network::Topology;
+use crate::model::store::Store;
 
 /// Turns events into blocks, and remembers what the start of another part must tell again. It fails
 /// only if something is too long for a block.
@@ -174,6 +175,8 @@ const MAX_CONNECTIONS: usize = 20_000;
 struct Carried {
     /// The latest event of each kind that tells of the network and of what is not seen of it.
     state: [Option<Event>; 4],
+    /// The latest event of each store of the tracer's own.
+    stores: BTreeMap<Store, Event>,
     /// The latest event of each connection that is open, oldest first.
     open: BTreeMap<u64, Event>,
     ages: HashMap<Flow, u64>,
@@ -187,6 +190,10 @@ impl Carried {
             EventKind::Blind(_) => 1,
             EventKind::Limited(_) => 2,
             EventKind::Lost(_) => 3,
+            EventKind::Evicted(told) => {
+                self.stores.insert(told.store, event.clone());
+                return;
+            }
             EventKind::Connection(socket) => return self.open(socket.flow, event),
             EventKind::Closed(closed) => return self.close(&closed.flow),
             _ => return,
@@ -216,6 +223,7 @@ impl Carried {
     /// The events in the order in which they are told again: the network first, then what is not
     /// seen, then the connections, oldest first.
     fn events(&self) -> impl Iterator<Item = &Event> {
-        self.state.iter().flatten().chain(self.open.values())
+        let state = self.state.iter().flatten().chain(self.stores.values());
+        state.chain(self.open.values())
     }
 }

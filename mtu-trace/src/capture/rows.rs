@@ -9,6 +9,7 @@ use crate::model::event::{
     Closed, Count, Device, Event, EventKind, Flow, IcmpError, Inner, Isn, Packet, PacketKind,
     PathMtu, Quoted, Retransmit, Sample, Socket, Tcp, Timers,
 };
+use crate::model::store::StoreState;
 
 fn places<T: Field>(_: &T) -> usize {
     T::PLACES
@@ -79,6 +80,7 @@ rows! {
         length_bytes, buffer_bytes, tag_bytes, gso, tcp, icmp_error, inner, count, first_ns,
         repeats
     } without { head },
+    StoreState { store, bound, evicted },
     Device { netns, ifindex, name, mtu_bytes },
 }
 
@@ -101,7 +103,7 @@ macro_rules! nested {
 // All of them but devices, which stand in the dictionary.
 nested!(
     Flow, Isn, Timers, Tcp, Quoted, IcmpError, Inner, Socket, Retransmit, Sample, Closed, PathMtu,
-    Packet
+    Packet, StoreState
 );
 
 // One of several structures: a row with the number of the choice and the fields of it.
@@ -218,6 +220,7 @@ kinds! {
     "lost" Lost(records),
     "blind" Blind(hooks),
     "limited" Limited(sentences),
+    "evicted" Evicted(store_state),
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use crate::core::select::SelectError;
 use crate::core::verdicts::Analysis;
 use crate::kernel::{BtfError, Effective, LoadOptions};
 use crate::model::finding::Severity;
+use crate::model::store::Evictions;
 use crate::show::report::{Capture, Report};
 
 /// Exit status of a failure.
@@ -95,6 +96,7 @@ fn looked_at(started: Clock, ended_ns: u64) -> Capture {
         hooks: Vec::new(),
         events: 0,
         lost_events: 0,
+        evictions: Evictions::default(),
         notes: Vec::new(),
     }
 }
@@ -104,6 +106,7 @@ fn concluded(analysis: &Analysis, mut capture: Capture, clock: Clock) -> Report 
     capture.selection = analysis.selected();
     capture.events = analysis.state().events;
     capture.lost_events = analysis.state().lost;
+    capture.evictions = analysis.state().evictions.clone();
     capture.notes.extend(analysis.notes());
     Report {
         capture,

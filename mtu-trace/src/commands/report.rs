@@ -12,6 +12,7 @@ use crate::commands::{FOUND, concluded, output, seconds, stands};
 use crate::core::select::Scope;
 use crate::core::verdicts::Analysis;
 use crate::model::finding::Severity;
+use crate::model::store::Evictions;
 use crate::show::report::{Capture, Report};
 
 pub fn run(options: &ReportOptions, color: ColorChoice) -> Result<u8> {
@@ -52,6 +53,7 @@ pub fn summary(reader: &Reader<Input>, now_ns: u64) -> Capture {
         hooks: end.map_or(&header.hooks, |end| &end.hooks).clone(),
         events: 0,
         lost_events: 0,
+        evictions: Evictions::default(),
         notes: reader.condition().notes(),
     }
 }

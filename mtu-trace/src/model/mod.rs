@@ -8,6 +8,7 @@ pub mod hook_status;
 mod link_kind;
 pub mod netns_ref;
 pub mod network;
+pub mod store;
 mod topology;
 pub mod verdict;
 

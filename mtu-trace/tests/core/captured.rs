@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mtu_trace::testing::{
     Analysis, Count, Encoder, Event, EventKind, Flow, Inside, LearnedPathMtu, Link, Netns, NetnsId,
-    PacketKind, PartEnd, PartHeader, PathMtu, Timers, Topology,
+    PacketKind, PartEnd, PartHeader, PathMtu, Store, Timers, Topology,
 };
 use proptest::prelude::*;
 
@@ -15,7 +15,7 @@ use super::path_mtu::healthy_events;
 use super::properties;
 use super::recording::{header, kept, parts, read};
 use super::reports::json;
-use super::scenario::{Conn, NS_PER_MS, START_NS, again, at, ends, timeline};
+use super::scenario::{Conn, NS_PER_MS, START_NS, again, at, ends, evicted, timeline};
 
 pub fn findings(events: &[Event]) -> String {
     let mut analysis = Analysis::default();
@@ -118,7 +118,8 @@ pub fn every_kind() -> Vec<Event> {
 
 #[test]
 fn what_functions_tell_comes_back_in_each_part() {
-    let events = every_kind();
+    let mut events = every_kind();
+    events.insert(4, at(1, evicted(Store::Drops, 16_384, 3)));
     for most in [1, 7, 20] {
         let files = parts(&events, most);
         let (again, _) = read(&files.concat());
@@ -127,6 +128,8 @@ fn what_functions_tell_comes_back_in_each_part() {
         let (carried, _) = read(files.last().unwrap());
         let limited = |event: &Event| matches!(event.kind, EventKind::Limited(_));
         assert!(carried.iter().any(limited), "{carried:?}");
+        let forgotten = |event: &Event| matches!(event.kind, EventKind::Evicted(_));
+        assert!(carried.iter().any(forgotten), "{carried:?}");
     }
 }
 

@@ -13,6 +13,7 @@ mod encrypted;
 mod frozen;
 mod generated;
 mod golden;
+mod gone;
 mod hostile;
 mod joining;
 mod kernel_word;

@@ -2,7 +2,7 @@
 //! always cargo test` writes them anew.
 
 use insta::assert_snapshot;
-use mtu_trace::testing::{Capture, Clock, Finding, Format, Report, SCHEMA, Style};
+use mtu_trace::testing::{Capture, Clock, Evictions, Finding, Format, Report, SCHEMA, Style};
 use serde_json::{Map, Value};
 
 use super::black_hole::{filtered_events, silent_events};
@@ -26,6 +26,7 @@ pub fn report(findings: Vec<Finding>) -> Report {
             hooks: hooks(),
             events: 73,
             lost_events: 0,
+            evictions: Evictions::default(),
             notes: Vec::new(),
         },
         findings,

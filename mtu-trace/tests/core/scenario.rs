@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use mtu_trace::testing::{
     Analysis, Closed, Event, EventKind, Finding, Flow, Isn, NetnsId, PacketKind, Retransmit,
-    Sample, Socket, TCP, TcpState, Verdict,
+    Sample, Socket, Store, StoreState, TCP, TcpState, Verdict,
 };
 
 use super::network::{CONTAINER, HOST, SERVER, told};
@@ -184,6 +184,15 @@ pub fn ends(socket: Socket, last_state: u32, error: u32) -> EventKind {
 /// Convertible like the packets, so that a scenario reads the same for both.
 pub fn again(retransmit: Retransmit) -> EventKind {
     EventKind::Retransmit(Box::new(retransmit))
+}
+
+/// How a store of the tracer's own stands.
+pub fn evicted(store: Store, bound: u64, evicted: u64) -> EventKind {
+    EventKind::Evicted(StoreState {
+        store,
+        bound,
+        evicted,
+    })
 }
 
 /// The beginning of most scenarios: the network, and a connection known at both ends.

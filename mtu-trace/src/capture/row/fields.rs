@@ -9,6 +9,7 @@ use cbor4ii::core::types::{Bytes, Null};
 use super::{Field, FieldError, NULL, Put, Row, RowReader, RowWriter, Taken, major_type, number};
 use crate::model::event::{Device, Name, TcpState};
 use crate::model::network::{NetnsId, Topology};
+use crate::model::store::Store;
 
 macro_rules! numbers {
     ($($type:ty),*) => { $(
@@ -166,6 +167,17 @@ impl Field for Device {
 
     fn take(from: &mut RowReader<'_, '_>) -> Taken<Self> {
         from.entry(|dictionary| &dictionary.devices)
+    }
+}
+
+/// A store is written by its name, of which newer versions may have more.
+impl Field for Store {
+    fn put(&self, to: &mut RowWriter<'_>) -> Put {
+        Name::from(self.name()).put(to)
+    }
+
+    fn take(from: &mut RowReader<'_, '_>) -> Taken<Self> {
+        Self::named(&Name::take(from)?).ok_or(FieldError::Unfit)
     }
 }
 

@@ -97,6 +97,9 @@ pub fn describe_briefly(event: &Event, topology: &Topology) -> String {
         EventKind::Lost(_) => "records lost, all told".to_owned(),
         EventKind::Blind(hooks) => format!("not at work: {}", hooks.join(", ")),
         EventKind::Limited(limits) => limits.join(" "),
+        EventKind::Evicted(told) => {
+            format!("forgotten of {}, all told", told.store.kept())
+        }
     }
 }
 
@@ -128,6 +131,7 @@ pub fn describe_in_place(event: &Event, topology: &Topology) -> String {
         | EventKind::Lost(_)
         | EventKind::Blind(_)
         | EventKind::Limited(_)
+        | EventKind::Evicted(_)
         | EventKind::Tick => return String::new(),
     };
     format!("{}: {words}", netns_label(flow.netns, topology))

@@ -65,6 +65,8 @@ pub struct Connection {
     pub(crate) first_numbers: Option<SeqPair>,
     /// The flows that lead here, each once.
     pub(crate) flows: Vec<Flow>,
+    /// Whether connections had been forgotten before it was made: more of it may have been known.
+    pub(crate) after_forgetting: bool,
 }
 
 /// A socket of this host.
@@ -233,6 +235,7 @@ impl Connection {
             }
         }
         self.last_ns = self.last_ns.max(part.last_ns);
+        self.after_forgetting |= part.after_forgetting;
     }
 
     /// Whether more is known of it than that it is there: most often that something was lost.

@@ -9,6 +9,7 @@
 pub(crate) mod attach;
 pub(crate) mod connection;
 pub(crate) mod direction;
+mod gone;
 pub(crate) mod index;
 pub(crate) mod packets;
 pub(crate) mod progress;

@@ -12,20 +12,12 @@ use crate::core::track::connection::{Connection, Side, Worth, insert_flows};
 use crate::core::track::index::{Index, SeqPair};
 use crate::core::track::progress::RoutePmtus;
 use crate::core::track::wireguard_match::WireguardMatch;
-use crate::model::event::{Event, EventKind, Flow, Isn, TcpState};
+use crate::model::event::{Event, EventKind, Flow, Isn, TCP, TcpState};
 use crate::model::network::Topology;
+use crate::model::store::{Consequence, Evictions, Store};
 
 /// Copies share what does not change.
 pub(crate) type HashMap<K, V> = GenericHashMap<K, V, RandomState, DefaultSharedPtr>;
-
-/// Connections kept at most; quiet ones that nothing ails go first. A choice: what fits in about a hundred
-/// megabytes.
-const MOST_CONNECTIONS: usize = 60_000;
-
-/// Connections kept at most of which more is known than that they are there: they take ten times the
-/// memory. A choice, as with [`MOST_CONNECTIONS`]. Those go first that lost nothing for its size, of them the closed ones, and of those the ones
-/// of which nothing was heard for longest.
-const MOST_TROUBLED: usize = 10_000;
 
 /// Sentences about what cannot be seen that are kept at most. A choice: there is one a hook.
 const MOST_LIMITS: usize = 16;
@@ -51,7 +43,8 @@ impl ConnectionId {
 /// Everything known so far. A copy shares what does not change after it.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    /// The network as it is now.
+    /// The network as it is now, with the namespaces that are gone and that connections which lost
+    /// something still tell of.
     pub topology: Arc<Topology>,
     /// Time of the latest event, ns.
     pub now_ns: u64,
@@ -84,8 +77,8 @@ pub struct State {
     pub(crate) route_pmtus: RoutePmtus,
     /// What may be in datagrams that cannot be read.
     pub(crate) wireguard: WireguardMatch,
-    /// How many troubled connections had to be forgotten.
-    pub forgotten: u64,
+    /// How the stores of the tracer stand: those of the source as it tells, and the ones here.
+    pub evictions: Evictions,
     next: u64,
 }
 
@@ -116,7 +109,9 @@ impl State {
         std::mem::take(&mut self.touched)
     }
 
-    /// Names each touched connection once, and bounds how many are troubled.
+    /// Names each touched connection once, and bounds how many are troubled: they take ten times the memory
+    /// of others. Those go first that lost nothing for its size, of them the closed ones, and of those the
+    /// ones of which nothing was heard for longest.
     fn settle(&mut self) {
         self.name_once();
         for id in &self.touched {
@@ -125,13 +120,14 @@ impl State {
                 self.troubled.insert(*id, found.worth());
             }
         }
-        if self.troubled.len() <= MOST_TROUBLED {
+        let most = self.evictions.bound(Store::Troubled);
+        if self.troubled.len() <= most {
             return;
         }
         let ranked = self.troubled.iter().map(|(id, worth)| (*worth, *id));
         let mut ranked: Vec<(Worth, ConnectionId)> = ranked.collect();
-        let many = ranked.len() - MOST_TROUBLED / 10 * 9;
-        ranked.select_nth_unstable(many);
+        let many = ranked.len() - most.saturating_mul(9) / 10;
+        ranked.select_nth_unstable(many - 1);
         for (_, id) in &ranked[..many] {
             self.forget(*id);
         }
@@ -160,15 +156,20 @@ impl State {
         }
         if !matches!(
             event.kind,
-            EventKind::Tick | EventKind::Topology(_) | EventKind::Blind(_) | EventKind::Limited(_)
+            EventKind::Tick
+                | EventKind::Topology(_)
+                | EventKind::Blind(_)
+                | EventKind::Limited(_)
+                | EventKind::Evicted(_)
         ) {
             self.events += 1;
         }
         match &event.kind {
             EventKind::Topology(topology) => {
-                self.index = Arc::new(TopologyIndex::new(Arc::clone(topology)));
-                self.wireguard.look(topology);
-                self.topology = Arc::clone(topology);
+                let topology = self.with_gone(topology);
+                self.index = Arc::new(TopologyIndex::new(Arc::clone(&topology)));
+                self.wireguard.look(&topology);
+                self.topology = topology;
             }
             EventKind::Connection(socket) => {
                 self.socket(*socket, TcpState::ESTABLISHED);
@@ -181,6 +182,7 @@ impl State {
             EventKind::Count(count) => self.count(count),
             EventKind::Lost(lost) => self.lost = *lost,
             EventKind::Blind(hooks) => self.blind = hooks.iter().cloned().collect(),
+            EventKind::Evicted(told) => self.evictions.learn(*told),
             EventKind::Limited(limits) => {
                 // A capture may say anything, at any length.
                 let cut = |limit: &String| limit.chars().take(MOST_LIMIT_CHARS).collect();
@@ -190,10 +192,11 @@ impl State {
         }
     }
 
-    pub(crate) fn insert(&mut self, connection: Connection) -> ConnectionId {
-        if self.connections.len() >= MOST_CONNECTIONS {
+    pub(crate) fn insert(&mut self, mut connection: Connection) -> ConnectionId {
+        if self.connections.len() >= self.evictions.bound(Store::Connections) {
             self.make_room();
         }
+        connection.after_forgetting = self.evictions.have(Consequence::State);
         let id = ConnectionId(self.next);
         self.next += 1;
         self.connections.insert(id, Arc::new(connection));
@@ -268,16 +271,30 @@ impl State {
         }
     }
 
+    /// Whether something of a connection was forgotten, or may have been, by the kernel programs or
+    /// here: that something is not known of it proves nothing then.
+    #[must_use]
+    pub fn may_lack_state(&self, connection: &Connection) -> bool {
+        let is_tcp = connection
+            .seen_as
+            .first()
+            .is_some_and(|flow| flow.protocol == TCP);
+        let may_lack_end = is_tcp && connection.ends.len() < 2;
+        connection.after_forgetting || may_lack_end && self.evictions.have(Consequence::Ends)
+    }
+
+    /// Forgets connections that nothing ails, the oldest first.
     fn make_room(&mut self) {
+        let many = self.evictions.bound(Store::Connections).div_ceil(10);
         let age = |(id, it): (ConnectionId, &Connection)| (it.last_ns, id);
         let quiet = self.connections().filter(|(_, it)| !it.lost_for_size());
         let mut oldest: Vec<_> = quiet.map(age).collect();
-        if oldest.len() < MOST_CONNECTIONS / 10 {
+        if oldest.len() < many {
             // Nothing but troubled ones: the oldest of them go.
             oldest = self.connections().map(age).collect();
         }
         oldest.sort_unstable();
-        for (_, id) in oldest.into_iter().take(MOST_CONNECTIONS / 10) {
+        for (_, id) in oldest.into_iter().take(many) {
             self.forget(id);
         }
     }
@@ -286,7 +303,11 @@ impl State {
         let Some(gone) = self.remove(id) else {
             return;
         };
-        self.forgotten += u64::from(gone.is_troubled());
+        let store = match gone.is_troubled() {
+            true => Store::Troubled,
+            false => Store::Connections,
+        };
+        self.evictions.add(store, 1);
         self.forget_flows(id, &gone.flows);
         for end in gone.ends {
             let flow = &end.socket.flow;
@@ -305,7 +326,6 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::event::TCP;
     use crate::model::network::NetnsId;
 
     /// A tunnel's packets have one flow on the outside, whichever connection they are of.

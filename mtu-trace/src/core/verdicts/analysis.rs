@@ -6,7 +6,7 @@ use std::sync::Arc;
 use imbl::{HashMap, Vector};
 
 use crate::core::select::{Scope, Selected, Subject};
-use crate::core::track::{State, Track};
+use crate::core::track::{Connection, State, Track};
 use crate::core::verdicts::evidence::evidence;
 use crate::core::verdicts::facts::TrackFacts;
 use crate::core::verdicts::local_end::LocalEnd;
@@ -151,7 +151,7 @@ impl Analysis {
             id: String::new(),
             verdict: key.0,
             severity: found.severity,
-            confidence: self.sureness(found),
+            confidence: self.sureness(found, connection),
             summary: String::new(),
             ongoing: trouble.ongoing,
             first_seen_ns: group.first_ns(),
@@ -179,11 +179,11 @@ impl Analysis {
         Some(finding)
     }
 
-    /// How sure a conclusion is by now: less so where records of our own were lost, because something
-    /// may have been missed.
-    fn sureness(&self, found: &Match) -> Confidence {
+    /// How sure a conclusion is by now: less so where records of our own were lost, or something of the
+    /// connection may have been forgotten, because something may have been missed.
+    fn sureness(&self, found: &Match, connection: &Connection) -> Confidence {
         match self.state.lost {
-            0 => found.confidence,
+            0 if !self.state.may_lack_state(connection) => found.confidence,
             _ => found.confidence.lowered(),
         }
     }
@@ -215,13 +215,7 @@ impl Analysis {
     /// What a reader of the findings should know besides, in sentences.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = self.state.limits.to_vec();
-        if self.state.forgotten > 0 {
-            notes.push(format!(
-                "{} connections had to be forgotten, so that memory stays bounded: findings may \
-                 count too few, or be missing.",
-                self.state.forgotten
-            ));
-        }
+        notes.extend(self.state.evictions.sentences());
         notes
     }
 
@@ -255,7 +249,10 @@ impl Current {
         let groups = analysis.index.groups().filter_map(|(key, group)| {
             let (id, side) = group.worst()?;
             let found = analysis.index.found(id, side)?;
-            let (severity, sure) = (found.severity, analysis.sureness(found));
+            let (severity, sure) = (
+                found.severity,
+                analysis.sureness(found, analysis.state.get(id)?),
+            );
             let (ongoing, first_ns) = (found.trouble.ongoing, group.first_ns());
             let rank = (severity, sure, ongoing, group.connections());
             let key = Arc::clone(key);

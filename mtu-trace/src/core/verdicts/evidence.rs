@@ -67,6 +67,9 @@ fn notes(facts: &TrackFacts<'_>) -> Vec<String> {
     if facts.state.lost > 0 {
         notes.push(format!("{} records of our own were lost", facts.state.lost));
     }
+    if facts.state.may_lack_state(facts.connection) {
+        notes.push("more may have been known of this connection, and forgotten".to_owned());
+    }
     notes
 }
 

@@ -6,6 +6,7 @@
 
 pub(crate) mod hook;
 pub(crate) mod packet;
+mod tcp_state;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,9 +14,11 @@ use std::sync::Arc;
 use compact_str::CompactString;
 pub use packet::{IcmpError, Inner, Packet, PacketKind, Quoted, Tcp};
 use serde::{Deserialize, Serialize};
+pub use tcp_state::TcpState;
 
 use crate::base::text::stored::{printable, printable_or_none, printables};
 use crate::model::network::{NetnsId, Topology};
+use crate::model::store::StoreState;
 
 /// A name of the kernel's: of a device, a function, a reason. Most are so short that a copy costs
 /// nothing.
@@ -54,6 +57,8 @@ pub enum EventKind {
     Lost(u64),
     /// The hooks that are not at work, by name: what only they show is not seen from now on.
     Blind(#[serde(deserialize_with = "printables")] Vec<String>),
+    /// How one of the tracer's own stores stands, whose room is bounded.
+    Evicted(StoreState),
     /// What else the trace cannot see, in sentences.
     Limited(#[serde(deserialize_with = "printables")] Vec<String>),
     /// Time goes on: conclusions are drawn at ticks.
@@ -74,9 +79,12 @@ impl EventKind {
             Self::Count(Count::Dropped { flow, .. } | Count::Retransmitted { flow, .. }) => {
                 Some(*flow)
             }
-            Self::Topology(_) | Self::Lost(_) | Self::Blind(_) | Self::Limited(_) | Self::Tick => {
-                None
-            }
+            Self::Topology(_)
+            | Self::Lost(_)
+            | Self::Blind(_)
+            | Self::Evicted(_)
+            | Self::Limited(_)
+            | Self::Tick => None,
         }
     }
 }
@@ -342,56 +350,4 @@ pub enum Count {
         /// When the latest was, ns of `CLOCK_MONOTONIC`.
         last_ns: u64,
     },
-}
-
-/// TCP state, numbered as the kernel does (`include/net/tcp_states.h`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct TcpState(pub u32);
-
-impl TcpState {
-    /// Both directions are open.
-    pub const ESTABLISHED: Self = Self(1);
-    /// Waiting for the answer to its SYN.
-    pub const SYN_SENT: Self = Self(2);
-    /// Waiting for the last step of the handshake.
-    pub const SYN_RECV: Self = Self(3);
-    /// The socket waits for connections.
-    pub const LISTEN: Self = Self(10);
-    /// The connection is gone.
-    pub const CLOSE: Self = Self(7);
-
-    /// Whether the handshake is still going on.
-    #[must_use]
-    pub fn is_handshake(self) -> bool {
-        matches!(self, Self::SYN_SENT | Self::SYN_RECV)
-    }
-
-    /// Whether a close from this state means that both FINs went through: FIN_WAIT2, TIME_WAIT,
-    /// LAST_ACK and CLOSING (RFC 9293, section 3.3.2).
-    #[must_use]
-    pub fn is_orderly_close(self) -> bool {
-        matches!(self.0, 5 | 6 | 9 | 11)
-    }
-
-    /// The kernel's name for it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        const NAMES: [&str; 13] = [
-            "UNKNOWN",
-            "ESTABLISHED",
-            "SYN_SENT",
-            "SYN_RECV",
-            "FIN_WAIT1",
-            "FIN_WAIT2",
-            "TIME_WAIT",
-            "CLOSE",
-            "CLOSE_WAIT",
-            "LAST_ACK",
-            "LISTEN",
-            "CLOSING",
-            "NEW_SYN_RECV",
-        ];
-        NAMES.get(self.0 as usize).copied().unwrap_or(NAMES[0])
-    }
 }

@@ -104,6 +104,7 @@ impl CsvRow {
             EventKind::Sample(sample) => row.mtu_bytes = Some(sample.pmtu_bytes),
             EventKind::Count(Count::Dropped { count, .. } | Count::Retransmitted { count, .. })
             | EventKind::Lost(count) => row.count = Some(*count),
+            EventKind::Evicted(told) => row.count = Some(told.evicted),
             EventKind::Connection(_)
             | EventKind::Closed(_)
             | EventKind::Blind(_)

@@ -18,6 +18,7 @@ use crate::core::audit::Figures;
 use crate::core::select::Selected;
 use crate::model::finding::Finding;
 use crate::model::hook_status::HookStatus;
+use crate::model::store::Evictions;
 
 /// The name and version of the JSON form. Keys may be added to it, never changed in meaning.
 pub const SCHEMA: &str = "mtu-trace/report/1";
@@ -73,6 +74,9 @@ pub struct Capture {
     pub events: u64,
     /// Records of our own that were lost.
     pub lost_events: u64,
+    /// What had to be forgotten, by store; left out if nothing was.
+    #[serde(skip_serializing_if = "Evictions::is_none")]
+    pub evictions: Evictions,
     /// What is wrong with the file that this was read from, and what had to be forgotten, in sentences.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

@@ -63,6 +63,7 @@ fn role(event: &Event) -> Role {
         | EventKind::Lost(_)
         | EventKind::Blind(_)
         | EventKind::Limited(_)
+        | EventKind::Evicted(_)
         | EventKind::Tick => Role::Faint,
     }
 }

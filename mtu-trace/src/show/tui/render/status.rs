@@ -167,6 +167,10 @@ fn parts(app: &App, watch: &Watch) -> Vec<(Role, String)> {
     if state.lost > 0 {
         parts.push((Role::Error, format!("{lost} LOST")));
     }
+    if !state.evictions.is_none() {
+        let evicted = text::count(state.evictions.total());
+        parts.push(warning(format!("{evicted} forgotten")));
+    }
     if is_missed {
         parts.push(warning(tally.clone()));
     }
