@@ -58,7 +58,7 @@ pub struct Aggregate {
     pub repeats: u32,
 }
 
-/// A TCP connection of this host, from its handshake to its end.
+/// A TCP connection of this host, from its handshake to a while after its end.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ConnectionEntry {
@@ -151,15 +151,51 @@ pub mod counter {
     /// Events a map had no room for.
     pub const MAP_FULL: u32 = 1;
     /// How many counters there are.
-    pub const COUNT: u32 = 2;
+    pub const COUNT: u32 = inserted(super::lru::COUNT);
+
+    /// Entries put into an LRU map that were not there.
+    #[must_use]
+    pub const fn inserted(lru: u32) -> u32 {
+        2 + 2 * lru
+    }
+
+    /// Entries taken out of an LRU map that were there.
+    #[must_use]
+    pub const fn deleted(lru: u32) -> u32 {
+        inserted(lru) + 1
+    }
 }
 
-/// Sizes of the maps.
+/// Numbers of the LRU maps, which do not tell what they forget: what is put in and taken out is counted.
+pub mod lru {
+    /// Connections that are open.
+    pub const CONNECTIONS: u32 = 0;
+    /// Connections that have ended.
+    pub const ENDED: u32 = 1;
+    /// Drops and sightings.
+    pub const DROPS: u32 = 2;
+    /// ICMP errors generated.
+    pub const ICMP_SENT: u32 = 3;
+    /// Retransmits.
+    pub const RETRANSMITS: u32 = 4;
+    /// Why sockets send again.
+    pub const TIMERS: u32 = 5;
+    /// Path MTUs taken over.
+    pub const PATH_MTUS: u32 = 6;
+    /// Sockets whose end is waited for.
+    pub const WATCHED: u32 = 7;
+    /// How many there are.
+    pub const COUNT: u32 = 8;
+}
+
+/// Sizes of the maps where user space sets no others.
 pub mod size {
     /// Bytes of the ring buffer.
     pub const RING_BYTES: u32 = 4 << 20;
     /// Connections kept for joining.
     pub const CONNECTIONS: u32 = 65_536;
+    /// Ends of connections kept for late packets.
+    pub const ENDED: u32 = 16_384;
     /// (flow, place) pairs counted.
     pub const DROPS: u32 = 16_384;
     /// Sockets whose retransmits are counted.

@@ -7,7 +7,7 @@ use aya_ebpf::bindings::TC_ACT_UNSPEC;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use mtu_trace_common::layout::Member;
-use mtu_trace_common::map::DeviceKey;
+use mtu_trace_common::map::{DeviceKey, lru};
 use mtu_trace_common::pace::EventClass;
 use mtu_trace_common::record::{direction, kind};
 
@@ -77,7 +77,7 @@ fn sight(ctx: &TcContext, direction: u32, scratch: &mut Scratch) -> Option<()> {
     } else {
         EventClass::Losses
     };
-    if scratch.count(&DROPS, class) {
+    if scratch.count((&DROPS, lru::DROPS), class) {
         scratch.send(kind::SIGHTING);
     }
     Some(())

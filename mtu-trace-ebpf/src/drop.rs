@@ -5,6 +5,7 @@ use aya_ebpf::macros::{kprobe, raw_tracepoint};
 use aya_ebpf::programs::{ProbeContext, RawTracePointContext};
 use aya_log_ebpf::debug;
 use mtu_trace_common::layout::{Member, extra};
+use mtu_trace_common::map::lru;
 use mtu_trace_common::pace::EventClass;
 use mtu_trace_common::record::kind;
 
@@ -82,7 +83,7 @@ fn freed(
         skb::parse(skb, scratch)?;
         skb::place(skb, scratch)?;
         scratch.record.key.site = location;
-        if is_of_interest(scratch) && scratch.count(&DROPS, EventClass::Losses) {
+        if is_of_interest(scratch) && scratch.count((&DROPS, lru::DROPS), EventClass::Losses) {
             scratch.record.reason = reason();
             scratch.send(kind::DROP);
             debug!(ctx, "drop at {:x}", location);

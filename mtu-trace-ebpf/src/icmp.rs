@@ -2,6 +2,7 @@
 
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
+use mtu_trace_common::map::lru;
 use mtu_trace_common::pace::EventClass;
 use mtu_trace_common::record::kind;
 
@@ -63,7 +64,7 @@ fn record(skb: u64, owner: Owner) -> Option<()> {
     scratch::with(owner, |scratch| {
         skb::parse(skb, scratch)?;
         skb::place(skb, scratch)?;
-        if scratch.count(&ICMP_SENT, EventClass::Losses) {
+        if scratch.count((&ICMP_SENT, lru::ICMP_SENT), EventClass::Losses) {
             scratch.send(kind::ICMP_SENT);
         }
         Some(())

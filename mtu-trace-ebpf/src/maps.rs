@@ -22,11 +22,17 @@ pub static RECORDS: RingBuf = RingBuf::with_byte_size(size::RING_BYTES, 0);
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT, 0);
 
-/// Connections of this host with their initial sequence numbers. Least recently used ones go
+/// Connections of this host that are open, with their initial sequence numbers. Least recently used ones go
 /// first, so healthy connections cost no event and no care.
 #[map]
 pub static CONNECTIONS: LruHashMap<FlowKey, ConnectionEntry> =
     LruHashMap::with_max_entries(size::CONNECTIONS, 0);
+
+/// Those of them that have ended, for packets that are still on their way. What is open is not forgotten
+/// for what is over.
+#[map]
+pub static ENDED: LruHashMap<FlowKey, ConnectionEntry> =
+    LruHashMap::with_max_entries(size::ENDED, 0);
 
 /// Sockets whose end user space wants to hear of.
 #[map]

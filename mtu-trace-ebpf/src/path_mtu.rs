@@ -1,7 +1,7 @@
 //! Path MTU discovery at its end: the message has arrived, and the sender heeds it.
 
 use mtu_trace_common::layout::Member;
-use mtu_trace_common::map::FlowKey;
+use mtu_trace_common::map::{FlowKey, lru};
 use mtu_trace_common::pace::EventClass;
 use mtu_trace_common::record::{PathMtuRecord, kind};
 
@@ -77,7 +77,13 @@ fn towards(dst: u64, family: u8) -> Option<FlowKey> {
 fn send(key: &FlowKey, mtu: u32, before: u32) -> Option<()> {
     let now = ring::now();
     // The MTU stands for the sequence number: another one is news.
-    let counted = ring::add(&PATH_MTUS, key, Some(mtu), now, EventClass::Losses);
+    let counted = ring::add(
+        (&PATH_MTUS, lru::PATH_MTUS),
+        key,
+        Some(mtu),
+        now,
+        EventClass::Losses,
+    );
     if !counted.emit {
         return None;
     }

@@ -6,7 +6,7 @@ use aya_ebpf::macros::{map, raw_tracepoint};
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::RawTracePointContext;
 use mtu_trace_common::layout::Member;
-use mtu_trace_common::map::{TimerCounts, counter, flag};
+use mtu_trace_common::map::{TimerCounts, flag, lru};
 use mtu_trace_common::pace::EventClass;
 use mtu_trace_common::record::{RetransmitRecord, kind};
 
@@ -71,7 +71,13 @@ fn sent_again(call: &impl Called) -> Option<()> {
     // `struct tcp_skb_cb` begins with `seq` and `end_seq` in every kernel.
     let [seq, end_seq]: [u32; 2] = field(call.argument(1)?, Member::SkbCb)?;
     let now = ring::now();
-    let counted = ring::add(&RETRANSMITS, &key, Some(seq), now, EventClass::Losses);
+    let counted = ring::add(
+        (&RETRANSMITS, lru::RETRANSMITS),
+        &key,
+        Some(seq),
+        now,
+        EventClass::Losses,
+    );
     let (mut iss, mut irs, mut flags) = (0, 0, 0);
     if let Some(connection) = CONNECTIONS.get_ptr_mut(&key) {
         // SAFETY: the map's value stays valid while the program runs.
@@ -145,8 +151,6 @@ fn count(call: &impl Called, add: impl FnOnce(&mut TimerCounts)) -> Option<()> {
     }
     let mut first = TimerCounts::default();
     add(&mut first);
-    if TIMERS.insert(&key, &first, 0).is_err() {
-        ring::count(counter::MAP_FULL);
-    }
+    ring::put(&TIMERS, lru::TIMERS, &key, &first);
     Some(())
 }

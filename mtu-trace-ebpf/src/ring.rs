@@ -19,6 +19,25 @@ pub fn count(index: u32) {
     }
 }
 
+/// Puts an entry into an LRU map by its number, instead of the one that may be there, and counts it if
+/// there was none.
+#[inline(always)]
+pub fn put<K, V>(map: &LruHashMap<K, V>, lru: u32, key: &K, value: &V) {
+    if map.insert(key, value, u64::from(BPF_NOEXIST)).is_ok() {
+        count(counter::inserted(lru));
+    } else if map.insert(key, value, 0).is_err() {
+        count(counter::MAP_FULL);
+    }
+}
+
+/// Takes an entry out of an LRU map by its number, and counts that it was there.
+#[inline(always)]
+pub fn take_out<K, V>(map: &LruHashMap<K, V>, lru: u32, key: &K) {
+    if map.remove(key).is_ok() {
+        count(counter::deleted(lru));
+    }
+}
+
 /// Sends a record, of which `fill` writes every field but the header; a full ring is counted.
 #[inline(always)]
 pub fn send<T: 'static>(kind: u32, time_ns: u64, fill: impl FnOnce(&mut T)) {
@@ -54,10 +73,11 @@ pub fn now() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// Counts one event of `key` and decides on it. `seq` is its TCP sequence number where it has one.
+/// Counts one event of `key` in an LRU map with its number and decides on it. `seq` is its TCP sequence
+/// number where it has one.
 #[inline(always)]
 pub fn add<K>(
-    map: &LruHashMap<K, Aggregate>,
+    (map, lru): (&LruHashMap<K, Aggregate>, u32),
     key: &K,
     seq: Option<u32>,
     now_ns: u64,
@@ -65,10 +85,13 @@ pub fn add<K>(
 ) -> PaceDecision {
     let Some(entry) = map.get_ptr_mut(key) else {
         let first = Aggregate::first(now_ns, seq);
-        if map.insert(key, &first, u64::from(BPF_NOEXIST)).is_err() {
-            // Another CPU was first, or the map has no room: this one event stays uncounted.
-            count(counter::MAP_FULL);
-        }
+        // Another CPU was first, or the map has no room: this one event stays uncounted then.
+        let inserted = map.insert(key, &first, u64::from(BPF_NOEXIST)).is_ok();
+        count(if inserted {
+            counter::inserted(lru)
+        } else {
+            counter::MAP_FULL
+        });
         return PaceDecision::first(now_ns);
     };
     // SAFETY: the map's value stays valid while the program runs. Two CPUs may race on the fields

@@ -82,7 +82,11 @@ impl Scratch {
 
     /// Counts the record under its key; tells whether it should go to the ring.
     #[inline(always)]
-    pub fn count(&mut self, map: &LruHashMap<DropKey, Aggregate>, class: EventClass) -> bool {
+    pub fn count(
+        &mut self,
+        map: (&LruHashMap<DropKey, Aggregate>, u32),
+        class: EventClass,
+    ) -> bool {
         let now = ring::now();
         let seq = if self.has_seq { Some(self.seq) } else { None };
         let counted = ring::add(map, &self.record.key, seq, now, class);

@@ -4,12 +4,12 @@
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use mtu_trace_common::layout::Member;
-use mtu_trace_common::map::{ConnectionEntry, FlowKey, SocketEnd, counter, flag};
+use mtu_trace_common::map::{ConnectionEntry, FlowKey, SocketEnd, flag, lru};
 use mtu_trace_common::record::{ClosedRecord, kind};
 
 use crate::call::{Called, at_entry};
 use crate::kernel::{field, netns_key, offset, read};
-use crate::maps::{CONNECTIONS, PATH_MTUS, RETRANSMITS, TIMERS, WATCHED};
+use crate::maps::{CONNECTIONS, ENDED, PATH_MTUS, RETRANSMITS, TIMERS, WATCHED};
 use crate::ring;
 use crate::skb::IPPROTO_TCP;
 
@@ -73,9 +73,10 @@ fn established(sk: u64, old_state: u32) -> Option<()> {
         flags,
         ..ConnectionEntry::default()
     };
-    if CONNECTIONS.insert(&key(sk)?, &connection, 0).is_err() {
-        ring::count(counter::MAP_FULL);
-    }
+    let key = key(sk)?;
+    ring::put(&CONNECTIONS, lru::CONNECTIONS, &key, &connection);
+    // It had the same addresses.
+    ring::take_out(&ENDED, lru::ENDED, &key);
     Some(())
 }
 
@@ -97,19 +98,21 @@ fn closed(sk: u64, old_state: u32) -> Option<()> {
     // the verifier refuses.
     // SAFETY: the values are read once.
     let mut watched = unsafe { WATCHED.get(&key) }.map_or(0, |&value| u64::from(value));
-    if let Some(connection) = CONNECTIONS.get_ptr_mut(&key) {
+    if let Some(connection) = CONNECTIONS.get_ptr(&key) {
         // SAFETY: the map's value stays valid while the program runs; only this socket's CPU
-        // writes here.
-        let connection = unsafe { &mut *connection };
-        connection.closed_ns = now;
-        connection.end = end;
-        watched |= u64::from(connection.flags & flag::RETRANSMITTED);
+        // writes there.
+        let mut ended = unsafe { *connection };
+        ended.closed_ns = now;
+        ended.end = end;
+        watched |= u64::from(ended.flags & flag::RETRANSMITTED);
+        ring::put(&ENDED, lru::ENDED, &key, &ended);
+        ring::take_out(&CONNECTIONS, lru::CONNECTIONS, &key);
     }
     // SAFETY: as above.
     watched |= unsafe { RETRANSMITS.get(&key) }.map_or(0, |value| value.count);
     // The next connection of the same tuple is counted afresh.
-    let _absent = TIMERS.remove(&key);
-    let _absent = PATH_MTUS.remove(&key);
+    ring::take_out(&TIMERS, lru::TIMERS, &key);
+    ring::take_out(&PATH_MTUS, lru::PATH_MTUS, &key);
     if watched == 0 {
         return None;
     }
@@ -117,8 +120,8 @@ fn closed(sk: u64, old_state: u32) -> Option<()> {
         record.key = key;
         record.end = end;
     });
-    let _absent = RETRANSMITS.remove(&key);
-    let _absent = WATCHED.remove(&key);
+    ring::take_out(&RETRANSMITS, lru::RETRANSMITS, &key);
+    ring::take_out(&WATCHED, lru::WATCHED, &key);
     Some(())
 }
 

@@ -4,6 +4,7 @@
 use aya_ebpf::macros::{fexit, kprobe, kretprobe, map};
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::{FExitContext, ProbeContext, RetProbeContext};
+use mtu_trace_common::map::lru;
 use mtu_trace_common::pace::EventClass;
 use mtu_trace_common::record::kind;
 
@@ -64,7 +65,7 @@ fn returns(skb: u64, result: i32) -> Option<()> {
             return None;
         }
         skb::place(skb, scratch)?;
-        if scratch.count(&ICMP_SENT, EventClass::Losses) {
+        if scratch.count((&ICMP_SENT, lru::ICMP_SENT), EventClass::Losses) {
             scratch.send(kind::TUNNEL);
         }
         Some(())

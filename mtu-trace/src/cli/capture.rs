@@ -130,7 +130,7 @@ pub struct ReplayOptions {
 /// The smallest part that makes sense: a small host's opening has a tenth of it.
 const LEAST_PART_BYTES: u64 = 64 << 10;
 
-fn size(text: &str) -> Result<u64, String> {
+pub(super) fn size(text: &str) -> Result<u64, String> {
     let wrong = || "expected a size such as 500k, 64M or 1G".to_owned();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);

@@ -194,6 +194,13 @@ pub struct Tracing {
     /// Attach by this mechanism alone where a hook has several
     #[arg(long, value_enum, value_name = "HOW", help_heading = "Kernel")]
     pub mechanism: Option<Mechanism>,
+    /// Memory for what is kept of connections and packets, such as 256M; without it, what the control
+    /// group allows, or 256M
+    #[arg(
+        long, value_name = "SIZE", value_parser = capture::size, value_hint = ValueHint::Other,
+        help_heading = "Kernel"
+    )]
+    pub memory: Option<u64>,
     /// Print the kernel programs' own diagnostics to standard error
     #[arg(long, help_heading = "Kernel")]
     pub kernel_log: bool,

@@ -1,20 +1,23 @@
 //! `doctor`: what this kernel and this user allow, and what is lost.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, Write};
 
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::cli::{ColorChoice, DoctorOptions, TextOrJson};
+use crate::base::text::wrap;
+use crate::cli::{ColorChoice, DoctorOptions, TextOrJson, Tracing};
 use crate::commands::output::style;
 use crate::commands::trace::runtime;
 use crate::commands::{LOCKED_DOWN, explain_refusal, kernel_release, load_options};
 use crate::kernel::{
-    CAPABILITIES, Effective, HOOKS, KernelTypes, LOST as WITHOUT_SYMBOLS, LiveTrace, Symbols,
-    refusal as lockdown_refusal,
+    CAPABILITIES, Effective, HOOKS, HostFacts, KernelTypes, LOST as WITHOUT_SYMBOLS, LiveTrace,
+    Sizes, Symbols, refusal as lockdown_refusal,
 };
 use crate::model::hook_status::HookStatus;
+use crate::model::store::Store;
 use crate::show::report::Style;
 
 #[derive(Serialize)]
@@ -24,7 +27,45 @@ struct Diagnosis {
     tool_version: &'static str,
     root: bool,
     checks: Vec<Check>,
+    sizes: Room,
     hooks: Vec<HookStatus>,
+}
+
+/// How much room there is for what is kept.
+#[derive(Serialize)]
+struct Room {
+    #[serde(flatten)]
+    host: HostFacts,
+    ring_bytes: u32,
+    /// Entries of each store, by name.
+    stores: BTreeMap<&'static str, u64>,
+}
+
+impl Room {
+    fn of_this(tracing: &Tracing) -> Self {
+        let host = HostFacts::of_this(tracing.memory);
+        let sizes = Sizes::of(&host);
+        let stores = Store::ALL.into_iter();
+        Self {
+            host,
+            ring_bytes: sizes.ring_bytes,
+            stores: stores.map(|it| (it.name(), sizes.bound(it))).collect(),
+        }
+    }
+
+    /// The line of the answer for people.
+    fn line(&self) -> String {
+        let stores = self.stores.iter();
+        let stores: Vec<String> = stores
+            .map(|(name, bound)| format!("{name} {bound}"))
+            .collect();
+        format!(
+            "room for what is kept, with {} MiB of memory: {} KiB of records; {}",
+            self.host.memory_bytes >> 20,
+            self.ring_bytes >> 10,
+            stores.join(", ")
+        )
+    }
 }
 
 #[derive(Serialize)]
@@ -99,6 +140,7 @@ fn diagnose(options: &DoctorOptions) -> Result<Diagnosis> {
         tool_version: env!("CARGO_PKG_VERSION"),
         root: rustix::process::geteuid().is_root(),
         checks,
+        sizes: Room::of_this(&options.tracing),
         hooks,
     })
 }
@@ -114,6 +156,9 @@ fn write(diagnosis: &Diagnosis, to: &mut impl Write, style: &Style) -> io::Resul
         let mark = if check.ok { "ok  " } else { "MISS" };
         let line = format!("{mark} {:<24} {}", check.name, check.detail);
         writeln!(to, "{}", if check.ok { line } else { style.fault(&line) })?;
+    }
+    for line in wrap(&diagnosis.sizes.line(), style.width) {
+        writeln!(to, "{}", style.faint(&line))?;
     }
     writeln!(to)?;
     for hook in &diagnosis.hooks {

@@ -145,6 +145,7 @@ fn load_options(tracing: &Tracing) -> LoadOptions {
         btf: tracing.btf.clone(),
         without: tracing.without.clone(),
         mechanism: tracing.mechanism,
+        memory_bytes: tracing.memory,
         log_level,
     }
 }

@@ -8,12 +8,12 @@ use crate::model::event::{Event, EventKind, Flow, Isn, Socket};
 /// How long a socket is asked about after the last event of it: the longest retransmission timeout
 /// (`TCP_RTO_MAX`), ns.
 const INTEREST_NS: u64 = 120_000_000_000;
-/// Sockets remembered before closed ones are forgotten. A choice: some 4 MiB.
-const MOST_ANNOUNCED: usize = 50_000;
-
 /// The announced sockets by their addresses, source local.
-#[derive(Default)]
 pub struct Announced {
+    /// Sockets remembered at most.
+    most: usize,
+    /// Open sockets that had to be forgotten: they are asked about again when something of them is seen.
+    pub(crate) forgotten: u64,
     sockets: HashMap<Flow, SocketState>,
     /// Where the next round of questions begins.
     turn: usize,
@@ -28,6 +28,33 @@ struct SocketState {
 }
 
 impl Announced {
+    /// Remembers so many at most.
+    pub fn new(most: usize) -> Self {
+        Self {
+            most,
+            forgotten: 0,
+            sockets: HashMap::new(),
+            turn: 0,
+        }
+    }
+
+    /// Remembers a socket. Where there are too many, a tenth goes: closed ones, and then those of which
+    /// nothing was seen for longest.
+    fn insert(&mut self, flow: Flow, state: SocketState) {
+        self.sockets.insert(flow, state);
+        if self.sockets.len() <= self.most {
+            return;
+        }
+        let rank = |(flow, state): (&Flow, &SocketState)| (!state.is_closed, state.last_ns, *flow);
+        let mut ranked: Vec<_> = self.sockets.iter().map(rank).collect();
+        let many = ranked.len() - self.most.saturating_mul(9) / 10;
+        ranked.select_nth_unstable(many - 1);
+        for (is_open, _, flow) in &ranked[..many] {
+            self.forgotten += u64::from(*is_open);
+            self.sockets.remove(flow);
+        }
+    }
+
     /// Announces a socket, and its end if it is over, unless that is known; asks for word of its end.
     pub fn announce(
         &mut self,
@@ -50,7 +77,7 @@ impl Announced {
             last_ns: time_ns,
             is_closed: kept.closed.is_some(),
         };
-        self.sockets.insert(flow, state);
+        self.insert(flow, state);
         let opened = EventKind::Connection(kept.socket);
         let closed = kept.closed.map(EventKind::Closed);
         let kinds = [opened].into_iter().chain(closed);
@@ -68,7 +95,7 @@ impl Announced {
             last_ns: time_ns,
             is_closed: false,
         };
-        self.sockets.insert(socket.flow, state);
+        self.insert(socket.flow, state);
         is_news
     }
 
@@ -95,9 +122,6 @@ impl Announced {
             return false;
         };
         state.is_closed = true;
-        if self.sockets.len() > MOST_ANNOUNCED {
-            self.sockets.retain(|_, state| !state.is_closed);
-        }
         true
     }
 

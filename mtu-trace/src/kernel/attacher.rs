@@ -155,6 +155,11 @@ impl Attacher {
         self.send(Order::Apply(changes));
     }
 
+    /// Devices for whose limits there was no room.
+    pub fn left_out(&self) -> u64 {
+        self.limits.left_out
+    }
+
     /// Waits until everything that was asked for is done, or the time is up.
     pub fn wait(&self, limit: Duration) {
         let (done, finished) = mpsc::channel();

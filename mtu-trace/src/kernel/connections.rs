@@ -7,12 +7,14 @@ use std::sync::Arc;
 use crate::base::clock::monotonic_ns;
 use crate::host::watcher::Watcher;
 use crate::kernel::maps::Maps;
+use crate::kernel::sizes::Sizes;
 use crate::kernel::socket_lookup::SocketLookup;
 use crate::kernel::socket_poller::SocketPoller;
 use crate::kernel::sockets;
 use crate::model::event::{Event, EventKind, Flow, Sample, hook};
 use crate::model::hook_status::HookStatus;
 use crate::model::network::Topology;
+use crate::model::store::Store;
 
 /// How long events wait at most for their connections, ns. A choice: a tick, so that a finding is not
 /// later for it.
@@ -44,17 +46,26 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Begins without any connection.
-    pub fn new(maps: Maps, hooks: &[HookStatus]) -> Self {
+    /// Begins without any connection, with room for so many.
+    pub fn new(maps: Maps, hooks: &[HookStatus], sizes: &Sizes) -> Self {
         let mut states = hooks.iter().filter(|status| status.hook == hook::STATES);
         Self {
             maps,
-            lookup: SocketLookup::default(),
-            poller: SocketPoller::default(),
+            lookup: SocketLookup::new(sizes),
+            poller: SocketPoller::new(sizes),
             sampled: HashMap::new(),
             pending: Vec::new(),
             has_handshakes: states.all(|status| status.attached),
         }
+    }
+
+    /// How many entries of each store were forgotten, or not taken up.
+    pub fn forgotten(&self) -> [(Store, u64); 3] {
+        [
+            (Store::OpenSockets, self.poller.left_out),
+            (Store::Searches, self.lookup.left_out),
+            (Store::Announced, self.lookup.announced.forgotten),
+        ]
     }
 
     /// Takes over that the network is another one from now on.

@@ -15,13 +15,16 @@ use crate::kernel::connections::Connections;
 use crate::kernel::coverage::Coverage;
 use crate::kernel::decode::{Decoder, name_devices};
 use crate::kernel::drop_counter::DropCounter;
+use crate::kernel::evictions::EvictionTeller;
 use crate::kernel::instance::Instance;
 use crate::kernel::load::{LoadOptions, Loaded, load};
-use crate::kernel::maps::{Maps, Records, take};
+use crate::kernel::maps::{Maps, RECORDS, Records, take};
 use crate::kernel::network::FollowedNetwork;
+use crate::kernel::sizes::Sizes;
 use crate::kernel::symbols::{self, Symbols};
 use crate::model::event::{Event, EventKind};
 use crate::model::hook_status::HookStatus;
+use crate::model::store::Store;
 
 /// How often conclusions are drawn and sockets asked: ten times within the second that a stall's
 /// first three losses take.
@@ -48,6 +51,7 @@ pub struct LiveTrace {
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     connections: Connections,
     drop_counter: DropCounter,
+    evictions: EvictionTeller,
     lost: u64,
     undecoded: u64,
     /// Let go of last, when the programs are off: only then may another trace take what it finds for a
@@ -67,6 +71,7 @@ impl LiveTrace {
             mut ebpf,
             types,
             hooks,
+            sizes,
             per_device,
         } = load(options)?;
         done("programs loaded");
@@ -74,7 +79,7 @@ impl LiveTrace {
         let symbols = Symbols::load()
             .inspect_err(|error| limits.push(format!("{error}: {}", symbols::LOST)))
             .ok();
-        let records = Records::new(take(&mut ebpf, "RECORDS")?)?;
+        let records = Records::new(take(&mut ebpf, RECORDS)?)?;
         let maps = Maps::new(&mut ebpf)?;
         done("symbols and maps read");
         let log = (options.log_level > 0)
@@ -96,11 +101,12 @@ impl LiveTrace {
             network,
             records,
             decoder: Decoder::new(types, symbols),
-            connections: Connections::new(maps, &hooks),
+            connections: Connections::new(maps, &hooks, &sizes),
             hooks,
             limits,
             log,
             drop_counter: DropCounter::default(),
+            evictions: EvictionTeller::new(sizes),
             lost: 0,
             undecoded: 0,
             _instance: instance,
@@ -131,6 +137,8 @@ impl LiveTrace {
         let mut count = 0u32;
         self.tell_topology(sink);
         self.tell_blind(sink);
+        let unusual = self.evictions.unusual().map(EventKind::Evicted);
+        unusual.map(now).for_each(&mut *sink);
         self.connections.survey(&self.network.watcher);
         loop {
             tokio::select! {
@@ -166,6 +174,7 @@ impl LiveTrace {
         self.connections.finish(&self.network.watcher, sink);
         self.connections.sample(&self.network.watcher, sink);
         self.counts(sink);
+        self.tell_evictions(sink);
         sink(now(EventKind::Tick));
     }
 
@@ -242,6 +251,7 @@ impl LiveTrace {
         self.connections.sample(&self.network.watcher, sink);
         if count % COUNT_EVERY == COUNT_EVERY - 1 {
             self.counts(sink);
+            self.tell_evictions(sink);
         }
         if count % COUNT_EVERY == FIRST_POLL {
             self.connections.poll(&self.network.watcher, sink);
@@ -261,6 +271,21 @@ impl LiveTrace {
             sink(now(EventKind::Lost(lost)));
         }
         sink(now(EventKind::Tick));
+    }
+
+    /// Tells what had to be forgotten since that was last told.
+    fn tell_evictions(&mut self, sink: &mut impl FnMut(Event)) {
+        let [old, searches, announced] = self.connections.forgotten();
+        let devices = (Store::Devices, self.network.attacher.left_out());
+        let others = [old, searches, announced, devices];
+        let news = self.evictions.news(&self.connections.maps, &others);
+        let news = news.into_iter().map(EventKind::Evicted);
+        news.map(now).for_each(sink);
+    }
+
+    /// How much room there is for what is kept.
+    pub fn sizes(&self) -> &Sizes {
+        self.evictions.sizes()
     }
 
     /// Tells the exact counts that went on past the last record of their key.

@@ -10,9 +10,12 @@ use mtu_trace_common::layout::{ABSENT, Member};
 use crate::host::netns::NetnsFile;
 use crate::kernel::btf::{KernelTypes, VMLINUX};
 use crate::kernel::capabilities;
+use crate::kernel::evictions::KERNEL_MAPS;
 use crate::kernel::hooks::{AttachPoint, Attachment, HOOKS, Mechanism, TraceHook};
+use crate::kernel::maps::RECORDS;
 use crate::kernel::probes::Probes;
 use crate::kernel::program::{Refusal, program};
+use crate::kernel::sizes::{HostFacts, Sizes};
 use crate::model::hook_status::HookStatus;
 
 /// What of the programs to load, and how.
@@ -24,6 +27,8 @@ pub struct LoadOptions {
     pub without: Vec<String>,
     /// The one mechanism to use where a hook has several.
     pub mechanism: Option<Mechanism>,
+    /// Memory for what is kept, bytes; `None` for what this host allows.
+    pub memory_bytes: Option<u64>,
     /// Level of the programs' own diagnostics, as `aya-log` numbers it; 0 is silent.
     pub log_level: u8,
 }
@@ -34,6 +39,7 @@ impl Default for LoadOptions {
             btf: PathBuf::from(VMLINUX),
             without: Vec::new(),
             mechanism: None,
+            memory_bytes: None,
             log_level: 0,
         }
     }
@@ -60,6 +66,8 @@ pub struct Loaded {
     pub types: KernelTypes,
     /// What became of the hooks that are not bound to a device.
     pub hooks: Vec<HookStatus>,
+    /// How much room there is for what is kept.
+    pub sizes: Sizes,
     /// The hooks whose programs the kernel accepted and that are attached device by device.
     pub per_device: Vec<&'static TraceHook>,
 }
@@ -76,7 +84,13 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
         types.table[Member::NetCookie as usize] = ABSENT;
     }
     allow_locked_memory();
-    let mut ebpf = EbpfLoader::new()
+    let sizes = Sizes::of(&HostFacts::of_this(options.memory_bytes));
+    let mut loader = EbpfLoader::new();
+    loader.map_max_entries(RECORDS, sizes.ring_bytes);
+    for map in KERNEL_MAPS {
+        loader.map_max_entries(map.name, sizes.entries(map.store));
+    }
+    let mut ebpf = loader
         .verifier_log_level(VerifierLogLevel::STATS)
         .override_global("LAYOUT", types.table.as_slice(), true)
         .override_global("AYA_LOG_LEVEL", &options.log_level, true)
@@ -109,6 +123,7 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
         ebpf,
         types,
         hooks,
+        sizes,
         per_device,
     })
 }

@@ -5,7 +5,7 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use bytes::{Bytes, BytesMut};
 use mtu_trace_common::map::{
-    Aggregate, ConnectionEntry, DeviceKey, DeviceLimits, DropKey, FlowKey, counter, flag,
+    Aggregate, ConnectionEntry, DeviceKey, DeviceLimits, DropKey, FlowKey, counter, flag, lru,
 };
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -13,11 +13,20 @@ use tokio::io::unix::AsyncFd;
 use crate::kernel::decode::{closed, flow, key};
 use crate::model::event::{Closed, Flow, Isn, Socket};
 
+/// The ring buffer's name.
+pub const RECORDS: &str = "RECORDS";
+
+/// `BPF_NOEXIST` of `linux/bpf.h`: an entry that is there stays.
+const NEW_ONLY: u64 = 1;
+
 /// The maps that are read and written while the trace runs.
 pub struct Maps {
     counters: PerCpuArray<MapData, u64>,
     connections: HashMap<MapData, FlowKey, ConnectionEntry>,
+    ended: HashMap<MapData, FlowKey, ConnectionEntry>,
     watched: HashMap<MapData, FlowKey, u32>,
+    /// How many sockets user space has put there.
+    newly_watched: u64,
     /// The exact counts of drops by flow and address.
     pub(crate) drops: HashMap<MapData, DropKey, Aggregate>,
     /// The exact counts of retransmits by socket.
@@ -64,7 +73,9 @@ impl Maps {
         Ok(Self {
             counters: PerCpuArray::try_from(take(ebpf, "COUNTERS")?)?,
             connections: HashMap::try_from(take(ebpf, "CONNECTIONS")?)?,
+            ended: HashMap::try_from(take(ebpf, "ENDED")?)?,
             watched: HashMap::try_from(take(ebpf, "WATCHED")?)?,
+            newly_watched: 0,
             drops: HashMap::try_from(take(ebpf, "DROPS")?)?,
             retransmits: HashMap::try_from(take(ebpf, "RETRANSMITS")?)?,
         })
@@ -72,29 +83,47 @@ impl Maps {
 
     /// Records and counts lost so far, over all CPUs.
     pub fn lost(&self) -> u64 {
-        [counter::RING_FULL, counter::MAP_FULL]
-            .into_iter()
-            .filter_map(|index| self.counters.get(&index, 0).ok())
-            .flat_map(|values| values.iter().copied().collect::<Vec<_>>())
-            .sum()
+        let counters = [counter::RING_FULL, counter::MAP_FULL];
+        counters.map(|index| self.counted(index)).iter().sum()
+    }
+
+    /// How many entries were put into an LRU map by its number so far, and taken out.
+    pub fn turnover(&self, lru: u32) -> (u64, u64) {
+        let own = if lru == lru::WATCHED {
+            self.newly_watched
+        } else {
+            0
+        };
+        let [inserted, deleted] =
+            [counter::inserted(lru), counter::deleted(lru)].map(|index| self.counted(index));
+        (inserted + own, deleted)
+    }
+
+    /// What all CPUs have counted.
+    fn counted(&self, index: u32) -> u64 {
+        let values = self.counters.get(&index, 0);
+        values.map_or(0, |values| values.iter().sum())
     }
 }
 
 impl ConnectionTable for Maps {
     fn connection(&self, socket: &Flow) -> Option<KeptSocket> {
-        let connection = self.connections.get(&key(socket), 0).ok()?;
+        let of = key(socket);
+        let open = self.connections.get(&of, 0);
+        let connection = open.or_else(|_| self.ended.get(&of, 0)).ok()?;
         Some(kept(*socket, &connection))
     }
 
     fn connections(&self) -> impl Iterator<Item = KeptSocket> {
-        let all = self.connections.iter().filter_map(Result::ok);
-        all.map(|(key, connection)| kept(flow(&key), &connection))
+        let all = self.connections.iter().chain(self.ended.iter());
+        all.filter_map(Result::ok)
+            .map(|(key, connection)| kept(flow(&key), &connection))
     }
 
     fn watch(&mut self, socket: &Flow) {
-        if let Err(error) = self.watched.insert(key(socket), 1, 0) {
-            log::debug!("cannot watch {socket}: {error}");
-        }
+        // It may be there already.
+        let is_new = self.watched.insert(key(socket), 1, NEW_ONLY).is_ok();
+        self.newly_watched += u64::from(is_new);
     }
 }
 
@@ -118,6 +147,8 @@ fn kept(flow: Flow, connection: &ConnectionEntry) -> KeptSocket {
 pub struct LimitMap {
     devices: HashMap<MapData, DeviceKey, DeviceLimits>,
     smallest: Array<MapData, u32>,
+    /// Devices for whose limits there was no room.
+    pub(crate) left_out: u64,
 }
 
 impl LimitMap {
@@ -126,6 +157,7 @@ impl LimitMap {
         Ok(Self {
             devices: HashMap::try_from(take(ebpf, "DEVICES")?)?,
             smallest: Array::try_from(take(ebpf, "SMALLEST_LIMIT")?)?,
+            left_out: 0,
         })
     }
 
@@ -139,6 +171,7 @@ impl LimitMap {
     /// Sets the limits of a device.
     pub fn set(&mut self, device: DeviceKey, limits: DeviceLimits) {
         if let Err(error) = self.devices.insert(device, limits, 0) {
+            self.left_out += 1;
             log::warn!(
                 "no room for the limits of device {}: {error}",
                 device.ifindex

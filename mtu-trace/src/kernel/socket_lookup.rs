@@ -10,8 +10,10 @@ use crate::core::graph::{Networks, TopologyIndex};
 use crate::core::track::{BY_ADDRESSES, CLOSE, belongs};
 use crate::kernel::announced::Announced;
 use crate::kernel::maps::{ConnectionTable, KeptSocket};
+use crate::kernel::sizes::Sizes;
 use crate::model::event::{Event, EventKind, Flow, Isn, Packet, PacketKind, Socket, TCP};
 use crate::model::network::Topology;
+use crate::model::store::Store;
 
 /// Looks through all connections before a flow's socket counts as unknown. A choice: a socket may be
 /// seen a moment after its packets, but they wait for it meanwhile.
@@ -25,10 +27,9 @@ const SCAN_EVERY_NS: u64 = 50_000_000;
 /// How long packets of a connection may still be seen after its end here, ns. A choice: well above a
 /// round trip, well below the time after which the same addresses are used again.
 const LINGER_NS: u64 = 1_000_000_000;
-/// Flows looked for at once. A choice: each is compared with each connection at each look.
-const MOST_OPEN: usize = 4096;
-/// Searches remembered after their end. A choice: some 12 MiB.
-const MOST_ENDED: usize = 100_000;
+/// Searches remembered after their end for each that is open at most: what is forgotten of them is
+/// looked for again. A choice: some 12 MiB with the usual bound.
+const ENDED_FOR_OPEN: usize = 25;
 
 /// How the search for the socket of a flow stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,8 +95,11 @@ impl Clue {
 }
 
 /// The searches, and the sockets they have led to.
-#[derive(Default)]
 pub struct SocketLookup {
+    /// Flows looked for at once at most: each is compared with each connection at each look.
+    most_open: usize,
+    /// Packets whose connection was not looked for, since there were so many.
+    pub(crate) left_out: u64,
     lookups: HashMap<Flow, Lookup>,
     /// Those of them that are not over.
     open: Vec<Flow>,
@@ -113,6 +117,22 @@ pub struct SocketLookup {
 }
 
 impl SocketLookup {
+    /// Looks for nothing yet.
+    pub fn new(sizes: &Sizes) -> Self {
+        Self {
+            most_open: sizes.room(Store::Searches),
+            left_out: 0,
+            lookups: HashMap::new(),
+            open: Vec::new(),
+            unseen: Vec::new(),
+            told: Vec::new(),
+            ends: HashSet::new(),
+            scanned_ns: 0,
+            announced: Announced::new(sizes.room(Store::Announced)),
+            index: Arc::default(),
+        }
+    }
+
     /// Takes over that the network is another one from now on.
     pub fn learn(&mut self, topology: &Arc<Topology>) {
         self.index = Arc::new(TopologyIndex::new(Arc::clone(topology)));
@@ -168,12 +188,14 @@ impl SocketLookup {
             Some(_) => return,
             None => {}
         }
-        if self.lookups.len() - self.open.len() >= MOST_ENDED {
+        if self.lookups.len() - self.open.len() >= self.most_open.saturating_mul(ENDED_FOR_OPEN) {
             self.lookups.retain(|_, lookup| lookup.clue().is_some());
         }
-        if self.open.len() < MOST_OPEN {
+        if self.open.len() < self.most_open {
             self.lookups.insert(flow, Lookup::Wanted(clue));
             self.open.push(flow);
+        } else {
+            self.left_out += 1;
         }
     }
 

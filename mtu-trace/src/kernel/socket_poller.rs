@@ -6,18 +6,22 @@ use std::collections::{BTreeSet, HashSet};
 use crate::host::watcher::Watcher;
 use crate::kernel::announced::Announced;
 use crate::kernel::maps::ConnectionTable;
+use crate::kernel::sizes::Sizes;
 use crate::kernel::sockets;
+use crate::kernel::sockets::OpenSocket;
 use crate::model::event::{Flow, Sample, Socket};
 use crate::model::network::NetnsId;
+use crate::model::store::Store;
 
 /// Sockets asked about in one go. A choice: at some 10 µs each they hold a tick up by 5 ms.
 const MOST_AT_ONCE: usize = 512;
-/// Connections older than the trace that are remembered at most. A choice: some 2 MiB.
-const MOST_OLD: usize = 20_000;
 
 /// The connections to look at, in turn.
-#[derive(Default)]
 pub struct SocketPoller {
+    /// Connections older than the trace that are remembered at most.
+    most_old: usize,
+    /// Connections that the last survey has found more.
+    pub(crate) left_out: u64,
     /// Sockets whose handshakes were not seen: those that were open when the trace began, and all
     /// where handshakes are not seen.
     pub(crate) old: Vec<Socket>,
@@ -27,6 +31,17 @@ pub struct SocketPoller {
 }
 
 impl SocketPoller {
+    /// Has not looked at anything yet.
+    pub fn new(sizes: &Sizes) -> Self {
+        Self {
+            most_old: sizes.room(Store::OpenSockets),
+            left_out: 0,
+            old: Vec::new(),
+            surveyed_ns: 0,
+            round: Vec::new(),
+        }
+    }
+
     /// Whether the last survey is older than this.
     pub fn is_outdated(&self, age_ns: u64, now_ns: u64) -> bool {
         now_ns.saturating_sub(self.surveyed_ns) >= age_ns
@@ -46,13 +61,21 @@ impl SocketPoller {
     ) {
         self.surveyed_ns = now_ns;
         self.old.clear();
+        let mut found = 0;
+        // What waits for nothing can be left out with the least harm.
+        let mut idle = Vec::new();
         for netns in namespaces {
-            if self.old.len() >= MOST_OLD {
-                break;
+            for OpenSocket { socket, is_busy } in sockets::all(netns, watcher) {
+                found += 1;
+                let kept = if is_busy { &mut self.old } else { &mut idle };
+                if kept.len() < self.most_old {
+                    kept.push(socket);
+                }
             }
-            self.old.extend(sockets::all(netns, watcher));
         }
-        self.old.truncate(MOST_OLD);
+        let room = self.most_old - self.old.len();
+        self.old.extend(idle.into_iter().take(room));
+        self.left_out = found - self.old.len() as u64;
     }
 
     /// Asks about the next connections; gives those that wait for something.

@@ -70,11 +70,20 @@ fn ask(flows: &[Flow]) -> io::Result<Vec<Sample>> {
 /// The connections of a namespace: those whose handshake is done and which are not merely waiting for
 /// late packets. A port that is listened on here did not open the connection; any other may have been
 /// listened on.
-pub fn all(netns: NetnsId, watcher: &Watcher) -> Vec<Socket> {
+pub fn all(netns: NetnsId, watcher: &Watcher) -> Vec<OpenSocket> {
     inside(netns, watcher, || list(netns))
 }
 
-fn list(netns: NetnsId) -> io::Result<Vec<Socket>> {
+/// A socket whose handshake was not seen.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenSocket {
+    /// The socket.
+    pub socket: Socket,
+    /// Whether something of it waits: to be acknowledged, to be sent, or to be read.
+    pub is_busy: bool,
+}
+
+fn list(netns: NetnsId) -> io::Result<Vec<OpenSocket>> {
     if !has_tcp() {
         return Ok(Vec::new());
     }
@@ -104,7 +113,7 @@ fn list(netns: NetnsId) -> io::Result<Vec<Socket>> {
             }
             // An IPv6 socket may have IPv4 addresses; packets do not show that.
             let address = |ip: IpAddr, port| SocketAddr::new(ip.to_canonical(), port);
-            sockets.push(Socket {
+            let socket = Socket {
                 flow: Flow {
                     netns,
                     protocol: TCP,
@@ -114,10 +123,12 @@ fn list(netns: NetnsId) -> io::Result<Vec<Socket>> {
                 opened_ns: 0,
                 isn: None,
                 active: None,
-            });
+            };
+            let is_busy = response.header.send_queue > 0 || response.header.recv_queue > 0;
+            sockets.push(OpenSocket { socket, is_busy });
         }
     }
-    for socket in &mut sockets {
+    for OpenSocket { socket, .. } in &mut sockets {
         let listened = listening.contains(&socket.flow.source.port());
         socket.active = listened.then_some(false);
     }

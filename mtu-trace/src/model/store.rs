@@ -76,6 +76,9 @@ macro_rules! stores {
 stores! {
     /// TCP connections, with their initial sequence numbers, in the kernel.
     Handshakes = "handshakes", "handshakes of connections", Ends, 65_536;
+    /// Connections that have ended, for packets that are still on their way, in the kernel. Only what is
+    /// forgotten too early counts.
+    Ended = "ended", "connections that had just ended", Ends, 16_384;
     /// Exact counts of dropped and passing packets by flow and place, in the kernel.
     Drops = "drops", "counts of dropped or passing packets", Counts, 16_384;
     /// Exact counts of ICMP messages generated, by flow and place, in the kernel.
@@ -235,8 +238,13 @@ mod tests {
     #[test]
     fn each_has_its_line_in_the_documentation() {
         let lines = include_str!("../../../docs/stores.md").lines();
-        let named = lines.filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-        assert_eq!(named.collect::<Vec<_>>(), Store::ALL.map(Store::name));
+        let rows = lines.filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.split(" | ");
+            let name = cells.next()?.strip_suffix('`')?;
+            Some((name, cells.next()?.parse().ok()?))
+        });
+        let stores = Store::ALL.map(|store| (store.name(), store.usual_bound()));
+        assert_eq!(rows.collect::<Vec<_>>(), stores);
     }
 
     #[test]

@@ -1,12 +1,23 @@
 use std::cell::Cell;
 
 use super::*;
+use crate::kernel::sizes::HostFacts;
 use crate::model::event::{Closed, TcpState};
 use crate::model::network::NetnsId;
 
 const SECOND: u64 = 1_000_000_000;
 /// Time of the first packet, ns.
 const BEGIN: u64 = 100 * SECOND;
+
+/// Those of a tracer with so many MiB.
+fn sizes(memory: u64) -> Sizes {
+    Sizes::of(&HostFacts {
+        memory_bytes: memory << 20,
+        cpus: 1,
+        conntrack_max: None,
+        tcp_sockets: 0,
+    })
+}
 
 /// A map of connections as the kernel would answer.
 #[derive(Default)]
@@ -87,7 +98,7 @@ fn told(events: &[Event]) -> Vec<Flow> {
 #[test]
 fn own_addresses_are_found_at_once_in_either_direction() {
     for wanted in [client().flow, client().flow.reversed()] {
-        let (mut lookup, mut table) = (SocketLookup::default(), table(&[client()]));
+        let (mut lookup, mut table) = (SocketLookup::new(&sizes(256)), table(&[client()]));
         // The last look through everything was a moment ago.
         lookup.scanned_ns = BEGIN;
         lookup.want(wanted, clue(BEGIN));
@@ -103,7 +114,7 @@ fn own_addresses_are_found_at_once_in_either_direction() {
 
 #[test]
 fn a_translated_flow_is_found_by_its_numbers_when_a_scan_is_due() {
-    let (mut lookup, mut table) = (SocketLookup::default(), table(&[client()]));
+    let (mut lookup, mut table) = (SocketLookup::new(&sizes(256)), table(&[client()]));
     lookup.scanned_ns = BEGIN - SCAN_EVERY_NS + 1;
     lookup.want(translated(), clue(BEGIN));
     assert!(lookup.look(&mut table, BEGIN, BEGIN).is_empty());
@@ -118,7 +129,7 @@ fn a_translated_flow_is_found_by_its_numbers_when_a_scan_is_due() {
 
 #[test]
 fn what_is_hurried_is_not_kept_waiting() {
-    let (mut lookup, mut table) = (SocketLookup::default(), table(&[client()]));
+    let (mut lookup, mut table) = (SocketLookup::new(&sizes(256)), table(&[client()]));
     lookup.scanned_ns = BEGIN;
     lookup.want(translated(), clue(BEGIN));
     lookup.scanned_ns = 0;
@@ -127,7 +138,7 @@ fn what_is_hurried_is_not_kept_waiting() {
 
 #[test]
 fn a_search_in_vain_is_given_up_and_left_alone_for_a_while() {
-    let (mut lookup, mut table) = (SocketLookup::default(), table(&[]));
+    let (mut lookup, mut table) = (SocketLookup::new(&sizes(256)), table(&[]));
     lookup.want(translated(), clue(BEGIN));
     for tries in 1..MOST_TRIES {
         lookup.scanned_ns = 0;
@@ -154,7 +165,7 @@ fn a_socket_that_had_ended_is_no_later_packets() {
     table.all[0].closed_ns = BEGIN;
     for (time_ns, is_found) in [(BEGIN + LINGER_NS, true), (BEGIN + LINGER_NS + 1, false)] {
         for wanted in [client().flow, translated()] {
-            let mut lookup = SocketLookup::default();
+            let mut lookup = SocketLookup::new(&sizes(256));
             lookup.want(wanted, clue(time_ns));
             let events = lookup.look(&mut table, time_ns, time_ns);
             assert_eq!(!events.is_empty(), is_found, "{wanted}");
@@ -174,7 +185,7 @@ fn an_end_that_is_over_is_announced_with_it() {
         bytes_received: 0,
         unacknowledged: 1,
     });
-    let mut lookup = SocketLookup::default();
+    let mut lookup = SocketLookup::new(&sizes(256));
     lookup.want(client().flow, clue(BEGIN));
     let events = lookup.look(&mut table, BEGIN, BEGIN);
     assert!(matches!(events[1].kind, EventKind::Closed(_)));
@@ -192,7 +203,7 @@ fn the_other_end_comes_with_a_socket() {
         active: Some(false),
         ..client()
     };
-    let (mut lookup, mut table) = (SocketLookup::default(), table(&[server, client()]));
+    let (mut lookup, mut table) = (SocketLookup::new(&sizes(256)), table(&[server, client()]));
     lookup.want(client().flow, clue(BEGIN));
     let events = lookup.look(&mut table, BEGIN, BEGIN);
     assert_eq!(told(&events), [client().flow, server.flow]);
@@ -201,7 +212,7 @@ fn the_other_end_comes_with_a_socket() {
 
 #[test]
 fn addresses_of_a_closed_socket_may_be_anothers() {
-    let (mut lookup, mut table) = (SocketLookup::default(), table(&[client()]));
+    let (mut lookup, mut table) = (SocketLookup::new(&sizes(256)), table(&[client()]));
     lookup.want(translated(), clue(BEGIN));
     lookup.look(&mut table, BEGIN, BEGIN);
     lookup.close(&client().flow);
@@ -219,7 +230,7 @@ fn sockets_older_than_the_trace_are_known_by_their_addresses() {
     };
     let same_remote = old(flow(1, "10.0.0.2:61000", "198.51.100.9:443"));
     let another = old(flow(1, "10.0.0.2:40000", "203.0.113.1:443"));
-    let (mut lookup, mut table) = (SocketLookup::default(), table(&[]));
+    let (mut lookup, mut table) = (SocketLookup::new(&sizes(256)), table(&[]));
     lookup.unseen.push(translated());
     let events = lookup.unseen(&mut table, &[another, same_remote], BEGIN);
     assert_eq!(told(&events), [same_remote.flow]);
@@ -235,7 +246,7 @@ fn sockets_are_asked_about_in_turn_and_for_as_long_as_they_matter() {
         },
         ..client()
     });
-    let (mut lookup, mut table) = (SocketLookup::default(), table(&[]));
+    let (mut lookup, mut table) = (SocketLookup::new(&sizes(256)), table(&[]));
     for socket in sockets {
         lookup.add(socket, &mut table, BEGIN);
     }
@@ -251,8 +262,9 @@ fn sockets_are_asked_about_in_turn_and_for_as_long_as_they_matter() {
 
 #[test]
 fn only_so_many_flows_are_looked_for_at_once() {
-    let mut lookup = SocketLookup::default();
-    for netns in 0..=MOST_OPEN as u64 {
+    let mut lookup = SocketLookup::new(&sizes(256));
+    let most = Store::Searches.usual_bound();
+    for netns in 0..=most {
         let netns = NetnsId(netns);
         lookup.want(
             Flow {
@@ -262,5 +274,37 @@ fn only_so_many_flows_are_looked_for_at_once() {
             clue(BEGIN),
         );
     }
-    assert_eq!(lookup.open.len(), MOST_OPEN);
+    assert_eq!(lookup.open.len() as u64, most);
+    assert_eq!(lookup.left_out, 1);
+}
+
+#[test]
+fn announced_sockets_are_bounded_and_open_ones_that_go_are_counted() {
+    let mut announced = Announced::new(20);
+    let mut table = table(&[]);
+    for number in 0..100 {
+        let mut socket = client();
+        socket.flow.source.set_port(number);
+        let kept = KeptSocket::from(socket);
+        assert_eq!(
+            announced
+                .announce(&kept, &mut table, BEGIN + u64::from(number))
+                .len(),
+            1
+        );
+        // Every other one ends at once.
+        if number % 2 == 0 {
+            announced.close(&socket.flow);
+        }
+    }
+    let kept: Vec<u16> = (0..100)
+        .filter(|&port| {
+            let mut socket = client();
+            socket.flow.source.set_port(port);
+            announced.contains(&socket.flow)
+        })
+        .collect();
+    assert!(kept.len() <= 20 && kept.contains(&99), "{kept:?}");
+    let open = kept.iter().filter(|port| *port % 2 == 1).count() as u64;
+    assert_eq!(announced.forgotten, 50 - open);
 }
