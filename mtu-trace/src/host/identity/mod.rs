@@ -99,11 +99,23 @@ fn engine(mut pid: i32, id: &str) -> Option<(i32, Option<ContainerCgroup>)> {
     None
 }
 
-/// The parent in a `/proc/PID/stat`. A name can have parentheses and spaces.
+/// The parent in a `/proc/PID/stat`.
 fn parent(stat: &[u8]) -> Option<i32> {
+    field(stat, 4)?.parse().ok()
+}
+
+/// A field of a `/proc/PID/stat` behind the name, numbered as in `proc_pid_stat(5)`. The name can have
+/// parentheses and spaces.
+fn field(stat: &[u8], number: usize) -> Option<&str> {
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let rest = str::from_utf8(stat.get(end + 1..)?).ok()?;
-    rest.split_ascii_whitespace().nth(1)?.parse().ok()
+    rest.split_ascii_whitespace().nth(number.checked_sub(3)?)
+}
+
+/// When a process was started, in clock ticks since boot; `None` once it is gone.
+pub(crate) fn started(pid: i32) -> Option<u64> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    field(&stat, 22)?.parse().ok()
 }
 
 /// Whether a process is in a container.

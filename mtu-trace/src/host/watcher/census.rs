@@ -128,7 +128,7 @@ impl Watcher {
 
     /// The same, but ends early when notices are lost on the way.
     fn count(&mut self, depth: Depth) -> anyhow::Result<Heard> {
-        let Scan { found, skipped } = discover::scan(depth).context("cannot read /proc")?;
+        let Scan { found, skipped, .. } = discover::scan(depth).context("cannot read /proc")?;
         self.changes.skipped += skipped;
         self.all_stale = true;
         let init = discover::init_inode();

@@ -11,7 +11,7 @@ use std::{fs, io};
 
 use rustix::process::getpid;
 
-use crate::host::identity::numbers;
+use crate::host::identity::{numbers, started};
 use crate::host::netns::NetnsFile;
 use crate::host::{mounts, netns};
 
@@ -30,6 +30,15 @@ pub enum Depth {
 /// Places kept for each namespace and kind: more than one, because the first may vanish.
 const MAX_PLACES: usize = 3;
 
+/// Whether the names count that namespaces are mounted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Names {
+    /// They are those of the host.
+    OfHost,
+    /// Anybody may have chosen them.
+    OfNobody,
+}
+
 /// The namespaces found by one scan.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
@@ -37,14 +46,16 @@ pub(crate) struct Scan {
     pub found: BTreeMap<u64, FoundNetns>,
     /// Processes and mounts that could not be looked at.
     pub skipped: u32,
+    /// The namespace of the host's first process.
+    init: Option<u64>,
 }
 
 /// A namespace that was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FoundNetns {
-    /// The process with the lowest pid that lives in it.
+    /// The process that lives in it and was started first.
     pub pid: Option<i32>,
-    /// Its name with `ip netns`.
+    /// Its name with the host's own `ip netns`: whoever may mount can call it anything elsewhere.
     pub name: Option<String>,
     /// Where it can be opened.
     pub places: Vec<NetnsPath>,
@@ -76,7 +87,10 @@ impl NetnsPath {
 
 /// Looks for namespaces; fails only if `/proc` cannot be read at all.
 pub(crate) fn scan(depth: Depth) -> io::Result<Scan> {
-    let mut scan = Scan::default();
+    let mut scan = Scan {
+        init: init_inode(),
+        ..Scan::default()
+    };
     // The lowest pid of each mount namespace, by its link.
     let mut mount_namespaces: BTreeMap<PathBuf, i32> = BTreeMap::new();
     let pids = numbers("/proc")?;
@@ -95,13 +109,18 @@ pub(crate) fn scan(depth: Depth) -> io::Result<Scan> {
             scan.threads_and_files(pid);
         }
     }
-    // The own mount namespace goes first, so that its names are preferred.
-    scan.mounts(own_pid());
-    if let Ok(own) = fs::read_link("/proc/self/ns/mnt") {
-        mount_namespaces.remove(&own);
-    }
-    for pid in mount_namespaces.into_values() {
-        scan.mounts(pid);
+    let own = fs::read_link("/proc/self/ns/mnt").unwrap_or_default();
+    // Some hosts let nobody look at the first process.
+    let host = fs::read_link("/proc/1/ns/mnt").unwrap_or_else(|_| own.clone());
+    mount_namespaces.insert(own, own_pid());
+    mount_namespaces.entry(host.clone()).or_insert(1);
+    for (mount_namespace, pid) in mount_namespaces {
+        let names = if mount_namespace == host {
+            Names::OfHost
+        } else {
+            Names::OfNobody
+        };
+        scan.mounts(pid, names);
     }
     Ok(scan)
 }
@@ -124,6 +143,16 @@ pub(crate) fn mounted() -> io::Result<BTreeSet<u64>> {
 /// The mounts of this process. Polled, it has urgent data when they change.
 pub(crate) const OWN_MOUNTS: &str = "/proc/self/mountinfo";
 
+/// Which of two processes was started first: the one that enters later is most often a visitor. Pids come
+/// in order, lowest first, but they are used again.
+fn first_started(known: i32, other: i32) -> i32 {
+    match (started(known), started(other)) {
+        (Some(known_ticks), Some(other_ticks)) if other_ticks < known_ticks => other,
+        (None, Some(_)) => other,
+        _ => known,
+    }
+}
+
 fn own_pid() -> i32 {
     getpid().as_raw_nonzero().get()
 }
@@ -132,9 +161,15 @@ impl Scan {
     /// Adds what a link is to, if that is a network namespace. `inhabitant` is a process that is
     /// in it.
     fn link(&mut self, path: String, inhabitant: Option<i32>) -> io::Result<()> {
-        let found = self.found.entry(netns::linked_inode(&path)?).or_default();
-        // Pids come in order, lowest first.
-        found.pid = found.pid.or(inhabitant);
+        let inode = netns::linked_inode(&path)?;
+        let found = self.found.entry(inode).or_default();
+        found.pid = match (found.pid, inhabitant) {
+            // That of the host has most of the processes, and is not called by any.
+            (Some(known), Some(other)) if self.init != Some(inode) => {
+                Some(first_started(known, other))
+            }
+            (known, other) => known.or(other),
+        };
         if found.places.len() < MAX_PLACES {
             found.places.push(NetnsPath::Proc(path));
         }
@@ -156,7 +191,7 @@ impl Scan {
         }
     }
 
-    fn mounts(&mut self, pid: i32) {
+    fn mounts(&mut self, pid: i32, names: Names) {
         let mountinfo = match fs::read(format!("/proc/{pid}/mountinfo")) {
             Ok(mountinfo) => mountinfo,
             Err(error) => return self.skip(&error),
@@ -169,7 +204,9 @@ impl Scan {
                 continue;
             }
             let found = self.found.entry(mounted.inode).or_default();
-            found.name = found.name.take().or_else(|| mounted.name());
+            if names == Names::OfHost && found.name.is_none() {
+                found.name = mounted.name();
+            }
             if found.places.len() < 2 * MAX_PLACES {
                 found.places.push(NetnsPath::Mount(pid, mounted.path));
             }

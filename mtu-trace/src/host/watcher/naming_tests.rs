@@ -1,10 +1,11 @@
 //! Containers made by hand: processes with a namespace, a control group and a root directory of
 //! their own, as engines make them. They need root and a writable cgroup2.
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::{fs, io};
 
 use super::*;
@@ -190,4 +191,46 @@ fn nested_containers_have_the_names_their_own_engine_gives() {
     assert_eq!(name(&watcher), None);
     watcher.follow(3_000_000_000).expect("a look");
     assert_eq!(name(&watcher).as_deref(), Some("late"));
+}
+
+/// A process moves into the namespace of another one, which was started later and lives there.
+#[test]
+fn a_visitor_does_not_name_a_namespace() {
+    let Some(mut made) = Made::new() else { return };
+    let script = "read pid && exec nsenter --target $pid --net sh -c 'echo in && exec sleep 60'";
+    let mut visitor = Command::new("sh")
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a shell");
+    made.processes.push(visitor.id().cast_signed());
+    let own = made.process(Path::new("/"), "resident", "resident");
+    let mut watcher = Watcher::new().expect("a watcher");
+    watcher.refresh(Depth::Normal, 0).expect("a look");
+    let (id, _) = of(watcher.topology(), own);
+
+    let mut stdin = visitor.stdin.take().expect("a pipe");
+    writeln!(stdin, "{own}").expect("it reads");
+    let mut word = [0; 3];
+    let mut stdout = visitor.stdout.take().expect("a pipe");
+    stdout.read_exact(&mut word).expect("it has moved");
+    for depth in [Depth::Quick, Depth::Normal, Depth::Everything] {
+        watcher.refresh(depth, 1).expect("a look");
+        let process = watcher.topology().namespaces[&id].process.clone();
+        assert_eq!(process.expect("a process").pid, own, "{depth:?}");
+    }
+    // When nobody else is left, it is by whom the namespace can be entered.
+    // SAFETY: signals and waits for a child of this process.
+    unsafe {
+        libc::kill(own, libc::SIGKILL);
+        libc::waitpid(own, std::ptr::null_mut(), 0);
+    }
+    made.processes.retain(|&pid| pid != own);
+    watcher.refresh(Depth::Normal, 2).expect("a look");
+    let process = watcher.topology().namespaces[&id].process.clone();
+    assert_eq!(
+        process.expect("a process").pid.cast_unsigned(),
+        visitor.id()
+    );
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 
-use crate::host::identity;
 use crate::host::identity::Identity;
 use crate::host::identity::engine::Named;
 use crate::host::netns::NetnsFile;
@@ -12,6 +11,7 @@ use crate::host::watcher::hub::Nsid;
 use crate::host::watcher::snapshot;
 use crate::host::watcher::snapshot::Devices;
 use crate::host::watcher::survey::Look;
+use crate::host::{identity, netns};
 use crate::model::network::{Netns, NetnsId, Peer};
 
 /// Nobody's number: the kernel has it for namespaces that have none.
@@ -30,6 +30,8 @@ pub(crate) struct NetnsRecord {
     pub found: FoundNetns,
     /// Who is in it, or was.
     pub identity: Identity,
+    /// When that process was started, clock ticks since boot; `None` where it is not known.
+    pub started: Option<u64>,
     /// What the engine calls its container.
     pub named: Option<Named>,
     /// Whether it is the namespace of the host's first process.
@@ -47,6 +49,7 @@ impl NetnsRecord {
     pub fn meet(&mut self, mut found: FoundNetns, taken: &HashSet<String>) {
         let before = self.found.name.take();
         found.name = found.name.or(before.filter(|name| !taken.contains(name)));
+        found.pid = self.resident().or(found.pid);
         if let Some(pid) = found.pid {
             self.identify(pid);
         }
@@ -56,7 +59,7 @@ impl NetnsRecord {
     /// Takes in what a quick look has found, which has not seen all the places: who is in it, unless
     /// that is known and has not changed.
     pub fn meet_again(&mut self, mut found: FoundNetns) {
-        let Some(pid) = found.pid else {
+        let Some(pid) = self.resident().or(found.pid) else {
             return;
         };
         let is_new = self.found.pid != Some(pid);
@@ -73,12 +76,22 @@ impl NetnsRecord {
         }
     }
 
+    /// The process that it was named by so far, if that still lives in it: who comes later is a visitor.
+    fn resident(&self) -> Option<i32> {
+        let pid = self.identity.process.as_ref()?.pid;
+        let is_here = netns::linked_inode(format!("/proc/{pid}/ns/net")).ok() == Some(self.inode);
+        let is_same = self.started.is_some() && identity::started(pid) == self.started;
+        (is_here && is_same).then_some(pid)
+    }
+
     fn identify(&mut self, pid: i32) {
+        let started = identity::started(pid);
         let identity = identity::identify(pid);
         let id = |identity: &Identity| Some(identity.container.as_ref()?.id.clone());
         if identity.process.is_some() {
             self.named.take_if(|_| id(&identity) != id(&self.identity));
             self.identity = identity;
+            self.started = started;
         }
     }
 
