@@ -172,11 +172,11 @@ pub mod lru {
     pub const CONNECTIONS: u32 = 0;
     /// Connections that have ended.
     pub const ENDED: u32 = 1;
-    /// Drops and sightings.
+    /// Counts of drops and sightings.
     pub const DROPS: u32 = 2;
-    /// ICMP errors generated.
+    /// Counts of ICMP errors that were generated.
     pub const ICMP_SENT: u32 = 3;
-    /// Retransmits.
+    /// Counts of retransmits by socket.
     pub const RETRANSMITS: u32 = 4;
     /// Why sockets send again.
     pub const TIMERS: u32 = 5;

@@ -10,9 +10,9 @@ use crate::model::store::{Store, StoreState};
 /// A store in a map of the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct KernelMap {
-    /// What it keeps.
+    /// Whose entries it has.
     pub store: Store,
-    /// The map's name.
+    /// The name it has in the kernel object.
     pub name: &'static str,
     /// Its number among the LRU maps; `None` where it is none, and says so when it is full.
     lru: Option<u32>,

@@ -45,9 +45,10 @@ const OPEN_SOCKET_BYTES: u64 = 96;
 /// Entries of an LRU map that a CPU takes at once (`LOCAL_FREE_TARGET`, kernel/bpf/bpf_lru_list.c), so that
 /// others may find none though there are some.
 const SPARE_PER_CPU: u64 = 128;
-/// The ring buffer for the usual memory, bytes, and what it has for each CPU at least. A choice: a flood
-/// fills it within a tenth of a second, in which it is emptied ten times.
+/// The ring buffer for the usual memory, bytes. A choice: it holds some ten thousand records, which is what
+/// a flood makes in a tenth of a second.
 const RING_BYTES: u64 = 4 << 20;
+/// What of it there is for each CPU at least, bytes. A choice: a hundred records.
 const RING_BYTES_PER_CPU: u64 = 64 << 10;
 
 impl Sizes {

@@ -77,7 +77,7 @@ pub fn all(netns: NetnsId, watcher: &Watcher) -> Vec<OpenSocket> {
 /// A socket whose handshake was not seen.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenSocket {
-    /// The socket.
+    /// Addresses of its ends, the own one first.
     pub socket: Socket,
     /// Whether something of it waits: to be acknowledged, to be sent, or to be read.
     pub is_busy: bool,
