@@ -35,6 +35,7 @@ mod interrupt;
 pub mod kinds;
 pub mod lifetime;
 pub mod link;
+pub mod machine;
 pub mod nat;
 pub mod netns;
 mod ownership;

@@ -52,6 +52,20 @@ pub struct Mirror {
     pub security: Option<String>,
 }
 
+impl Mirror {
+    /// What has the packages of a release called `suite`, each with the archive it is in.
+    #[must_use]
+    pub fn suites(&self, suite: &str) -> Vec<(&str, String)> {
+        let mut suites = vec![(self.main.as_str(), suite.to_owned())];
+        if suite != "sid"
+            && let Some(security) = &self.security
+        {
+            suites.push((security, format!("{suite}-security")));
+        }
+        suites
+    }
+}
+
 /// Fails with [`Unreachable`] where packages cannot even be asked for.
 ///
 /// # Errors

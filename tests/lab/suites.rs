@@ -58,8 +58,10 @@ pub enum Extent {
     All,
 }
 
+/// The kernel that runs here.
+pub const HOST: &str = "host";
 /// The names of the kernels, that which runs here first, then the oldest.
-pub const KERNELS: [&str; 5] = ["host", "5.10", "6.1", "6.12", "7.x"];
+pub const KERNELS: [&str; 5] = [HOST, "5.10", "6.1", "6.12", "7.x"];
 
 /// How a program ends with `outcome`, whose error goes to standard error.
 #[must_use]

@@ -3,18 +3,17 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lab::packages::Archive;
+use lab::machine::boot::Logs;
+use lab::machine::kernels::Wanted;
+use lab::machine::{Machine, Store};
 use lab::suites::{Mechanism, Vm};
 use lab::{binary, command};
 
-use super::boot::{self, Logs};
-use super::emulator::{self, Emulator};
 use super::initramfs::{self, Programs};
-use super::kernels::{Kernel, Place, Wanted};
+use super::place::Place;
 use super::runs::{self, Selection};
 use super::table::{Column, Doctor};
 use super::{captured, locked};
@@ -24,16 +23,14 @@ const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// What all kernels share.
 pub struct Bench {
-    /// The directory of what was downloaded.
-    cache: PathBuf,
+    /// What was downloaded.
+    store: Store,
     /// The directory of what runs leave.
     logs: PathBuf,
     mtu_trace: PathBuf,
     matrix: PathBuf,
     /// What is asked for.
     arguments: Vm,
-    /// Where the machine's packages come from; not asked where all is downloaded already.
-    archive: OnceLock<Archive>,
 }
 
 impl Bench {
@@ -45,31 +42,15 @@ impl Bench {
         Ok(Self {
             mtu_trace: binary::mtu_trace(),
             matrix: matrix(&target)?,
-            cache: target.join("cache"),
+            store: Store::new(target.join("cache")),
             logs,
             arguments,
-            archive: OnceLock::new(),
         })
     }
 
     /// A kernel, and what boots it.
     pub fn machine(&self, wanted: &Wanted) -> Result<Machine> {
-        let archive = || self.archive();
-        let busybox = emulator::busybox(&self.cache, archive)?;
-        Ok(Machine {
-            emulator: Emulator::get(&self.cache, archive)?,
-            kernel: wanted.get(&self.cache, &busybox, || self.archive()?.mirror())?,
-            busybox,
-        })
-    }
-
-    fn archive(&self) -> Result<&Archive> {
-        if let Some(archive) = self.archive.get() {
-            return Ok(archive);
-        }
-        let archive = Archive::of_machine(&self.cache.join("machine"))?;
-        archive.update()?;
-        Ok(self.archive.get_or_init(|| archive))
+        self.store.machine(wanted)
     }
 
     /// Boots `machine` and runs the scenarios on its kernel.
@@ -90,7 +71,7 @@ impl Bench {
             console: &console,
             results: &results,
         };
-        let run = boot::boot(&machine.emulator, &machine.kernel, &initramfs, &logs, LIMIT)?;
+        let run = machine.boot(&initramfs, &logs, LIMIT)?;
         fs::remove_file(&initramfs)
             .with_context(|| format!("cannot remove {}", initramfs.display()))?;
         println!("== {name}: {} s", run.took.as_secs());
@@ -157,13 +138,6 @@ impl Bench {
             is_absent: false,
         }])
     }
-}
-
-/// A virtual machine before it boots.
-pub struct Machine {
-    kernel: Kernel,
-    emulator: Emulator,
-    busybox: PathBuf,
 }
 
 /// Puts the scenarios' program, without what only a debugger reads, into `directory`.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use lab::command;
 use serde_json::Value;
 
-use super::boot::Run;
+use lab::machine::boot::Run;
 
 /// What only functions of the kernel tell: whom a message has reached, and of timeouts.
 const TOLD: [&str; 2] = ["by the sender's socket", "tcp_retransmit_timer: "];

@@ -3,8 +3,8 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::boot::Run;
 use super::table::Doctor;
+use lab::machine::boot::Run;
 
 /// A level, and whether programs work at it.
 const LEVELS: [(&str, bool); 2] = [("integrity", true), ("confidentiality", false)];
@@ -48,7 +48,7 @@ mod tests {
     use std::time::Duration;
 
     use super::judge;
-    use crate::boot::{End, Run};
+    use lab::machine::boot::{End, Run};
 
     const FINE: &str = r#""attached": true, "detail": """#;
     const LOCKED: &str = r#""attached": false, "detail": "the kernel is locked down""#;

@@ -2,13 +2,11 @@
 //! help of the processor, with the release build that users get.
 
 mod bench;
-mod boot;
 mod captured;
-mod emulator;
 mod initramfs;
-mod kernels;
 mod locked;
 mod modules;
+mod place;
 mod runs;
 mod table;
 
@@ -21,7 +19,7 @@ use lab::suites::{self, Extent, Vm};
 use lab::{command, packages, skips};
 
 use self::bench::Bench;
-use self::kernels::Place;
+use self::place::Place;
 use self::runs::FEW_KERNELS;
 use self::table::Column;
 

@@ -4,8 +4,8 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use lab::suites::{Extent, Mechanism, Vm};
 
-use super::boot::{End, Run};
 use super::table::{Column, Doctor, Hook, Line};
+use lab::machine::boot::{End, Run};
 
 /// Scenarios that run once, under a tracer for each of some mechanisms at the same time.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! Debian's kernels for virtual machines, fetched once and kept.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{fs, iter};
 
+use crate::command;
+use crate::packages::{self, Archive, Mirror};
 use anyhow::{Context, Result, bail, ensure};
-use lab::command;
-use lab::packages::{self, Archive, Mirror};
 
 /// The package that depends on a release's newest kernel.
 const NEWEST: &str = "linux-image-cloud-amd64";
@@ -21,7 +21,7 @@ pub struct Wanted {
     /// How its version begins.
     version: &'static str,
     /// The release of Debian that has it.
-    suite: &'static str,
+    pub suite: &'static str,
 }
 
 /// All of them, oldest first.
@@ -59,6 +59,18 @@ pub struct Kernel {
     pub modules: PathBuf,
 }
 
+impl Kernel {
+    /// Its `modules.dep`: each module's file, and the files it needs.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn dependencies(&self) -> Result<String> {
+        let list = self.modules.join("modules.dep");
+        fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))
+    }
+}
+
 impl Wanted {
     /// The kernel in `cache`, fetched through `mirror` if it is not there yet.
     pub fn get(
@@ -80,13 +92,7 @@ impl Wanted {
 
     fn fetch(&self, directory: &Path, root: &Path, busybox: &Path, mirror: &Mirror) -> Result<()> {
         println!("vm: fetching kernel {} of {}", self.name, self.suite);
-        let mut suites = vec![(mirror.main.as_str(), self.suite.to_owned())];
-        if self.suite != "sid"
-            && let Some(security) = &mirror.security
-        {
-            suites.push((security, format!("{}-security", self.suite)));
-        }
-        let archive = Archive::of_suites(directory, &suites)?;
+        let archive = Archive::of_suites(directory, &mirror.suites(self.suite))?;
         // An old release may be gone from one of the two: what is left will do.
         let updated = archive.update();
         let packages = match parts(&archive) {
@@ -125,38 +131,6 @@ impl Wanted {
                 .with_context(|| format!("cannot remove {}", used.display()))?;
         }
         Ok(())
-    }
-}
-
-/// Where the scenarios run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// On the kernel that runs here.
-    Host,
-    /// In a virtual machine.
-    Machine(&'static Wanted),
-}
-
-impl Place {
-    /// The user's name for the kernel.
-    pub const HOST: &'static str = "host";
-
-    /// The places called `names`, all if empty.
-    pub fn chosen(names: &[String]) -> Vec<Self> {
-        let all = iter::once(Self::Host).chain(KERNELS.iter().map(Self::Machine));
-        if names.is_empty() {
-            return all.collect();
-        }
-        let called = |name: &String| all.clone().find(|place| place.name() == name);
-        names.iter().filter_map(called).collect()
-    }
-
-    /// The user's name for its kernel.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Host => Self::HOST,
-            Self::Machine(wanted) => wanted.name,
-        }
     }
 }
 
@@ -206,15 +180,7 @@ fn find(root: &Path) -> Result<Kernel> {
 mod tests {
     use std::fs;
 
-    use super::{KERNELS, Place, find};
-
-    #[test]
-    fn all_are_meant_unless_some_are_named() {
-        let all: Vec<&str> = Place::chosen(&[]).iter().map(|it| it.name()).collect();
-        assert_eq!(all, lab::suites::KERNELS);
-        let two = Place::chosen(&["6.12".to_owned(), "host".to_owned()]);
-        assert_eq!(two, [Place::Machine(&KERNELS[2]), Place::Host]);
-    }
+    use super::find;
 
     #[test]
     fn both_ways_to_lay_out_a_kernel_are_known() {

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::command;
+use crate::packages::{self, Archive};
 use anyhow::{Context, Result};
-use lab::command;
-use lab::packages::{self, Archive};
 
 const QEMU: &str = "qemu-system-x86_64";
 const QEMU_PACKAGE: &str = "qemu-system-x86";
