@@ -118,7 +118,11 @@ impl Running {
     }
 
     /// Waits at most `limit` for its end, and says whether it has come.
-    pub(crate) fn wait_ended(&self, limit: Duration) -> Result<bool> {
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses to wait.
+    pub fn wait_ended(&self, limit: Duration) -> Result<bool> {
         ends_within(self.pidfd.as_fd(), limit)
     }
 

@@ -4,7 +4,7 @@
 //! the contract does not know are ignored, since a report may have more.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The schema these types read.
 pub const SCHEMA: &str = "mtu-trace/report/1";
@@ -59,7 +59,7 @@ pub struct HookState {
 }
 
 /// How much a finding matters, least first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing.

@@ -1,5 +1,6 @@
 //! The command lines of the suites that are programs of their own, and how those end.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -36,6 +37,24 @@ pub struct Vm {
     /// another that cannot be had is skipped, which is no failure.
     #[arg(long, value_enum, hide = true)]
     pub within: Option<Extent>,
+}
+
+/// Runs the kernel's own network selftests, each alone and traced.
+#[derive(Parser)]
+pub struct Kselftest {
+    /// Which kernels: host is that which runs here, 6.12 runs in a virtual machine; without any, here and
+    /// there what does not pass here.
+    #[arg(value_name = "KERNEL", value_parser = [HOST, "6.12"])]
+    pub kernels: Vec<String>,
+    /// Only cases whose name contains this.
+    #[arg(last = true, value_name = "CASE")]
+    pub cases: Vec<String>,
+    /// As a part of `cargo xtask test`: what cannot be had here is skipped, and is no failure.
+    #[arg(long, value_enum, hide = true)]
+    pub within: Option<Extent>,
+    /// In a virtual machine, whose tree this is: writes a line of each case.
+    #[arg(long, value_name = "TREE", hide = true)]
+    pub inside: Option<PathBuf>,
 }
 
 /// How the tracer's programs hang on their hooks.

@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lab::suites::{Dind, Extent, Vm, exit};
+use lab::suites::{Dind, Extent, Kselftest, Vm, exit};
 
 use self::test::Scope;
 
@@ -36,7 +36,8 @@ enum Task {
         /// Leave out the scenarios in network namespaces; this needs no root.
         #[arg(long)]
         fast: bool,
-        /// On other kernels, in virtual machines, run all scenarios and not a few.
+        /// On other kernels, in virtual machines, run all scenarios and not a few, and the kernel's own
+        /// selftests.
         #[arg(long, conflicts_with = "fast")]
         full: bool,
         /// What `cargo test` gets besides.
@@ -79,6 +80,11 @@ enum Task {
     /// what became of each on each. What it needs it downloads once, into target/vm. Only the kernel
     /// that runs here needs root.
     Vm(Vm),
+    /// Runs the kernel's own network selftests, alone and traced: here what passes here, the rest in a
+    /// virtual machine. Fails where the tracer disturbs one, or says what its purpose contradicts.
+    /// Fetches Debian's package of the kernel's source, and the programs that they call, into
+    /// target/kselftest; nothing is installed. Needs root.
+    Kselftest(Kselftest),
     /// Removes the network namespaces that crashed tests and demos left behind. Needs root.
     CleanNamespaces,
 }
@@ -112,6 +118,7 @@ fn main() -> ExitCode {
             arguments,
         } => fuzz::run(target, seconds, &arguments),
         Task::Vm(_) => suites::vm(&own),
+        Task::Kselftest(_) => suites::kselftest(&own),
         Task::CleanNamespaces => namespaces::clean(),
     })
 }

@@ -32,7 +32,18 @@ pub fn vm(arguments: &[OsString]) -> Result<()> {
     run::step(vm_command(&suite, &mtu_trace)?.args(arguments))
 }
 
-/// Runs both as parts of `cargo xtask test`, which has built them; the second also if the first fails.
+/// Starts the kernel's own selftests, with their own `arguments`.
+pub fn kselftest(arguments: &[OsString]) -> Result<()> {
+    command::require_root("it makes network namespaces and loads kernel programs")?;
+    setup::run()?;
+    let mut suite = Command::new(run::build(Profile::Debug, "kselftest")?);
+    if env::var_os("MTU_TRACE_BIN").is_none() {
+        suite.env("MTU_TRACE_BIN", run::build(Profile::Release, "mtu-trace")?);
+    }
+    run::step(suite.args(arguments))
+}
+
+/// Runs them as parts of `cargo xtask test`, which has built them; each also if one before it fails.
 /// Not side by side: containers that build for a second have to be named meanwhile, and beside two
 /// virtual machines on two processors one of ten was not.
 pub fn test(extent: Extent, ledger: &Path) -> Result<()> {
@@ -45,12 +56,19 @@ pub fn test(extent: Extent, ledger: &Path) -> Result<()> {
     let mut vm = vm_command(&built("vm")?, &release)?;
     let mut dind = Command::new(built("dind")?);
     dind.env("MTU_TRACE_BIN", built("mtu-trace")?);
-    for suite in [&mut vm, &mut dind] {
+    let mut kselftest = Command::new(built("kselftest")?);
+    kselftest.env("MTU_TRACE_BIN", &release);
+    for suite in [&mut vm, &mut dind, &mut kselftest] {
         suite.args(["--within", within]).env(LEDGER, ledger);
     }
     let engines = run::step(&mut dind);
     let machines = run::step(&mut vm);
-    engines.and(machines)
+    let outcome = engines.and(machines);
+    match extent {
+        // None of them has a word to add to what the scenarios say, and each takes its time.
+        Extent::Few => outcome,
+        Extent::All => outcome.and(run::step(&mut kselftest)),
+    }
 }
 
 /// The suite in virtual machines, for the release build that users get.
