@@ -36,6 +36,8 @@ members! {
     SkbEnd = "sk_buff", "end";
     /// Offset of the network header from the head.
     SkbNetworkHeader = "sk_buff", "network_header";
+    /// Offset of the transport header inside a tunnel's packet from the head.
+    SkbInnerTransportHeader = "sk_buff", "inner_transport_header";
     /// EtherType in network byte order.
     SkbProtocol = "sk_buff", "protocol";
     /// How many hold the buffer.
@@ -50,6 +52,8 @@ members! {
     SkbCb = "sk_buff", "cb";
     /// Payload bytes in each segment of a GSO packet.
     SharedGsoSize = "skb_shared_info", "gso_size";
+    /// What kinds of segmentation a GSO packet needs.
+    SharedGsoType = "skb_shared_info", "gso_type";
     /// MTU of the device, bytes.
     DevMtu = "net_device", "mtu";
     /// Interface index of the device.

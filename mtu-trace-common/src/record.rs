@@ -86,14 +86,16 @@ pub struct PacketRecord {
     /// MTU metric of the route, 0 for none.
     pub route_mtu: u32,
     /// 1 where `skb->dev` was set, 0 where [`PacketRecord::device`] was taken from the route.
-    pub has_device: u32,
+    pub has_device: u16,
+    /// 1 where that MTU is locked, else 0.
+    pub route_mtu_locked: u16,
     /// Interface index by which the packet came into this namespace, 0 for a local one.
     pub iif: u32,
     /// Bytes from the IP header to the end of the packet.
     pub l3_len: u32,
     /// Payload bytes of each segment of a GSO packet, 0 for a plain one.
     pub gso_size: u32,
-    /// Bytes of IP and transport header.
+    /// Bytes of IP and transport header; of a GSO packet in a tunnel up to the end of the inner ones.
     pub headers_len: u32,
     /// Drop reason as the kernel numbers it, subsystem bits included; 0 where there is none.
     pub reason: u32,

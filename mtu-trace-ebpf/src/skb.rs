@@ -33,6 +33,14 @@ const DEST_OPTIONS: u8 = 60;
 const MAX_EXTENSIONS: usize = 6;
 /// Index of the MTU among a route's metrics (`RTAX_MTU - 1`).
 const RTAX_MTU_INDEX: u64 = 1;
+/// Of the kinds of segmentation (`SKB_GSO_*` of `linux/skbuff.h`, Linux 5.10 to 7.2) those inside a tunnel:
+/// GRE, IP in IP and UDP, with and without checksums.
+const GSO_TUNNELS: u32 = 0x3f << 6;
+/// Those of TCP, by IPv4 and IPv6.
+const GSO_TCP: u32 = 1 | 1 << 4;
+/// Index of the locks among a route's metrics (`RTAX_LOCK - 1`), and the bit of the MTU's there.
+const RTAX_LOCK_INDEX: u64 = 0;
+const RTAX_MTU_LOCK: u32 = 1 << 2;
 /// Flag bits in `dst_entry._metrics` and `sk_buff._skb_refdst`.
 const METRICS_FLAGS: u64 = 3;
 const REFDST_NOREF: u64 = 1;
@@ -72,6 +80,29 @@ pub fn parse(skb: u64, to: &mut Scratch) -> Option<()> {
         // A header that cannot be read leaves ports and sequence number unset.
         let _unreadable = transport(to);
     }
+    if gso_size > 0 {
+        // What is to be cut inside no tunnel has the headers that were read.
+        let _plain = tunnelled(skb, head, network, head + u64::from(end), to);
+    }
+    Some(())
+}
+
+/// The headers of a tunnel's packet that is still to be cut: each of the packets has the inner ones, too
+/// (`skb_gso_transport_seglen`). `None` for one that is no tunnel's.
+#[inline(always)]
+fn tunnelled(skb: u64, head: u64, network: u64, shared: u64, to: &mut Scratch) -> Option<()> {
+    let kinds: u32 = field(shared, Member::SharedGsoType)?;
+    if kinds & GSO_TUNNELS == 0 {
+        return None;
+    }
+    let inner = u64::from(field::<u16>(skb, Member::SkbInnerTransportHeader)?);
+    let own = if kinds & GSO_TCP == 0 {
+        8
+    } else {
+        let offset: u8 = read(head + inner + 12)?;
+        u32::from(offset >> 4) * 4
+    };
+    to.record.headers_len = (inner as u32).checked_sub(network as u32)? + own;
     Some(())
 }
 
@@ -182,8 +213,10 @@ pub fn place(skb: u64, to: &mut Scratch) -> Option<()> {
             let _unset = device_into(address, &mut to.record.route);
         }
         if let Some(metrics) = pointer(dst, Member::DstMetrics) {
-            to.record.route_mtu =
-                read((metrics & !METRICS_FLAGS) + RTAX_MTU_INDEX * 4).unwrap_or(0);
+            let metrics = metrics & !METRICS_FLAGS;
+            to.record.route_mtu = read(metrics + RTAX_MTU_INDEX * 4).unwrap_or(0);
+            let locks: u32 = read(metrics + RTAX_LOCK_INDEX * 4).unwrap_or(0);
+            to.record.route_mtu_locked = u16::from(locks & RTAX_MTU_LOCK != 0);
         }
         to.record.route_input = field(dst, Member::DstInput).unwrap_or(0);
     }

@@ -54,6 +54,7 @@ fn dropped(function: &str) -> Event {
         length_bytes: 1500,
         buffer_bytes: 1500,
         tag_bytes: 0,
+        route_mtu_locked: false,
         gso: false,
         tcp: None,
         icmp_error: None,

@@ -2,7 +2,7 @@
 //! is made from these tables, and a test compares them with `docs/capture-format.md`.
 //!
 //! A new field goes behind all others of its row. Those behind a semicolon are missing in older rows,
-//! and have their default there.
+//! and have their default there. One behind a bar is left out as long as it has its default.
 
 use crate::capture::row::{Field, FieldError, Put, Row, RowReader, RowWriter, Taken};
 use crate::model::event::{
@@ -15,6 +15,11 @@ fn places<T: Field>(_: &T) -> usize {
     T::PLACES
 }
 
+/// A field that is written only if it has not its default.
+fn rare<T: Field + Default + PartialEq>(field: &T) -> Option<&T> {
+    (*field != T::default()).then_some(field)
+}
+
 /// The tables of `docs/capture-format.md`: what has the fields, and their names.
 #[cfg(test)]
 pub type Listed = (&'static str, &'static [&'static str]);
@@ -22,21 +27,24 @@ pub type Listed = (&'static str, &'static [&'static str]);
 // Fields behind `without` are kept elsewhere, and come back empty.
 macro_rules! rows {
     ($($type:ident {
-        $($field:ident),* $(; $($late:ident),*)?
+        $($field:ident),* $(; $($late:ident),*)? $(| $rare:ident)?
     } $(without { $($beside:ident),* })?,)*) => {
         $(
             impl Row for $type {
                 #[cfg(test)]
                 const FIELDS: &'static [&'static str] =
-                    &[$(stringify!($field),)* $($(stringify!($late)),*)?];
+                    &[$(stringify!($field),)* $($(stringify!($late),)*)? $(stringify!($rare))?];
 
                 fn places(&self) -> usize {
-                    [$(places(&self.$field),)* $($(places(&self.$late)),*)?].iter().sum()
+                    let always: usize =
+                        [$(places(&self.$field),)* $($(places(&self.$late)),*)?].iter().sum();
+                    always $(+ rare(&self.$rare).map_or(0, places))?
                 }
 
                 fn put_fields(&self, to: &mut RowWriter<'_>) -> Put {
                     $( self.$field.put(to)?; )*
                     $( $( self.$late.put(to)?; )* )?
+                    $( if let Some(rare) = rare(&self.$rare) { rare.put(to)?; } )?
                     Ok(())
                 }
 
@@ -45,6 +53,7 @@ macro_rules! rows {
                     Ok(Self {
                         $( $field: Field::take(from)?, )*
                         $( $( $late: from.or_default()?, )* )?
+                        $( $rare: from.or_default()?, )?
                         $( $( $beside: Default::default(), )* )?
                     })
                 }
@@ -63,7 +72,7 @@ rows! {
     Tcp { seq, ack, syn, has_ack, payload_bytes },
     Quoted { flow, seq, ack },
     IcmpError { mtu_bytes, quoted },
-    Inner { flow, length_bytes, tcp },
+    Inner { flow, length_bytes, tcp | begins_at_bytes },
     Socket { flow, opened_ns, isn, active },
     Retransmit {
         socket, seq, end_seq, snd_una, state, ca_state, timeouts, backoff, mss_cache, pmtu_bytes,
@@ -78,7 +87,7 @@ rows! {
     Packet {
         what, flow, device, has_device, route, peer, came_in, route_input, route_mtu_bytes,
         length_bytes, buffer_bytes, tag_bytes, gso, tcp, icmp_error, inner, count, first_ns,
-        repeats
+        repeats | route_mtu_locked
     } without { head },
     StoreState { store, bound, evicted },
     Device { netns, ifindex, name, mtu_bytes },

@@ -138,6 +138,7 @@ impl Decoder {
             came_in: (record.iif != 0).then(|| named(netns, record.iif, 0, topology)),
             route_input: (record.route_input != 0).then(|| self.function(record.route_input)),
             route_mtu_bytes: (record.route_mtu != 0).then_some(record.route_mtu),
+            route_mtu_locked: record.route_mtu_locked != 0,
             length_bytes: if gso {
                 record.gso_size.saturating_add(record.headers_len)
             } else {

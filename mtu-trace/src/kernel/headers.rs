@@ -12,6 +12,9 @@ use crate::kernel::tunnelled;
 use crate::model::event::{Flow, IcmpError, Inner, Quoted, TCP, Tcp, UDP};
 use crate::model::network::NetnsId;
 
+/// The length of a UDP header (RFC 768), bytes.
+const UDP_BYTES: usize = 8;
+
 /// What a packet's headers say besides its flow.
 #[derive(Default)]
 pub struct Headers {
@@ -51,16 +54,23 @@ pub fn parse(netns: NetnsId, head: &[u8]) -> Headers {
             _ => return headers,
         },
         transport => {
-            if let Some(tcp) = first_fragment(&packet) {
+            let protocol = flow(netns, &packet).map_or(0, |flow| flow.protocol);
+            let rest = match (transport, piece(&packet)) {
+                (Some(_), _) | (None, Piece::Whole) => rest,
+                (None, Piece::First) if protocol == UDP => {
+                    headers.length += UDP_BYTES;
+                    rest.get(UDP_BYTES..).unwrap_or_default()
+                }
+                (None, Piece::First) => rest,
+                (None, Piece::Later) => return headers,
+            };
+            if protocol == TCP
+                && let Ok((tcp, _)) = TcpHeader::from_slice(rest)
+            {
                 headers.length += tcp.header_len();
                 headers.tcp = Some(tcp_header(&tcp));
-                return headers;
-            }
-            let protocol = match transport {
-                Some(TransportHeader::Udp(_)) => UDP,
-                _ => flow(netns, &packet).map_or(0, |flow| flow.protocol),
-            };
-            if let Some((inner, length)) = tunnelled::inner(netns, protocol, rest) {
+            } else if let Some((mut inner, length)) = tunnelled::inner(netns, protocol, rest) {
+                inner.begins_at_bytes += u32::try_from(headers.length).unwrap_or(0);
                 headers.length += length;
                 headers.inner = Some(inner);
             }
@@ -73,22 +83,29 @@ pub fn parse(netns: NetnsId, head: &[u8]) -> Headers {
     headers
 }
 
-/// The TCP header of a segment of which this is the first part: a fragment is known by its segment,
-/// which is lost with it.
-fn first_fragment(packet: &LaxPacketHeaders<'_>) -> Option<TcpHeader> {
-    let offset = match packet.net.as_ref()? {
-        NetHeaders::Ipv4(ip, _) => ip.fragment_offset,
-        NetHeaders::Ipv6(_, extensions) => extensions.fragment.as_ref()?.fragment_offset,
-        NetHeaders::Arp(_) => return None,
-    };
-    match &packet.payload {
-        LaxPayloadSlice::Ip(ip)
-            if ip.fragmented && ip.ip_number.0 == TCP && offset.value() == 0 =>
-        {
-            let (tcp, _) = TcpHeader::from_slice(ip.payload).ok()?;
-            Some(tcp)
+/// What part of a packet this is.
+enum Piece {
+    Whole,
+    /// The first, which has the headers: it is known by what they tell, which is lost with it.
+    First,
+    Later,
+}
+
+fn piece(packet: &LaxPacketHeaders<'_>) -> Piece {
+    let offset = match &packet.net {
+        Some(NetHeaders::Ipv4(ip, _)) => Some(ip.fragment_offset),
+        Some(NetHeaders::Ipv6(_, extensions)) => {
+            let fragment = extensions.fragment.as_ref();
+            fragment.map(|fragment| fragment.fragment_offset)
         }
         _ => None,
+    };
+    match &packet.payload {
+        LaxPayloadSlice::Ip(ip) if ip.fragmented => match offset {
+            Some(offset) if offset.value() > 0 => Piece::Later,
+            _ => Piece::First,
+        },
+        _ => Piece::Whole,
     }
 }
 

@@ -23,7 +23,8 @@ const ETHERNET_BYTES: usize = 14;
 /// The length of VXLAN's header, and of Geneve's without options, bytes.
 const SHIM_BYTES: usize = 8;
 
-/// The packet inside, and the bytes of headers before it and its own, from the outer payload on.
+/// The packet inside, where it begins in the outer payload, and the bytes of headers before it and its own,
+/// from there on.
 /// `payload` is what lies behind the outer transport header, or behind the outer IP header for a
 /// protocol that is its own.
 pub fn inner(netns: NetnsId, protocol: u8, payload: &[u8]) -> Option<(Inner, usize)> {
@@ -45,7 +46,8 @@ pub fn inner(netns: NetnsId, protocol: u8, payload: &[u8]) -> Option<(Inner, usi
         }
         _ => return None,
     };
-    let (inner, length) = packet(netns, payload.get(offset..)?)?;
+    let (mut inner, length) = packet(netns, payload.get(offset..)?)?;
+    inner.begins_at_bytes = u32::try_from(offset).ok()?;
     Some((inner, offset + length))
 }
 
@@ -89,6 +91,7 @@ fn packet(netns: NetnsId, bytes: &[u8]) -> Option<(Inner, usize)> {
     let inner = Inner {
         flow: flow(netns, &headers)?,
         length_bytes,
+        begins_at_bytes: 0,
         tcp: match &headers.transport {
             Some(TransportHeader::Tcp(tcp)) => Some(Tcp {
                 payload_bytes,

@@ -129,6 +129,10 @@ pub struct Link {
     pub kind: LinkKind,
     /// MTU in bytes, as `ip link` prints it.
     pub mtu_bytes: u32,
+    /// `net.ipv6.conf.DEV.mtu` in bytes, where that is another one: router advertisements set it (RFC
+    /// 4861, section 4.6.4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6_mtu_bytes: Option<u32>,
     /// Whether it is administratively up.
     pub up: bool,
     /// Whether it has a carrier (`IFF_LOWER_UP`): a veth has one while its other end is up.
@@ -229,8 +233,30 @@ pub struct Route {
     pub mtu_bytes: Option<u32>,
     /// Whether that MTU is locked: path MTU discovery is off, packets go without DF.
     pub mtu_locked: bool,
+    /// What it puts before each packet; `None` for most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encapsulation: Option<RouteEncapsulation>,
     /// Source address for packets that have none yet.
     pub source: Option<IpAddr>,
+}
+
+/// What a route puts before the packets it is for (`ip route … encap`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteEncapsulation {
+    /// Its length, bytes (`lwtunnel_headroom`).
+    pub bytes: u32,
+    /// When it does so.
+    pub when: EncapsulatedWhen,
+}
+
+/// When a route puts something before what is forwarded by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EncapsulatedWhen {
+    /// When it is sent: its length is measured before, with room for that (MPLS, BPF).
+    Sent,
+    /// When it comes in: it is measured as a packet of the router itself (SRv6).
+    Received,
 }
 
 /// What a route does with packets.
@@ -343,6 +369,7 @@ impl Route {
             hops: vec![NextHop { gateway, ifindex }],
             mtu_bytes: None,
             mtu_locked: false,
+            encapsulation: None,
             source: None,
         }
     }

@@ -54,6 +54,11 @@ impl Link {
         netns.map(|netns| LinkId { netns, ifindex })
     }
 
+    /// The MTU that IPv6 packets by it are measured against, bytes (`ip6_dst_mtu_maybe_forward`).
+    pub(crate) fn ipv6_mtu_bytes(&self) -> u32 {
+        self.ipv6_mtu_bytes.unwrap_or(self.mtu_bytes)
+    }
+
     /// Whether it is one of two ends of a virtual cable.
     pub(crate) fn is_pair(&self) -> bool {
         self.kind.role() == LinkRole::Pair

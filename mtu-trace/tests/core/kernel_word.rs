@@ -107,3 +107,50 @@ fn the_place_of_a_stall_is_where_packets_die_now() {
         (Some(1400), 1450)
     );
 }
+
+/// A packet that may be cut is: its first piece dies at a veth, and the rest is freed right after, in the
+/// function that has cut it.
+#[test]
+fn the_piece_that_died_is_the_loss() {
+    let places = Places::new(VETH);
+    let conn = Conn::new(0);
+    let mut events = opening(&places, conn);
+    for ms in [100, 310, 730, 1560] {
+        let piece = places.veth(conn, 0);
+        let died_ns = at(ms, piece.clone()).time_ns;
+        events.push(at(ms, piece.long(1480)));
+        let rest = places
+            .forward(conn, 0)
+            .dropped("ip_do_fragment", "NOT_SPECIFIED");
+        events.push(Event {
+            time_ns: died_ns + 9_000,
+            ..at(ms, rest.long(1500))
+        });
+    }
+    let finding = run(events, 3000).only();
+    assert_eq!(finding.verdict, Verdict::MtuBlackHole);
+    let boundary = finding.boundary.unwrap();
+    assert_eq!(boundary.packet_bytes, 1480);
+    assert!(boundary.silent);
+    assert_eq!(finding.evidence.other_drops, 0);
+}
+
+/// The original of what was cut for a device that cannot is freed, and nothing is lost.
+#[test]
+fn what_was_cut_is_no_drop() {
+    let places = Places::new(VETH);
+    let conn = Conn::new(0);
+    let mut events = opening(&places, conn);
+    for nth in 0..8 {
+        let cut = places
+            .forward(conn, nth)
+            .dropped("xfrm_output_gso", "NOT_SPECIFIED");
+        events.push(at(
+            100 + u64::from(nth),
+            cut.with(|packet| packet.gso = true),
+        ));
+        events.push(at(500, again(conn.server_resends(nth, 1))));
+    }
+    let findings = run(events, 3000);
+    findings.never(Verdict::LocalDrop);
+}

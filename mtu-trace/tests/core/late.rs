@@ -40,6 +40,7 @@ fn with_routes(mut topology: Topology) -> Topology {
             }],
             mtu_bytes: None,
             mtu_locked: false,
+            encapsulation: None,
             source: None,
         };
         let known = topology.namespaces.get_mut(&netns).unwrap();

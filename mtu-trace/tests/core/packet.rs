@@ -82,6 +82,7 @@ impl Places {
             length_bytes: MSS + HEADERS,
             buffer_bytes: MSS + HEADERS,
             tag_bytes: 0,
+            route_mtu_locked: false,
             gso: false,
             tcp: Some(Tcp {
                 seq,

@@ -9,7 +9,10 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::model::network::{Address, Inside, Link, MAIN_TABLE, Netns, NextHop, Route, RouteKind};
+use crate::model::network::{
+    Address, EncapsulatedWhen, Inside, Link, MAIN_TABLE, Netns, NetnsId, NextHop, Route,
+    RouteEncapsulation, RouteKind, Topology,
+};
 
 /// Where a packet is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +66,8 @@ pub struct Way {
     pub mtu_bytes: Option<u32>,
     /// Whether that is locked: packets go without DF.
     pub mtu_locked: bool,
+    /// What the route puts before each packet.
+    pub encapsulation: Option<RouteEncapsulation>,
 }
 
 /// Number of the default table (`RT_TABLE_DEFAULT`).
@@ -159,6 +164,7 @@ fn search(
                     gateway: hop.gateway,
                     mtu_bytes: best.mtu_bytes,
                     mtu_locked: best.mtu_locked,
+                    encapsulation: best.encapsulation,
                 })
             };
             Some(Decision::Send(hops.filter_map(way).collect()))
@@ -192,6 +198,32 @@ fn connected(netns: &Netns, destination: Destination) -> Decision {
             ..Way::default()
         }])
     })
+}
+
+/// What a namespace compares with when it forwards to an address by a device, bytes, as far as its routes tell:
+/// with the path MTU that it has learned, where it minds that, and less what the route puts before packets.
+/// `None` where they do not lead there.
+pub fn router_limit(topology: &Topology, netns: NetnsId, to: IpAddr, ifindex: u32) -> Option<u32> {
+    let known = topology.namespaces.get(&netns)?;
+    let Decision::Send(ways) = lookup(known, Destination::Address(to), None, None) else {
+        return None;
+    };
+    let way = ways.into_iter().find(|way| way.ifindex == ifindex)?;
+    let mtu_bytes = known.links.get(&ifindex)?.mtu_bytes;
+    let own_bytes = learned(topology, netns, to).or(way.mtu_bytes);
+    let sent = |it: &RouteEncapsulation| it.when == EncapsulatedWhen::Sent;
+    let before_bytes = way.encapsulation.filter(sent).map_or(0, |it| it.bytes);
+    Some(own_bytes.unwrap_or(mtu_bytes).saturating_sub(before_bytes))
+}
+
+/// The path MTU to an address that a namespace has learned and minds when it forwards, bytes
+/// (`ip_dst_mtu_maybe_forward`); `None` where it has not, or does not mind it.
+pub fn learned(topology: &Topology, netns: NetnsId, to: IpAddr) -> Option<u32> {
+    let inside = topology.inside(netns)?;
+    let minds = inside.sysctls.ip_forward_use_pmtu;
+    let mut learned = inside.path_mtus.iter();
+    let found = learned.find(|known| known.destination == to)?;
+    (minds.is_some_and(|set| set != 0) && to.is_ipv4()).then_some(found.mtu_bytes)
 }
 
 /// Whether a network contains an address.

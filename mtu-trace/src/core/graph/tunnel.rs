@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use crate::core::graph::route::{Decision, Way, lookup};
 use crate::core::graph::walk::{Path, paths};
 use crate::core::graph::{Destination, Neighbours, Segments};
 use crate::model::network::{Link, LinkId, Topology, Tunnel};
@@ -64,6 +65,24 @@ fn remotes(topology: &Topology, at: LinkId, tunnel: &Tunnel) -> BTreeSet<IpAddr>
         .chain(tunnel.remote)
         .filter(|remote| !remote.is_multicast() && !remote.is_unspecified())
         .collect()
+}
+
+/// The longest packet that a tunnel with one other end has room for, bytes: the MTU of the way of its packets, less
+/// what it adds. `None` where one of these is not known.
+pub fn tunnel_room(topology: &Topology, at: LinkId) -> Option<u32> {
+    let tunnel = at.link(topology)?.tunnel.as_ref()?;
+    let underlay = topology.namespaces.get(&tunnel.netns?)?;
+    let to = Destination::Address(tunnel.remote?);
+    let Decision::Send(ways) = lookup(underlay, to, tunnel.local, None) else {
+        return None;
+    };
+    let mut ways = ways.into_iter();
+    let bound = |way: &Way| tunnel.ifindex.is_none_or(|ifindex| way.ifindex == ifindex);
+    let way = ways.find(bound)?;
+    let mtu_bytes = way
+        .mtu_bytes
+        .or(Some(underlay.links.get(&way.ifindex)?.mtu_bytes));
+    (tunnel.overhead_bytes > 0).then_some(mtu_bytes?.saturating_sub(tunnel.overhead_bytes))
 }
 
 /// The tunnel that takes the packets out of what they were wrapped in.

@@ -6,9 +6,9 @@
 
 use std::net::IpAddr;
 
-use crate::core::graph::route::{Decision, Destination, Way, lookup};
+use crate::core::graph::route::{Decision, Destination, Way, learned, lookup};
 use crate::core::graph::segment::Segments;
-use crate::model::network::{Link, LinkId, NetnsId, Topology};
+use crate::model::network::{Link, LinkId, NetnsId, RouteEncapsulation, Topology};
 
 /// More routers than this in one host are taken for a circle.
 const MOST_LEGS: usize = 32;
@@ -29,6 +29,11 @@ pub struct Leg {
     pub route_mtu_bytes: Option<u32>,
     /// Whether that is locked, so that packets go without DF.
     pub mtu_locked: bool,
+    /// What the route puts before each packet.
+    pub encapsulation: Option<RouteEncapsulation>,
+    /// The path MTU that the namespace has learned and minds when it forwards
+    /// (`net.ipv4.ip_forward_use_pmtu`), bytes.
+    pub learned_mtu_bytes: Option<u32>,
 }
 
 /// A way through the host.
@@ -134,6 +139,8 @@ impl Walk<'_> {
                 devices,
                 route_mtu_bytes: way.mtu_bytes,
                 mtu_locked: way.mtu_locked,
+                encapsulation: way.encapsulation,
+                learned_mtu_bytes: destination.and_then(|to| learned(self.topology, netns, to)),
             });
             if next.is_some() {
                 self.step(last.netns, Some(last.ifindex));
@@ -181,6 +188,10 @@ impl Path {
                 devices,
                 route_mtu_bytes: way.and_then(|way| way.mtu_bytes),
                 mtu_locked: way.is_some_and(|way| way.mtu_locked),
+                encapsulation: way.and_then(|way| way.encapsulation),
+                learned_mtu_bytes: self
+                    .source
+                    .and_then(|to| learned(topology, first?.netns, to)),
             }
         });
         Self {

@@ -4,10 +4,11 @@
 //! The kernel gives no reason for most drops of this kind (veth, bridge, fragmentation): where it does,
 //! that is its word, whatever can be measured.
 
+use crate::core::graph::{router_limit, tunnel_room};
 use crate::core::sites::site::{Gso, IPV6_MIN_MTU_BYTES, Limit, is_wrapped};
 use crate::core::sites::{BRIDGE_PORT, FORWARD, OUTPUT, Site, TUNNEL_UNDERLAY, UNLISTED, VETH};
 use crate::model::event::{Device, Name, Packet, PacketKind, TOO_BIG};
-use crate::model::network::{Link, NetnsId, Topology};
+use crate::model::network::{Link, LinkId, NetnsId, Topology};
 
 /// A place where packets of a trace die for their size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +102,12 @@ pub fn told(packet: &Packet, topology: &Topology) -> Option<DropSite> {
     let site = Site::of_drop(function, packet, topology).unwrap_or(&UNLISTED);
     let egress = packet.route.as_ref().unwrap_or(&packet.device);
     let exceeded = |&limit: &u32| limit > 0 && packet.length_bytes > limit;
-    let limit_bytes = Some(route_limit(packet, egress)).filter(exceeded);
+    let limit_bytes = if *site == FORWARD {
+        forward_limit(packet, egress, topology)
+    } else {
+        route_limit(packet, egress)
+    };
+    let limit_bytes = Some(limit_bytes).filter(exceeded);
     let ingress = ingress(packet, egress);
     Some(DropSite {
         reason: reason.clone(),
@@ -136,9 +142,10 @@ fn measured(packet: &Packet, topology: &Topology) -> Option<DropSite> {
     let device = &packet.device;
     let route = packet.route.as_ref().unwrap_or(device);
     let (egress, limit_bytes) = match site.limit {
+        Limit::Route if *site == FORWARD => (route, forward_limit(packet, route, topology)),
         Limit::Route => (route, route_limit(packet, route)),
-        // The kernel program tells it as the MTU of the route.
-        Limit::TunnelRoute => (device, route_limit(packet, device)),
+        // Of a bridged one the kernel program tells it as the MTU of the route.
+        Limit::TunnelRoute => (device, tunnel_limit(packet, device, topology)),
         Limit::Egress => (device, device.mtu_bytes),
         Limit::Peer => (device, packet.peer.as_ref().unwrap_or(device).mtu_bytes),
     };
@@ -237,8 +244,40 @@ fn onward(device: &Device, mtu_bytes: u32, topology: &Topology) -> Option<(&'sta
     Some((&FORWARD, routed))
 }
 
-/// The MTU that `ip_forward` and `ip6_forward` test against: the route's, if it has one, else the
-/// device's (`ip_dst_mtu_maybe_forward`, `ip6_dst_mtu_maybe_forward`).
+/// What a router tests against, bytes: the MTU of the route, else of the device
+/// (`ip_dst_mtu_maybe_forward`); of IPv6 the route's only if that is locked, else what is set for IPv6 on the
+/// device (`ip6_dst_mtu_maybe_forward`). What exceeds neither exceeds what only the routes tell.
+fn forward_limit(packet: &Packet, egress: &Device, topology: &Topology) -> u32 {
+    let own = if packet.flow.source.is_ipv4() || packet.route_mtu_locked {
+        route_limit(packet, egress)
+    } else {
+        let link = topology.link(egress.netns, egress.ifindex);
+        let set_bytes = link.and_then(|link| link.ipv6_mtu_bytes);
+        set_bytes
+            .unwrap_or(egress.mtu_bytes)
+            .max(IPV6_MIN_MTU_BYTES)
+    };
+    if packet.length_bytes > own {
+        return own;
+    }
+    let to = packet.flow.destination.ip();
+    let told = router_limit(topology, egress.netns, to, egress.ifindex);
+    // Older captures do not tell of locks.
+    let routed = [route_limit(packet, egress), told.unwrap_or(own)];
+    routed.into_iter().fold(own, u32::min)
+}
+
+/// The longest packet that a tunnel has room for, bytes, as far as that is known.
+fn tunnel_limit(packet: &Packet, device: &Device, topology: &Topology) -> u32 {
+    let at = LinkId {
+        netns: device.netns,
+        ifindex: device.ifindex,
+    };
+    let routed = route_limit(packet, device);
+    tunnel_room(topology, at).map_or(routed, |room| room.min(routed))
+}
+
+/// The MTU of a route, if it has one, else of the device it leads to (`ip_skb_dst_mtu`).
 fn route_limit(packet: &Packet, egress: &Device) -> u32 {
     let limit = packet.route_mtu_bytes.unwrap_or(egress.mtu_bytes);
     if packet.flow.source.is_ipv6() {

@@ -6,7 +6,7 @@
 
 use crate::core::graph::{Leg, Path, TopologyIndex};
 use crate::core::sites::site::{Crossing, IPV6_MIN_MTU_BYTES, Site, Wrapping};
-use crate::model::network::{Link, LinkId, LinkKind, NetnsId, OuterDf};
+use crate::model::network::{EncapsulatedWhen, Link, LinkId, LinkKind, NetnsId, OuterDf};
 
 /// A place that measures packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,25 +109,61 @@ impl<'a> Finder<'a> {
         self.points.last_mut()
     }
 
-    /// A router compares with the MTU of the route, else of the device it sends by.
+    /// A router compares with the MTU of the route, else of the device it sends by
+    /// (`ip_dst_mtu_maybe_forward`). Of IPv6 it minds a route's only where that is locked
+    /// (`ip6_dst_mtu_maybe_forward`), and the packet dies a step later of one that is not.
     fn forward(&mut self, leg: &Leg, ingress: Option<LinkId>) {
         let Some(&egress) = leg.devices.first() else {
             return;
         };
-        let Some(mut limit) = self.route_mtu_bytes(leg) else {
+        let Some(link) = self.link(egress) else {
             return;
         };
-        if self.ipv6 {
-            limit = limit.max(IPV6_MIN_MTU_BYTES);
+        let encapsulation = leg.encapsulation;
+        if let Some(own) = encapsulation.filter(|it| it.when == EncapsulatedWhen::Received) {
+            let outer_bytes = leg.route_mtu_bytes.unwrap_or(link.mtu_bytes);
+            if let Some(point) = self.add(&Crossing::RouteWraps, ingress, egress, outer_bytes) {
+                point.wrapped_bytes += own.bytes;
+            }
+            return;
         }
         let cuts = self.may_be_cut();
-        self.add(&Crossing::Router { cuts }, ingress, egress, limit);
+        let room_bytes = |bytes: u32| match encapsulation {
+            Some(it) if it.bytes < bytes => bytes - it.bytes,
+            _ => bytes,
+        };
+        let ipv6 = self.ipv6;
+        let mut add = |crossing, bytes| {
+            self.add(&crossing, ingress, egress, room_bytes(bytes));
+        };
+        if !ipv6 {
+            let own_bytes = leg.learned_mtu_bytes.or(leg.route_mtu_bytes);
+            add(
+                Crossing::Router { cuts },
+                own_bytes.unwrap_or(link.mtu_bytes),
+            );
+            return;
+        }
+        let least = |bytes: u32| bytes.max(IPV6_MIN_MTU_BYTES);
+        let own_bytes = leg.route_mtu_bytes.map(least);
+        let locked_bytes = own_bytes.filter(|_| leg.mtu_locked);
+        let limit = locked_bytes.unwrap_or_else(|| least(link.ipv6_mtu_bytes()));
+        add(Crossing::Router { cuts }, limit);
+        if let Some(own_bytes) = own_bytes.filter(|&own_bytes| own_bytes < limit) {
+            add(Crossing::RouteMtu, own_bytes);
+        }
     }
 
-    /// The MTU of the route that a leg begins with, else of its first device, bytes.
-    fn route_mtu_bytes(&self, leg: &Leg) -> Option<u32> {
+    /// The MTU of the route that a way begins with, else of its first device, bytes.
+    fn route_mtu_bytes(&self, way: &Path) -> Option<u32> {
+        let leg = way.legs.first()?;
         let link = self.link(*leg.devices.first()?)?;
-        Some(leg.route_mtu_bytes.unwrap_or(link.mtu_bytes))
+        let own_bytes = if way.ipv6 {
+            link.ipv6_mtu_bytes()
+        } else {
+            link.mtu_bytes
+        };
+        Some(leg.route_mtu_bytes.unwrap_or(own_bytes))
     }
 
     /// Whether the packets here are those of a tunnel that lets them be cut; IPv6 routers never do.
@@ -204,7 +240,7 @@ impl<'a> Finder<'a> {
         let Some(first) = way.legs.first() else {
             return;
         };
-        let (Some(underlay), Some(&out)) = (self.route_mtu_bytes(first), first.devices.first())
+        let (Some(underlay), Some(&out)) = (self.route_mtu_bytes(way), first.devices.first())
         else {
             return;
         };

@@ -8,6 +8,8 @@
 
 mod bridge;
 mod forward;
+mod freed;
+mod ip_tunnel;
 mod output;
 mod site;
 mod tunnel;
@@ -25,7 +27,9 @@ pub use describe::{describe_briefly, describe_in_place, describe_packet, netns_l
 pub use drop_site::{
     DropSite, NetfilterHookName, SiteKey, netfilter_hook, oversized, sighted, signalled, told,
 };
-pub use forward::FORWARD;
+pub use forward::{FORWARD, FORWARD_ROUTE, FORWARD_WRAPPED};
+pub use freed::{is_cut, may_be_rest};
+pub use ip_tunnel::{BRIDGED_IP_TUNNEL, IP_TUNNEL, IP6_GRE, IP6_TUNNEL, IPSEC_INTERFACE, SIT};
 pub use output::{OUTPUT, UNLISTED};
 pub use predict::{KnownEnd, Predicted, telling, too_narrow};
 pub use site::{Limit, Remedy, Site, Tells, names};
@@ -35,13 +39,21 @@ pub use veth::VETH;
 
 /// All sites. The first that fits a drop is the one it happened at: those that share their functions
 /// with others come before those that do not.
-pub static SITES: [&Site; 9] = [
+pub static SITES: [&Site; 17] = [
+    &FORWARD_WRAPPED,
     &FORWARD,
     &BRIDGE_PORT,
     &BRIDGE_NETFILTER,
     &VETH,
     &BRIDGED_TUNNEL,
+    &BRIDGED_IP_TUNNEL,
+    &IP_TUNNEL,
+    &IP6_TUNNEL,
+    &IP6_GRE,
+    &SIT,
+    &IPSEC_INTERFACE,
     &TUNNEL_UNDERLAY,
+    &FORWARD_ROUTE,
     &OUTPUT,
     &ROUTED_TUNNEL,
     &CUT,

@@ -6,7 +6,6 @@ use crate::model::event::NO_REASON;
 /// The functions of the IP layer that drop what is too long to be sent.
 pub const OUTPUT_FUNCTIONS: &[Function] = &[
     Function::ipv4(&["ip_fragment"]),
-    Function::ipv4(&["ip_do_fragment"]),
     Function::ipv4(&["__ip_finish_output"]),
     Function::ipv4(&["ip_finish_output"]),
     Function::ipv4(&["ip_finish_output_gso"]),

@@ -130,6 +130,11 @@ pub enum Crossing<'a> {
         /// Whether the packets may be cut there: they are those of a tunnel without DF.
         cuts: bool,
     },
+    /// A router sends on what a route has put into a packet of its own.
+    RouteWraps,
+    /// A router sends what it has let pass by a route of IPv6 that has an MTU of its own, which is not
+    /// locked.
+    RouteMtu,
     /// Out of a bridge by one of its ports.
     BridgePort {
         /// Whether bridge netfilter takes part.
@@ -224,6 +229,18 @@ pub fn is_bridged(packet: &Packet, topology: &Topology) -> bool {
     packet.has_device
         && route.is_none_or(|route| route.ifindex != device.ifindex)
         && link.is_some_and(|link| link.master.is_some())
+}
+
+/// Whether a packet carries another one and comes from its namespace itself.
+pub fn is_made_here(packet: &Packet, topology: &Topology) -> bool {
+    let source = packet.flow.source.ip();
+    packet.inner.is_some() && topology.owner(packet.flow.netns, source).is_some()
+}
+
+/// Whether a packet is one that its namespace sends on, and that has come so far.
+pub fn is_sent_on(packet: &Packet, _: &Topology) -> bool {
+    let input = packet.route_input.as_deref();
+    packet.came_in.is_some() && matches!(input, Some("ip_forward" | "ip6_forward"))
 }
 
 /// Whether a packet is one that a tunnel of its namespace has made of another one.

@@ -100,7 +100,12 @@ struct End {
 impl End {
     fn of(topology: &Topology, path: &Path) -> Option<Self> {
         let leg = path.legs.first()?;
-        let device_bytes = leg.devices.first()?.link(topology)?.mtu_bytes;
+        let device = leg.devices.first()?.link(topology)?;
+        let device_bytes = if path.ipv6 {
+            device.ipv6_mtu_bytes()
+        } else {
+            device.mtu_bytes
+        };
         let inside = path.from.and_then(|from| topology.inside(from));
         let undiscovered = inside
             .and_then(|inside| inside.sysctls.ip_no_pmtu_disc)

@@ -11,20 +11,17 @@ pub static BRIDGED_TUNNEL: Site = Site {
     functions: &[Function::any(&["skb_tunnel_check_pmtu"])],
     limit: Limit::TunnelRoute,
     tells: Tells::SenderForReceiver,
-    expected: |crossing| does(crossing, Outcome::Replies),
+    expected: |crossing| does(crossing, TunnelOutcome::Replies),
     ..OUTPUT
 };
 
-/// A tunnel that measures what it is to wrap and tells the sender. UDP tunnels lower the path MTU of
-/// their node's own route, which IPv6 heeds for what it forwards (`ip6_fragment`) and IPv4 does not.
+/// A UDP tunnel that is no port lowers the path MTU of its node's own route, which IPv6 heeds for what it
+/// forwards and IPv4 does not.
 pub static ROUTED_TUNNEL: Site = Site {
     name: "routed-tunnel",
-    functions: &[
-        Function::ipv4(&["tnl_update_pmtu"]),
-        Function::ipv6(&["ip6_fragment"]),
-    ],
+    functions: &[Function::any(&["ip6_fragment"])],
     limit: Limit::TunnelRoute,
-    expected: |crossing| does(crossing, Outcome::Tells),
+    expected: |crossing| does(crossing, TunnelOutcome::LowersRoute),
     ..OUTPUT
 };
 
@@ -36,7 +33,7 @@ pub static TUNNEL_UNDERLAY: Site = Site {
     shared: Some((OUTPUT_FUNCTIONS, is_wrapped)),
     tells: Tells::Tunnel,
     expected: |crossing| match crossing {
-        Crossing::SendWrapped(wrapping) => outcome(wrapping) == Outcome::DropsOuter,
+        Crossing::SendWrapped(wrapping) => outcome(wrapping) == TunnelOutcome::DropsOuter,
         _ => false,
     },
     ..OUTPUT
@@ -51,26 +48,34 @@ pub static CUT: Site = Site {
         Function::ipv6(&["ip6_fragment"]),
     ],
     expected: |crossing| {
-        matches!(crossing, Crossing::Router { cuts: true }) || does(crossing, Outcome::Cuts)
+        matches!(crossing, Crossing::Router { cuts: true }) || does(crossing, TunnelOutcome::Cuts)
     },
     ..OUTPUT
 };
 
 /// What a tunnel does with a packet that its outer route has no room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+pub enum TunnelOutcome {
+    /// It makes the packet into a message to its sender.
     Replies,
+    /// It drops it and tells nobody.
+    Drops,
+    /// It cuts what it has made of it.
     Cuts,
+    /// It sends what it has made of it, which dies.
     DropsOuter,
+    /// It lowers the MTU of the packet's route, and what comes next dies there.
+    LowersRoute,
+    /// It drops it and tells the sender.
     Tells,
 }
 
 /// Whether a packet goes into a tunnel that does this with it.
-fn does(crossing: &Crossing<'_>, wanted: Outcome) -> bool {
+pub fn does(crossing: &Crossing<'_>, wanted: TunnelOutcome) -> bool {
     matches!(crossing, Crossing::Wrap(wrapping) if outcome(wrapping) == wanted)
 }
 
-fn outcome(wrapping: &Wrapping<'_>) -> Outcome {
+fn outcome(wrapping: &Wrapping<'_>) -> TunnelOutcome {
     let link = wrapping.link;
     // They look only whether they are ports (`skb_tunnel_check_pmtu`).
     let (replies, looks_no_further) = match link.kind {
@@ -79,12 +84,16 @@ fn outcome(wrapping: &Wrapping<'_>) -> Outcome {
         _ => (false, false),
     };
     if replies {
-        Outcome::Replies
+        TunnelOutcome::Replies
     } else if wrapping.tunnel.df == OuterDf::Unset && !wrapping.outer_ipv6 {
-        Outcome::Cuts
+        TunnelOutcome::Cuts
     } else if looks_no_further && !wrapping.ipv6 {
-        Outcome::DropsOuter
+        TunnelOutcome::DropsOuter
+    } else if looks_no_further {
+        TunnelOutcome::LowersRoute
+    } else if link.master.is_some() {
+        TunnelOutcome::Drops
     } else {
-        Outcome::Tells
+        TunnelOutcome::Tells
     }
 }

@@ -17,6 +17,8 @@ pub struct Track {
     pub holes: Repeats,
     /// Drops for other reasons, by place.
     pub other: BTreeMap<OtherKey, OtherDrops>,
+    /// The latest drop: where its data begins (`None` for a datagram), its length in bytes, and when, ns.
+    pub last_drop: Option<(Option<u32>, u32, u64)>,
     /// What became of the message to the sender.
     pub icmp: Icmp,
     /// What the sender sent again, if it is on this host.

@@ -2,7 +2,8 @@
 //! what they show of it.
 
 use crate::core::sites::{
-    DropSite, Tells, UNLISTED, netfilter_hook, oversized, sighted, signalled, told,
+    DropSite, Tells, UNLISTED, is_cut, may_be_rest, netfilter_hook, oversized, sighted, signalled,
+    told,
 };
 use crate::core::track::direction::{
     Blocked, OtherDrops, OtherKey, PacketIdentity, SiteDrops, Track, raise,
@@ -40,9 +41,15 @@ impl State {
             self.icmp_error(time_ns, packet, error);
             return;
         }
+        if is_cut(packet) {
+            return;
+        }
         let Some(((id, side), segments)) = self.data_of(time_ns, packet) else {
             return;
         };
+        if self.is_rest((id, side), time_ns, packet) {
+            return;
+        }
         if packet.inner.is_some() {
             // Counts and messages about a tunnel's packets speak of the outer flow.
             self.lead(packet.flow, (id, side));
@@ -132,6 +139,17 @@ impl State {
         }
     }
 
+    /// Whether it is what is left of a packet of which a piece has died in the same call: that was the loss.
+    fn is_rest(&self, (id, side): DirectionId, time_ns: u64, packet: &Packet) -> bool {
+        let last = self.get(id).and_then(|it| it.track(side).last_drop);
+        may_be_rest(packet)
+            && last.is_some_and(|(seq, length_bytes, died_ns)| {
+                seq == packet.tcp_of_ends().map(|tcp| tcp.seq)
+                    && length_bytes < packet.length_bytes
+                    && time_ns.abs_diff(died_ns) <= SAME_SOFTIRQ_NS
+            })
+    }
+
     /// The place of a drop in a function that tells no length, where an ICMP "too big" about the same
     /// packet says that it was one for its size, or has said so of an earlier one there.
     fn told_site(&self, of: DirectionId, time_ns: u64, packet: &Packet) -> Option<DropSite> {
@@ -143,8 +161,10 @@ impl State {
         if !is_told && track.oversized.is_empty() {
             return None;
         }
-        let is_known =
-            |it: &DropSite| *it.site == UNLISTED && track.oversized.contains_key(&it.key);
+        let is_known = |it: &DropSite| {
+            let known = track.oversized.get(&it.key);
+            known.is_some_and(|known| *it.site == UNLISTED || known.site.limit_bytes.is_none())
+        };
         told(packet, &self.topology).filter(|site| is_told || is_known(site))
     }
 }
@@ -160,6 +180,9 @@ impl Track {
         tally: &Tally,
     ) {
         let seq = packet.tcp_of_ends().map(|tcp| tcp.seq);
+        if matches!(packet.what, PacketKind::Dropped { .. }) {
+            self.last_drop = Some((seq, packet.length_bytes, tally.last_ns));
+        }
         match (&packet.what, site) {
             (PacketKind::Dropped { .. }, Some(site)) => {
                 if site.site.tells == Tells::SenderForReceiver {

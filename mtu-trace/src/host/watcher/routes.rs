@@ -8,11 +8,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use netlink_packet_core::{parse_i32, parse_u32};
+use netlink_packet_core::{parse_i32, parse_u16, parse_u32};
 
 use crate::base::netlink::{attribute, attributes, ip_address, string, unicast};
 use crate::base::text::printable;
-use crate::model::network::{Address, LearnedPathMtu, NextHop, PolicyRule, Route, RouteKind};
+use crate::model::network::{
+    Address, EncapsulatedWhen, LearnedPathMtu, NextHop, PolicyRule, Route, RouteEncapsulation,
+    RouteKind,
+};
 
 /// Routes kept of each family at most, and path MTUs too.
 pub(crate) const MOST: usize = 4096;
@@ -24,6 +27,16 @@ const HOP_BYTES: usize = 8;
 /// Of `linux/rtnetlink.h`.
 const RTAX_LOCK: u16 = 1;
 const RTAX_MTU: u16 = 2;
+const RTA_ENCAP_TYPE: u16 = 21;
+const RTA_ENCAP: u16 = 22;
+/// Of `linux/lwtunnel.h`, `linux/mpls_iptunnel.h` and `linux/seg6_iptunnel.h`.
+const LWTUNNEL_MPLS: u16 = 1;
+const LWTUNNEL_SEG6: u16 = 5;
+const LWTUNNEL_BPF: u16 = 6;
+const LWT_BPF_XMIT_HEADROOM: u16 = 4;
+const MPLS_IPTUNNEL_DST: u16 = 1;
+const SEG6_IPTUNNEL_SRH: u16 = 1;
+const SEG6_INLINE: u32 = 0;
 const RTNH_F_DEAD: u32 = 1;
 const RTM_F_CLONED: u32 = libc::RTM_F_CLONED;
 /// Where `rta_expires` is in `struct rta_cacheinfo`.
@@ -168,6 +181,7 @@ pub(crate) fn route(family: Family, payload: &[u8]) -> Option<Read> {
         hops: Vec::new(),
         mtu_bytes: None,
         mtu_locked: false,
+        encapsulation: None,
         source: None,
     };
     let mut only = NextHop::default();
@@ -186,10 +200,48 @@ pub(crate) fn route(family: Family, payload: &[u8]) -> Option<Read> {
             _ => {}
         }
     }
+    route.encapsulation = encapsulation(payload.get(HEADER_BYTES..)?);
     if route.hops.is_empty() && only != NextHop::default() {
         route.hops.push(only);
     }
     Some(Read::Route(route))
+}
+
+/// What a route with these attributes puts before packets. Several next hops with one each are not understood.
+fn encapsulation(attributes: &[u8]) -> Option<RouteEncapsulation> {
+    let told = attribute(attributes, RTA_ENCAP)?;
+    let find = |kind| attribute(told, kind);
+    let (bytes, when) = match parse_u16(attribute(attributes, RTA_ENCAP_TYPE)?).ok()? {
+        // `mpls_encap_size`: labels are told as they are sent.
+        LWTUNNEL_MPLS => {
+            let labels = find(MPLS_IPTUNNEL_DST)?;
+            (labels.len(), EncapsulatedWhen::Sent)
+        }
+        // `struct seg6_iptunnel_encap`: the mode, then the segment routing header, which counts its length
+        // in units of 8 bytes past the first (RFC 8754, section 2).
+        LWTUNNEL_SEG6 => {
+            let [mode, header @ ..] = find(SEG6_IPTUNNEL_SRH)?.as_chunks::<4>().0 else {
+                return None;
+            };
+            let srh_bytes = 8 * (1 + usize::from(header.first()?[1]));
+            // Inserted, there is no header of IPv6 with it.
+            let outer_bytes = if u32::from_ne_bytes(*mode) == SEG6_INLINE {
+                0
+            } else {
+                40
+            };
+            (srh_bytes + outer_bytes, EncapsulatedWhen::Received)
+        }
+        LWTUNNEL_BPF => {
+            let bytes = parse_u32(find(LWT_BPF_XMIT_HEADROOM)?).ok()?;
+            (bytes as usize, EncapsulatedWhen::Sent)
+        }
+        _ => return None,
+    };
+    Some(RouteEncapsulation {
+        bytes: u32::try_from(bytes).ok()?,
+        when,
+    })
 }
 
 /// Reads an `RTM_NEWROUTE` of a path MTU that was learned. Redirections are told in the same way,

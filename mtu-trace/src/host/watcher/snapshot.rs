@@ -32,6 +32,8 @@ const IPV4_FORWARDING: usize = 0;
 /// `IFLA_INET6_CONF`, and `DEVCONF_FORWARDING` in it (`linux/ipv6.h`).
 const IFLA_INET6_CONF: u16 = 2;
 const IPV6_FORWARDING: usize = 0;
+/// `DEVCONF_MTU6`.
+const IPV6_MTU: usize = 2;
 const AF_INET: u16 = libc::AF_INET as u16;
 const AF_INET6: u16 = libc::AF_INET6 as u16;
 
@@ -196,6 +198,7 @@ fn device(payload: &[u8]) -> Option<(u32, AskedLink)> {
     let header = LinkHeader::parse(payload).ok()?;
     let mut device = AskedLink::default();
     let mut info = LinkInfo::default();
+    let mut ipv6_mtu_bytes = None;
     let mut lower = None;
     let mut lower_nsid = None;
     for nla in attributes(payload.get(LINK_HEADER_BYTES..)?) {
@@ -211,10 +214,12 @@ fn device(payload: &[u8]) -> Option<(u32, AskedLink)> {
             libc::IFLA_AF_SPEC => {
                 device.forwards_ipv4 = is_set(value, AF_INET, IFLA_INET_CONF, IPV4_FORWARDING);
                 device.forwards_ipv6 = is_set(value, AF_INET6, IFLA_INET6_CONF, IPV6_FORWARDING);
+                ipv6_mtu_bytes = setting(value, AF_INET6, IFLA_INET6_CONF, IPV6_MTU);
             }
             _ => {}
         }
     }
+    device.link.ipv6_mtu_bytes = ipv6_mtu_bytes.filter(|&bytes| bytes != device.link.mtu_bytes);
     device.link.up = header.flags.contains(LinkFlags::Up);
     device.link.carrier = header.flags.contains(LinkFlags::LowerUp);
     device.link.kind = if header.flags.contains(LinkFlags::Loopback) {
@@ -250,9 +255,13 @@ fn address(payload: &[u8]) -> Option<(u32, Address)> {
     Some((header.index, address))
 }
 
-/// Whether a value of a family's per-device configuration is set, which is an array of `u32`.
+/// A value of a family's per-device configuration, which is an array of `u32`.
+fn setting(af_spec: &[u8], family: u16, conf: u16, index: usize) -> Option<u32> {
+    let values = attribute(attribute(af_spec, family)?, conf)?;
+    parse_u32(values.get(index * 4..index * 4 + 4)?).ok()
+}
+
+/// Whether it is anything but 0.
 fn is_set(af_spec: &[u8], family: u16, conf: u16, index: usize) -> bool {
-    let values = attribute(af_spec, family).and_then(|spec| attribute(spec, conf));
-    let value = values.and_then(|values| values.get(index * 4..index * 4 + 4));
-    value.is_some_and(|value| parse_u32(value).is_ok_and(|set| set != 0))
+    setting(af_spec, family, conf, index).is_some_and(|set| set != 0)
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 use anyhow::Context;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::host::watcher::{Changes, Watcher};
+use crate::host::watcher::notice::What;
+use crate::host::watcher::{Changes, Watcher, snapshot};
 use crate::model::network::{Inside, LinkKind, NetnsId};
 
 /// What was seen inside is believed for this long if nothing is heard, ns.
@@ -101,10 +102,24 @@ impl Watcher {
         old.sort_unstable();
         let most = MOST_OLD.max(self.records.len() / OLD_SHARE);
         due.extend(old.into_iter().take(most).map(|(_, netns)| netns));
-        for netns in due {
+        for &netns in &due {
             self.look_inside(netns);
         }
+        self.ask_routers(&due)?;
         Ok(self.publish())
+    }
+
+    /// Asks those that forward IPv6 for their devices anew: of `net.ipv6.conf.DEV.mtu`, by which they do that,
+    /// there is no hearing either.
+    fn ask_routers(&mut self, looked_at: &[NetnsId]) -> anyhow::Result<()> {
+        for netns in looked_at {
+            let record = self.records.get(netns);
+            if record.is_some_and(|record| snapshot::forwards(&record.devices).1) {
+                let due = self.due.entry(*netns).or_default();
+                due.insert(What::All);
+            }
+        }
+        self.look()
     }
 
     /// Takes in whose routes or rules have changed.

@@ -1,5 +1,7 @@
 //! Packets somewhere in the kernel.
 
+use std::ops::Not;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::text::stored::{printable, printable_or_none};
@@ -27,6 +29,9 @@ pub struct Packet {
     pub route_input: Option<Name>,
     /// MTU metric of the route, bytes.
     pub route_mtu_bytes: Option<u32>,
+    /// Whether that is locked (`ip route … mtu lock`). Captures of before it was known do not have it.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub route_mtu_locked: bool,
     /// Length on the wire of one packet, from the IP header to its end, bytes.
     pub length_bytes: u32,
     /// Length of the whole buffer from the IP header on; above the former for a GSO packet.
@@ -90,8 +95,9 @@ impl Packet {
     /// What a tunnel has added to the packet of the ends, bytes.
     #[must_use]
     pub fn overhead_bytes(&self) -> u32 {
-        self.inner.map_or(0, |inner| {
-            self.buffer_bytes.saturating_sub(inner.length_bytes)
+        self.inner.map_or(0, |inner| match inner.begins_at_bytes {
+            0 => self.buffer_bytes.saturating_sub(inner.length_bytes),
+            begins_at => begins_at,
         })
     }
 }
@@ -101,8 +107,12 @@ impl Packet {
 pub struct Inner {
     /// Its flow. The namespace is that of the tunnel's packet, where it is not routed by this.
     pub flow: Flow,
-    /// Its length from its IP header on, bytes.
+    /// Its length from its IP header on, bytes: more than there is of it in a piece of a tunnel's packet.
     pub length_bytes: u32,
+    /// Where its IP header is in the tunnel's packet, bytes from there on. Captures of before it was known
+    /// have 0.
+    #[serde(default, skip_serializing_if = "is_unknown")]
+    pub begins_at_bytes: u32,
     /// Its TCP header; `None` of other packets.
     pub tcp: Option<Tcp>,
 }
@@ -164,4 +174,9 @@ pub struct Quoted {
     pub seq: Option<u32>,
     /// Its acknowledgement number, if the quotation reaches that far.
     pub ack: Option<u32>,
+}
+
+/// Whether a number of bytes that cannot be 0 is.
+fn is_unknown(bytes: &u32) -> bool {
+    *bytes == 0
 }

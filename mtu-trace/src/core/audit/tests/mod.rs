@@ -1,7 +1,8 @@
 //! The audit of made-up networks: what is narrow is found where it is, and nothing else.
 
 pub(crate) mod agreement;
-pub(crate) mod frozen;
+pub(crate) mod forwarded;
+mod frozen;
 pub(crate) mod overlay;
 pub(crate) mod planned;
 pub(crate) mod random;

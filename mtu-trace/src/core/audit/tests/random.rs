@@ -111,6 +111,7 @@ fn route() -> impl Strategy<Value = Route> {
                 hops,
                 mtu_bytes,
                 mtu_locked,
+                encapsulation: None,
                 source: None,
             },
         )

@@ -22,6 +22,7 @@ fn route(destination: &str, table: u32, ifindex: u32) -> Route {
         }],
         mtu_bytes: None,
         mtu_locked: false,
+        encapsulation: None,
         source: None,
     }
 }
