@@ -204,7 +204,8 @@ pub struct Boundary {
     /// Where they would have gone out.
     #[serde(deserialize_with = "nullable")]
     pub egress: Option<String>,
-    /// The MTU that they exceed.
+    /// The MTU that they exceed; 0 where that is not told.
+    #[serde(deserialize_with = "or_zero")]
     pub limit_bytes: u32,
     /// Their length.
     pub packet_bytes: u32,
@@ -278,6 +279,11 @@ pub struct Fix {
     pub detail: String,
     /// As commands.
     pub commands: Vec<String>,
+}
+
+/// A number that may be `null`, which stands for 0 here.
+fn or_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    nullable(deserializer).map(Option::unwrap_or_default)
 }
 
 /// A value or `null`; serde takes a missing key for neither, as it would for a plain `Option`.

@@ -10,7 +10,8 @@ use lab::Lab;
 use lab::kinds::Kind;
 use lab::report::Confidence;
 use lab::topology::{
-    AsymmetricLab, DeepLab, MacvlanLab, NestedLab, OverlayLab, SwitchedLab, TrunkLab, WiredLab,
+    AsymmetricLab, DeepLab, MacvlanLab, NestedLab, OverlayLab, SiteToSiteLab, SwitchedLab,
+    TrunkLab, WiredLab,
 };
 use lab::traffic::{Outcome, Transfer};
 
@@ -330,6 +331,7 @@ macro_rules! network {
 network!(
     AsymmetricLab,
     DeepLab,
+    SiteToSiteLab,
     MacvlanLab,
     NestedLab,
     OverlayLab,

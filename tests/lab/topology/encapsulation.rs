@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::{Result, bail};
 
+use crate::address::Family;
 use crate::command;
 use crate::kinds::Kind;
 use crate::netns::Netns;
@@ -12,6 +13,8 @@ use crate::netns::Netns;
 pub const ID: u32 = 42;
 /// The UDP port of vxlan.
 pub const VXLAN_PORT: u16 = 4789;
+/// The UDP port of FOU.
+const FOU_PORT: u16 = 5555;
 /// The UDP port of wireguard.
 const WIREGUARD_PORT: u16 = 51820;
 /// Private keys, which are secret to nobody: of the node with the lower address, and of the other.
@@ -43,7 +46,10 @@ pub const fn device(kind: Kind) -> &'static str {
         Kind::Geneve => "geneve0",
         Kind::Gre => "gre1",
         Kind::Gretap => "gretap1",
-        Kind::Ipip => "ipip1",
+        Kind::Ipip | Kind::Fou => "ipip1",
+        Kind::Sit => "sit1",
+        Kind::Ip6tnl => "ip6tnl1",
+        Kind::Ip6gre => "ip6gre1",
         Kind::Wireguard => "wg0",
         _ => "vxlan0",
     }
@@ -53,6 +59,15 @@ pub const fn device(kind: Kind) -> &'static str {
 #[must_use]
 pub const fn carries_frames(kind: Kind) -> bool {
     matches!(kind, Kind::Vxlan | Kind::Geneve | Kind::Gretap)
+}
+
+/// The family of the addresses that a tunnel is between.
+#[must_use]
+pub const fn outer(kind: Kind) -> Family {
+    match kind {
+        Kind::Ip6tnl | Kind::Ip6gre => Family::V6,
+        _ => Family::V4,
+    }
 }
 
 /// Makes the interface and sets it up. It has no address.
@@ -74,18 +89,31 @@ pub fn add(end: &TunnelEnd<'_>) -> Result<()> {
             if df { " df set" } else { "" }
         ),
         Kind::Geneve => format!("id {ID} remote {remote}{}", if df { " df set" } else { "" }),
-        Kind::Gre | Kind::Gretap | Kind::Ipip => format!(
+        Kind::Gre | Kind::Gretap | Kind::Ipip | Kind::Sit => format!(
             "local {local} remote {remote} {}",
             if df { "pmtudisc" } else { "nopmtudisc" }
         ),
+        Kind::Fou => {
+            netns.ip(&format!("fou add port {FOU_PORT} ipproto 4\n"))?;
+            format!(
+                "local {local} remote {remote} pmtudisc encap fou encap-sport auto \
+                 encap-dport {FOU_PORT}"
+            )
+        }
+        // They never let theirs be cut.
+        Kind::Ip6tnl => {
+            format!("local {local} remote {remote} mode any encaplimit none")
+        }
+        Kind::Ip6gre => format!("local {local} remote {remote} encaplimit none"),
         // It has no such setting: its packets may always be fragmented.
         Kind::Wireguard => String::new(),
-        Kind::Macvlan | Kind::Vlan => bail!("{} is no tunnel", kind.name()),
+        _ => bail!("{} is no tunnel of two ends", kind.name()),
     };
-    netns.ip(&format!(
-        "link add {name} mtu {mtu} type {} {settings}\n",
-        kind.name()
-    ))?;
+    let of = match kind {
+        Kind::Fou => Kind::Ipip.name(),
+        kind => kind.name(),
+    };
+    netns.ip(&format!("link add {name} mtu {mtu} type {of} {settings}\n"))?;
     if *kind == Kind::Wireguard {
         configure_wireguard(end)?;
     }

@@ -21,7 +21,7 @@
 use anyhow::{Result, ensure};
 
 use super::encapsulation::{self, TunnelEnd};
-use crate::address::{EXTERNAL, Family, INNER, OUTER, Subnet, UNDERLAY};
+use crate::address::{EXTERNAL, INNER, OUTER, Subnet, UNDERLAY};
 use crate::kinds::Kind;
 use crate::lifetime::Lab;
 use crate::link::End;
@@ -161,12 +161,13 @@ impl Overlay {
     fn add_tunnel(self, node: &Node<'_>) -> Result<()> {
         node.netns
             .ip(&UNDERLAY.assign(node.number, OverlayLab::UNDERLAY))?;
+        let outer = encapsulation::outer(self.tunnel);
         encapsulation::add(&TunnelEnd {
             netns: node.netns,
             kind: self.tunnel,
             mtu: self.overlay,
-            local: UNDERLAY.host(node.number, Family::V4),
-            remote: UNDERLAY.host(node.other, Family::V4),
+            local: UNDERLAY.host(node.number, outer),
+            remote: UNDERLAY.host(node.other, outer),
             df: self.df,
         })
     }

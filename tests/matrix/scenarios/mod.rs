@@ -1,10 +1,11 @@
 //! All scenarios. The names are those of the kernel facts they were measured for: A routed, B veth, C
-//! bridge, L switch, G segments put together, V IPv6, X overlay, E other tunnels, M macvlan, W tagged
+//! bridge, L switch, G segments put together, V IPv6, X overlay, E other tunnels, Y gateways, M macvlan, W tagged
 //! frames, N translated, K services, F fixed, S settings, H older than the trace, T other transports, R
 //! beyond this host, P receivers, O other faults.
 
 mod devices;
 mod elsewhere;
+mod gateways;
 mod layer2;
 mod older;
 mod other;
@@ -38,6 +39,7 @@ pub fn all() -> Vec<Scenario> {
         layer2::SCENARIOS,
         overlay::SCENARIOS,
         tunnels::SCENARIOS,
+        gateways::SCENARIOS,
         devices::SCENARIOS,
         services::SCENARIOS,
         older::SCENARIOS,

@@ -1,5 +1,7 @@
 //! Routers of IPv6 whose way on is smaller: they tell the sender, if they are let.
 
+use anyhow::Result;
+use lab::address::{Family, INNER, OUTER};
 use lab::firewall::{Hook, drop_packet_too_big, reject_packet_too_big};
 use lab::settings;
 use lab::topology::{Nested, NestedLab};
@@ -20,6 +22,30 @@ const OUT_V6: Place = Place {
     function: "ip6_forward",
     ..OUT
 };
+
+/// Where the host's own MTU for IPv6 is too small, on a link that is not.
+const OWN_MTU: Place = Place {
+    limit_bytes: 1400,
+    ..HOST_V6
+};
+
+/// All links have 1500 bytes.
+fn equal() -> Result<NestedLab> {
+    let equal = Nested {
+        uplink: 1500,
+        port: 1500,
+        ..SMALL_UPLINK
+    };
+    equal.build()
+}
+
+/// The host's interface has 1400 bytes for IPv6, its link 1500.
+fn own_mtu() -> Result<NestedLab> {
+    let lab = equal()?;
+    let key = format!("ipv6/conf/{}/mtu", NestedLab::OUTER_BRIDGE);
+    lab.host()?.sysctl(&key, "1400")?;
+    Ok(lab)
+}
 
 pub const SCENARIOS: &[Scenario] = &[
     scenario("V1", "IPv6: discovery works", works(HOST_V6, DOWN), || {
@@ -84,30 +110,48 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "V5",
         "IPv6: the router's own MTU for the interface is smaller than the link's",
+        finds(hole(OWN_MTU, DOWN).blocked("host", "OUTPUT")),
+        || {
+            let lab = own_mtu()?;
+            drop_packet_too_big(lab.host()?, Hook::Output)?;
+            hangs(lab, DOWNLOAD.v6())
+        },
+    )
+    .counts(&[at_least(3, UNHEARD_V6, "host")]),
+    scenario(
+        "V5b",
+        "IPv6: the router's own MTU for the interface: discovery works",
+        works(OWN_MTU, DOWN),
+        || completes(own_mtu()?, DOWNLOAD.v6()),
+    ),
+    scenario(
+        "V6",
+        "IPv6: the MTU of the router's route is not locked",
         finds(
             hole(
                 Place {
-                    limit_bytes: 1400,
-                    ..HOST_V6
+                    function: "ip6_fragment",
+                    ..OWN_MTU
                 },
                 DOWN,
             )
             .blocked("host", "OUTPUT"),
         ),
         || {
-            let lab = Nested {
-                uplink: 1500,
-                port: 1500,
-                ..SMALL_UPLINK
-            }
-            .build()?;
-            let key = format!("ipv6/conf/{}/mtu", NestedLab::OUTER_BRIDGE);
-            lab.host()?.sysctl(&key, "1400")?;
-            drop_packet_too_big(lab.host()?, Hook::Output)?;
+            let lab = equal()?;
+            let inner = OUTER.prefix(Family::V6);
+            let device = NestedLab::OUTER_BRIDGE;
+            let host = lab.host()?;
+            host.ip(&format!(
+                "route change {inner} dev {device} proto kernel metric 256 mtu 1400\n"
+            ))?;
+            let through = OUTER.host(2, Family::V6);
+            let inner = INNER.prefix(Family::V6);
+            host.ip(&format!("route change {inner} via {through} mtu 1400\n"))?;
+            drop_packet_too_big(host, Hook::Output)?;
             hangs(lab, DOWNLOAD.v6())
         },
     )
-    .unforeseen("an interface's own IPv6 MTU is not read")
     .counts(&[at_least(3, UNHEARD_V6, "host")]),
     scenario("V3", "V1 with offloads", Expect::Nothing, || {
         completes(offloading(SMALL_UPLINK).build()?, DOWNLOAD.v6())

@@ -1,7 +1,7 @@
 //! Tunnels other than vxlan, where the kernel has them.
 
 use anyhow::Result;
-use lab::firewall::{Hook, drop_frag_needed};
+use lab::firewall::{Hook, drop_frag_needed, drop_packet_too_big};
 use lab::kinds::Kind;
 use lab::topology::{Overlay, OverlayLab};
 
@@ -13,7 +13,10 @@ const fn overhead(kind: Kind) -> u32 {
     match kind {
         Kind::Gre => 24,
         Kind::Gretap => 38,
-        Kind::Ipip => 20,
+        Kind::Ipip | Kind::Sit => 20,
+        Kind::Fou => 28,
+        Kind::Ip6tnl => 40,
+        Kind::Ip6gre => 44,
         Kind::Wireguard => 60,
         _ => 50,
     }
@@ -53,18 +56,27 @@ const fn inner() -> Expect {
     finds(Want::hole(UNDERLAY).silent().direction("upload"))
 }
 
-/// The tunnel itself drops what has no room.
+/// Where the tunnel itself drops what has no room.
+const fn entry(kind: Kind, function: &'static str) -> Place {
+    Place {
+        egress: OverlayLab::tunnel(kind),
+        function,
+        limit_bytes: 1500 - overhead(kind),
+        ..UNDERLAY
+    }
+}
+
 const fn unheard(kind: Kind, function: &'static str) -> Expect {
-    finds(
-        Want::hole(Place {
-            egress: OverlayLab::tunnel(kind),
-            function,
-            limit_bytes: 1500 - overhead(kind),
-            ..UNDERLAY
-        })
-        .blocked("in", "INPUT")
-        .direction("upload"),
-    )
+    let want = Want::hole(entry(kind, function)).blocked("in", "INPUT");
+    finds(want.direction("upload"))
+}
+
+const fn told(kind: Kind, function: &'static str) -> Expect {
+    finds(Want::working(entry(kind, function)).direction("upload"))
+}
+
+fn without_room(kind: Kind) -> Result<Traffic> {
+    completes(tunnel(kind, 0, 1500).build()?, UPLOAD)
 }
 
 /// A tunnel without room for what it adds, whose message the container drops.
@@ -99,14 +111,14 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "E2b",
         "gre without room, unheard",
-        unheard(Kind::Gre, "tnl_update_pmtu"),
+        unheard(Kind::Gre, "ip_tunnel_xmit"),
         || too_large(Kind::Gre),
     )
     .needs(Kind::Gre),
     scenario(
         "E2c",
         "gre without room: tells the sender",
-        Expect::Nothing,
+        told(Kind::Gre, "ip_tunnel_xmit"),
         || completes(tunnel(Kind::Gre, 0, 1500).build()?, UPLOAD),
     )
     .needs(Kind::Gre),
@@ -127,7 +139,7 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "E4b",
         "ipip without room, unheard",
-        unheard(Kind::Ipip, "tnl_update_pmtu"),
+        unheard(Kind::Ipip, "ip_tunnel_xmit"),
         || too_large(Kind::Ipip),
     )
     .needs(Kind::Ipip),
@@ -145,4 +157,88 @@ pub const SCENARIOS: &[Scenario] = &[
         || completes(tunnel(Kind::Wireguard, 0, 1500).build()?, UPLOAD),
     )
     .needs(Kind::Wireguard),
+    scenario(
+        "E4c",
+        "ipip without room: tells the sender",
+        told(Kind::Ipip, "ip_tunnel_xmit"),
+        || without_room(Kind::Ipip),
+    )
+    .needs(Kind::Ipip),
+    scenario(
+        "E3b",
+        "bridged gretap without room: nobody is told",
+        finds(
+            Want::hole(entry(Kind::Gretap, "ip_tunnel_xmit"))
+                .silent()
+                .direction("upload"),
+        ),
+        || hangs(tunnel(Kind::Gretap, 0, 1500).build()?, UPLOAD),
+    )
+    .needs(Kind::Gretap),
+    scenario(
+        "E6",
+        "ip6tnl without room, unheard",
+        unheard(Kind::Ip6tnl, "ip6_tnl_start_xmit"),
+        || too_large(Kind::Ip6tnl),
+    )
+    .needs(Kind::Ip6tnl),
+    scenario(
+        "E6b",
+        "ip6tnl without room: tells the sender",
+        told(Kind::Ip6tnl, "ip6_tnl_start_xmit"),
+        || without_room(Kind::Ip6tnl),
+    )
+    .needs(Kind::Ip6tnl),
+    scenario(
+        "E7",
+        "ip6gre without room, unheard",
+        unheard(Kind::Ip6gre, "ip6gre_tunnel_xmit"),
+        || too_large(Kind::Ip6gre),
+    )
+    .needs(Kind::Ip6gre),
+    scenario(
+        "E7b",
+        "ip6gre without room: tells the sender",
+        told(Kind::Ip6gre, "ip6gre_tunnel_xmit"),
+        || without_room(Kind::Ip6gre),
+    )
+    .needs(Kind::Ip6gre),
+    scenario(
+        "E8",
+        "sit without room, unheard",
+        // The tunnel lowers the route's MTU with the first packet.
+        finds(
+            Want::hole(entry(Kind::Sit, "ip6_fragment"))
+                .blocked("in", "INPUT")
+                .direction("upload"),
+        ),
+        || {
+            let lab = tunnel(Kind::Sit, 0, 1500).build()?;
+            drop_packet_too_big(lab.inside()?, Hook::Input)?;
+            hangs(lab, UPLOAD.v6())
+        },
+    )
+    .needs(Kind::Sit)
+    .unforeseen("the first packet dies in the tunnel, those after it on its route"),
+    scenario(
+        "E8b",
+        "sit without room: tells the sender",
+        told(Kind::Sit, "sit_tunnel_xmit"),
+        || completes(tunnel(Kind::Sit, 0, 1500).build()?, UPLOAD.v6()),
+    )
+    .needs(Kind::Sit),
+    scenario(
+        "E9",
+        "ipip in UDP (FOU) without room, unheard",
+        unheard(Kind::Fou, "ip_tunnel_xmit"),
+        || too_large(Kind::Fou),
+    )
+    .needs(Kind::Fou),
+    scenario(
+        "E9b",
+        "ipip in UDP (FOU) without room: tells the sender",
+        told(Kind::Fou, "ip_tunnel_xmit"),
+        || without_room(Kind::Fou),
+    )
+    .needs(Kind::Fou),
 ];
