@@ -13,6 +13,7 @@ mod cleanup;
 mod degraded;
 mod demo;
 mod following;
+mod forgotten;
 mod harmless;
 mod late;
 mod record_cli;
