@@ -103,7 +103,8 @@ pub fn style(choice: ColorChoice) -> Style {
     crossterm::style::force_color_output(color);
     let is_terminal = io::stdout().is_terminal();
     let width = match is_terminal.then(crossterm::terminal::size) {
-        Some(Ok((columns, _))) => usize::from(columns),
+        // A serial line has none.
+        Some(Ok((columns, _))) if columns > 0 => usize::from(columns),
         _ => FILE_COLUMNS,
     };
     Style {
