@@ -137,6 +137,19 @@ fn losses_are_not_overlooked() {
 }
 
 #[test]
+fn what_was_forgotten_is_not_overlooked() {
+    use mtu_trace::testing::Store;
+    let mut events = one();
+    let evicted = super::scenario::evicted(Store::Handshakes, 64, 4321);
+    events.push(super::scenario::at(3000, evicted));
+    let mut stage = Stage::new(events, 4000);
+    for size in SIZES {
+        let text = stage.text(size);
+        assert!(text.contains("4321 forgotten"), "{text}");
+    }
+}
+
+#[test]
 fn replay() {
     let mut stage = Stage::with(facts(Mode::Replay), several(), 4000, Theme::Mono, &UNICODE);
     stage.app.facts.file = Some("/tmp/build.pcapng".into());
