@@ -119,7 +119,10 @@ fn place(finding: &Finding) -> String {
         boundary.netns.name.as_deref().unwrap_or_default(),
         device.map_or("", String::as_str),
         &boundary.function,
-        &format!("{} > {}", boundary.packet_bytes, boundary.limit_bytes),
+        &match boundary.limit_bytes {
+            0 => format!("{} bytes", boundary.packet_bytes),
+            limit => format!("{} > {limit}", boundary.packet_bytes),
+        },
     ];
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
     words.join(" ")

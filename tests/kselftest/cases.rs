@@ -7,9 +7,9 @@ use super::truth::{DIES, FITS, QUEUED, TOLD, TOLD_TRANSFERS, Truth};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// All of them. The parts of `pmtu.sh` are those that send something, two of four with GUE, which is FOU with a
-/// header, and none with Open vSwitch, whose daemon they want started before; the netfilter tests are those about
-/// MTUs, tunnels, bridges, NAT and queues.
+/// All of them. The parts of `pmtu.sh` are those that send something: two of four with GUE, which is FOU
+/// with a header, and none with Open vSwitch, whose daemon they want started before. The netfilter
+/// tests are those about MTUs, tunnels, bridges, NAT and queues.
 const CASES: &[Case] = &[
     pmtu(&["pmtu_ipv4_exception"]),
     pmtu(&["pmtu_ipv6_exception"]),
@@ -54,7 +54,7 @@ const CASES: &[Case] = &[
     pmtu(&["pmtu_ipv4_route_change"]),
     pmtu(&["pmtu_ipv6_route_change"]),
     pmtu(&["pmtu_ipv4_mp_exceptions"]),
-    netfilter("br_netfilter", "br_netfilter.sh", 3, &FITS),
+    netfilter("br_netfilter", "br_netfilter.sh", 10, &FITS),
     netfilter(
         "conntrack_icmp_related",
         "conntrack_icmp_related.sh",
@@ -64,7 +64,7 @@ const CASES: &[Case] = &[
     netfilter("conntrack_ipip_mtu", "conntrack_ipip_mtu.sh", 2, &TOLD),
     netfilter("ipvs", "ipvs.sh", 2, &FITS),
     netfilter("nft_flowtable", "nft_flowtable.sh", 10, &TOLD_TRANSFERS),
-    netfilter("nft_nat", "nft_nat.sh", 4, &FITS),
+    netfilter("nft_nat", "nft_nat.sh", 10, &FITS),
     netfilter("nft_queue", "nft_queue.sh", 6, &QUEUED),
     netfilter("vxlan_mtu_frag", "vxlan_mtu_frag.sh", 2, &DIES),
 ];

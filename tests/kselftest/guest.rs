@@ -20,8 +20,8 @@ use super::tree::Tree;
 const INIT: &str = include_str!("init");
 /// This machine's programs that start a case.
 const TOOLS: [&str; 4] = ["bash", "ip", "setpriv", "unshare"];
-/// Which of a kernel's modules the cases may need, by their directories: what they ask for is known only to
-/// themselves, and other drivers have no device there.
+/// Which of a kernel's modules the cases may need, by their directories: what they ask for is known only
+/// to themselves, and other drivers have no device there.
 const MODULES: [&str; 6] = [
     "kernel/arch/",
     "kernel/crypto/",
@@ -30,7 +30,8 @@ const MODULES: [&str; 6] = [
     "kernel/net/",
     "kernel/mm/",
 ];
-/// How many virtual machines run at once, each with two processors: the cases wait more than they compute.
+/// How many virtual machines run at once, each with two processors: the cases wait more than they
+/// compute.
 const AT_ONCE: usize = 2;
 /// After this the machine hangs, even where two processors are shared with other work.
 const LIMIT: Duration = Duration::from_secs(2 * 60 * 60);
@@ -125,7 +126,8 @@ fn append(path: &Path, tree: &Path, busybox: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Fills `archive` up to where the next one may begin (`unpack_to_rootfs` in the kernel: a multiple of four).
+/// Fills `archive` up to where the next one may begin: a multiple of four (`unpack_to_rootfs` in the
+/// kernel).
 fn pad(mut archive: &File) -> Result<()> {
     let length = archive.metadata().context("an archive's length")?.len();
     let missing = length.next_multiple_of(4) - length;

@@ -6,8 +6,8 @@ use std::process::Command;
 use anyhow::Result;
 use lab::command;
 
-/// Each by its source without `.c`, among the network's selftests, with where it belongs in the tree and the
-/// library it needs: as the kernel's makefiles have it, and `nettest` where a shell finds it.
+/// Each by its source without `.c`, among the network's selftests, with where it belongs in the tree and
+/// the library it needs: as the kernel's makefiles have it, and `nettest` where a shell finds it.
 const HELPERS: [(&str, &str, Option<&str>); 3] = [
     (
         "netfilter/connect_close",

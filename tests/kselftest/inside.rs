@@ -20,8 +20,9 @@ use super::case::{Case, Ended, Outcome, Told};
 const INSIDE: &str = include_str!("inside.sh");
 /// How often the namespaces of a case are looked at. A choice: they live for seconds.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// Ends a tracer that nobody stops: above every case's limit.
-const TRACER_DURATION: &str = "2h";
+/// How much longer than a case may take its tracer lives that nobody stops, as when this program is
+/// killed.
+const TRACER_LONGER: Duration = Duration::from_secs(60);
 /// How often a case is tried whose ends differ: once more, since some of the kernel's tests do not
 /// always end alike by themselves.
 const TRIES: usize = 2;
@@ -78,7 +79,8 @@ impl<'a> Ground<'a> {
             match traced {
                 Ok(ended) => outcome.traced = Some(ended),
                 Err(error) => {
-                    outcome.trouble = Some(format!("{error:#}"));
+                    // Without what it quotes, which is a whole report.
+                    outcome.trouble = Some(error.root_cause().to_string());
                     return Ok(outcome);
                 }
             }
@@ -92,7 +94,9 @@ impl<'a> Ground<'a> {
     /// Runs it beside a tracer, and adds what that says of it to `outcome`.
     fn traced(&self, case: &Case, outcome: &mut Outcome) -> Result<Ended> {
         let binary = binary::mtu_trace();
-        let tracer = Tracer::start_for(TRACER_DURATION, &binary, &["--format", "json"])?;
+        let longest = patient(case.limit + TRACER_LONGER);
+        let duration = format!("{}s", longest.as_secs());
+        let tracer = Tracer::start_for(&duration, &binary, &["--format", "json"])?;
         let ran = self.alone(case, "traced")?;
         let recording = tracer.stop()?;
         self.write(case, "report", &recording.everything())?;
@@ -211,8 +215,8 @@ impl Namespaces {
         }
     }
 
-    /// Whether `id` is one of them. Its number says so only where it has no name: the kernel gives that of a
-    /// namespace that is gone to the next, which may be another's.
+    /// Whether `id` is one of them. Its number says so only where it has no name: the kernel gives that
+    /// of a namespace that is gone to the next, which may be another's.
     fn have(&self, id: &NetnsId) -> bool {
         match &id.name {
             Some(name) => self.names.contains(name),

@@ -1,6 +1,5 @@
-//! The kernel's own network selftests, which nobody here wrote: each alone and with the tracer beside it.
-//! It must come to the same result, and the tracer must say nothing that the test's purpose
-//! contradicts.
+//! The kernel's own network selftests, which nobody here wrote: each alone and with the tracer beside
+//! it. It must come to the same result, and the tracer must say nothing that its purpose contradicts.
 //!
 //! They come with Debian's package of the kernel's source at run time, and nothing of them is kept in
 //! the repository. Each runs in a tree of Debian's programs, with a network, mounts and processes of its

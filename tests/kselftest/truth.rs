@@ -28,9 +28,9 @@ pub const TOLD: Truth = Truth {
     has_drops: true,
 };
 
-/// TCP transfers that pass a smaller link on their way and are compared with what was sent: first cut by the
-/// router, then told by it, so path MTU discovery works. The router's chain drops what conntrack does
-/// not take for a part of a connection.
+/// TCP transfers that pass a smaller link on their way and are compared with what was sent: first cut by
+/// the router, then told by it, so path MTU discovery works. The router's chain drops what conntrack
+/// does not take for a part of a connection.
 pub const TOLD_TRANSFERS: Truth = Truth {
     may: &[
         ("pmtud-working", Severity::Info),
@@ -54,8 +54,8 @@ pub const FITS: Truth = Truth {
     has_drops: false,
 };
 
-/// As [`FITS`]; besides packets wait in queues of netfilter, some without a program behind them, which drop
-/// what comes: also what opens a connection.
+/// As [`FITS`]; besides, packets wait in queues of netfilter, some without a program behind them, which
+/// drop what comes: also what opens a connection.
 pub const QUEUED: Truth = Truth {
     may: &[
         ("local-drop", Severity::Warning),
@@ -67,8 +67,8 @@ pub const QUEUED: Truth = Truth {
     has_drops: false,
 };
 
-/// Echo requests in pieces that are too large for a bridge's tunnel, to a neighbour that is not there: "Frames
-/// will be dropped so ping will not succeed. If it doesn't panic, it passes".
+/// Echo requests in pieces that are too large for a bridge's tunnel, to a neighbour that is not there:
+/// "Frames will be dropped so ping will not succeed. If it doesn't panic, it passes".
 pub const DIES: Truth = Truth {
     may: &[
         ("mtu-black-hole", Severity::Error),
