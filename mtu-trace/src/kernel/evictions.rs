@@ -76,6 +76,16 @@ impl EvictionTeller {
         states.filter(|state| state.bound != state.store.usual_bound())
     }
 
+    /// Looks at the maps between two tellings: the more often, the more exact is what is told.
+    pub fn look(&mut self, maps: &Maps) {
+        for (store, number, map) in &mut self.maps {
+            if *store != Store::Ended {
+                let (inserted, deleted) = maps.turnover(*number);
+                map.look(inserted, deleted);
+            }
+        }
+    }
+
     /// The stores that have forgotten more than was told, given how many `others` have.
     pub fn news(&mut self, maps: &Maps, others: &[(Store, u64)]) -> Vec<StoreState> {
         let looked = self.maps.iter_mut().map(|(store, number, map)| {

@@ -249,6 +249,7 @@ impl LiveTrace {
     fn tick(&mut self, count: u32, sink: &mut impl FnMut(Event)) {
         self.connections.offer(&self.network.watcher, sink);
         self.connections.sample(&self.network.watcher, sink);
+        self.evictions.look(&self.connections.maps);
         if count % COUNT_EVERY == COUNT_EVERY - 1 {
             self.counts(sink);
             self.tell_evictions(sink);
