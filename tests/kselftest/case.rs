@@ -75,7 +75,7 @@ pub struct Outcome {
     pub events: u64,
     /// What the tracer said of its namespaces.
     pub findings: Vec<Told>,
-    /// What its last words were where it did not pass; empty where it did.
+    /// What its last words were where it did not pass, beside the tracer or alone; empty where it did.
     pub words: String,
     /// Why the tracer, or the machine, did not come to its end; `None` where they did.
     pub trouble: Option<String>,

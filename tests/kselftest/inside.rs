@@ -112,6 +112,9 @@ impl<'a> Ground<'a> {
         outcome
             .findings
             .extend(own.map(|finding: &Finding| Told::of(finding, case.truth)));
+        if ran.ended != Ended::Passed {
+            outcome.words = ran.words;
+        }
         Ok(ran.ended)
     }
 

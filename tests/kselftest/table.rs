@@ -91,7 +91,11 @@ fn reasons(text: &mut String, outcome: &Outcome) {
         let _ = writeln!(text, "  {trouble}");
     }
     if !outcome.is_undisturbed() {
-        let _ = writeln!(text, "  it ends otherwise with the tracer beside it");
+        let _ = writeln!(
+            text,
+            "  it ends otherwise with the tracer beside it: {}",
+            outcome.words
+        );
     }
     for finding in outcome.findings.iter().filter(|it| it.is_wrong) {
         let _ = writeln!(text, "  {}: {}", finding.verdict, finding.summary);
