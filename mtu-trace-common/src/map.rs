@@ -184,8 +184,10 @@ pub mod lru {
     pub const PATH_MTUS: u32 = 6;
     /// Sockets whose end is waited for.
     pub const WATCHED: u32 = 7;
+    /// Counts of segments that could not be sent again, by socket.
+    pub const UNSENT: u32 = 8;
     /// How many there are.
-    pub const COUNT: u32 = 8;
+    pub const COUNT: u32 = 9;
 }
 
 /// Sizes of the maps where user space sets no others.

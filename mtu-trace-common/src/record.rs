@@ -113,7 +113,7 @@ pub struct PacketRecord {
     pub head: [u8; HEAD_BYTES],
 }
 
-/// A segment sent again by a socket of this host.
+/// A segment sent again by a socket of this host, or that was to be and could not.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct RetransmitRecord {
@@ -121,8 +121,10 @@ pub struct RetransmitRecord {
     pub header: RecordHeader,
     /// The socket: source is local.
     pub key: FlowKey,
-    /// Retransmits of this socket so far, exact.
+    /// Segments that this socket has sent again so far, exact.
     pub count: u64,
+    /// Segments that it could not send again so far, exact.
+    pub unsent: u64,
     /// Bytes acknowledged so far.
     pub bytes_acked: u64,
     /// Why it sent again so far.
@@ -155,6 +157,10 @@ pub struct RetransmitRecord {
     pub irs: u32,
     /// [`crate::map::flag`] bits of the connection.
     pub flags: u32,
+    /// 0 where it was sent; else a negative errno, or positive where a queue or the device dropped it.
+    pub error: i32,
+    /// Padding, which is always zero.
+    pub reserved: u32,
 }
 
 /// The end of a watched socket.

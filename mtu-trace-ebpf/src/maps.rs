@@ -51,6 +51,11 @@ pub static ICMP_SENT: LruHashMap<DropKey, Aggregate> = LruHashMap::with_max_entr
 pub static RETRANSMITS: LruHashMap<FlowKey, Aggregate> =
     LruHashMap::with_max_entries(size::RETRANSMITS, 0);
 
+/// The same of segments that were to be sent again and could not be.
+#[map]
+pub static UNSENT: LruHashMap<FlowKey, Aggregate> =
+    LruHashMap::with_max_entries(size::RETRANSMITS, 0);
+
 /// Why sockets send again.
 #[map]
 pub static TIMERS: LruHashMap<FlowKey, TimerCounts> =

@@ -1,83 +1,169 @@
-//! Segments sent again (`tcp:tcp_retransmit_skb`, or the functions that lead to it), and why: a socket's
+//! Segments sent again, or not (`tcp:tcp_retransmit_skb`, or the functions that lead to it), and why: a socket's
 //! retransmission timer (RFC 6298) or a tail loss probe (RFC 8985, section 7), and whether it then takes
 //! all that is outstanding for lost.
 
-use aya_ebpf::macros::{map, raw_tracepoint};
-use aya_ebpf::maps::PerCpuArray;
-use aya_ebpf::programs::RawTracePointContext;
+use aya_ebpf::macros::{fexit, kprobe, kretprobe, map, raw_tracepoint};
+use aya_ebpf::maps::{LruHashMap, PerCpuArray};
+use aya_ebpf::programs::{FExitContext, ProbeContext, RawTracePointContext, RetProbeContext};
 use mtu_trace_common::layout::Member;
-use mtu_trace_common::map::{TimerCounts, flag, lru};
+use mtu_trace_common::map::{Aggregate, FlowKey, TimerCounts, flag, lru};
 use mtu_trace_common::pace::EventClass;
 use mtu_trace_common::record::{RetransmitRecord, kind};
 
-use crate::call::{Called, at_entry};
+use crate::call::{Called, at_entry, traced};
 use crate::kernel::{copy, field};
-use crate::maps::{CONNECTIONS, RETRANSMITS, TIMERS};
+use crate::maps::{CONNECTIONS, RETRANSMITS, TIMERS, UNSENT};
 use crate::{ring, socket};
 
-/// The segment that [`outer`] has told on this CPU and when (ns), which [`inner`] need not tell again.
+/// The segment that [`inner`] has told of on this CPU and when (ns), which [`outer`] need not tell again.
 #[map]
-static OUTER: PerCpuArray<(u64, u64)> = PerCpuArray::with_max_entries(1, 0);
+static TOLD: PerCpuArray<(u64, u64)> = PerCpuArray::with_max_entries(1, 0);
+
+/// What a call on this CPU was given, which its return does not tell: that of the outer function, then
+/// that of the inner one. A task that is interrupted between the two may take another's for its own, which
+/// costs one count.
+#[map]
+static CALLS: PerCpuArray<(u64, u64)> = PerCpuArray::with_max_entries(2, 0);
+const OUTER: u32 = 0;
+const INNER: u32 = 1;
 
 /// For how long that is the same call, ns: where the compiler has split the function, nothing takes it
-/// back, and another segment has that address later. A choice: one function calls the other at once.
+/// back, and another segment has that address later. A choice: one function returns to the other at once.
 const SAME_CALL_NS: u64 = 1_000_000;
+
+/// How many arguments either function has; the result stands behind them.
+const ARGUMENTS: usize = 3;
+
+const EBUSY: i32 = 16;
 
 /// Width of the bit field `icsk_ca_state`.
 const CA_STATE_MASK: u32 = 0x1f;
 
 /// The tracepoint `tcp_retransmit_skb(const struct sock *sk, const struct sk_buff *skb, int err)`
-/// (Linux 6.18); up to 6.12 without `err`. It fires for every socket of the host, those in containers included.
+/// (Linux 6.18), which also fires where the segment could not be sent. It is for every socket of the host,
+/// those in containers included. Where it has no `err`, the kernel refuses to attach this.
 #[raw_tracepoint(tracepoint = "tcp_retransmit_skb")]
-pub fn tcp_retransmit_skb(ctx: RawTracePointContext) -> i32 {
-    let _ignored = sent_again(&ctx);
+pub fn tcp_retransmit_result(ctx: RawTracePointContext) -> i32 {
+    let error: u64 = ctx.arg(2);
+    let _ignored = tried(ctx.arg(0), ctx.arg(1), error as i32);
     0
 }
 
-at_entry! {
-    /// `int tcp_retransmit_skb(struct sock *sk, struct sk_buff *skb, int segs)` (Linux 6.18), before it
-    /// is sent.
-    (tcp_retransmit_skb_fentry, tcp_retransmit_skb_kprobe) = outer
+/// The same up to 6.12, `tcp_retransmit_skb(const struct sock *sk, const struct sk_buff *skb)`, which
+/// fires for what was sent only.
+#[raw_tracepoint(tracepoint = "tcp_retransmit_skb")]
+pub fn tcp_retransmit_skb(ctx: RawTracePointContext) -> i32 {
+    let _ignored = tried(ctx.arg(0), ctx.arg(1), 0);
+    0
 }
 
-at_entry! {
-    /// `int __tcp_retransmit_skb(struct sock *sk, struct sk_buff *skb, int segs)` (Linux 6.18), before
-    /// it is sent. Tail loss probes call it themselves, the rest by [`outer`]'s function, unless the
-    /// compiler has split it: GCC 12 has that call the part that does the work (Debian's 6.1).
-    (tcp_retransmit_inner_fentry, tcp_retransmit_inner_kprobe) = inner
+/// `int tcp_retransmit_skb(struct sock *sk, struct sk_buff *skb, int segs)` (Linux 6.18), at its return.
+#[fexit]
+pub fn tcp_retransmit_skb_fexit(ctx: FExitContext) -> i32 {
+    let _ignored = traced_call(&ctx, outer);
+    0
+}
+
+/// `int __tcp_retransmit_skb(struct sock *sk, struct sk_buff *skb, int segs)` (Linux 6.18). Tail loss
+/// probes call it themselves, the rest by [`outer`]'s function, unless the compiler has split it: GCC 12
+/// has that call the part that does the work (Debian's 6.1).
+#[fexit]
+pub fn tcp_retransmit_inner_fexit(ctx: FExitContext) -> i32 {
+    let _ignored = traced_call(&ctx, inner);
+    0
 }
 
 #[inline(always)]
-fn outer(call: &impl Called) -> Option<()> {
+fn traced_call(
+    ctx: &FExitContext,
+    returned: impl FnOnce(u64, u64, i32) -> Option<()>,
+) -> Option<()> {
+    let error = traced(ctx, ARGUMENTS)? as i32;
+    returned(traced(ctx, 0)?, traced(ctx, 1)?, error)
+}
+
+/// The same by kprobes, which note the call.
+#[kprobe]
+pub fn tcp_retransmit_skb_kprobe(ctx: ProbeContext) -> u32 {
+    let _ignored = note(&ctx, OUTER);
+    0
+}
+
+/// This one notes the call of the inner function.
+#[kprobe]
+pub fn tcp_retransmit_inner_kprobe(ctx: ProbeContext) -> u32 {
+    let _ignored = note(&ctx, INNER);
+    0
+}
+
+/// The return has the result.
+#[kretprobe]
+pub fn tcp_retransmit_skb_kretprobe(ctx: RetProbeContext) -> u32 {
+    let _ignored = noted(OUTER).and_then(|(sk, skb)| outer(sk, skb, ctx.ret()));
+    0
+}
+
+/// This one has the result of the inner function.
+#[kretprobe]
+pub fn tcp_retransmit_inner_kretprobe(ctx: RetProbeContext) -> u32 {
+    let _ignored = noted(INNER).and_then(|(sk, skb)| inner(sk, skb, ctx.ret()));
+    0
+}
+
+#[inline(always)]
+fn note(call: &impl Called, which: u32) -> Option<()> {
+    let noted = (call.argument(0)?, call.argument(1)?);
     // SAFETY: the pointer is to this CPU's own slot, valid while the program runs.
-    unsafe { *OUTER.get_ptr_mut(0)? = (call.argument(1)?, ring::now()) };
-    sent_again(call)
+    unsafe { *CALLS.get_ptr_mut(which)? = noted };
+    Some(())
 }
 
 #[inline(always)]
-fn inner(call: &impl Called) -> Option<()> {
+fn noted(which: u32) -> Option<(u64, u64)> {
     // SAFETY: as above.
-    let (told, at_ns) = unsafe { core::mem::take(&mut *OUTER.get_ptr_mut(0)?) };
-    if told == call.argument(1)? && ring::now().saturating_sub(at_ns) < SAME_CALL_NS {
+    let noted = unsafe { core::mem::take(&mut *CALLS.get_ptr_mut(which)?) };
+    if noted.0 == 0 { None } else { Some(noted) }
+}
+
+#[inline(always)]
+fn inner(sk: u64, skb: u64, error: i32) -> Option<()> {
+    // SAFETY: as above.
+    unsafe { *TOLD.get_ptr_mut(0)? = (skb, ring::now()) };
+    tried(sk, skb, error)
+}
+
+#[inline(always)]
+fn outer(sk: u64, skb: u64, error: i32) -> Option<()> {
+    // SAFETY: as above.
+    let (told, at_ns) = unsafe { core::mem::take(&mut *TOLD.get_ptr_mut(0)?) };
+    if told == skb && ring::now().saturating_sub(at_ns) < SAME_CALL_NS {
         return None;
     }
-    sent_again(call)
+    tried(sk, skb, error)
 }
 
+/// Takes in that a segment was to be sent again: `error` is 0 where it was, else a negative errno, or
+/// positive where a queue or the device dropped it (`NET_XMIT_DROP`).
 #[inline(always)]
-fn sent_again(call: &impl Called) -> Option<()> {
-    let sk = call.argument(0)?;
+fn tried(sk: u64, skb: u64, error: i32) -> Option<()> {
+    // What was sent before still waits in a queue of this host. The kernel counts that as no failure either
+    // (`TCPRetransFail`).
+    if error == -EBUSY {
+        return None;
+    }
     let key = socket::key(sk)?;
     // `struct tcp_skb_cb` begins with `seq` and `end_seq` in every kernel.
-    let [seq, end_seq]: [u32; 2] = field(call.argument(1)?, Member::SkbCb)?;
+    let [seq, end_seq]: [u32; 2] = field(skb, Member::SkbCb)?;
     let now = ring::now();
-    let counted = ring::add(
-        (&RETRANSMITS, lru::RETRANSMITS),
-        &key,
-        Some(seq),
-        now,
-        EventClass::Losses,
-    );
+    let count = |map| ring::add(map, &key, Some(seq), now, EventClass::Losses);
+    let (counted, sent, unsent);
+    if error == 0 {
+        counted = count((&RETRANSMITS, lru::RETRANSMITS));
+        (sent, unsent) = (counted.count, so_far(&UNSENT, &key));
+    } else {
+        counted = count((&UNSENT, lru::UNSENT));
+        (sent, unsent) = (so_far(&RETRANSMITS, &key), counted.count);
+    }
     let (mut iss, mut irs, mut flags) = (0, 0, 0);
     if let Some(connection) = CONNECTIONS.get_ptr_mut(&key) {
         // SAFETY: the map's value stays valid while the program runs.
@@ -90,7 +176,10 @@ fn sent_again(call: &impl Called) -> Option<()> {
     }
     ring::send(kind::RETRANSMIT, now, |record: &mut RetransmitRecord| {
         record.key = key;
-        record.count = counted.count;
+        record.count = sent;
+        record.unsent = unsent;
+        record.error = error;
+        record.reserved = 0;
         record.seq = seq;
         record.end_seq = end_seq;
         record.iss = iss;
@@ -113,6 +202,13 @@ fn sent_again(call: &impl Called) -> Option<()> {
         copy(&mut record.sacked_out, sk, Member::TcpSackedOut);
     });
     Some(())
+}
+
+/// How many of a socket's a map has counted.
+#[inline(always)]
+fn so_far(map: &LruHashMap<FlowKey, Aggregate>, key: &FlowKey) -> u64 {
+    // SAFETY: the value is read once.
+    unsafe { map.get(key) }.map_or(0, |known| known.count)
 }
 
 /// A one-byte member, 0 where it cannot be read.

@@ -9,7 +9,7 @@ use mtu_trace_common::record::{ClosedRecord, kind};
 
 use crate::call::{Called, at_entry};
 use crate::kernel::{field, netns_key, offset, read};
-use crate::maps::{CONNECTIONS, ENDED, PATH_MTUS, RETRANSMITS, TIMERS, WATCHED};
+use crate::maps::{CONNECTIONS, ENDED, PATH_MTUS, RETRANSMITS, TIMERS, UNSENT, WATCHED};
 use crate::ring;
 use crate::skb::IPPROTO_TCP;
 
@@ -110,6 +110,8 @@ fn closed(sk: u64, old_state: u32) -> Option<()> {
     }
     // SAFETY: as above.
     watched |= unsafe { RETRANSMITS.get(&key) }.map_or(0, |value| value.count);
+    // SAFETY: as above.
+    watched |= unsafe { UNSENT.get(&key) }.map_or(0, |value| value.count);
     // The next connection of the same tuple is counted afresh.
     ring::take_out(&TIMERS, lru::TIMERS, &key);
     ring::take_out(&PATH_MTUS, lru::PATH_MTUS, &key);
@@ -121,6 +123,7 @@ fn closed(sk: u64, old_state: u32) -> Option<()> {
         record.end = end;
     });
     ring::take_out(&RETRANSMITS, lru::RETRANSMITS, &key);
+    ring::take_out(&UNSENT, lru::UNSENT, &key);
     ring::take_out(&WATCHED, lru::WATCHED, &key);
     Some(())
 }

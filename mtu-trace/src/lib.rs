@@ -51,7 +51,7 @@ pub mod testing {
     };
     pub use crate::model::event::{
         Closed, Count, Device, Event, EventKind, Flow, IcmpError, Isn, Packet, PacketKind, PathMtu,
-        Quoted, Retransmit, Sample, Socket, TCP, Tcp, TcpState, Timers, UDP,
+        Quoted, Retransmit, Sample, SendError, Socket, TCP, Tcp, TcpState, Timers, UDP,
     };
     pub use crate::model::finding::{Carried, Confidence, Direction, Finding, Severity, Verdict};
     pub use crate::model::hook_status::HookStatus;

@@ -2,22 +2,25 @@
 //! is made from these tables, and a test compares them with `docs/capture-format.md`.
 //!
 //! A new field goes behind all others of its row. Those behind a semicolon are missing in older rows,
-//! and have their default there. One behind a bar is left out as long as it has its default.
+//! and have their default there. Those behind a bar are left out at the end of a row as long as they have
+//! their default.
 
 use crate::capture::row::{Field, FieldError, Put, Row, RowReader, RowWriter, Taken};
 use crate::model::event::{
     Closed, Count, Device, Event, EventKind, Flow, IcmpError, Inner, Isn, Packet, PacketKind,
     PathMtu, Quoted, Retransmit, Sample, Socket, Tcp, Timers,
 };
+use crate::model::is_default;
 use crate::model::store::StoreState;
 
 fn places<T: Field>(_: &T) -> usize {
     T::PLACES
 }
 
-/// A field that is written only if it has not its default.
-fn rare<T: Field + Default + PartialEq>(field: &T) -> Option<&T> {
-    (*field != T::default()).then_some(field)
+/// How many of the fields behind a bar are written, by whether each has another value than its default.
+fn written(is_there: &[bool]) -> usize {
+    let last = is_there.iter().rposition(|&is_there| is_there);
+    last.map_or(0, |last| last + 1)
 }
 
 /// The tables of `docs/capture-format.md`: what has the fields, and their names.
@@ -27,24 +30,38 @@ pub type Listed = (&'static str, &'static [&'static str]);
 // Fields behind `without` are kept elsewhere, and come back empty.
 macro_rules! rows {
     ($($type:ident {
-        $($field:ident),* $(; $($late:ident),*)? $(| $rare:ident)?
+        $($field:ident),* $(; $($late:ident),*)? $(| $($rare:ident),+)?
     } $(without { $($beside:ident),* })?,)*) => {
         $(
             impl Row for $type {
                 #[cfg(test)]
                 const FIELDS: &'static [&'static str] =
-                    &[$(stringify!($field),)* $($(stringify!($late),)*)? $(stringify!($rare))?];
+                    &[$(stringify!($field),)* $($(stringify!($late),)*)? $($(stringify!($rare)),+)?];
 
                 fn places(&self) -> usize {
                     let always: usize =
                         [$(places(&self.$field),)* $($(places(&self.$late)),*)?].iter().sum();
-                    always $(+ rare(&self.$rare).map_or(0, places))?
+                    $(
+                        let rare = [$(places(&self.$rare)),+];
+                        let is_there = [$(!is_default(&self.$rare)),+];
+                        let always = always + rare[..written(&is_there)].iter().sum::<usize>();
+                    )?
+                    always
                 }
 
                 fn put_fields(&self, to: &mut RowWriter<'_>) -> Put {
                     $( self.$field.put(to)?; )*
                     $( $( self.$late.put(to)?; )* )?
-                    $( if let Some(rare) = rare(&self.$rare) { rare.put(to)?; } )?
+                    $(
+                        let mut left = written(&[$(!is_default(&self.$rare)),+]);
+                        $(
+                            if left > 0 {
+                                self.$rare.put(to)?;
+                                left -= 1;
+                            }
+                        )+
+                        debug_assert_eq!(left, 0);
+                    )?
                     Ok(())
                 }
 
@@ -53,7 +70,7 @@ macro_rules! rows {
                     Ok(Self {
                         $( $field: Field::take(from)?, )*
                         $( $( $late: from.or_default()?, )* )?
-                        $( $rare: from.or_default()?, )?
+                        $( $( $rare: from.or_default()?, )+ )?
                         $( $( $beside: Default::default(), )* )?
                     })
                 }
@@ -76,11 +93,12 @@ rows! {
     Socket { flow, opened_ns, isn, active },
     Retransmit {
         socket, seq, end_seq, snd_una, state, ca_state, timeouts, backoff, mss_cache, pmtu_bytes,
-        packets_out, sacked_out, bytes_acked, count; timers
+        packets_out, sacked_out, bytes_acked, count; timers | error, unsent
     },
     Sample {
         flow, state, timeouts, backoff, mss, pmtu_bytes, unacked, sacked, bytes_acked,
         bytes_received, held_bytes, unsent_bytes, window_closed; outstanding_bytes
+        | is_held_up, waited_ms, duplicates
     },
     Closed { flow, last_state, error, bytes_acked, bytes_received, unacknowledged },
     PathMtu { flow, mtu_bytes, before_bytes, count },

@@ -164,7 +164,7 @@ impl Connections {
         for sample in samples {
             let told = self.sampled.get(&sample.flow);
             if told.is_none_or(|(before, told_ns)| {
-                *before != sample || now_ns.saturating_sub(*told_ns) >= SAMPLE_AGAIN_NS
+                !is_alike(before, &sample) || now_ns.saturating_sub(*told_ns) >= SAMPLE_AGAIN_NS
             }) {
                 self.sampled.insert(sample.flow, (sample, now_ns));
                 sink(Event {
@@ -174,4 +174,13 @@ impl Connections {
             }
         }
     }
+}
+
+/// Whether nothing but the time has changed.
+fn is_alike(before: &Sample, now: &Sample) -> bool {
+    let waited_ms = now.waited_ms;
+    Sample {
+        waited_ms,
+        ..*before
+    } == *now
 }

@@ -25,6 +25,7 @@ pub const KERNEL_MAPS: &[KernelMap] = &[
     lru_map(Store::Drops, "DROPS", lru::DROPS),
     lru_map(Store::Messages, "ICMP_SENT", lru::ICMP_SENT),
     lru_map(Store::Retransmits, "RETRANSMITS", lru::RETRANSMITS),
+    lru_map(Store::Retransmits, "UNSENT", lru::UNSENT),
     lru_map(Store::Timers, "TIMERS", lru::TIMERS),
     lru_map(Store::PathMtus, "PATH_MTUS", lru::PATH_MTUS),
     lru_map(Store::Watched, "WATCHED", lru::WATCHED),

@@ -22,7 +22,7 @@ use crate::kernel::maps::{Maps, RECORDS, Records, take};
 use crate::kernel::network::FollowedNetwork;
 use crate::kernel::sizes::Sizes;
 use crate::kernel::symbols::{self, Symbols};
-use crate::model::event::{Event, EventKind};
+use crate::model::event::{Event, EventKind, hook};
 use crate::model::hook_status::HookStatus;
 use crate::model::store::Store;
 
@@ -181,7 +181,9 @@ impl LiveTrace {
     /// Tells which hooks are not at work, and what else is not seen.
     fn tell_blind(&mut self, sink: &mut impl FnMut(Event)) {
         let hooks = self.hooks();
-        let missing = hooks.into_iter().filter(HookStatus::is_missed);
+        // A tunnel drops without freeing: that nothing is dropped can be said with that hook only.
+        let is_told = |it: &HookStatus| it.is_missed() || (it.hook == hook::TUNNEL && !it.attached);
+        let missing = hooks.into_iter().filter(is_told);
         let blind: Vec<String> = missing.map(|hook| hook.hook).collect();
         if !blind.is_empty() {
             sink(now(EventKind::Blind(blind)));

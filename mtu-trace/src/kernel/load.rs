@@ -109,7 +109,10 @@ pub fn load(options: &LoadOptions) -> Result<Loaded> {
             Ok(attachment) if matches!(attachment.point, AttachPoint::Devices(..)) => {
                 per_device.push(hook);
             }
-            Ok(attachment) => hooks.push(hook.attached(attachment.mechanism, None)),
+            Ok(attachment) => {
+                let misses = attachment.misses.map(str::to_owned);
+                hooks.push(hook.attached(attachment.mechanism, misses));
+            }
             Err((mechanism, refused)) => {
                 // The kernel's own words are about a function that programs may not call then, if it
                 // has any.

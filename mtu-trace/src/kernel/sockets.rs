@@ -7,7 +7,7 @@ use std::{fs, io};
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP};
 use netlink_packet_sock_diag::SockDiagMessage;
 use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
-use netlink_packet_sock_diag::inet::nlas::Nla;
+use netlink_packet_sock_diag::inet::nlas::{Nla, TcpInfo};
 use netlink_packet_sock_diag::inet::{
     ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags, Timer,
 };
@@ -17,6 +17,9 @@ use crate::base::netlink::Netlink;
 use crate::host::watcher::Watcher;
 use crate::model::event::{Flow, Sample, Socket, TCP, TcpState};
 use crate::model::network::NetnsId;
+
+/// The kernel's smallest retransmission timeout (`TCP_RTO_MIN`), ms.
+const RTO_MIN_MS: u32 = 200;
 
 /// Asks for each of the given sockets; those that are gone are left out.
 pub fn sample(flows: impl Iterator<Item = Flow>, watcher: &Watcher) -> Vec<Sample> {
@@ -186,6 +189,9 @@ fn to_sample(flow: Flow, response: &InetResponse) -> Option<Sample> {
         Nla::MemInfo(memory) => Some(memory),
         _ => None,
     });
+    let probes = matches!(response.header.timer, Some(Timer::Probe(_)));
+    // The timer of zero-window probes also runs where nothing goes out: only the window tells.
+    let has_room = info.snd_wnd >= info.snd_mss;
     Some(Sample {
         flow,
         state: TcpState(info.state.into()),
@@ -206,6 +212,30 @@ fn to_sample(flow: Flow, response: &InetResponse) -> Option<Sample> {
             .header
             .send_queue
             .saturating_sub(info.notsent_bytes),
-        window_closed: matches!(response.header.timer, Some(Timer::Probe(_))),
+        window_closed: probes && !has_room,
+        is_held_up: probes && has_room,
+        waited_ms: waited_ms(info),
+        duplicates: info.dsack_dups,
     })
+}
+
+/// For how long a sender has waited for an acknowledgement at most, ms; `None` while its timer has not
+/// run out. It has been silent for as long (`tcpi_last_ack_recv`), unless it sent nothing before; it was
+/// busy sending for as long (`tcpi_busy_time`), unless it was so before; and the timeout that runs is twice
+/// the last, which bounds all of them.
+fn waited_ms(info: &TcpInfo) -> Option<u32> {
+    if info.unacked == 0 || info.backoff == 0 {
+        return None;
+    }
+    let ms = |us: u64| u32::try_from(us / 1000).unwrap_or(u32::MAX);
+    let timeout_ms = ms(info.rto.into());
+    // One that has reached its highest value is not doubled any more.
+    let doubled_ms = RTO_MIN_MS.saturating_mul(2_u32.saturating_pow(info.backoff.into()));
+    let is_doubled = timeout_ms >= doubled_ms;
+    let bounds = [
+        Some(info.last_ack_recv),
+        Some(ms(info.busy_time)).filter(|&busy| busy > 0),
+        Some(timeout_ms.saturating_mul(2)).filter(|_| is_doubled),
+    ];
+    bounds.into_iter().flatten().min()
 }

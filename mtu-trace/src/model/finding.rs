@@ -234,6 +234,9 @@ pub struct Evidence {
     pub other_drops: u64,
     /// How many segments were sent again.
     pub retransmits: u64,
+    /// How many segments could not be sent again.
+    #[serde(skip_serializing_if = "is_default")]
+    pub unsent: u64,
     /// Most doublings of the retransmission timeout.
     pub max_backoff: u32,
     /// From the first lost packet to the last sign of the stall, ms.

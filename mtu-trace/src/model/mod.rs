@@ -13,6 +13,6 @@ mod topology;
 pub mod verdict;
 
 /// Whether a field says no more than if it were left out, as `serde` asks.
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

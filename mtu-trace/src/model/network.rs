@@ -217,7 +217,7 @@ pub struct Inside {
 }
 
 /// A route of one of its tables.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Route {
     /// What it is for.
     pub destination: Address,
@@ -241,7 +241,7 @@ pub struct Route {
 }
 
 /// What a route puts before the packets it is for (`ip route … encap`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RouteEncapsulation {
     /// Its length, bytes (`lwtunnel_headroom`).
     pub bytes: u32,
@@ -250,7 +250,7 @@ pub struct RouteEncapsulation {
 }
 
 /// When a route puts something before what is forwarded by it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EncapsulatedWhen {
     /// When it is sent: its length is measured before, with room for that (MPLS, BPF).
@@ -260,7 +260,7 @@ pub enum EncapsulatedWhen {
 }
 
 /// What a route does with packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RouteKind {
     /// It sends packets on.
@@ -275,7 +275,7 @@ pub enum RouteKind {
 }
 
 /// The next stop of a route.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NextHop {
     /// The router; `None` if the destination itself is there.
     pub gateway: Option<IpAddr>,
@@ -346,7 +346,7 @@ pub struct Sysctls {
 }
 
 /// An address of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Address {
     /// The address without its prefix.
     pub address: IpAddr,
@@ -358,6 +358,18 @@ pub struct Address {
 pub(crate) const MAIN_TABLE: u32 = 254;
 
 impl Route {
+    /// Where it leads, as `ip route` writes it: `192.0.2.0/24`, `default`.
+    pub(crate) fn network(&self) -> String {
+        let Address {
+            address,
+            prefix_len,
+        } = self.destination;
+        match prefix_len {
+            0 => "default".to_owned(),
+            bits => format!("{address}/{bits}"),
+        }
+    }
+
     /// A route of the main table that has nothing of its own.
     pub(crate) fn plain(destination: Address, gateway: Option<IpAddr>, ifindex: u32) -> Self {
         let ifindex = Some(ifindex);

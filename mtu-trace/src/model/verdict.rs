@@ -31,6 +31,7 @@ macro_rules! verdicts {
     ($make:ident) => {
         $make! {
             mtu_black_hole: MtuBlackHole = "mtu-black-hole",
+            no_route: NoRoute = "no-route",
             remote_black_hole: RemoteBlackHole = "remote-black-hole",
             pmtud_working: PmtudWorking = "pmtud-working",
             pmtud_slow: PmtudSlow = "pmtud-slow",

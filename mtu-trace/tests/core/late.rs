@@ -16,7 +16,7 @@ use super::packet::Places;
 use super::scenario::{Conn, at, ends, run};
 
 /// Connected routes, and default ones out to the host.
-fn with_routes(mut topology: Topology) -> Topology {
+pub fn with_routes(mut topology: Topology) -> Topology {
     let gateways: [(At, Option<At>); 6] = [
         (CONTAINER_ETH0, Some(DOCKER0)),
         (DOCKER0, None),
@@ -296,6 +296,23 @@ fn what_was_foretold_is_withdrawn_if_the_next_try_does_not_die() {
     let finding = found(events, 1100);
     assert_eq!(finding.verdict, Verdict::MtuBlackHole);
     assert_eq!(finding.confidence, Confidence::Suspected);
+}
+
+/// The trace begins in the middle of a stall: its socket knows since when.
+#[test]
+fn a_stall_that_is_older_than_the_trace_has_its_own_time() {
+    let lasts_ms = |waited_ms: Option<u32>| {
+        let (_, conn, mut events) = stalled(ROUTED);
+        events.pop();
+        let sample = Sample {
+            waited_ms,
+            ..times_out(conn, 7)
+        };
+        events.push(at(150, EventKind::Sample(sample)));
+        found(events, 300).evidence.stalled_ms
+    };
+    assert_eq!(lasts_ms(None), 150);
+    assert_eq!(lasts_ms(Some(42_000)), 42_150);
 }
 
 /// Waiting is no sign of size by itself.

@@ -1,7 +1,7 @@
 //! Losses that have nothing to do with a size.
 
 use mtu_trace::testing::{
-    Confidence, Event, PacketKind, Retransmit, Severity, Socket, TcpState, Verdict,
+    Confidence, Event, EventKind, PacketKind, Retransmit, Severity, Socket, TcpState, Verdict,
 };
 
 use super::network::{CNI0, EXT0, OUTER, OUTER_ETH0, ROUTED, VETHOUT, device};
@@ -35,6 +35,24 @@ fn losses_that_recover_are_packet_loss() {
     assert_eq!(finding.evidence.retransmits, 5);
     assert_eq!(finding.boundary, None);
     assert_eq!(finding.pmtud, None);
+}
+
+/// DSACK (RFC 2883): the original and what was sent again have both arrived, as after a tail loss probe
+/// that was not needed or a timeout that came too early.
+#[test]
+fn what_came_twice_was_not_lost() {
+    let told = |duplicates: u32| {
+        let mut events = lossy(5);
+        for event in &mut events {
+            if let EventKind::Sample(sample) = &mut event.kind {
+                sample.duplicates = duplicates;
+            }
+        }
+        run(events, 8000)
+    };
+    told(5).nothing();
+    told(3).nothing();
+    assert_eq!(told(1).only().verdict, Verdict::PacketLoss);
 }
 
 /// The container's SYN, not answered yet.

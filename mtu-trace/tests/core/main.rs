@@ -20,6 +20,8 @@ mod kernel_word;
 mod late;
 mod loss;
 mod network;
+mod no_route;
+mod not_dropped;
 mod older;
 mod packet;
 mod path_mtu;

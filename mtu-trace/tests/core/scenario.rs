@@ -146,6 +146,8 @@ pub fn resend(socket: Socket, seq: u32, timeouts: u32) -> Retransmit {
         bytes_acked: 0,
         count: 0,
         timers: None,
+        error: None,
+        unsent: 0,
     }
 }
 
@@ -166,6 +168,9 @@ fn stands(flow: Flow, mss: u32, bytes_acked: u64, bytes_received: u64) -> Sample
         unsent_bytes: 0,
         window_closed: false,
         outstanding_bytes: 0,
+        is_held_up: false,
+        waited_ms: None,
+        duplicates: 0,
     }
 }
 
@@ -267,7 +272,7 @@ pub fn timeline(mut events: Vec<Event>, until_ms: u64) -> Vec<Event> {
 /// Fills in counts and first times that are not given: by flow and place, and by socket.
 fn number(events: &mut [Event]) {
     let mut packets: HashMap<(Flow, String), (u64, u64)> = HashMap::new();
-    let mut resends: HashMap<Flow, u64> = HashMap::new();
+    let mut resends: HashMap<Flow, [u64; 2]> = HashMap::new();
     for event in events {
         match &mut event.kind {
             EventKind::Packet(packet) if packet.count == 0 => {
@@ -284,9 +289,9 @@ fn number(events: &mut [Event]) {
                 (packet.count, packet.first_ns) = (*count, *first_ns);
             }
             EventKind::Retransmit(retransmit) if retransmit.count == 0 => {
-                let count = resends.entry(retransmit.socket.flow).or_default();
-                *count += 1;
-                retransmit.count = *count;
+                let counts = resends.entry(retransmit.socket.flow).or_default();
+                counts[usize::from(retransmit.error.is_some())] += 1;
+                [retransmit.count, retransmit.unsent] = *counts;
             }
             _ => {}
         }

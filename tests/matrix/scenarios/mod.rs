@@ -1,7 +1,7 @@
 //! All scenarios. The names are those of the kernel facts they were measured for: A routed, B veth, C
 //! bridge, L switch, G segments put together, V IPv6, X overlay, E other tunnels, Y gateways, M macvlan, W tagged
 //! frames, N translated, K services, F fixed, S settings, H older than the trace, T other transports, R
-//! beyond this host, P receivers, O other faults.
+//! beyond this host, P receivers, Y senders without a way out, O other faults.
 
 mod devices;
 mod elsewhere;
@@ -13,6 +13,7 @@ mod overlay;
 mod receivers;
 mod routed;
 mod routed_ipv6;
+mod senders;
 mod services;
 mod tunnels;
 
@@ -46,6 +47,7 @@ pub fn all() -> Vec<Scenario> {
         elsewhere::SCENARIOS,
         other::SCENARIOS,
         receivers::SCENARIOS,
+        senders::SCENARIOS,
     ]
     .concat()
 }

@@ -7,7 +7,7 @@ use cbor4ii::core::dec::{Decode, Read as _};
 use cbor4ii::core::types::{Bytes, Null};
 
 use super::{Field, FieldError, NULL, Put, Row, RowReader, RowWriter, Taken, major_type, number};
-use crate::model::event::{Device, Name, TcpState};
+use crate::model::event::{Device, Name, SendError, TcpState};
 use crate::model::network::{NetnsId, Topology};
 use crate::model::store::Store;
 
@@ -96,7 +96,7 @@ macro_rules! wrapped {
     )* };
 }
 
-wrapped!(NetnsId, TcpState);
+wrapped!(NetnsId, SendError, TcpState);
 
 /// The bytes of the address, then the port.
 impl Field for SocketAddr {

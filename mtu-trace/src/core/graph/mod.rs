@@ -28,7 +28,7 @@ pub(crate) mod walk;
 pub use index::TopologyIndex;
 pub use neighbours::{Adjacency, Neighbours, Passable};
 pub use networks::Networks;
-pub use route::{Decision, Destination, example, lookup, router_limit};
+pub use route::{Decision, Destination, contains, example, lookup, router_limit};
 pub use segment::Segments;
 pub use tunnel::{Tunnels, tunnel_room};
 pub use walk::{Leg, Path};

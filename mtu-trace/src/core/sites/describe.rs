@@ -154,7 +154,11 @@ fn connection(socket: &Socket) -> String {
 
 fn retransmit(sent: &Retransmit) -> String {
     let bytes = sent.end_seq.wrapping_sub(sent.seq);
-    let mut words = format!("{bytes} bytes sent again, seq {}", sent.seq);
+    let what = match sent.error {
+        None => "sent again".to_owned(),
+        Some(error) => format!("could not be sent again: {error}"),
+    };
+    let mut words = format!("{bytes} bytes {what}, seq {}", sent.seq);
     for (count, _, what) in sent.timers.iter().flat_map(Timers::counted) {
         words.push_str(&format!(", {count} {what}"));
     }
@@ -180,6 +184,9 @@ fn sample(sample: &Sample) -> String {
     }
     if sample.window_closed {
         words.push_str(", the peer's window is closed");
+    }
+    if sample.is_held_up {
+        words.push_str(", cannot send although the peer has room");
     }
     if sample.held_bytes > 0 {
         words.push_str(", holds data behind a gap");

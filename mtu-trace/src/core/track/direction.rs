@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::core::sites::{DropSite, NetfilterHookName, SiteKey};
 use crate::core::track::packets::Tally;
 use crate::core::track::repeats::{Repeats, RetransmittedDrops};
-use crate::model::event::{Device, Name, Timers};
+use crate::core::track::way_out::Outage;
+use crate::model::event::{Device, Name, SendError, Timers};
 use crate::model::network::NetnsId;
 
 /// Data going one way.
@@ -31,6 +32,10 @@ pub struct Track {
     pub sender_pmtu_bytes: Option<u32>,
     /// Timeouts of its sender, as its socket tells of them.
     pub waits: Option<Waits>,
+    /// Segments that reached their receiver twice, as it tells the sender.
+    pub duplicates: Duplicates,
+    /// The latest time in which nothing of its sender could leave its namespace.
+    pub outage: Option<Box<Outage>>,
     /// Oversized packets that only pass by, with the place they should not pass.
     pub passing: Option<Box<SiteDrops>>,
     /// Sequence numbers that pass by too long, again and again.
@@ -39,6 +44,33 @@ pub struct Track {
 
 /// Where packets were seen: a namespace, the index of a device, and whether they were leaving by it.
 pub type SeenAt = (NetnsId, u32, bool);
+
+/// Segments that came twice, as the receiver tells of them (RFC 2883): what was sent again then had not been
+/// lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Duplicates {
+    /// How many before the trace, where the connection is older; `None` before the first look at the
+    /// socket.
+    before: Option<u32>,
+    /// How many over the connection's life.
+    told: u32,
+}
+
+impl Duplicates {
+    /// Takes in what the socket of the sender tells, which was opened at this time, ns; 0 where it is older
+    /// than the trace.
+    pub(crate) fn tell(&mut self, told: u32, opened_ns: u64) {
+        let before = if opened_ns == 0 { told } else { 0 };
+        self.before.get_or_insert(before);
+        self.told = told;
+    }
+
+    /// How many since the trace began.
+    #[must_use]
+    pub fn told(self) -> u64 {
+        self.told.saturating_sub(self.before.unwrap_or(0)).into()
+    }
+}
 
 /// A sender that waits for an acknowledgement, as its socket tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,27 +211,41 @@ pub struct Blocked {
     pub count: u64,
 }
 
-/// What a sender sent again.
+/// What a sender sent again, or was to and could not.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Retransmits {
     /// How many segments were sent again, exact.
     pub count: u64,
-    /// When the first was sent again, ns.
+    /// How many could not be sent again, exact.
+    pub unsent: u64,
+    /// Why the latest of those could not; `None` while there is none.
+    pub error: Option<SendError>,
+    /// When that was tried first, ns.
     pub first_ns: u64,
-    /// When the latest was sent again, ns.
+    /// When it was tried last, ns.
     pub last_ns: u64,
     /// Most doublings of the retransmission timeout.
     pub max_backoff: u32,
-    /// Sequence numbers sent again.
+    /// Sequence numbers sent again, or tried to.
     pub repeats: Repeats,
     /// How many of them were SYNs.
     pub handshake: u64,
+    /// Doublings of the retransmission timeout when that was tried first.
+    pub first_backoff: u32,
     /// Segment size when the first was sent again, payload bytes.
     pub first_mss: u32,
     /// Bytes acknowledged, over the connection's life.
     pub bytes_acked: u64,
     /// Why they were sent again, where that is seen.
     pub timers: Option<Timers>,
+}
+
+impl Retransmits {
+    /// How often a segment was to be sent again, exact.
+    #[must_use]
+    pub fn tried(&self) -> u64 {
+        self.count.saturating_add(self.unsent)
+    }
 }
 
 impl SiteDrops {
@@ -230,7 +276,8 @@ impl Track {
     #[must_use]
     pub fn has_losses(&self) -> bool {
         let dropped = !self.oversized.is_empty() || !self.other.is_empty();
-        dropped || self.retransmits.is_some() || self.waits.is_some()
+        let waits = self.waits.is_some() || self.outage.is_some();
+        dropped || self.retransmits.is_some() || waits
     }
 
     /// Packets dropped for their size, exact.
@@ -267,6 +314,10 @@ impl Track {
         self.seen.extend(other.seen);
         self.passing = self.passing.take().or(other.passing);
         self.passed.merge(&other.passed);
+        self.outage = self.outage.take().or(other.outage);
+        if self.duplicates == Duplicates::default() {
+            self.duplicates = other.duplicates;
+        }
     }
 
     /// Data up to `seq` is known to have got through.

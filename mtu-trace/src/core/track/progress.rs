@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use crate::core::track::connection::{Connection, Side};
 use crate::core::track::direction::{PmtuAccepted, Retransmits, Waits, raise};
 use crate::core::track::state::{DirectionId, State};
-use crate::model::event::{Closed, Count, Flow, PathMtu, Retransmit, Sample};
+use crate::core::track::way_out::{self, Lack};
+use crate::model::event::{Closed, Count, Flow, PathMtu, Retransmit, Sample, SendError};
 use crate::model::network::NetnsId;
 
 /// The path MTUs that routes were told, by namespace and destination.
@@ -19,7 +20,12 @@ const MOST_ROUTES: usize = 64;
 
 impl State {
     pub(crate) fn retransmit(&mut self, time_ns: u64, retransmit: &Retransmit) {
-        self.wireguard.resent(time_ns, retransmit);
+        if retransmit.error.is_none() {
+            self.wireguard.resent(time_ns, retransmit);
+        }
+        let lack = retransmit
+            .error
+            .and_then(|_| self.lack(&retransmit.socket.flow));
         let (id, side) = self.socket(retransmit.socket, retransmit.state);
         let Some(connection) = self.edit(id) else {
             return;
@@ -40,27 +46,45 @@ impl State {
         let sent = track.retransmits.get_or_insert_with(|| {
             Box::new(Retransmits {
                 first_ns: time_ns,
+                first_backoff: retransmit.backoff,
                 first_mss: retransmit.mss_cache,
                 ..Retransmits::default()
             })
         });
         raise(&mut sent.count, retransmit.count);
+        raise(&mut sent.unsent, retransmit.unsent);
+        if retransmit.error.is_some_and(SendError::is_put_off) {
+            return;
+        }
+        sent.error = retransmit.error.or(sent.error);
         raise(&mut sent.last_ns, time_ns);
         raise(&mut sent.max_backoff, retransmit.backoff);
         sent.bytes_acked = retransmit.bytes_acked;
         sent.timers = retransmit.timers.or(sent.timers);
         if in_handshake {
-            sent.handshake = sent.count;
+            sent.handshake = sent.tried();
+        } else {
+            sent.repeats.lost(retransmit.seq, time_ns);
+        }
+        match retransmit.error {
+            Some(error) if error.is_nowhere() => {
+                track.hold_up(time_ns, Some(error), lack).attempts += 1;
+            }
+            Some(_) => {}
+            None => track.let_go(time_ns),
+        }
+        if in_handshake {
             self.adopt_syns((id, side), retransmit.seq);
             return;
         }
-        sent.repeats.lost(retransmit.seq, time_ns);
         for drops in track.other.values_mut() {
             drops.retransmitted.resend(retransmit.seq);
         }
     }
 
     pub(crate) fn sample(&mut self, time_ns: u64, sample: &Sample) {
+        let held_up = sample.is_held_up.then_some(sample.flow);
+        let lack = held_up.and_then(|sent| self.lack(&sent));
         let Some((connection, side)) = self.edit_socket(&sample.flow) else {
             return;
         };
@@ -68,6 +92,7 @@ impl State {
             return;
         };
         end.established |= !sample.state.is_handshake();
+        let opened_ns = end.socket.opened_ns;
         let before = end.sample.replace(Box::new(*sample));
         let grew = |bytes: fn(&Sample) -> u64| {
             before
@@ -83,10 +108,22 @@ impl State {
         let upto = end.snd_una_rcv_nxt(sample.bytes_acked, sample.bytes_received);
         let (snd_una, rcv_nxt) = upto.unzip();
         let out = connection.track_mut(side);
-        out.sender_mss = Some(sample.mss);
-        out.sender_pmtu_bytes = Some(sample.pmtu_bytes);
+        out.duplicates.tell(sample.duplicates, opened_ns);
+        if moved {
+            out.let_go(time_ns);
+        } else {
+            out.see_held_up(time_ns, sample, lack);
+        }
+        if !out.is_held_up() {
+            // A route whose device is gone has the smallest MTU there is (`blackhole_netdev`).
+            out.sender_mss = Some(sample.mss);
+            out.sender_pmtu_bytes = Some(sample.pmtu_bytes);
+        }
         let times_out = sample.unacked > 0 && sample.backoff > 0 && !moved;
-        let first = (time_ns, sample.backoff);
+        let first = (
+            out.waiting_since(time_ns, sample).max(opened_ns),
+            sample.backoff,
+        );
         let first = out
             .waits
             .map_or(first, |waits| (waits.first_ns, waits.first_backoff));
@@ -108,6 +145,11 @@ impl State {
                 None => {}
             }
         }
+    }
+
+    /// What the way out of a socket lacks; `None` if nothing.
+    fn lack(&self, sent: &Flow) -> Option<Lack> {
+        way_out::lack(&self.topology, &self.departures, sent)
     }
 
     /// The connection of a socket, to be changed, and the direction in which the socket sends.

@@ -170,6 +170,12 @@ impl RetransmittedDrops {
         self.count += 1;
     }
 
+    /// Whether one of those that are remembered is so.
+    pub(crate) fn any(&self, is_so: impl Fn(u32) -> bool) -> bool {
+        let known = &self.seqs[..self.count.min(MOST_SEQS)];
+        known.iter().any(|&seq| is_so(seq))
+    }
+
     /// Takes in that a segment with this sequence number is sent again.
     pub(crate) fn resend(&mut self, seq: u32) {
         let known = &self.seqs[..self.count.min(MOST_SEQS)];

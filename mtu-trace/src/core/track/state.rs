@@ -11,6 +11,7 @@ use crate::core::graph::TopologyIndex;
 use crate::core::track::connection::{Connection, Side, Worth, insert_flows};
 use crate::core::track::index::{Index, SeqPair};
 use crate::core::track::progress::RoutePmtus;
+use crate::core::track::way_out::Departures;
 use crate::core::track::wireguard_match::WireguardMatch;
 use crate::model::event::{Event, EventKind, Flow, Isn, TCP, TcpState};
 use crate::model::network::Topology;
@@ -58,6 +59,8 @@ pub struct State {
     pub limits: Arc<[String]>,
     /// The graph of that network.
     pub(crate) index: Arc<TopologyIndex>,
+    /// What has gone from it.
+    pub(crate) departures: Departures,
     connections: OrdMap<ConnectionId, Arc<Connection>>,
     pub(crate) sockets: HashMap<Flow, DirectionId>,
     pub(crate) flows: HashMap<Flow, DirectionId>,
@@ -167,6 +170,7 @@ impl State {
         match &event.kind {
             EventKind::Topology(topology) => {
                 let topology = self.with_gone(topology);
+                self.departures.learn(&self.topology, &topology);
                 self.index = Arc::new(TopologyIndex::new(Arc::clone(&topology)));
                 self.wireguard.look(&topology);
                 self.topology = topology;

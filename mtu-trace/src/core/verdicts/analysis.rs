@@ -73,6 +73,11 @@ impl Analysis {
                 }
             }
             EventKind::Blind(_) => self.index.ask_all(&self.state, &self.scope),
+            // That nothing is dropped cannot be said any more.
+            EventKind::Lost(_) | EventKind::Evicted(_) => {
+                let denied = Verdict::RemoteBlackHole;
+                self.index.ask_verdict(denied, &self.state, &self.scope);
+            }
             EventKind::Tick => self.note(),
             _ => {}
         }
@@ -175,7 +180,8 @@ impl Analysis {
                 finding.fixes.clone_from(&detected.fixes);
             }
         }
-        finding.summary = (entry.sentence)(&Telling::of(&finding, worst.dropped())?);
+        let telling = Telling::of(&finding, worst.dropped(), worst.held_up())?;
+        finding.summary = (entry.sentence)(&telling);
         Some(finding)
     }
 

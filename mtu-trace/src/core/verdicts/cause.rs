@@ -16,6 +16,8 @@ pub enum Cause {
     Other(OtherKey),
     /// The message about their size is dropped at a place: namespace, function and hook.
     Message(NetnsId, Name, Option<NetfilterHookName>),
+    /// The way out of a namespace, with the name of what it lacks; empty where that is not known.
+    WayOut(NetnsId, Name),
     /// Something at or before one peer, by its address and the network it is of: networks that have
     /// nothing to do with each other may have the same addresses.
     Peer(Option<NetnsId>, IpAddr),
@@ -27,7 +29,8 @@ impl Cause {
         match self {
             Self::Site(SiteKey { netns, .. })
             | Self::Other(OtherKey { netns, .. })
-            | Self::Message(netns, ..) => Some(*netns),
+            | Self::Message(netns, ..)
+            | Self::WayOut(netns, _) => Some(*netns),
             Self::Peer(..) => None,
         }
     }

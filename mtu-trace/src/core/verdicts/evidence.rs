@@ -3,13 +3,15 @@
 use std::io;
 
 use crate::core::sites::Tells;
-use crate::core::track::{Icmp, OtherDrops, OtherKey, PmtuAccepted, SiteDrops, TrackedSocket};
+use crate::core::track::{
+    Icmp, Lack, OtherDrops, OtherKey, PmtuAccepted, SiteDrops, Track, TrackedSocket,
+};
 use crate::core::verdicts::facts::TrackFacts;
 use crate::core::verdicts::trouble::Trouble;
-use crate::model::event::Timers;
 use crate::model::event::hook::{
     DROPS, ICMP, RETRANSMITS, ROUTE, ROUTE6, STATES, TOLD, TOLD6, TUNNEL,
 };
+use crate::model::event::{Flow, Timers};
 use crate::model::finding::Evidence;
 use crate::model::network::Topology;
 
@@ -26,6 +28,7 @@ pub fn evidence(facts: &TrackFacts<'_>, trouble: &Trouble) -> Evidence {
         oversized_drops: track.oversized_drops(),
         other_drops: track.other.values().map(|drops| drops.count).sum(),
         retransmits: facts.retransmits(),
+        unsent: sent.map_or(0, |sent| sent.unsent),
         max_backoff: sent.map_or(0, |sent| sent.max_backoff),
         stalled_ms: until_ns.saturating_sub(trouble.first_ns) / NS_PER_MS,
         attempts: trouble.attempts,
@@ -54,13 +57,26 @@ fn notes(facts: &TrackFacts<'_>) -> Vec<String> {
     );
     icmp(&track.icmp, topology, &mut notes);
     if let Some(sent) = &track.retransmits {
-        notes.push(format!(
-            "{RETRANSMITS}: {} segments sent again, timeout doubled {} times",
-            sent.count, sent.max_backoff
-        ));
+        if sent.count > 0 || sent.unsent == 0 {
+            notes.push(format!(
+                "{RETRANSMITS}: {} segments sent again, timeout doubled {} times",
+                sent.count, sent.max_backoff
+            ));
+        }
+        if let Some(error) = sent.error {
+            notes.push(format!(
+                "{RETRANSMITS}: {} segments could not be sent again: {error}",
+                sent.unsent
+            ));
+        }
         notes.extend(sent.timers.as_ref().and_then(timers));
     }
     notes.extend(ends.iter().filter_map(|end| socket(end, topology)));
+    notes.extend(
+        facts
+            .flow()
+            .and_then(|sent| way_out(track, &sent, topology)),
+    );
     let others = track.other.iter();
     notes.extend(others.map(|(key, drops)| other(key, drops, topology)));
     notes.extend(ends.iter().filter_map(|end| ending(end, topology)));
@@ -107,7 +123,12 @@ fn icmp(icmp: &Icmp, topology: &Topology, notes: &mut Vec<String>) {
 
 fn socket(end: &TrackedSocket, topology: &Topology) -> Option<String> {
     let sample = end.sample.as_ref()?;
-    let waits = if sample.unacked > 0 && sample.backoff > 0 {
+    let waits = if sample.is_held_up {
+        format!(
+            ", tries in vain to send {} bytes although its peer has room",
+            sample.unsent_bytes
+        )
+    } else if sample.unacked > 0 && sample.backoff > 0 {
         format!(
             ", waits for the acknowledgement of {} segments, timeout doubled {} times",
             sample.unacked, sample.backoff
@@ -129,6 +150,20 @@ fn other(key: &OtherKey, drops: &OtherDrops, topology: &Topology) -> String {
     let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
     let (count, function, place) = (drops.count, &key.function, topology.label(key.netns));
     format!("{DROPS}: {count} other packets dropped by {function}{reason} in {place}")
+}
+
+/// What the way out of a sender lacks or lacked; `None` if nothing was seen to be missing.
+fn way_out(track: &Track, sent: &Flow, topology: &Topology) -> Option<String> {
+    let what = match track.outage.as_ref()?.lack.as_ref()? {
+        Lack::Interface(name) => format!("interface {name} is gone"),
+        Lack::Up { name, .. } => format!("interface {name} is down"),
+        Lack::Address(address, _) => format!("address {address} is not there"),
+        Lack::Route(route, name) => format!("the route to {} by {name} is gone", route.network()),
+        Lack::AnyRoute => format!("no route leads to {}", sent.destination.ip()),
+        Lack::Refused => format!("a route refuses what is sent to {}", sent.destination.ip()),
+    };
+    let place = topology.label(sent.netns);
+    Some(format!("netlink: in {place}, {what}"))
 }
 
 fn ending(end: &TrackedSocket, topology: &Topology) -> Option<String> {

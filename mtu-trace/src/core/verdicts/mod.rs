@@ -16,6 +16,7 @@ pub(crate) mod sentence;
 pub(crate) mod table;
 pub(crate) mod trouble;
 pub(crate) mod verdict_index;
+pub(crate) mod way_back;
 pub(crate) mod worst;
 pub use analysis::{Analysis, Current, FindingHead, Made};
 pub use table::{entry, page};

@@ -274,7 +274,7 @@ fn set_mtu(place: &NetnsRef, link: &Link, bytes: u32) -> Option<String> {
 }
 
 /// The command that runs another one in a namespace; none if there is no way to name it.
-fn enter(netns: &NetnsRef) -> Option<String> {
+pub(crate) fn enter(netns: &NetnsRef) -> Option<String> {
     if let Some(name) = &netns.name {
         return Some(format!("ip netns exec {}", quote(name)));
     }

@@ -1,9 +1,21 @@
 //! What the sentences of findings have in common; each verdict has its own in its file.
 
+use std::net::IpAddr;
+
+use crate::core::track::Outage;
 use crate::core::verdicts::drop_reason::DropReason;
 use crate::core::verdicts::facts::loss::LostAt;
 use crate::model::finding::{Boundary, ConnectionRef, Direction, Finding};
 use crate::model::network::Topology;
+
+/// A time in which nothing of a sender left its namespace.
+pub(crate) struct HeldUp<'a> {
+    pub(crate) outage: &'a Outage,
+    /// The namespace of the sender, as a sentence has it.
+    pub(crate) place: String,
+    /// Where it sends to.
+    pub(crate) to: IpAddr,
+}
 
 /// What a sentence is made from.
 pub struct Telling<'a> {
@@ -15,11 +27,17 @@ pub struct Telling<'a> {
     /// Where packets of it are dropped for another reason than size, in words: `by netfilter in FORWARD
     /// of node-1 (NETFILTER_DROP)`; `None` if none are.
     pub(crate) dropped: Option<String>,
+    /// A time in which nothing of its sender left its namespace; `None` if there was none.
+    pub(crate) outage: Option<HeldUp<'a>>,
 }
 
 impl<'a> Telling<'a> {
     /// What there is to tell of a finding; `None` if it is about no connection.
-    pub fn of(finding: &'a Finding, dropped: Option<String>) -> Option<Self> {
+    pub(crate) fn of(
+        finding: &'a Finding,
+        dropped: Option<String>,
+        outage: Option<HeldUp<'a>>,
+    ) -> Option<Self> {
         let connection = finding.connection.as_ref()?;
         let others = match finding.connections {
             0 | 1 => String::new(),
@@ -37,6 +55,7 @@ impl<'a> Telling<'a> {
             finding,
             connection,
             dropped,
+            outage,
         })
     }
 

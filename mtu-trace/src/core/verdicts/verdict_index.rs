@@ -165,6 +165,15 @@ impl VerdictIndex {
         }
     }
 
+    /// Asks again about all of a verdict.
+    pub fn ask_verdict(&mut self, verdict: Verdict, state: &State, scope: &Scope) {
+        let groups = self.groups.iter().filter(|(key, _)| key.0 == verdict);
+        let ids = groups.flat_map(|(_, group)| group.members().map(|(id, _)| id));
+        for id in ids.collect::<BTreeSet<ConnectionId>>() {
+            self.ask(id, state, scope);
+        }
+    }
+
     /// What something was found for since this was last asked.
     pub fn take_news(&mut self) -> BTreeSet<Arc<Key>> {
         std::mem::take(&mut self.news)

@@ -9,8 +9,9 @@ use crate::core::verdicts::facts::TrackFacts;
 use crate::core::verdicts::facts::loss::LostAt;
 use crate::core::verdicts::local_end::LocalEnd;
 use crate::core::verdicts::remedy;
-use crate::core::verdicts::sentence::drop_place;
+use crate::core::verdicts::sentence::{HeldUp, drop_place};
 use crate::core::verdicts::trouble::Trouble;
+use crate::core::verdicts::way_back;
 use crate::model::event::{Device, NO_REASON};
 use crate::model::finding::{
     BlockedAt, Boundary, BoundaryPeer, Direction, Fix, Pmtud, ReportedDrop, ReportedHop,
@@ -64,7 +65,7 @@ impl<'a> Worst<'a> {
             (_, Some(site)) => Some(self.limit_bytes(site)?.saturating_sub(site.overhead_bytes)),
             (Cause::Site(_), None) => Some(self.predicted()?.fits_bytes),
             (Cause::Message(..), _) => self.facts.track.icmp.mtu_bytes.filter(|&told| told > 0),
-            (Cause::Other(_) | Cause::Peer(..), _) => None,
+            (Cause::Other(_) | Cause::WayOut(..) | Cause::Peer(..), _) => None,
         }
     }
 
@@ -232,6 +233,25 @@ impl<'a> Worst<'a> {
             remedy::FRAG_NEEDED
         };
         remedy::unblock(&blocked, message, &[])
+    }
+
+    /// A time in which nothing of its sender left its namespace; `None` if there was none.
+    pub(crate) fn held_up(&self) -> Option<HeldUp<'a>> {
+        let sent = self.facts.flow()?;
+        Some(HeldUp {
+            outage: self.facts.track.outage.as_deref()?,
+            place: self.topology().label(sent.netns),
+            to: sent.destination.ip(),
+        })
+    }
+
+    /// Gives the sender its way out again.
+    pub(crate) fn regain_way_out(&self) -> Option<Fix> {
+        let outage = self.facts.track.outage.as_deref();
+        let open = outage.filter(|outage| outage.ended_ns.is_none())?;
+        let sent = self.facts.flow()?;
+        let place = NetnsRef::new(sent.netns, self.topology());
+        Some(way_back::regain(&place, &sent, open.lack.as_ref()))
     }
 
     /// Clamps the announced segment size at the router.

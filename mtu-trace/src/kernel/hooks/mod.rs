@@ -17,7 +17,9 @@ use aya::programs::TcAttachType;
 use mtu_trace_common::record::{self, PacketRecord, kind};
 
 use crate::kernel::decode::{DecodeError, Decoded, Decoder, ToldCount, closed, flow, whole};
-use crate::model::event::{EventKind, Isn, PacketKind, PathMtu, Retransmit, Socket, hook};
+use crate::model::event::{
+    EventKind, Isn, PacketKind, PathMtu, Retransmit, SendError, Socket, hook,
+};
 use crate::model::hook_status::HookStatus;
 use crate::model::network::Topology;
 
@@ -69,6 +71,8 @@ pub struct Attachment {
     pub mechanism: Mechanism,
     /// Which programs, and where.
     pub point: AttachPoint,
+    /// What of the hook is not seen by this attachment, for `doctor`; `None` where all of it is.
+    pub misses: Option<&'static str>,
 }
 
 /// The programs of an attachment, by name, and what they are attached to.
@@ -162,6 +166,7 @@ const fn at(mechanism: Mechanism, programs: &'static [(&'static str, &'static st
     Attachment {
         mechanism,
         point: AttachPoint::Symbols(programs),
+        misses: None,
     }
 }
 

@@ -9,12 +9,36 @@ use crate::model::event::{TcpState, Timers};
 /// `tcp:tcp_retransmit_skb`, or the functions that lead to it.
 pub const RETRANSMITS: TraceHook = TraceHook {
     name: hook::RETRANSMITS,
-    attachments: at_entry!(
-        after "tcp_retransmit_skb",
-        "tcp_retransmit_skb" at "tcp_retransmit_skb",
-        "tcp_retransmit_inner" at "__tcp_retransmit_skb"
-    ),
-    shows: "segments sent again by sockets of this host",
+    attachments: &[
+        at(
+            Mechanism::RawTracepoint,
+            &[("tcp_retransmit_result", TRACEPOINT)],
+        ),
+        at(
+            Mechanism::Fexit,
+            &[
+                ("tcp_retransmit_skb_fexit", TRACEPOINT),
+                ("tcp_retransmit_inner_fexit", INNER),
+            ],
+        ),
+        at(
+            Mechanism::Kretprobe,
+            &[
+                ("tcp_retransmit_skb_kprobe", TRACEPOINT),
+                ("tcp_retransmit_skb_kretprobe", TRACEPOINT),
+                ("tcp_retransmit_inner_kprobe", INNER),
+                ("tcp_retransmit_inner_kretprobe", INNER),
+            ],
+        ),
+        Attachment {
+            misses: Some("segments that could not be sent again are not told"),
+            ..at(
+                Mechanism::RawTracepoint,
+                &[("tcp_retransmit_skb", TRACEPOINT)],
+            )
+        },
+    ],
+    shows: "segments sent again by sockets of this host, and those that could not be",
     lost: "stalls of local senders are known from their drops and sock_diag only",
     optional: false,
     record: records!(kind::RETRANSMIT, decode),
@@ -48,6 +72,20 @@ pub const LOSS: TraceHook = TraceHook {
     ..TIMEOUT
 };
 
+/// The tracepoint, and the function of the same name.
+const TRACEPOINT: &str = "tcp_retransmit_skb";
+/// The function that does the work, and has the tracepoint in it.
+const INNER: &str = "__tcp_retransmit_skb";
+
+/// Why a segment was not sent, as events have it.
+fn error(result: i32) -> Option<SendError> {
+    match result {
+        0 => None,
+        1.. => Some(SendError::DROPPED),
+        errno => Some(SendError(errno.unsigned_abs())),
+    }
+}
+
 fn decode(_: &Decoder, record: &record::RetransmitRecord, _: &Topology) -> Decoded {
     let known = record.flags & flag::KNOWN != 0;
     let counts = record.timers;
@@ -74,6 +112,8 @@ fn decode(_: &Decoder, record: &record::RetransmitRecord, _: &Topology) -> Decod
         sacked_out: record.sacked_out,
         bytes_acked: record.bytes_acked,
         count: record.count,
+        unsent: record.unsent,
+        error: error(record.error),
         // All zero where no program counts them.
         timers: (counts != TimerCounts::default()).then_some(Timers {
             timeouts: counts.timeouts,

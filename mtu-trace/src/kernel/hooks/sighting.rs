@@ -32,6 +32,7 @@ const fn on(mechanism: Mechanism, program: &'static str, direction: TcAttachType
     Attachment {
         mechanism,
         point: AttachPoint::Devices(program, direction),
+        misses: None,
     }
 }
 

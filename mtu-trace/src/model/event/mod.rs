@@ -6,6 +6,7 @@
 
 pub(crate) mod hook;
 pub(crate) mod packet;
+pub(crate) mod sender;
 mod tcp_state;
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 pub use packet::{IcmpError, Inner, Packet, PacketKind, Quoted, Tcp};
+pub use sender::{Retransmit, Sample, SendError, Timers};
 use serde::{Deserialize, Serialize};
 pub use tcp_state::TcpState;
 
@@ -174,73 +176,6 @@ pub struct Device {
     pub mtu_bytes: u32,
 }
 
-/// A segment sent again by a socket of this host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Retransmit {
-    /// The socket that sent the segment again.
-    pub socket: Socket,
-    /// The first sequence number of the segment.
-    pub seq: u32,
-    /// The sequence number behind the segment.
-    pub end_seq: u32,
-    /// The first byte that is not acknowledged.
-    pub snd_una: u32,
-    /// The socket's TCP state then.
-    pub state: TcpState,
-    /// The congestion control state (`icsk_ca_state`); 4 is `TCP_CA_Loss`.
-    pub ca_state: u32,
-    /// How many timeouts there were in a row without progress.
-    pub timeouts: u32,
-    /// How often the retransmission timeout was doubled.
-    pub backoff: u32,
-    /// The segment size in use, payload bytes.
-    pub mss_cache: u32,
-    /// The path MTU that the sender works with, bytes.
-    pub pmtu_bytes: u32,
-    /// How many segments are in flight.
-    pub packets_out: u32,
-    /// Segments the peer holds out of order.
-    pub sacked_out: u32,
-    /// Bytes acknowledged over the connection's life.
-    pub bytes_acked: u64,
-    /// Retransmits of the socket so far, exact.
-    pub count: u64,
-    /// Why it sent again so far, where that is seen.
-    // Captures of before it was known do not have it.
-    #[serde(default)]
-    pub timers: Option<Timers>,
-}
-
-/// Why a socket sent again, so far. What none of these tells was asked for by the peer's
-/// acknowledgements.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Timers {
-    /// Runs of the retransmission timer (RFC 6298).
-    pub timeouts: u32,
-    /// Tail loss probes (RFC 8985, section 7).
-    pub probes: u32,
-    /// How often all that was outstanding was taken for lost, for a timeout.
-    pub losses: u32,
-}
-
-impl Timers {
-    /// What was counted of them: how often, by which hook, and what. What never was may not be seen at
-    /// all, and is left out.
-    pub fn counted(&self) -> impl Iterator<Item = (u32, &'static str, &'static str)> + use<> {
-        [
-            (self.timeouts, hook::TIMEOUT, "timeouts"),
-            (self.probes, hook::PROBE, "tail loss probes"),
-            (
-                self.losses,
-                hook::LOSS,
-                "times all outstanding taken for lost",
-            ),
-        ]
-        .into_iter()
-        .filter(|(count, ..)| *count > 0)
-    }
-}
-
 /// A path MTU that an ICMP error told, or for a route one that a tunnel has found, and that is kept to
 /// from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -261,50 +196,6 @@ impl PathMtu {
     #[must_use]
     pub fn is_socket(&self) -> bool {
         self.flow.protocol != 0
-    }
-}
-
-/// How a socket stands (`INET_DIAG_INFO`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sample {
-    /// The socket's addresses: source is local.
-    pub flow: Flow,
-    /// The socket's TCP state then.
-    pub state: TcpState,
-    /// How many timeouts there were in a row without progress.
-    pub timeouts: u32,
-    /// How often the retransmission timeout was doubled.
-    pub backoff: u32,
-    /// The segment size in use, payload bytes.
-    pub mss: u32,
-    /// The path MTU that the socket works with, bytes.
-    pub pmtu_bytes: u32,
-    /// How many segments are in flight.
-    pub unacked: u32,
-    /// Of those, segments the peer holds behind a gap.
-    pub sacked: u32,
-    /// Bytes acknowledged over the connection's life.
-    pub bytes_acked: u64,
-    /// Bytes received in order over the connection's life.
-    pub bytes_received: u64,
-    /// Bytes of memory for data received behind a gap.
-    pub held_bytes: u32,
-    /// Bytes that wait to be sent.
-    pub unsent_bytes: u32,
-    /// Whether it asks again and again for room at the peer (zero-window probes, RFC 9293, section
-    /// 3.8.6.1).
-    pub window_closed: bool,
-    /// Bytes sent that are not acknowledged.
-    #[serde(default)]
-    pub outstanding_bytes: u32,
-}
-
-impl Sample {
-    /// Whether the socket waits for something it should have had by now: the acknowledgement of
-    /// what it sent again, room at the peer, or what fills a gap.
-    #[must_use]
-    pub fn is_waiting(&self) -> bool {
-        self.window_closed || self.held_bytes > 0 || (self.unacked > 0 && self.backoff > 0)
     }
 }
 

@@ -161,6 +161,7 @@ fn is_news(before: Option<&Sample>, now: &Sample) -> bool {
             sample.mss,
             sample.pmtu_bytes,
             sample.window_closed,
+            sample.is_held_up,
             sample.held_bytes > 0,
             sample.is_waiting(),
         )

@@ -3,7 +3,6 @@
 use crate::core::track::{OtherDrops, OtherKey, Track};
 use crate::core::verdicts::drop_reason::DropReason;
 use crate::core::verdicts::facts::TrackFacts;
-use crate::model::event::NO_REASON;
 use crate::model::finding::Carried;
 
 /// Segments sent again, or dropped, that are worth a word. A choice: fewer are daily life, and a
@@ -34,7 +33,7 @@ pub(crate) fn syn_is_unanswered(facts: &TrackFacts<'_>) -> bool {
 /// not: that is what it is for.
 pub(crate) fn other_drop_matters(facts: &TrackFacts<'_>) -> bool {
     worst_other(facts.track).is_some_and(|(_, drops)| {
-        facts.retransmits() > 0 || (drops.count >= LEAST_LOSSES && !drops.syn)
+        facts.resends() > 0 || (drops.count >= LEAST_LOSSES && !drops.syn)
     })
 }
 
@@ -43,7 +42,9 @@ pub(crate) fn other_drop_matters(facts: &TrackFacts<'_>) -> bool {
 pub(crate) fn segments_were_lost(facts: &TrackFacts<'_>) -> bool {
     facts.track.retransmits.as_ref().is_some_and(|sent| {
         let resent = sent.count.saturating_sub(sent.handshake);
-        let lost = resent.saturating_sub(duplicates(facts.track));
+        // Both tell of the same segments.
+        let needless = duplicates(facts.track).max(facts.track.duplicates.told());
+        let lost = resent.saturating_sub(needless);
         lost >= LEAST_LOSSES
             && lost.saturating_mul(LEAST_LOST_SHARE) >= resent
             && sent.repeats.recoveries > 0
@@ -66,7 +67,7 @@ pub(crate) fn is_cut_off(facts: &TrackFacts<'_>) -> bool {
     };
     let error = sender.closed.as_ref().map(|closed| closed.error);
     let is_aborted = error.is_some_and(|error| ABORTED.contains(&error));
-    sender.established && sent.count > sent.handshake && is_aborted
+    sender.established && sent.tried() > sent.handshake && is_aborted
 }
 
 /// Segments that came twice: what was sent again had not been lost (RFC 2883, RFC 3522).
@@ -147,8 +148,7 @@ fn losses(key: &OtherKey, drops: &OtherDrops) -> Option<u64> {
     if key.hook.is_some() || DropReason::of(key).is_some() {
         return Some(drops.count);
     }
-    let is_told = key.reason.as_deref().is_some_and(|it| it != NO_REASON);
     let resent = drops.retransmitted.resent;
     let is_at_its_end = ENDS.iter().any(|start| key.function.starts_with(start));
-    (!is_told && resent >= LEAST_LOSSES && !is_at_its_end).then_some(resent)
+    (resent >= LEAST_LOSSES && !is_at_its_end).then_some(resent)
 }

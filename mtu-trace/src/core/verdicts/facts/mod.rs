@@ -2,8 +2,10 @@
 //! computed when a row of the table first asks for it.
 
 pub(crate) mod loss;
+pub(crate) mod nothing_dropped;
 pub(crate) mod predicted;
 pub(crate) mod size;
+pub(crate) mod way_out;
 
 use std::cell::{Cell, OnceCell};
 use std::net::{IpAddr, Ipv4Addr};
@@ -78,8 +80,16 @@ facts! {
     Datagrams = |facts| facts.flow().is_some_and(|flow| flow.protocol == UDP),
     /// A sender on this host makes no progress.
     SenderStalled = |facts| facts.stall().is_some(),
-    /// A sender on this host has sent segments again.
-    Retransmits = |facts| facts.retransmits() > 0,
+    /// A sender on this host has sent segments again, or has tried to.
+    Retransmits = |facts| facts.resends() > 0,
+    /// Nothing that a sender on this host tries to send leaves its namespace.
+    NothingLeaves = |facts| way_out::open_outage(facts).is_some(),
+    /// For a time nothing of it did.
+    NothingLeft = |facts| way_out::ended_outage(facts).is_some(),
+    /// It is seen what its way out lacks, or lacked then.
+    LackSeen = way_out::lack_is_seen,
+    /// It may be said that nothing of this direction is dropped on this host.
+    NothingDropped = nothing_dropped::nothing_is_dropped,
     /// Full-size segments are not acknowledged, while small ones did or do get through.
     FullSizeUnacknowledged = size::full_size_is_unacknowledged,
     /// A receiver on this host, whose sender is elsewhere, waits for what would fill a gap.
@@ -127,6 +137,17 @@ pub(crate) const IMPLIED: &[(Fact, &[Fact])] = &[
 /// handshake is done, or its socket closed.
 pub(crate) const EXCLUDED: &[(Fact, &[Fact])] = &[
     (Fact::NothingTried, &[Fact::OversizedDrop, Fact::OtherDrop]),
+    (Fact::NothingLeaves, &[Fact::NothingLeft]),
+    (
+        Fact::NothingDropped,
+        &[
+            Fact::OversizedDrop,
+            Fact::OversizedPassing,
+            Fact::MessageBlocked,
+            Fact::NothingLeaves,
+            Fact::NothingLeft,
+        ],
+    ),
     (
         Fact::GapUnfilled,
         &[
@@ -135,6 +156,8 @@ pub(crate) const EXCLUDED: &[(Fact, &[Fact])] = &[
             Fact::FullSizeWaiting,
             Fact::WindowClosed,
             Fact::CutOff,
+            Fact::NothingLeaves,
+            Fact::NothingLeft,
         ],
     ),
     (
@@ -151,8 +174,8 @@ pub struct TrackFacts<'a> {
     pub side: Side,
     pub track: &'a Track,
     /// The facts that were asked for, and those that hold, a bit each.
-    asked: Cell<u32>,
-    held: Cell<u32>,
+    asked: Cell<u64>,
+    held: Cell<u64>,
     stall: OnceCell<Option<Stall>>,
     predicted: OnceCell<Option<Arc<Predicted>>>,
     /// When the answers may change though nothing happens, ns.
@@ -204,7 +227,7 @@ impl<'a> TrackFacts<'a> {
 
     /// Whether a fact holds now.
     pub fn holds(&self, fact: Fact) -> bool {
-        let bit = 1_u32 << fact as u32;
+        let bit = 1_u64 << fact as u32;
         if self.asked.get() & bit == 0 {
             let held = if fact.test(self) { bit } else { 0 };
             self.asked.set(self.asked.get() | bit);
@@ -215,7 +238,7 @@ impl<'a> TrackFacts<'a> {
 
     /// Whether the facts that were asked for agree with [`IMPLIED`] and [`EXCLUDED`].
     pub(crate) fn are_consistent(&self) -> bool {
-        let asked = |fact: Fact| self.asked.get() & (1 << fact as u32) != 0;
+        let asked = |fact: Fact| self.asked.get() & (1_u64 << fact as u32) != 0;
         let holds = |fact: Fact| asked(fact) && self.holds(fact);
         let implied = |&(fact, others): &(Fact, &[Fact])| {
             !holds(fact) || others.iter().all(|&other| self.holds(other))
@@ -272,6 +295,12 @@ impl<'a> TrackFacts<'a> {
 
     pub(crate) fn retransmits(&self) -> u64 {
         self.track.retransmits.as_ref().map_or(0, |sent| sent.count)
+    }
+
+    /// How often segments were to be sent again, whether they could be or not.
+    pub(crate) fn resends(&self) -> u64 {
+        let sent = self.track.retransmits.as_ref();
+        sent.map_or(0, |sent| sent.tried())
     }
 
     /// The stall of a sender on this host: the same segment sent again and again, or timeouts that

@@ -27,6 +27,7 @@ fn sentence(telling: &Telling<'_>) -> String {
         finding,
         connection,
         dropped,
+        ..
     } = telling;
     let carried = finding.drop.as_ref().map(|drop| drop.carried);
     let answer = format!(

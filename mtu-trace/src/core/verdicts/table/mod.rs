@@ -9,6 +9,7 @@ mod handshake_timeout;
 mod local_drop;
 mod mtu_black_hole;
 mod mtu_mismatch;
+mod no_route;
 mod packet_loss;
 mod pmtud_slow;
 mod pmtud_working;

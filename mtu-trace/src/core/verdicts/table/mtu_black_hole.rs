@@ -15,11 +15,13 @@ pub(super) const VERDICT: VerdictEntry = VerdictEntry {
             .surer_with(&[MessageMissing, KnownFunction]),
         case("blocked message", Error, Likely, of_blocked_message)
             .needs(&[MessageBlocked, SenderStalled])
-            .unless(&[OversizedDrop]),
-        case("passing", Error, Suspected, of_passing_packets).needs(&[OversizedPassing]),
+            .unless(&[OversizedDrop, NothingLeaves]),
+        case("passing", Error, Suspected, of_passing_packets)
+            .needs(&[OversizedPassing])
+            .unless(&[NothingLeaves]),
         case("predicted", Error, Suspected, of_predicted_place)
             .needs(&[NothingTried, FullSizeWaiting, SenderStalled, NarrowPlace])
-            .unless(&[SynUnanswered]),
+            .unless(&[SynUnanswered, NothingLeaves]),
     ],
     sentence,
     fixes: |worst| worst.for_narrow_place(),

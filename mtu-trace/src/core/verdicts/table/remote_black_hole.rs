@@ -7,11 +7,11 @@ pub(super) const VERDICT: VerdictEntry = VerdictEntry {
     meaning: "Only full-size segments get nowhere, and none dies here.",
     cases: &[
         case("sender beyond a hole", Error, Suspected, of_sender)
-            .needs(&[SenderStalled, FullSizeUnacknowledged, DropsVisible])
-            .unless(&[OversizedDrop, OtherDrop, MessageBlocked]),
+            .needs(&[SenderStalled, FullSizeUnacknowledged, NothingDropped])
+            .unless(&[OtherDrop]),
         case("receiver beyond a hole", Error, Suspected, of_receiver)
-            .needs(&[GapUnfilled, DropsVisible])
-            .unless(&[OversizedDrop, OtherDrop, MessageBlocked]),
+            .needs(&[GapUnfilled, NothingDropped])
+            .unless(&[OtherDrop]),
     ],
     sentence,
     fixes: |worst| {

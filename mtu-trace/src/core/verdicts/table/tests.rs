@@ -13,12 +13,15 @@ const SIZE_EXPLAINS: &str =
     "other drops and a failing start are often the same packets, seen again";
 const ONE_CONNECTION: &str = "what was dropped for its size is told, also if it has recovered";
 const ENDS_ONLY: &str = "a drop or a message on this host explains what the ends show of it";
+const STILL_A_HOLE: &str = "a hole that was seen stays one, whatever has become of the way since";
+const NOTHING_SENT: &str = "what does not leave its sender explains whatever else is seen of it";
 const LESS_SURE: &str =
     "packets that were seen say more than a network as it stands, or than nothing seen";
 
 const STALLS: &[&str] = &["segments", "datagrams", "blocked message", "passing"];
 const RECOVERIES: &[&str] = &["recovered late", "recovered", "told datagrams"];
 const DROPS: &[&str] = &["dropped and stalled", "dropped"];
+const NO_ROUTE: &[&str] = &["nothing leaves", "nothing left"];
 const BEYOND: &[&str] = &["sender beyond a hole", "receiver beyond a hole"];
 const SHOWN_BY_ENDS: &[&str] = &["zero window", "cut off", "lost"];
 
@@ -43,7 +46,17 @@ const MEANT: &[(&[&str], &[&str], &str)] = &[
     ),
     (&["passing"], RECOVERIES, STALLED_AGAIN),
     (&["passing"], &["predicted"], LESS_SURE),
-    (&["passing"], BEYOND, LESS_SURE),
+    (
+        &["segments", "datagrams"],
+        &["nothing leaves"],
+        STILL_A_HOLE,
+    ),
+    (STALLS, &["nothing left"], STALLED_AGAIN),
+    (&["predicted"], &["nothing left"], STALLED_AGAIN),
+    (NO_ROUTE, RECOVERIES, NOTHING_SENT),
+    (NO_ROUTE, DROPS, NOTHING_SENT),
+    (NO_ROUTE, &["came down late", "handshake"], NOTHING_SENT),
+    (NO_ROUTE, SHOWN_BY_ENDS, NOTHING_SENT),
     (STALLS, &["handshake"], SIZE_EXPLAINS),
     (STALLS, DROPS, SIZE_EXPLAINS),
     (STALLS, &["came down late"], ENDS_ONLY),

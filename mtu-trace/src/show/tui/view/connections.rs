@@ -69,7 +69,7 @@ fn drops(track: &Track) -> u64 {
 }
 
 /// The direction that stands still, and since when, ns: the same segment was lost more than once, or
-/// the socket waits for room or for what fills a gap.
+/// the socket waits for room, a way out, or what fills a gap.
 fn stalled_since(connection: &Connection) -> Option<(Side, u64)> {
     if connection.is_closed() {
         return None;
@@ -80,7 +80,10 @@ fn stalled_since(connection: &Connection) -> Option<(Side, u64)> {
         let repeats = [Some(&track.holes), Some(&track.passed), sent];
         let open = repeats.into_iter().flatten().filter_map(|it| it.open);
         let open = open.filter(|open| open.attempts > 1);
-        open.map(move |open| (side, open.first_ns))
+        let held_up = track.outage.as_ref().filter(|it| it.ended_ns.is_none());
+        open.map(|open| open.first_ns)
+            .chain(held_up.map(|it| it.first_ns))
+            .map(move |since| (side, since))
     };
     let waits = |(sends, end): (Side, &TrackedSocket)| {
         let closed = end.window_closed_ns.map(|since| (sends, since));
