@@ -48,6 +48,8 @@ members! {
     SkbIif = "sk_buff", "skb_iif";
     /// The route, with a flag in the lowest bit.
     SkbRefdst = "sk_buff", "_skb_refdst";
+    /// The connection in connection tracking, with its state in the lowest three bits.
+    SkbNfct = "sk_buff", "_nfct";
     /// The protocol's private area; `tcp_skb_cb` begins with the sequence numbers.
     SkbCb = "sk_buff", "cb";
     /// Payload bytes in each segment of a GSO packet.

@@ -55,6 +55,20 @@ pub struct DeviceRecord {
 /// Most bytes of a packet's headers that a record carries, from the IP header on.
 pub const HEAD_BYTES: usize = 192;
 
+/// Most functions that a record tells of the calls in which a packet was dropped. A choice: those of the
+/// tracing itself, and enough behind them to see which step of a packet's way it was.
+pub const STACK_FUNCTIONS: usize = 16;
+
+/// The bits of [`PacketRecord::conntrack`].
+pub mod conntrack {
+    /// The state, numbered as the kernel does (`enum ip_conntrack_info`).
+    pub const STATE: u32 = 7;
+    /// There is a connection.
+    pub const TRACKED: u32 = 8;
+    /// What the kernel has noted was read.
+    pub const KNOWN: u32 = 16;
+}
+
 /// The values that [`PacketRecord::direction`] may have.
 pub mod direction {
     /// Received by the device.
@@ -109,6 +123,12 @@ pub struct PacketRecord {
     pub ethertype: u32,
     /// Valid bytes of [`PacketRecord::head`].
     pub head_len: u32,
+    /// What connection tracking makes of it: [`conntrack`]; 0 where that was not read.
+    pub conntrack: u32,
+    /// Fills the place up to the next field.
+    pub reserved: u32,
+    /// At a drop: where in which functions it happened, the innermost first; 0 behind the last.
+    pub stack: [u64; STACK_FUNCTIONS],
     /// The packet from its IP header on.
     pub head: [u8; HEAD_BYTES],
 }

@@ -1,6 +1,7 @@
 //! Packets freed on their way (`skb:kfree_skb`, or the function it is in).
 
 use aya_ebpf::EbpfContext;
+use aya_ebpf::helpers::bpf_get_stack;
 use aya_ebpf::macros::{kprobe, raw_tracepoint};
 use aya_ebpf::programs::{ProbeContext, RawTracePointContext};
 use aya_log_ebpf::debug;
@@ -85,11 +86,22 @@ fn freed(
         scratch.record.key.site = location;
         if is_of_interest(scratch) && scratch.count((&DROPS, lru::DROPS), EventClass::Losses) {
             scratch.record.reason = reason();
+            scratch.record.conntrack = skb::conntrack(skb).unwrap_or(0);
+            calls(ctx, scratch);
             scratch.send(kind::DROP);
             debug!(ctx, "drop at {:x}", location);
         }
         Some(())
     })
+}
+
+/// Notes in which functions this happens; where the kernel cannot tell, there are none.
+#[inline(always)]
+fn calls(ctx: &impl EbpfContext, scratch: &mut Scratch) {
+    let stack = &mut scratch.record.stack;
+    let bytes = size_of_val(stack) as u32;
+    // SAFETY: the helper writes at most so many bytes, which are the record's own.
+    let _unknown = unsafe { bpf_get_stack(ctx.as_ptr(), stack.as_mut_ptr().cast(), bytes, 0) };
 }
 
 /// Whether a freed packet can matter to a stalled connection.

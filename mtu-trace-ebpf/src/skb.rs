@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::bpf_probe_read_kernel_buf;
 use mtu_trace_common::layout::Member;
 use mtu_trace_common::map::FlowKey;
-use mtu_trace_common::record::{DeviceRecord, HEAD_BYTES};
+use mtu_trace_common::record::{DeviceRecord, HEAD_BYTES, conntrack};
 
 use crate::kernel::{device_into, field, pointer, read, veth_peer};
 use crate::scratch::Scratch;
@@ -242,6 +242,16 @@ pub fn place(skb: u64, to: &mut Scratch) -> Option<()> {
         cookie => cookie,
     };
     Some(())
+}
+
+/// What connection tracking makes of a packet ([`conntrack`]); `None` where the kernel has none.
+#[inline(always)]
+pub fn conntrack(skb: u64) -> Option<u32> {
+    let nfct: u64 = field(skb, Member::SkbNfct)?;
+    let state = nfct as u32 & conntrack::STATE;
+    let is_tracked = nfct & !u64::from(conntrack::STATE) != 0;
+    let tracked = if is_tracked { conntrack::TRACKED } else { 0 };
+    Some(state | tracked | conntrack::KNOWN)
 }
 
 /// Copies the linear part of the packet from the IP header on, in steps whose sizes the verifier

@@ -62,6 +62,8 @@ fn dropped(function: &str) -> Event {
         count: 1,
         first_ns: 5,
         repeats: 0,
+        netfilter_hook: None,
+        ct_state: None,
         head: vec![0x45; 40],
     };
     Event {

@@ -105,7 +105,7 @@ rows! {
     Packet {
         what, flow, device, has_device, route, peer, came_in, route_input, route_mtu_bytes,
         length_bytes, buffer_bytes, tag_bytes, gso, tcp, icmp_error, inner, count, first_ns,
-        repeats | route_mtu_locked
+        repeats | route_mtu_locked, netfilter_hook, ct_state
     } without { head },
     StoreState { store, bound, evicted },
     Device { netns, ifindex, name, mtu_bytes },

@@ -38,6 +38,7 @@ const OPTIONAL: &[Member] = &[
     Member::IcskCaState,
     Member::DstMetrics,
     Member::SkbUsers,
+    Member::SkbNfct,
     Member::TcpMtuInfo,
     Member::Flowi4Daddr,
 ];

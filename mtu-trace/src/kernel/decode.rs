@@ -6,9 +6,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use mtu_trace_common::map::{DropKey, FlowKey, SocketEnd};
-use mtu_trace_common::record::{DeviceRecord, PacketRecord, RecordHeader};
+use mtu_trace_common::record::{DeviceRecord, PacketRecord, RecordHeader, conntrack};
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
+use crate::core::sites::{hook_of_callers, is_netfilter};
 use crate::kernel::btf::KernelTypes;
 use crate::kernel::headers;
 use crate::kernel::hooks::HOOKS;
@@ -118,6 +119,20 @@ impl Decoder {
         }
     }
 
+    /// The netfilter hook whose rules were being run at a drop; `None` if none were.
+    fn netfilter_hook(&self, record: &PacketRecord) -> Option<Name> {
+        let stack = record.stack.iter().take_while(|&&address| address != 0);
+        // What the tracing itself calls lies before the function that dropped it.
+        let stack = stack.skip_while(|&&address| address != record.key.site);
+        let callers: Vec<Name> = stack.map(|&address| self.function(address)).collect();
+        let hook = hook_of_callers(callers.iter().map(Name::as_str))?;
+        is_netfilter(
+            callers.first()?,
+            self.types.drop_reason(record.reason).as_deref(),
+        )
+        .then(|| hook.name().into())
+    }
+
     /// The packet of a record, of which `what` has become.
     pub fn packet(&self, record: &PacketRecord, what: PacketKind, topology: &Topology) -> Packet {
         let netns = NetnsId(record.key.flow.netns);
@@ -159,8 +174,33 @@ impl Decoder {
             count: record.count,
             first_ns: record.first_ns,
             repeats: record.repeats,
+            netfilter_hook: self.netfilter_hook(record),
+            ct_state: conntrack_state(record.conntrack).map(Into::into),
             head: head.get(..headers.length).unwrap_or(head).to_vec(),
         }
+    }
+}
+
+/// The state that connection tracking has a packet in, as rules name it (`ct state`); `None` where it
+/// was not read.
+///
+/// A packet without a connection that is not exempt is invalid to rules (`nft_ct_get_eval`), also where
+/// nothing is tracked at all.
+fn conntrack_state(told: u32) -> Option<&'static str> {
+    /// `IP_CT_UNTRACKED`.
+    const UNTRACKED: u32 = 7;
+    if told & conntrack::KNOWN == 0 {
+        return None;
+    }
+    let is_tracked = told & conntrack::TRACKED != 0;
+    // Replies are numbered behind the others (`IP_CT_IS_REPLY`).
+    match (is_tracked, told & conntrack::STATE) {
+        (true, 0 | 3) => Some("established"),
+        (true, 1 | 4) => Some("related"),
+        (true, 2) => Some("new"),
+        (true, _) => None,
+        (false, UNTRACKED) => Some("untracked"),
+        (false, _) => Some("invalid"),
     }
 }
 

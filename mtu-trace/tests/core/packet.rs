@@ -96,6 +96,8 @@ impl Places {
             count: 0,
             first_ns: 0,
             repeats: 0,
+            netfilter_hook: None,
+            ct_state: None,
             head: Vec::new(),
         })
     }

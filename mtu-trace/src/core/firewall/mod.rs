@@ -111,7 +111,8 @@ impl Firewall {
             NetfilterHook::Input | NetfilterHook::Forward => NetfilterHook::Prerouting,
             NetfilterHook::Postrouting if packet.iif.is_some() => NetfilterHook::Prerouting,
             NetfilterHook::Postrouting => NetfilterHook::Output,
-            NetfilterHook::Prerouting | NetfilterHook::Output => return facts,
+            // Before these nothing is exempted, and frames of bridges and devices are not tracked.
+            _ => return facts,
         };
         let there = self.outcomes(&Facts {
             hook: before,

@@ -5,33 +5,75 @@ use std::net::IpAddr;
 use crate::core::firewall::logic::Bits;
 use crate::core::firewall::names::{ICMP, ICMPV6, NEW, RELATED, SYN, TCP};
 
-/// Where netfilter looks at a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum NetfilterHook {
-    /// When it arrives, before routing.
-    Prerouting,
-    /// On the way to a socket.
-    Input,
-    /// On the way through.
-    Forward,
-    /// When a local socket sends it.
-    Output,
-    /// When it leaves, after routing.
-    Postrouting,
+macro_rules! hooks {
+    ($($(#[$doc:meta])* $hook:ident = $name:literal, $chain:literal of $family:ident;)+) => {
+        /// Where netfilter looks at a packet.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum NetfilterHook { $($(#[$doc])* $hook,)+ }
+
+        impl NetfilterHook {
+            /// What people are told: the name of iptables' chain, `PREROUTING`, with the family before
+            /// it where that is not IP.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$hook => $name,)+ }
+            }
+
+            /// The hook of a name that people are told; `None` if there is none.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$hook),)+ _ => None }
+            }
+
+            /// What rules call it.
+            pub(crate) fn chain(self) -> &'static str {
+                match self { $(Self::$hook => $chain,)+ }
+            }
+
+            /// Whose packets it sees.
+            pub(crate) fn family(self) -> HookFamily {
+                match self { $(Self::$hook => HookFamily::$family,)+ }
+            }
+        }
+    };
 }
 
-impl NetfilterHook {
-    /// The name of iptables' chain: `PREROUTING`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Prerouting => "PREROUTING",
-            Self::Input => "INPUT",
-            Self::Forward => "FORWARD",
-            Self::Output => "OUTPUT",
-            Self::Postrouting => "POSTROUTING",
-        }
-    }
+/// Whose packets a hook sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HookFamily {
+    /// Those that are routed.
+    Ip,
+    /// The frames of bridges.
+    Bridge,
+    /// The frames of one device.
+    Netdev,
+}
+
+hooks! {
+    /// When it arrives, before routing.
+    Prerouting = "PREROUTING", "prerouting" of Ip;
+    /// On the way to a socket.
+    Input = "INPUT", "input" of Ip;
+    /// On the way through.
+    Forward = "FORWARD", "forward" of Ip;
+    /// When a local socket sends it.
+    Output = "OUTPUT", "output" of Ip;
+    /// When it leaves, after routing.
+    Postrouting = "POSTROUTING", "postrouting" of Ip;
+    /// When a port of a bridge takes it in.
+    BridgePrerouting = "bridge PREROUTING", "prerouting" of Bridge;
+    /// When a bridge takes it up for its own host.
+    BridgeInput = "bridge INPUT", "input" of Bridge;
+    /// On the way from one port of a bridge to another.
+    BridgeForward = "bridge FORWARD", "forward" of Bridge;
+    /// When a bridge sends what its own host has made.
+    BridgeOutput = "bridge OUTPUT", "output" of Bridge;
+    /// When it leaves by a port of a bridge.
+    BridgePostrouting = "bridge POSTROUTING", "postrouting" of Bridge;
+    /// When a device has received it.
+    Ingress = "ingress", "ingress" of Netdev;
+    /// When a device is about to send it.
+    Egress = "egress", "egress" of Netdev;
 }
 
 /// What kind of packet it is.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::core::firewall::packet::{Facts, Kind};
+use crate::core::firewall::packet::{Facts, HookFamily, Kind};
 
 /// A table with its chains.
 #[derive(Debug, Default)]
@@ -74,10 +74,17 @@ pub enum RuleAction {
 impl FirewallTable {
     /// The chains that see a packet at its hook, by their names.
     pub fn base_chains(&self, facts: &Facts<'_>) -> impl Iterator<Item = (&str, &BaseChain)> {
-        let family = if facts.v6 { "ip6" } else { "ip" };
-        let sees = self.family == "inet" || self.family == family;
+        let family = match facts.hook.family() {
+            HookFamily::Bridge => "bridge",
+            HookFamily::Netdev => "netdev",
+            HookFamily::Ip if facts.v6 => "ip6",
+            HookFamily::Ip => "ip",
+        };
+        // Tables of `inet` see both families, and from Linux 5.10 on what a device receives.
+        let is_inet = self.family == "inet" && facts.hook.family() != HookFamily::Bridge;
+        let sees = is_inet || self.family == family;
         let bases = self.chains.iter().filter(move |_| sees);
-        let (kind, hook) = (facts.packet.kind, facts.hook.name());
+        let (kind, hook) = (facts.packet.kind, facts.hook.chain());
         bases
             .filter_map(|(name, chain)| Some((name.as_str(), chain.base.as_ref()?)))
             // Address translation sees the first packet of a connection, never a message about one.

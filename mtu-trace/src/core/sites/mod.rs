@@ -19,17 +19,17 @@ pub(crate) mod boundary;
 pub(crate) mod describe;
 pub(crate) mod drop_site;
 pub(crate) mod limit_point;
+pub(crate) mod netfilter;
 pub(crate) mod predict;
 pub(crate) mod suspect;
 
 pub use bridge::{BRIDGE_NETFILTER, BRIDGE_PORT};
 pub use describe::{describe_briefly, describe_in_place, describe_packet, netns_label};
-pub use drop_site::{
-    DropSite, NetfilterHookName, SiteKey, netfilter_hook, oversized, sighted, signalled, told,
-};
+pub use drop_site::{DropSite, SiteKey, oversized, sighted, signalled, told};
 pub use forward::{FORWARD, FORWARD_ROUTE, FORWARD_WRAPPED};
 pub use freed::{is_cut, may_be_rest};
 pub use ip_tunnel::{BRIDGED_IP_TUNNEL, IP_TUNNEL, IP6_GRE, IP6_TUNNEL, IPSEC_INTERFACE, SIT};
+pub use netfilter::{NetfilterHookName, hook_of_callers, is_netfilter, netfilter_hook};
 pub use output::{OUTPUT, UNLISTED};
 pub use predict::{KnownEnd, Predicted, telling, too_narrow};
 pub use site::{Limit, Remedy, Site, Tells, names};

@@ -55,6 +55,24 @@ pub struct Packet {
     pub first_ns: u64,
     /// How often this very sequence number was here before.
     pub repeats: u32,
+    /// The netfilter hook whose rules were being run, where the functions tell: `FORWARD`, `bridge
+    /// FORWARD`, `ingress`; `None` if none were, and where that is not known.
+    // Captures of before it was known do not have it.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "printable_or_none"
+    )]
+    pub netfilter_hook: Option<Name>,
+    /// The state that connection tracking has it in, as rules name it (`ct state`); `None` where that is
+    /// not known.
+    // Captures of before it was known do not have it.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "printable_or_none"
+    )]
+    pub ct_state: Option<Name>,
     /// Headers from the IP header on, never payload. Whoever stores the event keeps them beside it, in
     /// a capture as the packet's bytes.
     #[serde(skip)]

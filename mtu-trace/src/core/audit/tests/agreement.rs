@@ -106,6 +106,8 @@ impl Drop {
             count: 1,
             first_ns: 0,
             repeats: 0,
+            netfilter_hook: None,
+            ct_state: None,
             head: Vec::new(),
             device,
         }
