@@ -50,8 +50,9 @@ pub mod testing {
         key, name_devices,
     };
     pub use crate::model::event::{
-        Closed, Count, Device, Event, EventKind, Flow, IcmpError, Isn, Packet, PacketKind, PathMtu,
-        Quoted, Retransmit, Sample, SendError, Socket, TCP, Tcp, TcpState, Timers, UDP,
+        Closed, Count, Device, DropRule, Event, EventKind, Flow, IcmpError, Isn, Packet,
+        PacketKind, PathMtu, Quoted, Retransmit, Sample, SendError, Socket, TCP, Tcp, TcpState,
+        Timers, UDP,
     };
     pub use crate::model::finding::{Carried, Confidence, Direction, Finding, Severity, Verdict};
     pub use crate::model::hook_status::HookStatus;

@@ -7,8 +7,8 @@
 
 use crate::capture::row::{Field, FieldError, Put, Row, RowReader, RowWriter, Taken};
 use crate::model::event::{
-    Closed, Count, Device, Event, EventKind, Flow, IcmpError, Inner, Isn, Packet, PacketKind,
-    PathMtu, Quoted, Retransmit, Sample, Socket, Tcp, Timers,
+    Closed, Count, Device, DropRule, Event, EventKind, Flow, IcmpError, Inner, Isn, Packet,
+    PacketKind, PathMtu, Quoted, Retransmit, Sample, Socket, Tcp, Timers,
 };
 use crate::model::is_default;
 use crate::model::store::StoreState;
@@ -107,6 +107,7 @@ rows! {
         length_bytes, buffer_bytes, tag_bytes, gso, tcp, icmp_error, inner, count, first_ns,
         repeats | route_mtu_locked, netfilter_hook, ct_state
     } without { head },
+    DropRule { flow, function, hook, rules },
     StoreState { store, bound, evicted },
     Device { netns, ifindex, name, mtu_bytes },
 }
@@ -130,7 +131,7 @@ macro_rules! nested {
 // All of them but devices, which stand in the dictionary.
 nested!(
     Flow, Isn, Timers, Tcp, Quoted, IcmpError, Inner, Socket, Retransmit, Sample, Closed, PathMtu,
-    Packet, StoreState
+    DropRule, Packet, StoreState
 );
 
 // One of several structures: a row with the number of the choice and the fields of it.
@@ -243,6 +244,7 @@ kinds! {
     "closed" Closed(closed),
     "count" Count(count),
     "path_mtu" PathMtu(path_mtu),
+    "rule" Rule(rule),
     "topology" Topology(topology),
     "lost" Lost(records),
     "blind" Blind(hooks),

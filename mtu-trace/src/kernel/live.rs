@@ -20,6 +20,7 @@ use crate::kernel::instance::Instance;
 use crate::kernel::load::{LoadOptions, Loaded, load};
 use crate::kernel::maps::{Maps, RECORDS, Records, take};
 use crate::kernel::network::FollowedNetwork;
+use crate::kernel::rule_lookup::RuleLookup;
 use crate::kernel::sizes::Sizes;
 use crate::kernel::symbols::{self, Symbols};
 use crate::model::event::{Event, EventKind, hook};
@@ -52,6 +53,7 @@ pub struct LiveTrace {
     connections: Connections,
     drop_counter: DropCounter,
     evictions: EvictionTeller,
+    rules: RuleLookup,
     lost: u64,
     undecoded: u64,
     /// Let go of last, when the programs are off: only then may another trace take what it finds for a
@@ -107,6 +109,7 @@ impl LiveTrace {
             log,
             drop_counter: DropCounter::default(),
             evictions: EvictionTeller::new(sizes),
+            rules: RuleLookup::default(),
             lost: 0,
             undecoded: 0,
             _instance: instance,
@@ -171,6 +174,8 @@ impl LiveTrace {
         self.network.follow();
         self.tell_topology(sink);
         self.drain(sink);
+        let rules = self.rules.finish();
+        self.connections.take(rules, &self.network.watcher, sink);
         self.connections.finish(&self.network.watcher, sink);
         self.connections.sample(&self.network.watcher, sink);
         self.counts(sink);
@@ -212,6 +217,9 @@ impl LiveTrace {
                     name_devices(event, self.network.watcher.topology());
                 }
             }
+            for event in &events {
+                self.rules.ask(event, &self.network.watcher);
+            }
             if !events.is_empty() {
                 self.connections.take(events, &self.network.watcher, sink);
             }
@@ -219,6 +227,9 @@ impl LiveTrace {
                 break;
             }
         }
+        // Behind the drops that they are about.
+        let rules = self.rules.answers();
+        self.connections.take(rules, &self.network.watcher, sink);
         if let Some(log) = &mut self.log {
             log.flush();
         }

@@ -22,6 +22,7 @@ pub(crate) mod maps;
 pub(crate) mod network;
 pub(crate) mod probes;
 mod program;
+pub(crate) mod rule_lookup;
 mod sizes;
 pub(crate) mod socket_lookup;
 pub(crate) mod socket_poller;

@@ -188,6 +188,13 @@ pub struct BlockedAt {
     pub function: String,
     /// The kernel's drop reason; `None` where it gives none.
     pub reason: Option<String>,
+    /// The packet filter rule that did it, as in [`ReportedDrop::rule`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Why it ended there, after "the ICMP that should say so"; `None` where hook or function say all
+    /// that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// A place where packets were dropped for another reason than their size.

@@ -1,6 +1,6 @@
 //! Where packets were dropped for another reason than their size, and how that is told.
 
-use mtu_trace::testing::{Carried, Tcp, Verdict};
+use mtu_trace::testing::{Carried, DropRule, EventKind, Tcp, Verdict};
 
 use super::loss::{filtered, unanswered};
 use super::network::{CNI0, DOCKER0, OUTER_ETH0, ROUTED, device, told};
@@ -174,4 +174,51 @@ fn what_a_reason_means_is_said_with_its_knob() {
             "{commands:?}"
         );
     }
+}
+
+/// A rule is told where it is certain, and a few where it is one of them, never a guess.
+#[test]
+fn the_rules_that_were_read_are_told_with_the_drop() {
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    let told = |hook: &str, rules: &[&str]| {
+        let mut events = opening(&places, conn);
+        for (nth, ms) in (0..).zip([100, 150, 200]) {
+            events.push(at(ms, filtered(&places, conn, nth)));
+        }
+        let rule = DropRule {
+            flow: conn.forwarded(),
+            function: "nft_do_chain".into(),
+            hook: hook.into(),
+            rules: rules.iter().map(|rule| (*rule).to_owned()).collect(),
+        };
+        events.push(at(220, EventKind::Rule(rule)));
+        run(events, 2000).only().drop.expect("a place").rule
+    };
+    let rule = "table ip t, chain f, handle 3: tcp dport 80 drop";
+    assert_eq!(told("FORWARD", &[rule]).as_deref(), Some(rule));
+    assert_eq!(
+        told("FORWARD", &[rule, "b"]),
+        Some(format!("one of: {rule}; b"))
+    );
+    assert_eq!(told("FORWARD", &["a", "b", "c", "d"]), None);
+    assert_eq!(told("FORWARD", &[]), None);
+    // Of another place nothing is known by it.
+    assert_eq!(told("INPUT", &[rule]), None);
+}
+
+#[test]
+fn the_hook_is_the_one_that_the_functions_told() {
+    let places = Places::new(ROUTED);
+    let conn = Conn::new(0);
+    let mut events = opening(&places, conn);
+    for (nth, ms) in (0..).zip([100, 150, 200]) {
+        let dropped = filtered(&places, conn, nth).with(|packet| {
+            packet.route = None;
+            packet.netfilter_hook = Some("bridge FORWARD".into());
+        });
+        events.push(at(ms, dropped));
+    }
+    let finding = run(events, 2000).only();
+    assert_eq!(finding.drop.expect("a place").hook, Some("bridge FORWARD"));
 }

@@ -144,6 +144,8 @@ fn pmtud(topology: &Topology, judged: &Judged<'_>) -> Pmtud {
             interface: device.map(|at| name(topology, at)),
             function: blocking.place.clone(),
             reason: Some(blocking.rule.clone()),
+            rule: None,
+            why: None,
         }),
         _ => None,
     };

@@ -39,6 +39,27 @@ impl FirewallRule {
 }
 
 impl FirewallTable {
+    /// Where a rule is and what it says, or for `None` the policy of a base chain: `table inet filter, chain
+    /// input, handle 7: tcp dport 80 drop`, `iptables filter INPUT, rule 2: -A INPUT -j DROP`.
+    pub fn culprit(&self, chain: &str, rule: Option<&FirewallRule>) -> String {
+        let family = &self.family;
+        let [name, chain] = [&self.name, chain].map(|name| printable(name.as_bytes()));
+        match (&self.iptables, rule) {
+            (None, None) => format!("table {family} {name}, chain {chain}: policy drop"),
+            (None, Some(rule)) => format!(
+                "table {family} {name}, chain {chain}, handle {}: {}",
+                rule.number,
+                rule.text()
+            ),
+            (Some(tool), None) => format!("{tool} {name} {chain}: -P {chain} DROP"),
+            (Some(tool), Some(rule)) => format!(
+                "{tool} {name} {chain}, rule {}: {}",
+                rule.number,
+                rule.text()
+            ),
+        }
+    }
+
     /// What a rule, or for `None` the policy of a base chain, says that stops a packet. What lets it
     /// through goes before the rule; before all for a policy, since a rule at the end may never be
     /// reached.

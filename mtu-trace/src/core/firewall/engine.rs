@@ -24,9 +24,32 @@ pub struct Outcome {
     pub clamp: Option<Clamp>,
     /// Whether connection tracking may have been told to leave the packet alone.
     pub untracked: bool,
+    /// The rules and policies that stop the packet or may, each once, in the order of the walk.
+    culprits: Vec<String>,
+    /// Whether something else may stop it that is no rule that could be followed.
+    lost: bool,
 }
 
+/// Culprits that are kept of one chain. A choice: so many are no help to find the one.
+const MOST_CULPRITS: usize = 16;
+
 impl Outcome {
+    /// What stops the packet or may; `None` if that may be something that could not be followed.
+    pub fn culprits(&self) -> Option<&[String]> {
+        (!self.lost && self.culprits.len() < MOST_CULPRITS).then_some(&self.culprits)
+    }
+
+    /// Whether nothing behind this chain can have seen the packet.
+    pub fn is_final(&self) -> bool {
+        self.stopped.is_some() && self.may_pass.is_none()
+    }
+
+    fn accuse(&mut self, culprit: String) {
+        if self.culprits.len() < MOST_CULPRITS && !self.culprits.contains(&culprit) {
+            self.culprits.push(culprit);
+        }
+    }
+
     pub fn fate(self) -> Fate {
         match (self.stopped, self.may_pass, self.may_drop) {
             (Some(_), Some(why), _) | (None, _, Some(why)) => Fate::Unknown(why),
@@ -53,6 +76,9 @@ pub fn run(
     };
     let (end, early) = walk.chain(name, 0);
     let mut outcome = walk.outcome;
+    if base.drops && (early.is_some() || matches!(end, End::Return)) {
+        outcome.accuse(table.culprit(name, None));
+    }
     if let Some(why) = early {
         let may = if base.drops {
             &mut outcome.may_drop
@@ -93,17 +119,22 @@ impl Walk<'_> {
         let mut early = None;
         let table = self.table;
         let Some(chain) = table.chains.get(name).filter(|_| depth < DEPTH) else {
+            self.outcome.lost = true;
             self.may_anything("a chain that cannot be followed".to_owned());
             return (End::Return, None);
         };
         for rule in &chain.rules {
             let Some(left) = self.budget.checked_sub(rule.cost(table)) else {
                 *self.budget = 0;
+                self.outcome.lost = true;
                 self.may_anything("more rules than can be followed".to_owned());
                 return (End::Return, early);
             };
             *self.budget = left;
             for (holds, action) in rule.actions(table, self.facts) {
+                if matches!(action, RuleAction::Drop | RuleAction::Obscure) {
+                    self.outcome.accuse(table.culprit(name, Some(rule)));
+                }
                 if holds.is_none() {
                     self.maybe(rule, &action, depth, &mut early);
                 } else if let Some(end) = self.surely(name, rule, action, depth, &mut early) {

@@ -8,8 +8,11 @@
 //! What a rule depends on may not be known (a mark, a route, a rate), so conditions are true, false
 //! or unknown, and so is the answer: it is certain only if it holds whatever the unknown ones are.
 //!
-//! Left out: tables of the families `bridge`, `netdev` and `arp` (they see frames, not routed
-//! packets), and that a namespace can have its rules changed between two reads.
+//! Left out: tables of the family `arp`, and that a namespace can have its rules changed between two
+//! reads. Tables of `bridge` and `netdev` see frames: only packets that were seen there are asked about.
+//!
+//! [`Firewall::culprits`] goes the other way: of a packet that was seen to be dropped, it says by which
+//! rules that can have been.
 
 pub(crate) mod dialect;
 pub(crate) mod engine;
@@ -18,9 +21,11 @@ pub(crate) mod logic;
 pub(crate) mod names;
 pub(crate) mod nft;
 pub(crate) mod packet;
+pub(crate) mod seen;
 pub(crate) mod table;
 #[cfg(test)]
 pub(crate) mod tests;
+pub(crate) use packet::HookFamily;
 pub use packet::{Kind, NetfilterHook, QueriedPacket};
 
 use crate::core::firewall::engine::{BUDGET, Outcome};
@@ -98,6 +103,26 @@ impl Firewall {
         outcomes.find_map(|outcome| outcome.clamp)
     }
 
+    /// The rules and policies that would stop a packet at its hook, or may, each in a line; empty where
+    /// none does, or where it may have been something that could not be read or followed.
+    #[must_use]
+    pub fn culprits(&self, packet: &QueriedPacket) -> Vec<String> {
+        if !self.unread.is_empty() {
+            return Vec::new();
+        }
+        let mut all: Vec<String> = Vec::new();
+        for outcome in self.outcomes(&self.facts(packet)) {
+            let Some(culprits) = outcome.culprits() else {
+                return Vec::new();
+            };
+            all.extend_from_slice(culprits);
+            if outcome.is_final() {
+                break;
+            }
+        }
+        all
+    }
+
     /// What could not be read, and why.
     #[must_use]
     pub fn unread(&self) -> &[String] {
@@ -106,6 +131,10 @@ impl Firewall {
 
     fn facts<'a>(&self, packet: &'a QueriedPacket) -> Facts<'a> {
         let mut facts = Facts::new(packet);
+        if matches!(packet.kind, Kind::Seen(_)) {
+            // Its state was seen as well.
+            return facts;
+        }
         // Being exempt from connection tracking is decided before the hooks of other rules.
         let before = match packet.hook {
             NetfilterHook::Input | NetfilterHook::Forward => NetfilterHook::Prerouting,
@@ -136,7 +165,7 @@ impl Firewall {
         let mut budget = BUDGET;
         let followed = chains.into_iter().map(|(table, chain)| {
             let outcome = engine::run(table, chain, &facts, &mut budget);
-            if outcome.untracked {
+            if outcome.untracked && !matches!(facts.packet.kind, Kind::Seen(_)) {
                 facts.state = Bits::UNKNOWN;
             }
             outcome

@@ -2,6 +2,7 @@
 
 pub const ICMP: u64 = 1;
 pub const TCP: u64 = 6;
+pub const UDP: u64 = 17;
 pub const ICMPV6: u64 = 58;
 pub const RELATED: u64 = 4;
 pub const NEW: u64 = 8;

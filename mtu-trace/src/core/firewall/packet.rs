@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use crate::core::firewall::logic::Bits;
 use crate::core::firewall::names::{ICMP, ICMPV6, NEW, RELATED, SYN, TCP};
+use crate::core::firewall::seen::SeenPacket;
+use crate::model::event::{Device, Packet};
 
 macro_rules! hooks {
     ($($(#[$doc:meta])* $hook:ident = $name:literal, $chain:literal of $family:ident;)+) => {
@@ -84,6 +86,8 @@ pub enum Kind {
     PacketTooBig,
     /// The first packet of a TCP connection.
     Syn,
+    /// One that was seen.
+    Seen(SeenPacket),
 }
 
 /// The packet asked about. Its addresses tell the family.
@@ -103,6 +107,33 @@ pub struct QueriedPacket {
     pub oif: Option<String>,
 }
 
+impl QueriedPacket {
+    /// A packet that was seen at a hook.
+    #[must_use]
+    pub fn seen(packet: &Packet, hook: NetfilterHook) -> Self {
+        let name = |device: &Option<Device>| Some(device.as_ref()?.name.as_ref()?.to_string());
+        let device = Some(packet.device.clone());
+        let (iif, oif) = match hook {
+            NetfilterHook::Prerouting | NetfilterHook::Input => (name(&device), None),
+            NetfilterHook::Forward => (name(&device), name(&packet.route)),
+            NetfilterHook::Output | NetfilterHook::Postrouting => (None, name(&packet.route)),
+            NetfilterHook::Ingress | NetfilterHook::BridgePrerouting => (name(&device), None),
+            NetfilterHook::BridgeInput => (name(&packet.came_in), None),
+            NetfilterHook::BridgeForward => (name(&packet.came_in), name(&device)),
+            NetfilterHook::BridgeOutput | NetfilterHook::BridgePostrouting => (None, name(&device)),
+            NetfilterHook::Egress => (None, name(&device)),
+        };
+        Self {
+            hook,
+            kind: Kind::Seen(SeenPacket::of(packet)),
+            source: packet.flow.source.ip(),
+            destination: packet.flow.destination.ip(),
+            iif,
+            oif,
+        }
+    }
+}
+
 /// What rules can ask of a packet. The fields of a protocol it is not of are absent.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
@@ -119,10 +150,11 @@ impl<'a> Facts<'a> {
             packet,
             hook: packet.hook,
             v6: packet.destination.is_ipv6(),
-            state: Bits::of(match packet.kind {
-                Kind::PacketTooBig => RELATED,
-                Kind::Syn => NEW,
-            }),
+            state: match packet.kind {
+                Kind::PacketTooBig => Bits::of(RELATED),
+                Kind::Syn => Bits::of(NEW),
+                Kind::Seen(seen) => seen.state(),
+            },
         }
     }
 
@@ -136,20 +168,38 @@ impl<'a> Facts<'a> {
             (Kind::Syn, _) => TCP,
             (Kind::PacketTooBig, false) => ICMP,
             (Kind::PacketTooBig, true) => ICMPV6,
+            (Kind::Seen(seen), _) => seen.protocol,
         }
     }
 
     /// Type and code, if the packet is of ICMP or, with `v6`, of ICMPv6.
     pub fn icmp(&self, v6: bool) -> Option<(u64, u64)> {
-        match (self.is_syn(), self.v6, v6) {
-            (false, false, false) => Some((3, 4)),
-            (false, true, true) => Some((2, 0)),
+        match (self.packet.kind, self.v6, v6) {
+            (Kind::PacketTooBig, false, false) => Some((3, 4)),
+            (Kind::PacketTooBig, true, true) => Some((2, 0)),
+            (Kind::Seen(seen), packet_v6, v6) if packet_v6 == v6 => {
+                let (kind, code) = seen.icmp?;
+                Some((kind.into(), code.into()))
+            }
             _ => None,
         }
     }
 
+    /// What was seen of the packet; `None` of one that is only thought of.
+    pub fn seen(&self) -> Option<SeenPacket> {
+        match self.packet.kind {
+            Kind::Seen(seen) => Some(seen),
+            Kind::PacketTooBig | Kind::Syn => None,
+        }
+    }
+
+    /// The flags of its TCP header; `None` if it has none.
     pub fn tcp_flags(&self) -> Option<Bits> {
-        self.is_syn().then_some(Bits::of(SYN))
+        let told = |flags: Option<u8>| flags.map_or(Bits::UNKNOWN, |flags| Bits::of(flags.into()));
+        match self.seen() {
+            Some(seen) => (seen.protocol == TCP).then(|| told(seen.tcp_flags)),
+            None => self.is_syn().then_some(Bits::of(SYN)),
+        }
     }
 
     /// The segment size announced, for an Ethernet of 1500 bytes: what a clamp is there for.

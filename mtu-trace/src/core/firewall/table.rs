@@ -32,6 +32,9 @@ pub struct BaseChain {
     pub hook: String,
     pub priority: i64,
     pub drops: bool,
+    /// The devices whose frames it sees, where it is of a device's hook; empty for any, and
+    /// where that is not told (nft 1.0.6).
+    pub devices: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -90,5 +93,10 @@ impl FirewallTable {
             // Address translation sees the first packet of a connection, never a message about one.
             .filter(move |(_, base)| base.kind != "nat" || kind != Kind::PacketTooBig)
             .filter(move |(_, base)| base.hook.eq_ignore_ascii_case(hook))
+            .filter(move |(_, base)| {
+                let device = facts.iif().filter(|it| !it.is_empty()).or(facts.oif());
+                let is_its = |device: &str| base.devices.iter().any(|it| it == device);
+                base.devices.is_empty() || device.is_none_or(is_its)
+            })
     }
 }

@@ -5,8 +5,8 @@ use std::io;
 
 use crate::core::sites::oversized;
 use crate::model::event::{
-    Closed, Count, Event, EventKind, Packet, PacketKind, PathMtu, Retransmit, Sample, Socket,
-    Timers,
+    Closed, Count, DropRule, Event, EventKind, Packet, PacketKind, PathMtu, Retransmit, Sample,
+    Socket, Timers,
 };
 use crate::model::netns_ref::NetnsRef;
 use crate::model::network::{NetnsId, Topology};
@@ -75,6 +75,7 @@ pub fn describe_briefly(event: &Event, topology: &Topology) -> String {
             sent.bytes_acked
         ),
         EventKind::PathMtu(told) => path_mtu(told),
+        EventKind::Rule(rule) => dropping_rule(rule),
         EventKind::Sample(sample) => format!(
             "{}: {} segments in flight, {} timeouts, {} bytes acknowledged, {} received",
             sample.state.name(),
@@ -126,6 +127,7 @@ pub fn describe_in_place(event: &Event, topology: &Topology) -> String {
             format!("socket closed in {}: {how}", closed.last_state.name())
         }
         EventKind::PathMtu(told) => path_mtu(told),
+        EventKind::Rule(rule) => dropping_rule(rule),
         EventKind::Topology(_)
         | EventKind::Count(_)
         | EventKind::Lost(_)
@@ -135,6 +137,11 @@ pub fn describe_in_place(event: &Event, topology: &Topology) -> String {
         | EventKind::Tick => return String::new(),
     };
     format!("{}: {words}", netns_label(flow.netns, topology))
+}
+
+/// Which rules drop packets: `dropped in FORWARD by table ip t, chain f, handle 3: drop`.
+fn dropping_rule(DropRule { hook, rules, .. }: &DropRule) -> String {
+    format!("dropped in {hook} by {}", rules.join(", or by "))
 }
 
 /// The short name of a namespace.

@@ -6,7 +6,7 @@ use crate::core::sites::{DropSite, NetfilterHookName, SiteKey};
 use crate::core::track::packets::Tally;
 use crate::core::track::repeats::{Repeats, RetransmittedDrops};
 use crate::core::track::way_out::Outage;
-use crate::model::event::{Device, Name, SendError, Timers};
+use crate::model::event::{Device, DropRule, Flow, Name, SendError, Timers};
 use crate::model::network::NetnsId;
 
 /// Data going one way.
@@ -128,6 +128,8 @@ pub struct OtherDrops {
     pub syn: bool,
     /// Those of them that were sent again.
     pub retransmitted: RetransmittedDrops,
+    /// The packet filter rules that may have done it.
+    pub rules: DropRules,
 }
 
 /// What became of the ICMP message that should tell the sender.
@@ -141,6 +143,8 @@ pub struct Icmp {
     pub blocked: Vec<Blocked>,
     /// Where it was seen on its way, by device and whether it was leaving, with counts.
     pub seen: BTreeMap<SeenAt, u64>,
+    /// The flow that the latest one seen there was about.
+    pub quoted: BTreeMap<SeenAt, Flow>,
     /// The MTU it told last, bytes.
     pub mtu_bytes: Option<u32>,
     /// The MTU that the sender has taken over from it; `None` where that is not seen.
@@ -209,6 +213,44 @@ pub struct Blocked {
     pub reason: Option<Name>,
     /// How many were dropped there, exact.
     pub count: u64,
+    /// The packet filter rules that may have done it.
+    pub rules: DropRules,
+}
+
+/// Rules that are told of one place at most. A choice: more are no help to find the one.
+const MOST_RULES: usize = 3;
+
+/// The packet filter rules that may have dropped packets at a place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DropRules {
+    rules: Vec<String>,
+    /// Whether there are more of them.
+    more: bool,
+}
+
+impl DropRules {
+    fn learn(&mut self, rules: &[String]) {
+        for rule in rules {
+            if self.rules.contains(rule) {
+                continue;
+            }
+            self.more |= self.rules.len() >= MOST_RULES;
+            if !self.more {
+                self.rules.push(rule.clone());
+            }
+        }
+    }
+
+    /// The rule in a line, or the few that may be it; `None` where none is known, or too many are.
+    #[must_use]
+    pub fn told(&self) -> Option<String> {
+        match self.rules.as_slice() {
+            _ if self.more => None,
+            [] => None,
+            [rule] => Some(rule.clone()),
+            rules => Some(format!("one of: {}", rules.join("; "))),
+        }
+    }
 }
 
 /// What a sender sent again, or was to and could not.
@@ -306,6 +348,7 @@ impl Track {
         self.icmp.generated = self.icmp.generated.max(other.icmp.generated);
         self.icmp.blocked.extend(other.icmp.blocked);
         self.icmp.seen.extend(other.icmp.seen);
+        self.icmp.quoted.extend(other.icmp.quoted);
         if let Some(other) = other.icmp.pmtu_accepted {
             let accepted = self.icmp.pmtu_accepted.get_or_insert(other.clone());
             accepted.add(&other);
@@ -324,6 +367,21 @@ impl Track {
     pub(crate) fn through(&mut self, seq: u32, time_ns: u64) {
         for repeats in self.repeats() {
             repeats.through(seq, time_ns);
+        }
+    }
+
+    /// Takes in which rules drop its packets, or the messages about them, at a place.
+    pub(crate) fn learn_rules(&mut self, rule: &DropRule) {
+        let (netns, told) = (rule.flow.netns, Some(rule.hook.as_str()));
+        for (key, drops) in &mut self.other {
+            if key.netns == netns && key.function == rule.function && key.hook == told {
+                drops.rules.learn(&rule.rules);
+            }
+        }
+        for blocked in &mut self.icmp.blocked {
+            if blocked.netns == netns && blocked.function == rule.function && blocked.hook == told {
+                blocked.rules.learn(&rule.rules);
+            }
         }
     }
 

@@ -19,7 +19,7 @@ pub(crate) mod state;
 pub(crate) mod way_out;
 pub(crate) mod wireguard_match;
 pub use connection::{Connection, Side, TrackedSocket};
-pub use direction::{Icmp, OtherDrops, OtherKey, PmtuAccepted, SiteDrops, Track};
+pub use direction::{Blocked, Icmp, OtherDrops, OtherKey, PmtuAccepted, SiteDrops, Track};
 pub use repeats::{Open, Recovery, after};
 pub use seq_match::{BY_ADDRESSES, CLOSE, belongs};
 pub use state::{ConnectionId, State};

@@ -6,12 +6,12 @@ use crate::core::sites::{
     told,
 };
 use crate::core::track::direction::{
-    Blocked, OtherDrops, OtherKey, PacketIdentity, SiteDrops, Track, raise,
+    Blocked, DropRules, OtherDrops, OtherKey, PacketIdentity, SiteDrops, Track, raise,
 };
 use crate::core::track::repeats::RetransmittedDrops;
 use crate::core::track::state::{DirectionId, State};
 use crate::core::track::wireguard_match::{DatagramContent, Loss, added_bytes};
-use crate::model::event::{IcmpError, Packet, PacketKind, TCP, UDP, hook};
+use crate::model::event::{DropRule, IcmpError, Packet, PacketKind, TCP, UDP, hook};
 
 /// How often the kernel has counted what a packet shows, and when.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +71,17 @@ impl State {
             && let Some((track, tally)) = self.edit_track(found, time_ns, packet)
         {
             track.observe_icmp_error(packet, error, &tally);
+        }
+    }
+
+    /// Takes in which rules drop packets of a connection that is known by now.
+    pub(crate) fn rule(&mut self, rule: &DropRule) {
+        let known = self.sockets.get(&rule.flow);
+        let known = known.or_else(|| self.flows.get(&rule.flow));
+        if let Some(&(id, side)) = known
+            && let Some(connection) = self.edit(id)
+        {
+            connection.track_mut(side).learn_rules(rule);
         }
     }
 
@@ -232,10 +243,14 @@ impl Track {
                 function: function.clone(),
                 reason: reason.clone(),
                 count: packet.count,
+                rules: DropRules::default(),
             }),
             PacketKind::Seen { egress, .. } => {
                 let at = (device.netns, device.ifindex, *egress);
                 raise(self.icmp.seen.entry(at).or_default(), tally.count);
+                if let Some(quoted) = error.quoted {
+                    self.icmp.quoted.insert(at, quoted.flow);
+                }
             }
             PacketKind::IcmpSent => {}
         }
@@ -289,6 +304,7 @@ impl Track {
             device: (packet.device.ifindex != 0).then(|| packet.device.clone()),
             syn: false,
             retransmitted: RetransmittedDrops::default(),
+            rules: DropRules::default(),
         });
         raise(&mut drops.count, tally.count);
         raise(&mut drops.last_ns, tally.last_ns);

@@ -183,6 +183,7 @@ impl State {
             EventKind::Sample(sample) => self.sample(event.time_ns, sample),
             EventKind::Closed(closed) => self.closed(event.time_ns, closed),
             EventKind::PathMtu(told) => self.path_mtu(event.time_ns, told),
+            EventKind::Rule(rule) => self.rule(rule),
             EventKind::Count(count) => self.count(count),
             EventKind::Lost(lost) => self.lost = *lost,
             EventKind::Blind(hooks) => self.blind = hooks.iter().cloned().collect(),

@@ -11,6 +11,7 @@ pub(crate) mod drop_reason;
 pub(crate) mod evidence;
 pub(crate) mod facts;
 pub(crate) mod local_end;
+pub(crate) mod message_end;
 pub(crate) mod remedy;
 pub(crate) mod sentence;
 pub(crate) mod table;

@@ -2,12 +2,13 @@
 //! of the message about their size, and which remedies fit.
 
 use crate::core::sites::{DropSite, Limit, Predicted, Remedy};
-use crate::core::track::Track;
+use crate::core::track::{Blocked, Track};
 use crate::core::verdicts::cause::Cause;
 use crate::core::verdicts::drop_reason::DropReason;
 use crate::core::verdicts::facts::TrackFacts;
 use crate::core::verdicts::facts::loss::LostAt;
 use crate::core::verdicts::local_end::LocalEnd;
+use crate::core::verdicts::message_end::MessageEnd;
 use crate::core::verdicts::remedy;
 use crate::core::verdicts::sentence::{HeldUp, drop_place};
 use crate::core::verdicts::trouble::Trouble;
@@ -141,19 +142,52 @@ impl<'a> Worst<'a> {
         let came_down = pmtu_bytes.is_some_and(|pmtu| pmtu <= fits_bytes);
         let heard = came_down || icmp.is_pmtu_accepted(fits_bytes);
         let sent = icmp.generated > 0 && !silent;
+        let is_lost = !heard && blocked.is_none() && (sent || !icmp.seen.is_empty());
+        let ended = site
+            .filter(|_| is_lost && !silent)
+            .and_then(|site| MessageEnd::of(&self.facts, icmp, site));
         Some(Pmtud {
             // A message that is heeded, dropped or seen must have been generated, also where that
             // could not be observed.
             signalled: heard || sent || blocked.is_some() || !icmp.seen.is_empty(),
-            delivered: (heard || blocked.is_some()).then_some(heard),
-            blocked_at: blocked.filter(|_| !heard).map(|blocked| BlockedAt {
-                netns: NetnsRef::new(blocked.netns, topology),
-                hook: blocked.hook,
-                interface: blocked.device.as_ref().map(|device| name(device, topology)),
-                function: blocked.function.to_string(),
-                reason: blocked.reason.as_ref().map(ToString::to_string),
-            }),
+            delivered: (heard || blocked.is_some() || ended.is_some()).then_some(heard),
+            blocked_at: blocked
+                .filter(|_| !heard)
+                .map(|blocked| BlockedAt {
+                    why: self.why_dropped(blocked),
+                    netns: NetnsRef::new(blocked.netns, topology),
+                    hook: blocked.hook,
+                    interface: blocked.device.as_ref().map(|device| name(device, topology)),
+                    function: blocked.function.to_string(),
+                    reason: blocked.reason.as_ref().map(ToString::to_string),
+                    rule: blocked.rules.told(),
+                })
+                .or_else(|| {
+                    ended.map(|ended| BlockedAt {
+                        netns: NetnsRef::new(ended.netns, topology),
+                        hook: None,
+                        interface: None,
+                        function: "unknown".to_owned(),
+                        reason: None,
+                        rule: None,
+                        why: Some(ended.why),
+                    })
+                }),
         })
+    }
+
+    /// Why a message was dropped, in words; `None` where it was netfilter, or there are none.
+    fn why_dropped(&self, blocked: &Blocked) -> Option<String> {
+        let known = DropReason::named(blocked.reason.as_deref()?);
+        let words = known.filter(|_| blocked.hook.is_none())?.words;
+        let topology = self.topology();
+        let device = blocked.device.as_ref().map(|device| name(device, topology));
+        let device = device.as_deref().unwrap_or("a device that is not known");
+        let (place, words) = (
+            topology.label(blocked.netns),
+            words.replace("{device}", device),
+        );
+        Some(format!("is dropped in {place} {words}"))
     }
 
     /// The place where its packets were dropped for another reason than their size; `None` where that is
@@ -178,7 +212,7 @@ impl<'a> Worst<'a> {
             function: key.function.to_string(),
             reason: key.reason.as_deref().unwrap_or(NO_REASON).to_owned(),
             hook: key.hook,
-            rule: None,
+            rule: drops.rules.told(),
             packets: drops.count,
             carried,
             interface: drops.device.as_ref().map(|device| name(device, topology)),

@@ -53,6 +53,8 @@ pub enum EventKind {
     Closed(Closed),
     /// A path MTU taken over from an ICMP error.
     PathMtu(PathMtu),
+    /// The packet filter rules that have dropped packets.
+    Rule(DropRule),
     /// Exact counts of a site or socket, where they went on past the last event of it.
     Count(Count),
     /// Records lost so far, all told.
@@ -78,6 +80,7 @@ impl EventKind {
             Self::Sample(sample) => Some(sample.flow),
             Self::Closed(closed) => Some(closed.flow),
             Self::PathMtu(told) => Some(told.flow),
+            Self::Rule(rule) => Some(rule.flow),
             Self::Count(Count::Dropped { flow, .. } | Count::Retransmitted { flow, .. }) => {
                 Some(*flow)
             }
@@ -197,6 +200,22 @@ impl PathMtu {
     pub fn is_socket(&self) -> bool {
         self.flow.protocol != 0
     }
+}
+
+/// The packet filter rules that may have dropped packets at a place, as they were read right after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropRule {
+    /// The flow that the packets tell of ([`Packet::flow_told`]).
+    pub flow: Flow,
+    /// The kernel function that dropped the packets.
+    #[serde(deserialize_with = "printable")]
+    pub function: Name,
+    /// The netfilter hook, as in [`Packet::netfilter_hook`].
+    #[serde(deserialize_with = "printable")]
+    pub hook: Name,
+    /// Each that would drop such a packet or might, in a line: one if there is no doubt.
+    #[serde(deserialize_with = "printables")]
+    pub rules: Vec<String>,
 }
 
 /// The end of a socket.

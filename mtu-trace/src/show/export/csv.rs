@@ -107,6 +107,7 @@ impl CsvRow {
             EventKind::Evicted(told) => row.count = Some(told.evicted),
             EventKind::Connection(_)
             | EventKind::Closed(_)
+            | EventKind::Rule(_)
             | EventKind::Blind(_)
             | EventKind::Limited(_) => {}
         }

@@ -149,13 +149,17 @@ pub(crate) fn pmtud_line(finding: &Finding) -> Option<String> {
             0 => "dropped".to_owned(),
             dropped => format!("generated {generated} times, dropped {dropped} times"),
         };
+        if let Some(why) = &blocked.why {
+            return Some(format!("generated {generated} times; it {why}"));
+        }
         return Some(format!(
-            "{times} in {}{}{} ({}{})",
+            "{times} in {}{}{} ({}{}){}",
             blocked.netns.label(),
             part(", ", blocked.hook),
             part(" at ", blocked.interface.as_deref()),
             blocked.function,
             part(", ", blocked.reason.as_deref()),
+            part("; rule: ", blocked.rule.as_deref()),
         ));
     }
     Some(match (boundary.silent, pmtud.signalled, pmtud.delivered) {

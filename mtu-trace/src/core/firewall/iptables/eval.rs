@@ -104,14 +104,14 @@ fn condition(option: &str, arguments: &[String], facts: &Facts<'_>) -> Truth {
         return match option {
             // A fragment that is not the first.
             "-f" => Some(false),
-            "--syn" => Some(facts.is_syn()),
+            "--syn" => tcp_flags(facts, "SYN,RST,ACK,FIN", "SYN"),
             _ => None,
         };
     };
     match option {
         "-m" => match value.as_str() {
             "comment" | "conntrack" | "state" | "icmp" | "icmp6" | "icmpv6" | "tcp" | "udp"
-            | "tcpmss" | "multiport" => Some(true),
+            | "tcpmss" | "multiport" | "length" => Some(true),
             _ => None,
         },
         "-p" if value == "all" || value == "0" => Some(true),
@@ -130,6 +130,18 @@ fn condition(option: &str, arguments: &[String], facts: &Facts<'_>) -> Truth {
             [mask, set] => tcp_flags(facts, mask, set),
             _ => None,
         },
+        "--sport" | "--dport" | "--sports" | "--dports" | "--ports" => {
+            let (source, destination) = facts.seen()?.ports?;
+            let ports = match option {
+                "--sport" | "--sports" => &[source][..],
+                "--dport" | "--dports" => &[destination][..],
+                _ => &[source, destination][..],
+            };
+            any(ports.iter().map(|&port| is_listed(port.into(), value)))
+        }
+        "--length" => is_listed(facts.seen()?.length_bytes, value),
+        // Of a packet that was seen it is not known.
+        "--mss" if facts.seen().is_some() => None,
         "--mss" => {
             let Some(mss) = facts.mss() else {
                 return Some(false);
@@ -152,6 +164,14 @@ fn is_within(address: IpAddr, network: &str) -> Truth {
         Err(_) => mask.parse().ok()?,
     };
     Some(masked(address, mask)? == masked(network, mask)?)
+}
+
+/// Whether a number is in a list of some and of ranges, `80,443,8000:8100`.
+fn is_listed(number: u32, list: &str) -> Truth {
+    any(list.split(',').map(|item| {
+        let (first, last) = item.split_once(':').unwrap_or((item, item));
+        Some((first.parse().ok()?..=last.parse().ok()?).contains(&number))
+    }))
 }
 
 /// Whether a device's name is one that a rule names, `eth+` for all that begin so.

@@ -76,6 +76,7 @@ fn chain<'t>(table: &'t mut FirewallTable, name: &str) -> &'t mut Chain {
                 hook: name.to_owned(),
                 priority,
                 drops: false,
+                devices: Vec::new(),
             }),
             rules: Vec::new(),
         })

@@ -14,7 +14,7 @@ use crate::core::firewall::nft::operand::text;
 use crate::core::firewall::nft::value::set_name;
 use crate::core::firewall::table::{BaseChain, FirewallRule, FirewallTable, RuleBody};
 
-/// Takes all tables that routed packets meet out of what `nft` printed.
+/// Takes all tables that IP packets meet, routed or in frames, out of what `nft` printed.
 ///
 /// # Errors
 ///
@@ -39,7 +39,7 @@ pub fn parse(json: &[u8]) -> Result<Vec<FirewallTable>, String> {
 fn add(tables: &mut Vec<FirewallTable>, kind: &str, mut value: Value) -> Option<()> {
     let family = string(&value, "family")?;
     if kind == "table" {
-        if matches!(family.as_str(), "ip" | "ip6" | "inet") {
+        if matches!(family.as_str(), "ip" | "ip6" | "inet" | "bridge" | "netdev") {
             tables.push(FirewallTable {
                 family,
                 name: string(&value, "name")?,
@@ -78,6 +78,14 @@ fn base(chain: &Value) -> Option<BaseChain> {
         kind: text(chain, "type").to_owned(),
         priority: chain["prio"].as_i64().unwrap_or_default(),
         drops: text(chain, "policy") == "drop",
+        devices: match &chain["dev"] {
+            Value::String(device) => vec![device.clone()],
+            Value::Array(devices) => devices
+                .iter()
+                .filter_map(|device| device.as_str().map(str::to_owned))
+                .collect(),
+            _ => Vec::new(),
+        },
     })
 }
 

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use crate::core::firewall::logic::Bits;
-use crate::core::firewall::names::{IPV4, IPV6, Names};
+use crate::core::firewall::names::{IPV4, IPV6, Names, UDP};
 use crate::core::firewall::nft::value;
-use crate::core::firewall::packet::{Facts, masked};
+use crate::core::firewall::packet::{Facts, HookFamily, masked};
 
 /// What a comparison looks at.
 #[derive(Debug, Clone)]
@@ -36,6 +36,10 @@ fn known<'a>(expression: &Value, facts: &Facts<'a>) -> Option<Operand<'a>> {
         ("payload", _) => return payload(text(inner, "protocol"), field, facts),
         ("meta", key) => return meta(key, facts),
         ("ct", "state") => Operand::Number(facts.state, Names::State),
+        // Of the options only those of a SYN that is thought of are known.
+        ("tcp option", _) if facts.seen().is_some() => {
+            return facts.tcp_flags().is_none().then_some(Operand::Absent);
+        }
         ("tcp option", _) => match facts.mss() {
             None => Operand::Absent,
             Some(_) if text(inner, "name") != "maxseg" => return None,
@@ -88,11 +92,25 @@ fn payload<'a>(protocol: &str, field: &str, facts: &Facts<'a>) -> Option<Operand
         }
         ("icmp", _) => return icmp(false, Names::IcmpType, Names::IcmpCode),
         ("icmpv6", _) => return icmp(true, Names::Icmpv6Type, Names::Icmpv6Code),
-        ("tcp", _) if !facts.is_syn() => Operand::Absent,
+        ("ip" | "ip6", "ttl" | "hoplimit") => number(facts.seen()?.ttl?.into(), Names::None),
+        ("ip", "length") => number(facts.seen()?.length_bytes.into(), Names::None),
+        ("tcp", _) if facts.tcp_flags().is_none() => Operand::Absent,
         ("tcp", "flags") => Operand::Number(facts.tcp_flags()?, Names::TcpFlags),
+        ("udp", _) if facts.protocol() == UDP => return port(field, facts),
+        ("tcp" | "th", _) => return port(field, facts),
         ("udp" | "udplite" | "sctp" | "dccp" | "ah" | "esp" | "comp" | "igmp" | "gre", _) => {
             Operand::Absent
         }
+        _ => return None,
+    })
+}
+
+/// A port of a packet that was seen.
+fn port<'a>(field: &str, facts: &Facts<'_>) -> Option<Operand<'a>> {
+    let (source, destination) = facts.seen()?.ports?;
+    Some(match field {
+        "sport" => number(source.into(), Names::None),
+        "dport" => number(destination.into(), Names::None),
         _ => return None,
     })
 }
@@ -102,6 +120,9 @@ fn meta<'a>(key: &str, facts: &Facts<'a>) -> Option<Operand<'a>> {
         "l4proto" => number(facts.protocol(), Names::Protocol),
         "nfproto" => number(if facts.v6 { IPV6 } else { IPV4 }, Names::Family),
         "protocol" => number(if facts.v6 { 0x86dd } else { 0x0800 }, Names::EtherType),
+        "length" if facts.hook.family() == HookFamily::Ip => {
+            number(facts.seen()?.length_bytes.into(), Names::None)
+        }
         "iifname" | "iif" => Operand::Device(facts.iif()?),
         "oifname" | "oif" => Operand::Device(facts.oif()?),
         _ => return None,

@@ -91,6 +91,11 @@ fn known(value: &Value, depth: usize) -> Option<String> {
             key => format!("meta {key}"),
         },
         ("ct" | "rt", _) => format!("{kind} {}", word("key")?),
+        ("numgen", _) => {
+            let offset = inner["offset"].as_u64().filter(|&offset| offset > 0);
+            let offset = offset.map_or_else(String::new, |offset| format!(" offset {offset}"));
+            format!("numgen {} mod {}{offset}", word("mode")?, inner["mod"])
+        }
         ("prefix", _) => format!("{}/{}", inside(&inner["addr"]), inner["len"]),
         ("range", Value::Array(ends)) => joined(ends, "-"),
         ("concat", Value::Array(parts)) => joined(parts, " . "),

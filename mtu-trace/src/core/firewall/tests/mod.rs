@@ -1,6 +1,7 @@
 //! Tests on rules that real tools printed (`fixtures`: nft 1.0.6, iptables 1.8.9), and on real
 //! namespaces.
 
+pub(crate) mod culprits;
 pub(crate) mod hostile;
 pub(crate) mod iptables_rules;
 pub(crate) mod nft_rules;

@@ -31,7 +31,7 @@ use crate::core::verdicts::sentence::{Telling, packets, whereabouts};
 use crate::core::verdicts::trouble::{Match, Trouble};
 use crate::core::verdicts::worst::Worst;
 use crate::model::finding::{
-    Boundary, Carried, Confidence, Direction, Finding, Fix, Pmtud, Severity,
+    BlockedAt, Boundary, Carried, Confidence, Direction, Finding, Fix, Pmtud, Severity,
 };
 use crate::model::verdict::{Verdict, verdicts};
 

@@ -115,6 +115,9 @@ fn blocked(finding: &Finding) -> String {
 fn silence(pmtud: &Pmtud, boundary: &Boundary) -> String {
     let words = match &pmtud.blocked_at {
         _ if boundary.silent => "nothing there can tell the sender",
+        Some(BlockedAt { why: Some(why), .. }) => {
+            return format!("the ICMP that should say so {why}");
+        }
         Some(blocked) => {
             let by = match blocked.hook {
                 Some(hook) => format!(", {hook}"),

@@ -55,7 +55,7 @@ fn role(event: &Event) -> Role {
             PacketKind::Dropped { .. } => Role::Error,
             _ => Role::Text,
         },
-        EventKind::Retransmit(_) => Role::Warning,
+        EventKind::Retransmit(_) | EventKind::Rule(_) => Role::Warning,
         EventKind::Sample(_) | EventKind::Closed(_) | EventKind::PathMtu(_) => Role::Text,
         EventKind::Connection(_)
         | EventKind::Topology(_)
