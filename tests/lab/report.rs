@@ -114,6 +114,9 @@ pub struct Finding {
     /// What became of path MTU discovery.
     #[serde(deserialize_with = "nullable")]
     pub pmtud: Option<Pmtud>,
+    /// Where packets die for another reason than their length.
+    #[serde(deserialize_with = "nullable")]
+    pub drop: Option<Dropped>,
     /// What was counted.
     pub evidence: Evidence,
     /// The interfaces on the way.
@@ -237,6 +240,25 @@ pub struct Blocked {
     pub netns: NetnsId,
     /// At which hook of netfilter.
     pub hook: String,
+}
+
+/// Where packets die for another reason than their length.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Dropped {
+    /// In which namespace.
+    pub netns: NetnsId,
+    /// The kernel's reason.
+    pub reason: String,
+    /// At which hook of netfilter.
+    #[serde(deserialize_with = "nullable")]
+    pub hook: Option<String>,
+    /// The rule that does it.
+    #[serde(deserialize_with = "nullable")]
+    pub rule: Option<String>,
+    /// How many.
+    pub packets: u64,
+    /// What they carried: `data`, `syn` or `syn-ack`.
+    pub carried: String,
 }
 
 /// What was counted for a finding.

@@ -1,7 +1,9 @@
 //! Compares what was found with what is expected: the one judge of all modes.
 
 use std::fmt::Debug;
+use std::fs;
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -14,6 +16,14 @@ use crate::foreseen;
 use crate::names::on_this_kernel;
 use crate::scenario::{Act, Begins, Expect, Place, Scenario, Want};
 use crate::view::View;
+
+/// Whether the running kernel has a drop reason of this name.
+fn kernel_has_reason(reason: &str) -> bool {
+    static TYPES: LazyLock<Vec<u8>> =
+        LazyLock::new(|| fs::read("/sys/kernel/btf/vmlinux").unwrap_or_default());
+    let name = format!("SKB_DROP_REASON_{reason}\0");
+    TYPES.windows(name.len()).any(|it| it == name.as_bytes())
+}
 
 /// How soon after the first loss a stall has its verdict, where no other tracer competes for the
 /// machine. The promise is "in a second" (DESIGN); a choice: twice that for a debug build.
@@ -173,6 +183,7 @@ impl<'a> Comparison<'a> {
             (Some(_), None) if self.lacks.is_none() => self.same("boundary", &"null", &"a place"),
             _ => {}
         }
+        self.drop();
         self.signal();
         self.times();
         if self.lacks.is_none() {
@@ -269,6 +280,33 @@ impl<'a> Comparison<'a> {
             let hop = hops.find(|hop| hop.interface == interface);
             let got = hop.map(|hop| (hop.mtu_bytes, hop.kind.as_str()));
             self.same(interface, &got, &Some((mtu_bytes, kind)));
+        }
+    }
+
+    /// Where packets die for another reason than their length. Of a kernel that has not the reason no
+    /// place is known by it.
+    fn drop(&mut self) {
+        let Some(place) = self.want.drop.filter(|_| self.lacks.is_none()) else {
+            return;
+        };
+        let Some(drop) = &self.finding.drop else {
+            if place.hook.is_some() || kernel_has_reason(place.reason) {
+                self.same("drop", &"null", &"a place");
+            }
+            return;
+        };
+        let role = self.role(Some(&drop.netns));
+        self.same("drop", &role, &Some(place.role));
+        self.same("hook", &drop.hook.as_deref(), &place.hook);
+        self.same("carried", &drop.carried, &place.carried);
+        self.same("that any were", &(drop.packets > 0), &true);
+        if kernel_has_reason(place.reason) {
+            self.same("reason", &drop.reason, &place.reason);
+        }
+        if let Some(rule) = place.rule {
+            let told = drop.rule.as_deref().unwrap_or("null");
+            let is_it = told.contains(rule) && !told.contains("one of");
+            self.same("rule", &told, if is_it { &told } else { &rule });
         }
     }
 

@@ -117,6 +117,8 @@ pub struct Want {
     /// What it must be based on.
     pub least: Least,
     pub place: Option<Place>,
+    /// Where packets die for another reason than their length.
+    pub drop: Option<DropPlace>,
     /// Role of the namespace and netfilter hook where the message is dropped.
     pub blocked: Option<(&'static str, &'static str)>,
     pub silent: Option<bool>,
@@ -159,7 +161,59 @@ pub struct Place {
     pub packet_bytes: u32,
 }
 
+/// Where packets die for another reason than their length.
+#[derive(Clone, Copy)]
+pub struct DropPlace {
+    /// Role of the namespace.
+    pub role: &'static str,
+    /// The kernel's reason, where it has any.
+    pub reason: &'static str,
+    /// The hook of netfilter.
+    pub hook: Option<&'static str>,
+    /// What is in the rule that does it, and nothing of another one.
+    pub rule: Option<&'static str>,
+    /// What the packets carried.
+    pub carried: &'static str,
+}
+
+impl DropPlace {
+    /// Data that a rule drops at a hook.
+    pub const fn by_rule(role: &'static str, hook: &'static str, rule: &'static str) -> Self {
+        Self {
+            role,
+            reason: "NETFILTER_DROP",
+            hook: Some(hook),
+            rule: Some(rule),
+            carried: "data",
+        }
+    }
+
+    /// Data that is dropped for a reason of the kernel's.
+    pub const fn for_reason(role: &'static str, reason: &'static str) -> Self {
+        Self {
+            role,
+            reason,
+            hook: None,
+            rule: None,
+            carried: "data",
+        }
+    }
+
+    /// The same of what carries something else.
+    pub const fn carrying(self, carried: &'static str) -> Self {
+        Self { carried, ..self }
+    }
+}
+
 impl Want {
+    /// The same with packets dropped there for another reason than their length.
+    pub const fn dropped(self, place: DropPlace) -> Self {
+        Self {
+            drop: Some(place),
+            ..self
+        }
+    }
+
     /// Any finding with this verdict.
     pub const fn new(verdict: &'static str, severity: &'static str) -> Self {
         Self {
@@ -172,6 +226,7 @@ impl Want {
                 retransmits: 0,
             },
             place: None,
+            drop: None,
             blocked: None,
             silent: None,
             local: None,

@@ -1,9 +1,10 @@
 //! All scenarios. The names are those of the kernel facts they were measured for: A routed, B veth, C
 //! bridge, L switch, G segments put together, V IPv6, X overlay, E other tunnels, Y gateways, M macvlan, W tagged
 //! frames, N translated, K services, F fixed, S settings, H older than the trace, T other transports, R
-//! beyond this host, P receivers, Y senders without a way out, O other faults.
+//! beyond this host, P receivers, Y senders without a way out, O other faults, D packets dropped for other reasons.
 
 mod devices;
+mod dropped;
 mod elsewhere;
 mod gateways;
 mod layer2;
@@ -46,6 +47,7 @@ pub fn all() -> Vec<Scenario> {
         older::SCENARIOS,
         elsewhere::SCENARIOS,
         other::SCENARIOS,
+        dropped::SCENARIOS,
         receivers::SCENARIOS,
         senders::SCENARIOS,
     ]

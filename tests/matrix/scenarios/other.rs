@@ -19,10 +19,17 @@ use super::{
     traffic,
 };
 use crate::count::{Counter, at_least};
-use crate::scenario::{Expect, Place, Scenario, Traffic, Want};
+use crate::scenario::{DropPlace, Expect, Place, Scenario, Traffic, Want};
 
 const LOST: Counter = Counter::Filtered(firewall::LOSS);
 const LOSSY: Transfer = Transfer::download(1_000_000).within(Duration::from_secs(25));
+
+/// The forwarder that loses some of what it should send on.
+const LOSING: DropPlace = DropPlace::by_rule(
+    "host",
+    "FORWARD",
+    "table inet lab-loss, chain forward, handle ",
+);
 
 pub const SCENARIOS: &[Scenario] = &[
     scenario(
@@ -51,7 +58,7 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "O2",
         "a forwarder loses 5 % of packets",
-        finds(Want::new("local-drop", "warning")),
+        finds(Want::new("local-drop", "warning").dropped(LOSING)),
         || {
             let lab = Nested::default().build()?;
             firewall::lose(lab.host()?, Hook::Forward, 5)?;
@@ -93,7 +100,13 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "O2d",
         "5 % of packets are lost on arrival",
-        finds(Want::new("local-drop", "warning")),
+        finds(
+            Want::new("local-drop", "warning").dropped(DropPlace::by_rule(
+                "out",
+                "ingress",
+                "table netdev lab-loss, chain arrival, handle ",
+            )),
+        ),
         || {
             let lab = Nested::default().build()?;
             firewall::lose_on_arrival(lab.out()?, NestedLab::UPLINK, 5)?;
@@ -104,7 +117,15 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "O3",
         "a port that is closed later",
-        finds(Want::new("local-drop", "error").direction("upload")),
+        finds(
+            Want::new("local-drop", "error")
+                .direction("upload")
+                .dropped(DropPlace::by_rule(
+                    "host",
+                    "FORWARD",
+                    "table inet lab-port, chain forward, handle ",
+                )),
+        ),
         || {
             let lab = Nested::default().build()?;
             traffic(move || {
@@ -119,7 +140,15 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "O4",
         "a firewall that drops what is long",
-        finds(Want::new("local-drop", "error").direction("download")),
+        finds(
+            Want::new("local-drop", "error")
+                .direction("download")
+                .dropped(DropPlace::by_rule(
+                    "host",
+                    "FORWARD",
+                    "table inet lab-length, chain forward, handle ",
+                )),
+        ),
         || {
             let lab = Nested::default().build()?;
             firewall::drop_longer(lab.host()?, Hook::Forward, 1400)?;
@@ -129,7 +158,9 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "O5",
         "a queue that is too short",
-        finds(Want::new("local-drop", "warning")),
+        finds(
+            Want::new("local-drop", "warning").dropped(DropPlace::for_reason("host", "QDISC_DROP")),
+        ),
         || {
             let lab = Nested::default().build()?;
             queue::narrow(lab.host()?, NestedLab::EXTERNAL, Bucket::default())?;
