@@ -6,13 +6,13 @@ use aya_ebpf::macros::{kprobe, raw_tracepoint};
 use aya_ebpf::programs::{ProbeContext, RawTracePointContext};
 use aya_log_ebpf::debug;
 use mtu_trace_common::layout::{Member, extra};
-use mtu_trace_common::map::lru;
+use mtu_trace_common::map::{DeviceKey, lru};
 use mtu_trace_common::pace::EventClass;
 use mtu_trace_common::record::kind;
 
 use crate::call::{Called as _, caller};
 use crate::kernel::{entry, field, read};
-use crate::maps::DROPS;
+use crate::maps::{DEVICES, DROPS};
 use crate::scratch::{self, Owner, Scratch};
 use crate::skb::{self, IPPROTO_TCP};
 
@@ -116,7 +116,15 @@ fn is_of_interest(scratch: &Scratch) -> bool {
     let record = &scratch.record;
     let wire = scratch.wire_len();
     let above = |limit: u32| limit != 0 && wire > limit;
-    above(record.device.mtu)
+    let key = DeviceKey {
+        netns_inode: record.device.netns_inode,
+        ifindex: record.device.ifindex,
+    };
+    // SAFETY: the value is read at once; user space replaces it as a whole.
+    let onward = unsafe { DEVICES.get(&key) };
+    // What lies ahead of a device that the buffer still has, as in a switch.
+    onward.is_some_and(|limits| above(limits.ingress_bytes) || above(limits.egress_bytes))
+        || above(record.device.mtu)
         || above(record.route.mtu)
         || above(record.route_mtu)
         || above(record.peer.mtu)

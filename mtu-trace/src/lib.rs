@@ -39,7 +39,8 @@ pub mod testing {
     pub use crate::core::audit::{Audit, Circumstances, Firewalls, PlannedNetwork};
     pub use crate::core::select::{Scope, Selection};
     pub use crate::core::sites::{
-        BRIDGE_NETFILTER, FORWARD, OUTPUT, SITES, Site, VETH, names, oversized,
+        BALANCER, BRIDGE_NETFILTER, DATAPATH_PORT, DropSite, FORWARD, IPVLAN, OUTPUT, SITES, Site,
+        VETH, names, oversized,
     };
     pub use crate::core::verdicts::Analysis;
     pub use crate::host::identity::engine::ENGINES;

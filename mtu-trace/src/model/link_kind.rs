@@ -97,6 +97,7 @@ link_kinds! {
     Tun, "tun", Tunnel;
     Vlan, "vlan", Plain;
     Macvlan, "macvlan", Plain;
+    Ipvlan, "ipvlan", Plain;
     Vrf, "vrf", Plain;
     Loopback, "loopback", Loopback;
     Physical, "physical", Physical;

@@ -8,6 +8,7 @@ mod black_hole;
 mod bounded;
 mod captured;
 mod damaged;
+mod datapaths;
 mod dropped;
 mod encrypted;
 mod frozen;

@@ -128,7 +128,7 @@ fn unnamed_function_is_known_by_the_lengths_alone() {
         .dropped("0xffffffffc0123456", "NOT_SPECIFIED");
     let site = oversized(&drop.0, &places.topology).unwrap();
     assert_eq!((site.site, site.known_function), (&VETH, false));
-    assert_eq!(site.egress.ifindex, VETHOUT.1);
+    assert_eq!(site.egress.unwrap().ifindex, VETHOUT.1);
     assert_eq!(kind(&places, &drop.long(1450)), None);
 }
 

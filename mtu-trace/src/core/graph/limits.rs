@@ -127,14 +127,29 @@ impl Egress<'_> {
             // `__dev_forward_skb` measures against the receiving end.
             index.peer_mtu(link)
         } else if link.is_stacked() {
-            link.peer_id()
-                .and_then(|lower| self.limit(lower, depth + 1))
+            let lower = link.peer_id();
+            let below = lower.and_then(|lower| self.limit(lower, depth + 1));
+            let beside = lower.filter(|_| link.kind == LinkKind::Ipvlan);
+            // What is for another one of them goes there at once (`ipvlan_rcv_frame`).
+            let beside = beside.and_then(|lower| self.smallest_upper(lower));
+            below.into_iter().chain(beside).min()
         } else {
             None
         };
         let limit = onward.map_or(own, |onward| own.min(onward));
         self.known.insert(at, limit);
         Some(limit)
+    }
+}
+
+impl Egress<'_> {
+    /// The smallest MTU of the ipvlans on a device, bytes.
+    fn smallest_upper(&self, lower: LinkId) -> Option<u32> {
+        let topology = &self.index.topology;
+        let uppers = self.index.neighbours().of(lower, &[Adjacency::Upper]);
+        let links = uppers.filter_map(|upper| upper.link(topology));
+        let ipvlans = links.filter(|link| link.kind == LinkKind::Ipvlan && link.up);
+        ipvlans.map(|link| link.mtu_bytes).min()
     }
 }
 

@@ -4,11 +4,11 @@
 //! The kernel gives no reason for most drops of this kind (veth, bridge, fragmentation): where it does,
 //! that is its word, whatever can be measured.
 
-use crate::core::graph::{router_limit, tunnel_room};
-use crate::core::sites::site::{Gso, IPV6_MIN_MTU_BYTES, Limit, is_wrapped};
+use crate::core::sites::onward::{Onward, route_limit};
+use crate::core::sites::site::{Gso, is_wrapped};
 use crate::core::sites::{BRIDGE_PORT, FORWARD, OUTPUT, Site, TUNNEL_UNDERLAY, UNLISTED, VETH};
 use crate::model::event::{Device, Name, Packet, PacketKind, TOO_BIG};
-use crate::model::network::{Link, LinkId, NetnsId, Topology};
+use crate::model::network::{Link, NetnsId, Topology};
 
 /// A place where packets of a trace die for their size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,9 +19,9 @@ pub struct DropSite {
     pub site: &'static Site,
     /// Device by which the packet came in.
     pub ingress: Option<Device>,
-    /// Device by which it should have left.
-    pub egress: Device,
-    /// The other end of that device, where its MTU is the limit.
+    /// Device by which it should have left; `None` where that is not known.
+    pub egress: Option<Device>,
+    /// What that device hands over to, where the MTU of it is the limit.
     pub peer: Option<Device>,
     /// The MTU the packet exceeds, bytes; `None` where the kernel only says that it is too long.
     pub limit_bytes: Option<u32>,
@@ -31,7 +31,7 @@ pub struct DropSite {
     pub overhead_bytes: u32,
     /// The kernel's drop reason.
     pub reason: Option<Name>,
-    /// Whether the function is known to make this test; otherwise only the lengths speak.
+    /// Whether the function is known to make this test, and with what; otherwise only the lengths speak.
     pub known_function: bool,
 }
 
@@ -40,7 +40,7 @@ pub struct DropSite {
 pub struct SiteKey {
     /// The namespace of the device.
     pub netns: NetnsId,
-    /// Index of the egress device.
+    /// Index of the egress device; 0 where that is not known.
     pub egress: u32,
     /// The kernel function in which packets die.
     pub function: Name,
@@ -52,22 +52,24 @@ impl DropSite {
         site: &'static Site,
         function: &str,
         ingress: Option<&Device>,
-        egress: &Device,
-        limit_bytes: Option<u32>,
+        onward: Onward,
     ) -> Self {
+        let Onward { egress, peer, .. } = onward;
+        let netns = egress.as_ref().map_or(packet.device.netns, |by| by.netns);
+        let ifindex = egress.as_ref().map_or(0, |by| by.ifindex);
         Self {
             key: SiteKey {
-                netns: egress.netns,
-                egress: egress.ifindex,
+                netns,
+                egress: ifindex,
                 function: function.into(),
             },
             site,
             ingress: ingress
-                .filter(|ingress| ingress.ifindex != egress.ifindex)
+                .filter(|ingress| ingress.ifindex != ifindex)
                 .cloned(),
-            egress: egress.clone(),
-            peer: None,
-            limit_bytes,
+            egress,
+            peer,
+            limit_bytes: onward.limit_bytes,
             packet_bytes: packet.length_bytes,
             overhead_bytes: packet.overhead_bytes(),
             reason: None,
@@ -93,32 +95,25 @@ pub fn oversized(packet: &Packet, topology: &Topology) -> Option<DropSite> {
 }
 
 /// The place of a drop that the kernel itself calls one for its size, in whatever function: by its
-/// reason, or by an ICMP "too big" about the same packet. The limit is that of the route where the
-/// packet exceeds it; otherwise the kernel has compared with one that is not seen here.
+/// reason, or by an ICMP "too big" about the same packet.
 pub fn told(packet: &Packet, topology: &Topology) -> Option<DropSite> {
     let PacketKind::Dropped { function, reason } = &packet.what else {
         return None;
     };
     let site = Site::of_drop(function, packet, topology).unwrap_or(&UNLISTED);
-    let egress = packet.route.as_ref().unwrap_or(&packet.device);
-    let exceeded = |&limit: &u32| limit > 0 && packet.length_bytes > limit;
-    let limit_bytes = if *site == FORWARD {
-        forward_limit(packet, egress, topology)
-    } else {
-        route_limit(packet, egress)
-    };
-    let limit_bytes = Some(limit_bytes).filter(exceeded);
-    let ingress = ingress(packet, egress);
+    let onward = Onward::told(site, packet, topology);
+    let ingress = ingress(packet, onward.egress.as_ref());
     Some(DropSite {
         reason: reason.clone(),
         known_function: true,
-        ..DropSite::new(packet, site, function, ingress, egress, limit_bytes)
+        ..DropSite::new(packet, site, function, ingress, onward)
     })
 }
 
 /// The device by which a dropped packet came in; `None` if it was made here.
-fn ingress<'a>(packet: &'a Packet, egress: &Device) -> Option<&'a Device> {
-    let came_by = |by: &&Device| packet.has_device && by.ifindex != egress.ifindex;
+fn ingress<'a>(packet: &'a Packet, egress: Option<&Device>) -> Option<&'a Device> {
+    let is_egress = |by: &Device| egress.is_some_and(|egress| egress.ifindex == by.ifindex);
+    let came_by = |by: &&Device| packet.has_device && !is_egress(by);
     Some(&packet.device)
         .filter(came_by)
         .or(packet.came_in.as_ref())
@@ -139,27 +134,19 @@ fn measured(packet: &Packet, topology: &Topology) -> Option<DropSite> {
     if site.gso == Gso::Passes && packet.gso {
         return None;
     }
-    let device = &packet.device;
-    let route = packet.route.as_ref().unwrap_or(device);
-    let (egress, limit_bytes) = match site.limit {
-        Limit::Route if *site == FORWARD => (route, forward_limit(packet, route, topology)),
-        Limit::Route => (route, route_limit(packet, route)),
-        // Of a bridged one the kernel program tells it as the MTU of the route.
-        Limit::TunnelRoute => (device, tunnel_limit(packet, device, topology)),
-        Limit::Egress => (device, device.mtu_bytes),
-        Limit::Peer => (device, packet.peer.as_ref().unwrap_or(device).mtu_bytes),
-    };
+    let onward = Onward::of(site, packet, topology)?;
     // A tag in the frame uses it up. Of a function that is not known not even that is.
     let slack = known.map_or(0, |site| site.slack_bytes.saturating_sub(packet.tag_bytes));
-    if limit_bytes == 0 || packet.length_bytes <= limit_bytes.saturating_add(slack) {
+    let limit_bytes = onward.limit_bytes;
+    if limit_bytes.is_some_and(|it| it == 0 || packet.length_bytes <= it.saturating_add(slack)) {
         return None;
     }
-    let ingress = ingress(packet, egress);
+    let known_function = known.is_some() && onward.is_sure;
+    let ingress = ingress(packet, onward.egress.as_ref());
     Some(DropSite {
-        peer: packet.peer.clone().filter(|_| site.limit == Limit::Peer),
         reason: reason.clone(),
-        known_function: known.is_some(),
-        ..DropSite::new(packet, site, function, ingress, egress, Some(limit_bytes))
+        known_function,
+        ..DropSite::new(packet, site, function, ingress, onward)
     })
 }
 
@@ -181,14 +168,8 @@ pub fn signalled(packet: &Packet, topology: &Topology) -> Option<DropSite> {
         _ if is_wrapped(packet, topology) => (&TUNNEL_UNDERLAY, UNSEEN),
         _ => (&OUTPUT, UNSEEN),
     };
-    Some(DropSite::new(
-        packet,
-        site,
-        function,
-        ingress,
-        egress,
-        Some(limit_bytes),
-    ))
+    let onward = Onward::by(egress, limit_bytes);
+    Some(DropSite::new(packet, site, function, ingress, onward))
 }
 
 /// The place that a packet seen on its way is too long for, for where drops are not seen. `None` if
@@ -211,10 +192,11 @@ pub fn sighted(packet: &Packet, topology: &Topology) -> Option<DropSite> {
     };
     let came_in = packet.came_in.as_ref();
     let ingress = if leaving { came_in } else { Some(device) };
-    Some(DropSite {
+    let onward = Onward {
         peer,
-        ..DropSite::new(packet, site, UNSEEN, ingress, &egress, Some(limit_bytes))
-    })
+        ..Onward::by(&egress, limit_bytes)
+    };
+    Some(DropSite::new(packet, site, UNSEEN, ingress, onward))
 }
 
 /// The one device by which what came in by another can leave and that has this MTU.
@@ -242,49 +224,6 @@ fn onward(device: &Device, mtu_bytes: u32, topology: &Topology) -> Option<(&'sta
     }
     let routed = only(&|ifindex, link| !link.addresses.is_empty() && Some(ifindex) != bridge)?;
     Some((&FORWARD, routed))
-}
-
-/// What a router tests against, bytes: the MTU of the route, else of the device
-/// (`ip_dst_mtu_maybe_forward`); of IPv6 the route's only if that is locked, else what is set for IPv6 on the
-/// device (`ip6_dst_mtu_maybe_forward`). What exceeds neither exceeds what only the routes tell.
-fn forward_limit(packet: &Packet, egress: &Device, topology: &Topology) -> u32 {
-    let own = if packet.flow.source.is_ipv4() || packet.route_mtu_locked {
-        route_limit(packet, egress)
-    } else {
-        let link = topology.link(egress.netns, egress.ifindex);
-        let set_bytes = link.and_then(|link| link.ipv6_mtu_bytes);
-        set_bytes
-            .unwrap_or(egress.mtu_bytes)
-            .max(IPV6_MIN_MTU_BYTES)
-    };
-    if packet.length_bytes > own {
-        return own;
-    }
-    let to = packet.flow.destination.ip();
-    let told = router_limit(topology, egress.netns, to, egress.ifindex);
-    // Older captures do not tell of locks.
-    let routed = [route_limit(packet, egress), told.unwrap_or(own)];
-    routed.into_iter().fold(own, u32::min)
-}
-
-/// The longest packet that a tunnel has room for, bytes, as far as that is known.
-fn tunnel_limit(packet: &Packet, device: &Device, topology: &Topology) -> u32 {
-    let at = LinkId {
-        netns: device.netns,
-        ifindex: device.ifindex,
-    };
-    let routed = route_limit(packet, device);
-    tunnel_room(topology, at).map_or(routed, |room| room.min(routed))
-}
-
-/// The MTU of a route, if it has one, else of the device it leads to (`ip_skb_dst_mtu`).
-fn route_limit(packet: &Packet, egress: &Device) -> u32 {
-    let limit = packet.route_mtu_bytes.unwrap_or(egress.mtu_bytes);
-    if packet.flow.source.is_ipv6() {
-        limit.max(IPV6_MIN_MTU_BYTES)
-    } else {
-        limit
-    }
 }
 
 /// The site that it must be by the lengths alone.

@@ -198,11 +198,6 @@ impl<'a> Finder<'a> {
                 let crossing = Crossing::BridgePort { netfilter };
                 let ingress = port.map(|(port, _)| port).or(came_in);
                 self.add(&crossing, ingress, to, far.mtu_bytes);
-            } else if far.kind == LinkKind::Macvlan
-                && let Some((sibling, link)) = came_by
-                && link.kind == LinkKind::Macvlan
-            {
-                self.hand_over(None, sibling, to, far.mtu_bytes);
             } else if near.tunnel.is_some() && far.tunnel.is_some() {
                 self.wrap(from, Some(to));
             }

@@ -6,12 +6,16 @@
 //!
 //! To add a site, write its row in the file of its datapath, or a new one, and name it in [`SITES`].
 
+mod balancer;
 mod bridge;
 mod forward;
 mod freed;
 mod ip_tunnel;
+mod ipvlan;
+mod onward;
 mod output;
 mod site;
+mod switch;
 mod tunnel;
 mod veth;
 
@@ -23,27 +27,32 @@ pub(crate) mod netfilter;
 pub(crate) mod predict;
 pub(crate) mod suspect;
 
+pub use balancer::BALANCER;
 pub use bridge::{BRIDGE_NETFILTER, BRIDGE_PORT};
 pub use describe::{describe_briefly, describe_in_place, describe_packet, netns_label};
 pub use drop_site::{DropSite, SiteKey, oversized, sighted, signalled, told};
 pub use forward::{FORWARD, FORWARD_ROUTE, FORWARD_WRAPPED};
 pub use freed::{is_cut, may_be_rest};
 pub use ip_tunnel::{BRIDGED_IP_TUNNEL, IP_TUNNEL, IP6_GRE, IP6_TUNNEL, IPSEC_INTERFACE, SIT};
+pub use ipvlan::IPVLAN;
 pub use netfilter::{NetfilterHookName, hook_of_callers, is_netfilter, netfilter_hook};
 pub use output::{OUTPUT, UNLISTED};
 pub use predict::{KnownEnd, Predicted, telling, too_narrow};
 pub use site::{Limit, Remedy, Site, Tells, names};
 pub use suspect::{Relief, Suspect, suspects};
+pub use switch::DATAPATH_PORT;
 pub use tunnel::{BRIDGED_TUNNEL, CUT, ROUTED_TUNNEL, TUNNEL_UNDERLAY};
 pub use veth::VETH;
 
 /// All sites. The first that fits a drop is the one it happened at: those that share their functions
 /// with others come before those that do not.
-pub static SITES: [&Site; 17] = [
+pub static SITES: [&Site; 20] = [
     &FORWARD_WRAPPED,
     &FORWARD,
     &BRIDGE_PORT,
     &BRIDGE_NETFILTER,
+    &DATAPATH_PORT,
+    &IPVLAN,
     &VETH,
     &BRIDGED_TUNNEL,
     &BRIDGED_IP_TUNNEL,
@@ -57,6 +66,7 @@ pub static SITES: [&Site; 17] = [
     &OUTPUT,
     &ROUTED_TUNNEL,
     &CUT,
+    &BALANCER,
 ];
 
 #[cfg(test)]

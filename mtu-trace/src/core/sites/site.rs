@@ -86,6 +86,12 @@ pub enum Limit {
     Peer,
     /// The MTU of the route of a tunnel's packets, less what the tunnel adds.
     TunnelRoute,
+    /// The MTU of the port that a packet leaves a switch by, where its buffer does not tell which.
+    OtherPort,
+    /// The MTU of the device on the same lower device that a packet is handed to.
+    Sibling,
+    /// What only the message to the sender tells.
+    Told,
 }
 
 /// What a site does with a GSO packet.

@@ -4,8 +4,9 @@ use crate::core::sites::bridge::BRIDGE_PORT;
 use crate::core::sites::site::{Crossing, Function, Limit, Site};
 use crate::model::network::LinkKind;
 
-/// The other end of a veth, or another macvlan of the same device (`is_skb_forwardable`). netkit hands
-/// packets over without a test of their length (`netkit_xmit`).
+/// The other end of a veth (`is_skb_forwardable`). netkit hands packets over without a test of their
+/// length (`netkit_xmit`), and a macvlan hands those for another one to their lower device, which is
+/// never smaller (`macvlan_queue_xmit`).
 pub static VETH: Site = Site {
     name: "veth",
     functions: &[
@@ -17,11 +18,6 @@ pub static VETH: Site = Site {
         Function::any(&["veth_forward_skb"]),
     ],
     limit: Limit::Peer,
-    expected: |crossing| {
-        let Crossing::HandOver { from } = crossing else {
-            return false;
-        };
-        matches!(from.kind, LinkKind::Veth | LinkKind::Macvlan)
-    },
+    expected: |crossing| matches!(crossing, Crossing::HandOver { from } if from.kind == LinkKind::Veth),
     ..BRIDGE_PORT
 };

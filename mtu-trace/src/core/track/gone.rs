@@ -100,7 +100,7 @@ fn site(drops: &SiteDrops) -> impl Iterator<Item = NetnsId> + '_ {
     let site = &drops.site;
     let devices = [
         site.ingress.as_ref(),
-        Some(&site.egress),
+        site.egress.as_ref(),
         site.peer.as_ref(),
     ];
     let of = |device: &Device| device.netns;

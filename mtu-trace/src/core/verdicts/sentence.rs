@@ -84,6 +84,7 @@ pub(crate) fn packets(boundary: &Boundary) -> String {
 pub(crate) fn whereabouts(boundary: &Boundary) -> String {
     let egress = boundary.egress.as_deref().unwrap_or("?");
     let devices = match (&boundary.peer, &boundary.ingress) {
+        (None, Some(ingress)) if boundary.egress.is_none() => format!("behind {ingress}"),
         (Some(peer), _) => format!(
             "between {egress} and {} of {}",
             peer.interface.as_deref().unwrap_or("the other end"),

@@ -79,7 +79,7 @@ impl<'a> Worst<'a> {
         Some(Boundary {
             netns: NetnsRef::new(site.key.netns, topology),
             ingress: site.ingress.as_ref().map(|device| name(device, topology)),
-            egress: Some(name(&site.egress, topology)),
+            egress: site.egress.as_ref().map(|device| name(device, topology)),
             limit_bytes: self.limit_bytes(site),
             packet_bytes: site.packet_bytes,
             overhead_bytes: site.overhead_bytes,
@@ -105,15 +105,15 @@ impl<'a> Worst<'a> {
         };
         let index = &self.facts.state.index;
         let id = |&Device { netns, ifindex, .. }: &Device| LinkId { netns, ifindex };
-        let (ingress, egress) = (site.ingress.as_ref().map(id), id(&site.egress));
+        let [ingress, egress] = [&site.ingress, &site.egress].map(|it| it.as_ref().map(id));
         let start = self.local.link(self.topology());
         let way = |to| start.map_or_else(Vec::new, |start| index.path(start, &[to]));
         // The far side of the place is whichever of its devices is further away.
-        let (near, far) = (way(egress), ingress.map_or_else(Vec::new, way));
+        let [near, far] = [egress, ingress].map(|to| to.map_or_else(Vec::new, way));
         let mut way = if far.len() > near.len() { far } else { near };
         if way.is_empty() {
             way.extend(ingress);
-            way.push(egress);
+            way.extend(egress);
             way.extend(site.peer.as_ref().map(id));
         }
         let hops = way.into_iter();
@@ -299,8 +299,10 @@ impl<'a> Worst<'a> {
     fn align(&self) -> Option<Fix> {
         let site = self.site()?;
         let (ifindex, netns) = match (site.site.limit, &site.peer) {
-            (Limit::Peer, Some(peer)) => (peer.ifindex, peer.netns),
-            (Limit::Egress, _) => (site.egress.ifindex, site.key.netns),
+            (Limit::Peer | Limit::Sibling, Some(peer)) => (peer.ifindex, peer.netns),
+            (Limit::Egress | Limit::OtherPort, _) => {
+                (site.egress.as_ref()?.ifindex, site.key.netns)
+            }
             _ => return None,
         };
         remedy::raise_mtu(self.topology(), netns, ifindex, site.packet_bytes)
