@@ -31,10 +31,11 @@ mod stage;
 mod table;
 mod view;
 
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use lab::side_by_side::each;
 
 use crate::scenario::Scenario;
@@ -115,7 +116,7 @@ impl Plan {
 }
 
 fn run() -> Result<Tally> {
-    let chosen = chosen();
+    let chosen = chosen()?;
     let mut tally = Tally::default();
     if chosen.is_empty() {
         return Ok(tally);
@@ -152,8 +153,9 @@ fn mechanisms() -> Vec<View> {
     asked.split(',').map(view).collect()
 }
 
-/// The scenarios that are named on the command line, all without a name.
-fn chosen() -> Vec<Scenario> {
+/// The scenarios that are named on the command line, all without a name. An error where two have one name:
+/// one's findings would be judged as the other's.
+fn chosen() -> Result<Vec<Scenario>> {
     // What `cargo test -- --option` passes to every test binary is none of ours.
     let names: Vec<String> = std::env::args()
         .skip(1)
@@ -163,7 +165,12 @@ fn chosen() -> Vec<Scenario> {
         let is_named = |name: &String| scenario.id.starts_with(name.as_str());
         names.is_empty() || names.iter().any(is_named)
     };
-    scenarios::all().into_iter().filter(is_chosen).collect()
+    let all = scenarios::all();
+    let mut ids = HashSet::new();
+    if let Some(twice) = all.iter().find(|scenario| !ids.insert(scenario.id)) {
+        bail!("two scenarios are called {}", twice.id);
+    }
+    Ok(all.into_iter().filter(is_chosen).collect())
 }
 
 /// How many scenarios are run under one tracer.

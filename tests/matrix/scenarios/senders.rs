@@ -26,31 +26,31 @@ enum Fixed {
 
 pub const SCENARIOS: &[Scenario] = &[
     scenario(
-        "Y1",
+        "U1",
         "the sender's interface is set down",
         no_route(Fixed::ByCommands),
         || loses_its_way("link set eth0 down\n"),
     ),
     scenario(
-        "Y2",
+        "U2",
         "the sender's default route is deleted",
         no_route(Fixed::ByCommands),
         || loses_its_way("route del default\n"),
     ),
     scenario(
-        "Y3",
+        "U3",
         "the sender's address is removed",
         no_route(Fixed::ByHand),
         || loses_its_way("address flush dev eth0\n"),
     ),
     scenario(
-        "Y4",
+        "U4",
         "the sender's interface is deleted",
         no_route(Fixed::ByHand),
         || loses_its_way("link del eth0\n"),
     ),
     scenario(
-        "D9",
+        "A6",
         "two narrow places in a row, the first heeded, the second silent",
         finds(Want::hole(SECOND).silent().direction("download").unfixed()),
         two_in_a_row,
