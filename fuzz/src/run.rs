@@ -131,6 +131,7 @@ impl Run {
                 hooks: header.hooks,
                 events: analysis.state().events,
                 lost_events: analysis.state().lost,
+                evictions: analysis.state().evictions.clone(),
                 notes,
             },
             findings,
