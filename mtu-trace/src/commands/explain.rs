@@ -54,7 +54,7 @@ mod tests {
     fn table_of_verdicts() {
         assert_snapshot!(table(&Style::PLAIN), @r"
         mtu-black-hole      error                 A hanging connection's oversized packets die on this host.
-        no-route            error, warning        The sender's way out is gone: no route, interface or address.
+        no-route            error, warning        The way out is gone: no route, interface or address.
         remote-black-hole   error                 Only full-size segments get nowhere, and none dies here.
         pmtud-working       info                  Packets were too big, the sender came down, data moves.
         pmtud-slow          warning               Packets were too big; recovery took several timeouts.

@@ -14,7 +14,7 @@ use crate::scenario::{DropPlace, Scenario, Traffic, Want};
 
 pub const SCENARIOS: &[Scenario] = &[
     scenario(
-        "D1",
+        "Q1",
         "a rule drops the SYN",
         finds(
             Want::new("handshake-timeout", "warning").dropped(
@@ -33,7 +33,7 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     ),
     scenario(
-        "D2",
+        "Q2",
         "a rule drops the answer to the SYN",
         finds(
             Want::new("handshake-timeout", "warning").dropped(
@@ -57,7 +57,7 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     ),
     scenario(
-        "D3",
+        "Q3",
         "a bridge's own rules drop what is long",
         finds(Want::new("local-drop", "error").dropped(DropPlace::by_rule(
             "sw",
@@ -79,7 +79,7 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     ),
     scenario(
-        "D4",
+        "Q4",
         "connection tracking takes a connection for invalid",
         finds(Want::new("local-drop", "error").dropped(DropPlace::by_rule(
             "host",
@@ -108,7 +108,7 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     ),
     scenario(
-        "D5",
+        "Q5",
         "the reverse path filter drops the SYN",
         finds(
             Want::new("handshake-timeout", "warning")
@@ -127,7 +127,7 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     ),
     scenario(
-        "D6",
+        "Q6",
         "the next hop does not answer",
         finds(
             Want::new("handshake-timeout", "warning")

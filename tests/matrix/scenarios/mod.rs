@@ -1,8 +1,8 @@
 //! All scenarios. The names are those of the kernel facts they were measured for: A routed, B veth, C
 //! bridge, L switch, G segments put together, V IPv6, X overlay, E other tunnels, Y gateways, M macvlan, W
 //! tagged frames, N translated, K services, F fixed, S settings, H older than the trace, T other
-//! transports, R beyond this host, P receivers, U senders without a way out, O other faults, D packets
-//! dropped for other reasons.
+//! transports, R beyond this host, P receivers, U senders without a way out, O other faults, D several
+//! levels and ways that differ, Q packets dropped for other reasons.
 
 mod devices;
 mod dropped;

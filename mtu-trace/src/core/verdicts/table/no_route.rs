@@ -7,7 +7,7 @@ use crate::core::verdicts::sentence::HeldUp;
 
 pub(super) const VERDICT: VerdictEntry = VerdictEntry {
     severities: &[Error, Warning],
-    meaning: "The sender's way out is gone: no route, interface or address.",
+    meaning: "The way out is gone: no route, interface or address.",
     cases: &[
         case("nothing leaves", Error, Confirmed, of_open)
             .needs(&[NothingLeaves])
