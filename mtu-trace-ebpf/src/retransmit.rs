@@ -142,8 +142,8 @@ fn outer(sk: u64, skb: u64, error: i32) -> Option<()> {
     tried(sk, skb, error)
 }
 
-/// Takes in that a segment was to be sent again: `error` is 0 where it was, else a negative errno, or
-/// positive where a queue or the device dropped it (`NET_XMIT_DROP`).
+/// Takes in that a segment was to be sent again: `error` is a negative errno where it was not. It was where
+/// a queue or a device on its way dropped it (`NET_XMIT_DROP`, positive): that is a drop at a place.
 #[inline(always)]
 fn tried(sk: u64, skb: u64, error: i32) -> Option<()> {
     // What was sent before still waits in a queue of this host. The kernel counts that as no failure either
@@ -151,6 +151,7 @@ fn tried(sk: u64, skb: u64, error: i32) -> Option<()> {
     if error == -EBUSY {
         return None;
     }
+    let error = error.min(0);
     let key = socket::key(sk)?;
     // `struct tcp_skb_cb` begins with `seq` and `end_seq` in every kernel.
     let [seq, end_seq]: [u32; 2] = field(skb, Member::SkbCb)?;

@@ -114,7 +114,10 @@ pub fn judge(seen: &Seen<'_>) -> Judged {
                 .then(|| "nothing found".to_owned()),
             [finding] => {
                 judged.found = true;
-                judged.took = Some(finding.detected_at.duration_since(finding.first_seen));
+                let seen_first = finding
+                    .first_seen
+                    .max(seen.recording.report.capture.started);
+                judged.took = Some(finding.detected_at.duration_since(seen_first));
                 judged
                     .faults
                     .extend(Comparison::new(seen, want, finding).faults());
@@ -338,7 +341,10 @@ impl<'a> Comparison<'a> {
 
     fn times(&mut self) {
         let (finding, report) = (self.finding, &self.seen.recording.report);
-        let in_order = report.capture.started <= finding.first_seen
+        // A stall that is older than the trace began when its socket says.
+        let is_younger = self.seen.scenario.begins == Begins::BeforeTrace
+            || report.capture.started <= finding.first_seen;
+        let in_order = is_younger
             && finding.first_seen <= finding.detected_at
             && finding.first_seen <= finding.last_seen;
         self.same("that the times are in order", &in_order, &true);

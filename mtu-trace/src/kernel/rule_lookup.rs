@@ -85,8 +85,11 @@ impl RuleLookup {
         if self.reader.is_none() {
             self.reader = Reader::start();
         }
-        let sent = self.reader.as_ref().map(|it| it.questions.send(question));
-        self.waiting += usize::from(matches!(sent, Some(Ok(()))));
+        if let Some(reader) = &self.reader
+            && reader.questions.send(question).is_ok()
+        {
+            self.waiting += 1;
+        }
     }
 
     /// The answers that there are by now.

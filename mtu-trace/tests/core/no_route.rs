@@ -152,6 +152,24 @@ fn what_is_missing_is_named_and_put_back() {
     );
 }
 
+/// The routes were read for the first time after the interface had taken them with it.
+#[test]
+fn an_interface_that_is_down_is_named_without_its_routes() {
+    let mut events = unsendable(|it| {
+        let server = it.namespaces.get_mut(&SERVER).unwrap();
+        server.links.get_mut(&SERVER_IFINDEX).unwrap().up = false;
+        server.inside = Some(std::sync::Arc::default());
+    });
+    let after = events.remove(4);
+    events[0].kind = after.kind;
+    let down = no_route(&run(events, 4000));
+    assert!(
+        down.summary.contains("eth0 of srv is down"),
+        "{}",
+        down.summary
+    );
+}
+
 /// Nobody has seen why, but the kernel says so.
 #[test]
 fn the_kernels_answer_is_enough() {

@@ -8,6 +8,9 @@ use super::network::{EXT0, Mtus, device, told};
 use super::packet::Places;
 use super::scenario::{Conn, again, at, run};
 
+/// What the kernel answers where a rule in OUTPUT has dropped it (`nf_hook_slow`).
+const EPERM: u32 = 1;
+
 const WIDE: Mtus = Mtus {
     bridge: 1500,
     port: 1500,
@@ -83,7 +86,7 @@ fn witnesses(places: &Places, conn: Conn) -> Vec<(String, EventKind)> {
         count: 1,
     };
     let unsent = Retransmit {
-        error: Some(SendError::DROPPED),
+        error: Some(SendError(EPERM)),
         ..resent(conn, 0)
     };
     let others: [(&str, EventKind); 7] = [

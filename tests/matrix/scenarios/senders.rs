@@ -7,46 +7,31 @@ use lab::traffic::push;
 use super::{DOWNLOAD, UPLOAD, finds, hangs, hung, scenario, traffic};
 use crate::scenario::{Expect, Place, Scenario, Traffic, Want};
 
-/// What is said of a container whose way out is gone; the top fix puts it back where `fixed`.
-const fn no_route(fixed: Fixed) -> Expect {
+/// What is said of a container whose way out is gone. Whether its fix brings that back depends on whether
+/// the tracer had read the routes before: it may be younger than the lab.
+const fn no_route() -> Expect {
     let want = Want::new("no-route", "error").direction("upload");
     finds(Want {
         local: Some("in"),
         ongoing: Some(true),
-        fixed: matches!(fixed, Fixed::ByCommands),
         ..want
     })
-}
-
-/// Whether there are commands that put the way out back.
-enum Fixed {
-    ByCommands,
-    ByHand,
 }
 
 pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "U1",
         "the sender's interface is set down",
-        no_route(Fixed::ByCommands),
+        no_route(),
         || loses_its_way("link set eth0 down\n"),
     ),
-    scenario(
-        "U2",
-        "the sender's default route is deleted",
-        no_route(Fixed::ByCommands),
-        || loses_its_way("route del default\n"),
-    ),
+    scenario("U2", "the sender's address is removed", no_route(), || {
+        loses_its_way("address flush dev eth0\n")
+    }),
     scenario(
         "U3",
-        "the sender's address is removed",
-        no_route(Fixed::ByHand),
-        || loses_its_way("address flush dev eth0\n"),
-    ),
-    scenario(
-        "U4",
         "the sender's interface is deleted",
-        no_route(Fixed::ByHand),
+        no_route(),
         || loses_its_way("link del eth0\n"),
     ),
     scenario(

@@ -213,7 +213,12 @@ fn lack_of_route(netns: &Netns, inside: &Inside, departures: &Departures, sent: 
         _ => None,
     });
     let Some(route) = gone.min_by_key(best) else {
-        return Lack::AnyRoute;
+        // An interface takes its routes with it when it is set down.
+        let down = netns.owner(sent.source.ip()).and_then(|(ifindex, _)| {
+            let link = netns.links.get(&ifindex).filter(|link| !link.up)?;
+            Some(up(ifindex, link, None))
+        });
+        return down.unwrap_or(Lack::AnyRoute);
     };
     let by = |hop: &NextHop| {
         let ifindex = hop.ifindex?;

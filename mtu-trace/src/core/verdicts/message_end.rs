@@ -9,7 +9,7 @@ use crate::core::sites::DropSite;
 use crate::core::track::Icmp;
 use crate::core::verdicts::facts::TrackFacts;
 use crate::model::event::Flow;
-use crate::model::network::{LinkId, NetnsId, Topology};
+use crate::model::network::{Link, LinkId, NetnsId, Topology};
 
 /// The end of a message that did not reach the socket it was for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,9 +113,7 @@ fn arrivals(icmp: &Icmp, topology: &Topology) -> BTreeMap<NetnsId, Vec<Flow>> {
         let to = if is_leaving {
             left.insert(netns);
             let link = LinkId { netns, ifindex }.link(topology);
-            let other_end = link
-                .filter(|link| link.is_pair())
-                .and_then(|link| link.peer_id());
+            let other_end = link.filter(|link| link.is_pair()).and_then(Link::peer_id);
             other_end.map(|other| other.netns)
         } else {
             Some(netns)

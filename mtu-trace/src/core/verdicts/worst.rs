@@ -148,8 +148,9 @@ impl<'a> Worst<'a> {
             .and_then(|site| MessageEnd::of(&self.facts, icmp, site));
         Some(Pmtud {
             // A message that is heeded, dropped or seen must have been generated, also where that
-            // could not be observed.
-            signalled: heard || sent || blocked.is_some() || !icmp.seen.is_empty(),
+            // could not be observed. One that was only seen is not of a place that makes none: another
+            // place on the way may have told before.
+            signalled: heard || sent || blocked.is_some() || (!icmp.seen.is_empty() && !silent),
             delivered: (heard || blocked.is_some() || ended.is_some()).then_some(heard),
             blocked_at: blocked
                 .filter(|_| !heard)

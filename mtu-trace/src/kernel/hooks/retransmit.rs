@@ -77,13 +77,9 @@ const TRACEPOINT: &str = "tcp_retransmit_skb";
 /// The function that does the work, and has the tracepoint in it.
 const INNER: &str = "__tcp_retransmit_skb";
 
-/// Why a segment was not sent, as events have it.
+/// Why a segment was not sent, as events have it; `None` where it was.
 fn error(result: i32) -> Option<SendError> {
-    match result {
-        0 => None,
-        1.. => Some(SendError::DROPPED),
-        errno => Some(SendError(errno.unsigned_abs())),
-    }
+    (result < 0).then(|| SendError(result.unsigned_abs()))
 }
 
 fn decode(_: &Decoder, record: &record::RetransmitRecord, _: &Topology) -> Decoded {

@@ -50,14 +50,12 @@ pub struct Retransmit {
     pub unsent: u64,
 }
 
-/// Why a segment could not be sent: an errno, or [`SendError::DROPPED`].
+/// Why a segment could not be sent: an errno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SendError(pub u32);
 
 impl SendError {
-    /// A queue or the device has dropped it (`NET_XMIT_DROP`): a number that no errno has (`MAX_ERRNO`).
-    pub const DROPPED: Self = Self(4096);
     /// EACCES, ENODEV, EINVAL, EADDRNOTAVAIL, ENETDOWN, ENETUNREACH, EHOSTUNREACH: what the kernel answers
     /// without a route, for one that leads nowhere (`fib_props`), for an address that is not there, and for a
     /// device that is down or gone.
@@ -81,10 +79,7 @@ impl SendError {
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::DROPPED => f.write_str("dropped by a queue or the device (NET_XMIT_DROP)"),
-            Self(errno) => io::Error::from_raw_os_error(errno.cast_signed()).fmt(f),
-        }
+        io::Error::from_raw_os_error(self.0.cast_signed()).fmt(f)
     }
 }
 

@@ -294,7 +294,7 @@ fn what_is_spelled_alike_is_told_first() {
             name: Some(format!("runner-{n}")),
             ..Netns::default()
         };
-        crowd.namespaces.insert(NetnsId(1000 + u64::from(n)), netns);
+        crowd.namespaces.insert(NetnsId(1000 + n), netns);
     }
     for (asked, meant) in [("labb", "lab (104)"), ("runner_37", "runner-37 (1037)")] {
         let mut scope = netns(&[asked]).recorded().expect("a selection");

@@ -23,7 +23,7 @@ pub(crate) fn nothing_is_dropped(facts: &TrackFacts<'_>) -> bool {
 /// tunnel may be on the way, that of tunnels which drop without freeing.
 fn drops_would_be_seen(facts: &TrackFacts<'_>) -> bool {
     let blind = &facts.state.blind;
-    !blind.contains(hook::DROPS) && !(blind.contains(hook::TUNNEL) && may_be_tunnelled(facts))
+    !blind.contains(hook::DROPS) && (!blind.contains(hook::TUNNEL) || !may_be_tunnelled(facts))
 }
 
 /// Whether nothing was lost by the tracer, and nothing of the connection forgotten for want of room.
