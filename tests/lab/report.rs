@@ -344,6 +344,7 @@ mod tests {
                 "signalled": true, "delivered": null,
                 "blocked_at": { "netns": netns, "hook": "OUTPUT" },
             },
+            "drop": null,
             "evidence": { "oversized_drops": 4, "oversized_seen": 0, "retransmits": 3, "max_backoff": 2, "stalled_ms": 1500 },
             "path": [{ "netns": netns, "interface": "br0", "mtu_bytes": 1450, "kind": "bridge" }],
             "fixes": [{ "title": "…", "detail": "…", "commands": [] }],
@@ -366,6 +367,7 @@ mod tests {
             "/connection",
             "/boundary",
             "/pmtud",
+            "/drop",
             "/boundary/egress",
             "/pmtud/delivered",
         ] {
