@@ -113,7 +113,13 @@ impl<'a> LostAt<'a> {
             None => (answers()?, Carried::SynAck),
         };
         let (key, drops) = found;
-        let carried = if drops.syn { on_syn } else { Carried::Data };
+        // Of a connection that came up all the same, data is what it misses.
+        let waits = facts.sender().is_none_or(|sender| !sender.established);
+        let carried = if drops.syn && waits {
+            on_syn
+        } else {
+            Carried::Data
+        };
         Some(Self {
             key,
             drops,
