@@ -45,8 +45,8 @@ use crate::view::{Hook, View};
 
 /// What is also run with a tracer of its own, which sees nothing else: one of each datapath, and what is
 /// told sooner, or from less, where nothing else happens.
-const ALONE: [&str; 13] = [
-    "A1", "A2", "A5b", "B1", "B2b", "C1", "L1", "N2", "V1", "V2", "X3", "O2", "O9",
+const ALONE: [&str; 14] = [
+    "A1", "A2", "A5b", "B1", "B2b", "C1", "L1", "N2", "V1", "V2", "X3", "O2", "O9", "R1",
 ];
 /// How many tracers run at once where each scenario has its own. A choice: as many as tests run at once.
 const TRACERS_AT_ONCE: usize = 4;

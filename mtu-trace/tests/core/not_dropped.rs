@@ -1,7 +1,8 @@
 //! "Nothing is dropped on this host" may be said only where nothing at all speaks against it.
 
 use mtu_trace::testing::{
-    Event, EventKind, PacketKind, PathMtu, Retransmit, SendError, Store, StoreState, Verdict,
+    Event, EventKind, Netns, NetnsId, PacketKind, PathMtu, Peer, Retransmit, SendError, Store,
+    StoreState, Verdict,
 };
 
 use super::network::{EXT0, Mtus, device, told};
@@ -143,8 +144,29 @@ fn a_hook_that_is_not_at_work_proves_nothing() {
     let (netns, ifindex) = EXT0;
     let host = tunnelled.namespaces.get_mut(&netns).unwrap();
     host.links.get_mut(&ifindex).unwrap().kind = "vxlan".into();
+    let host = host.clone();
     assert!(!without("skb_tunnel_check_pmtu", &tunnelled));
     assert!(device(&tunnelled, EXT0).mtu_bytes > 0);
+    // Not where its packets cannot get to, whatever else this host has. No way of theirs is known.
+    let mut apart = places.topology.clone();
+    for (netns, other, kind) in [(901, 902, "vxlan"), (902, 901, "veth")] {
+        let mut link = host.links[&ifindex].clone();
+        link.kind = kind.into();
+        link.peer = Some(Peer {
+            netns: Some(NetnsId(other)),
+            ifindex,
+        });
+        let links = [(ifindex, link)].into();
+        let netns = (
+            NetnsId(netns),
+            Netns {
+                links,
+                ..Netns::default()
+            },
+        );
+        apart.namespaces.extend([netns]);
+    }
+    assert!(without("skb_tunnel_check_pmtu", &apart));
 }
 
 #[test]

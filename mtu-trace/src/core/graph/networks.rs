@@ -11,7 +11,7 @@ pub struct Networks {
     /// For each namespace that has links, what stands for all that are connected with it over links of
     /// this host. One without may have lost them a moment ago.
     of: BTreeMap<NetnsId, NetnsId>,
-    /// Those that lead out of this host, by what stands for them.
+    /// Those that lead out of this host, or to a program, by what stands for them.
     outward: BTreeSet<NetnsId>,
 }
 
@@ -22,7 +22,8 @@ impl Networks {
         let mut leads_out = BTreeSet::new();
         for (&id, netns) in &topology.namespaces {
             for link in netns.links.values() {
-                if link.kind == LinkKind::Physical {
+                // What a program does with the packets of its tun device nobody sees.
+                if matches!(link.kind, LinkKind::Physical | LinkKind::Tun) {
                     adjacent.entry(id).or_default();
                     leads_out.insert(id);
                 }
@@ -84,6 +85,7 @@ mod tests {
         for netns in [2, 4] {
             lab.link(netns, "ens1", "physical", 1500);
         }
+        lab.link(8, "vpn0", "tun", 1500);
         let networks = Networks::new(&lab.topology);
         assert!(networks.are_connected(id(1), id(2)));
         assert!(!networks.are_connected(id(1), id(3)));
@@ -91,7 +93,8 @@ mod tests {
         assert!(!apart(1, 2));
         // Both lead out.
         assert!(!apart(1, 3));
-        assert!(apart(1, 5) && apart(6, 4));
+        assert!(!apart(8, 4));
+        assert!(apart(1, 5) && apart(6, 4) && apart(8, 5));
         // Nobody knows that one.
         assert!(!apart(1, 7));
     }

@@ -80,7 +80,7 @@ fn snd_una(facts: &TrackFacts<'_>) -> Option<u32> {
 }
 
 /// Whether a tunnel may carry it on this host: one is on the way that the network shows from either end,
-/// or no way is known and there is a tunnel.
+/// or no way is known and there is a tunnel in a namespace that packets may get to from there.
 fn may_be_tunnelled(facts: &TrackFacts<'_>) -> bool {
     let mut ends = facts.connection.ends.iter();
     ends.any(|end| {
@@ -93,8 +93,9 @@ fn has_tunnel(facts: &TrackFacts<'_>, from: NetnsId, to: IpAddr) -> bool {
     let index = &facts.state.index;
     let paths = index.paths(from, Destination::Address(to));
     if paths.is_empty() {
+        let near = |id| !index.networks().are_apart(from, id);
         let mut living = index.topology.living();
-        return living.any(|(_, netns)| netns.links.values().any(rejects));
+        return living.any(|(id, netns)| near(id) && netns.links.values().any(rejects));
     }
     let mut devices = paths
         .iter()
