@@ -177,7 +177,7 @@ pub struct RetransmitRecord {
     pub irs: u32,
     /// [`crate::map::flag`] bits of the connection.
     pub flags: u32,
-    /// 0 where it was sent; else a negative errno, or positive where a queue or the device dropped it.
+    /// 0 where it was sent, else a negative errno.
     pub error: i32,
     /// Padding, which is always zero.
     pub reserved: u32,

@@ -30,6 +30,15 @@ pub(crate) struct Knob {
     pub(crate) commands: &'static [&'static str],
 }
 
+impl Knob {
+    /// Whether it cannot be told of without the name of a device.
+    pub(crate) fn is_of_device(&self) -> bool {
+        let words = [self.title, self.detail].into_iter();
+        let mut words = words.chain(self.commands.iter().copied());
+        words.any(|words| words.contains("{device}"))
+    }
+}
+
 impl DropReason {
     /// What is known of the drops at a place; `None` where the kernel has only a name for them.
     pub(crate) fn of(key: &OtherKey) -> Option<&'static Self> {

@@ -121,15 +121,15 @@ pub fn unblock(blocked: &BlockedAt, message: TooBig, insert: &[String]) -> Optio
 /// is for the user to see.
 pub fn accept(drop: &ReportedDrop, hook: &str) -> Option<Fix> {
     let place = drop.netns.label();
-    let list = "nft --handle list ruleset; iptables-save -c";
+    let lists = ["nft --handle list ruleset", "iptables-save -c"];
     Some(Fix {
         title: format!("Let these packets through the {hook} rules of {place}, if they should pass"),
         detail: "The commands list the rules: put one that accepts these packets before the one that \
                  drops them. Where that is for packets of no known connection (`ct state invalid`), find \
                  out first why they are. UDP and QUIC are helped alike."
             .to_owned(),
-        commands: list
-            .split("; ")
+        commands: lists
+            .iter()
             .map(|run| Some(format!("{} {run}", enter(&drop.netns)?)))
             .collect::<Option<_>>()?,
     })
@@ -138,11 +138,11 @@ pub fn accept(drop: &ReportedDrop, hook: &str) -> Option<Fix> {
 /// Turns the knob that decides on drops.
 pub fn turn(drop: &ReportedDrop, knob: &Knob) -> Option<Fix> {
     let place = drop.netns.label();
-    let device = drop.interface.as_deref();
-    if device.is_none() && format!("{knob:?}").contains("{device}") {
-        return None;
-    }
-    let device = device.unwrap_or_default();
+    let device = match drop.interface.as_deref() {
+        Some(device) => device,
+        None if knob.is_of_device() => return None,
+        None => "",
+    };
     let told = |words: &str| words.replace("{place}", &place).replace("{device}", device);
     let quoted = quote(device);
     let commands = knob.commands.iter();
